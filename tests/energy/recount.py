@@ -1,18 +1,18 @@
-"""A second count of what an inference takes, in loops, and a second reading of the
-prices.
+"""A second count of an inference, in loops, and a second reading of the prices.
 
-Written from the prose of the ledger's docstrings; nothing of `spikejoule.energy` is
-used. Spikes are dense lists [T][units] of zeros and ones for each layer, weights
-[target][source], pixels 0 to 255. A count is a dict of (term, place) -> number, of one
-image.
+Written from the docstrings of the ledger, without `spikejoule.energy`. Spikes are dense
+lists [T][units] of zeros and ones for each layer, weights [target][source], pixels 0 to
+255. Counts are a dict from (term, place) to a number, for one image.
 """
 
+from collections import defaultdict
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 import yaml
 
-# What one operation of a term is, of plain arithmetic.
+# The plain arithmetic that a term consists of.
 CONSISTS_OF = {
     "mac": "mac",
     "input_mac": "mac",
@@ -21,24 +21,24 @@ CONSISTS_OF = {
     "leak_multiplication": "multiplication",
 }
 COMPARE = ("arithmetic", "memory", "system")
-# Accesses to a potential or a sum that hardware can do without, at the price of those
-# it cannot.
+# Accesses that hardware can do without, at the price of a state access.
 OPTIONAL = ("state_access_per_event", "sum_access_per_mac")
+
+Counts = dict[tuple[str, str], int]
+Words = dict[tuple[str, str], tuple[int, int, int]]
 
 
 def names(sizes):
-    """Names of layers, and of what connects them."""
-    hidden = (
-        ["hidden"]
-        if len(sizes) == 3
-        else [f"hidden{k}" for k in range(1, len(sizes) - 1)]
-    )
+    """Return the names of layers, and of the connections between them."""
+    hidden = [f"hidden{k}" for k in range(1, len(sizes) - 1)]
+    if len(sizes) == 3:
+        hidden = ["hidden"]
     layers = ["input", *hidden, "output"]
-    return layers, [f"{layers[k]}_to_{layers[k + 1]}" for k in range(len(sizes) - 1)]
+    return layers, [f"{before}_to_{after}" for before, after in pairwise(layers)]
 
 
 def address_bits(n):
-    """The fewest bits, one at least, of which there are as many patterns as units."""
+    """Return the fewest bits, at least one, with a pattern for each of n units."""
     bits = 1
     while 2**bits < n:
         bits += 1
@@ -46,9 +46,7 @@ def address_bits(n):
 
 
 def reached(weights, pruned):
-    """For each layer and source: the targets that it has a synapse to,
-    [L - 1][sources][...].
-    """
+    """Return the targets of each source's synapses, [L - 1][sources][...]."""
     return [
         [
             [
@@ -63,97 +61,79 @@ def reached(weights, pruned):
 
 
 class Tally(dict):
-    """A count that begins at zero wherever it is asked for."""
+    """Counts that start at zero."""
 
     def add(self, term, place, number=1):
         self[term, place] = self.get((term, place), 0) + number
 
 
-def code(count, kind, pixels, steps, whole_steps, threshold=0.0, curve="linear"):
-    """What turning one image into spikes takes, if it is done for so many steps of the
-    window.
+@dataclass
+class Encoding:
+    """How an image becomes spikes."""
+
+    kind: str
+    threshold: float = 0.0
+    curve: str = "linear"
+
+
+@dataclass
+class Spiking:
+    """A spiking network and one image in it.
+
+    `targets` are those of `reached`; `leaks` says for each layer after the input
+    whether it multiplies; `lead` stops early; `products` is for constant currents.
     """
-    for term in (
-        "random_draw",
-        "code_comparison",
-        "code_multiplication",
-        "code_addition",
-        "code_logarithm",
-    ):
-        count.add(term, "input", 0)
-    for pixel in pixels:
-        count.add("pixel_read", "input")
-        if kind == "direct":
-            continue
-        count.add("code_comparison", "input")
-        if pixel / 255 <= threshold:
-            continue
-        count.add("code_multiplication", "input")
-        if kind == "latency":
-            count.add("code_addition", "input", 3 if curve == "linear" else 4)
-            count.add("code_logarithm", "input", 0 if curve == "linear" else 1)
-            continue
-        for _ in range(steps):
-            count.add("random_draw" if kind == "poisson" else "code_addition", "input")
-            count.add("code_comparison", "input")
-    if kind == "latency":
-        count.add("code_addition", "input", whole_steps)
 
+    layers: list[Any]
+    targets: list[Any]
+    bias: bool
+    leaks: list[bool]
+    pixels: list[int]
+    encoding: Encoding
+    pruned: bool = False
+    lazy: bool = False
+    lead: int | None = None
+    products: str | None = None
+    count: Tally = field(default_factory=Tally)
 
-def exit_step(output, lead):
-    """The step, from 1, after which the best class is `lead` spikes ahead of the
-    second; or T.
-    """
-    spikes = [0] * len(output[0])
-    for step, row in enumerate(output, start=1):
-        for unit, spike in enumerate(row):
-            spikes[unit] += spike
-        best, second = sorted(spikes)[-1], sorted(spikes)[-2]
-        if best - second >= lead:
-            return step
-    return len(output)
+    def __post_init__(self):
+        self.sizes = [len(layer[0]) for layer in self.layers]
+        self.places, self.between = names(self.sizes)
+        self.window = len(self.layers[0])
+        self.steps = self.window
+        if self.lead is not None:
+            self.steps = exit_step(self.layers[-1], self.lead)
 
+    def recount(self) -> Counts:
+        """Count one image."""
+        self.begin_at_zero()
+        self.encode()
+        if self.products is not None:
+            self.multiply_currents()
+        for step in range(self.steps):
+            for number in range(len(self.layers)):
+                self.run_layer(number, step)
+        self.decide()
+        return dict(self.count)
 
-def spiking(
-    layers,
-    targets,
-    bias,
-    leaks,
-    pruned=False,
-    lazy=False,
-    lead=None,
-    products=None,
-    pixels=None,
-    kind=None,
-    **of_code,
-):
-    """Operations of one image in a spiking network.
-
-    `targets` are those of `reached`; `leaks` says of each layer after the input whether
-    it multiplies; `lead` stops early; `products` is of constant currents, whose pixels
-    are given.
-    """
-    sizes = [len(of_layer[0]) for of_layer in layers]
-    place, between = names(sizes)
-    whole = len(layers[0])
-    steps = whole if lead is None else exit_step(layers[-1], lead)
-    count = Tally()
-    if kind is not None:
-        code(count, kind, pixels, steps, whole, **of_code)
-    for number, name in enumerate(place):
-        count.add("spike_routed", name, 0)
-        if number < len(between):
-            count.add("spike_read", name, 0)
-            for term in (
-                "synaptic_event",
-                "address_event",
-                "weight_read",
-                "state_access_per_event",
-            ):
-                count.add(term, between[number], 0)
-            if pruned:
-                count.add("index_read", between[number], 0)
-        if number > 0:
+    def begin_at_zero(self):
+        """Name every term at every place, even if nothing happens there."""
+        for place in self.places:
+            self.count.add("spike_routed", place, 0)
+        for place in self.places[:-1]:
+            self.count.add("spike_read", place, 0)
+        at_connections = [
+            "synaptic_event",
+            "address_event",
+            "weight_read",
+            "state_access_per_event",
+        ]
+        if self.pruned:
+            at_connections.append("index_read")
+        for connection in self.between:
+            for term in at_connections:
+                self.count.add(term, connection, 0)
+        for place in self.places[1:]:
             for term in (
                 "neuron_update_active",
                 "neuron_update_inactive",
@@ -165,294 +145,335 @@ def spiking(
                 "state_access",
                 "spike_write",
             ):
-                count.add(term, name, 0)
-    count.add("spike_counted", "output", 0)
-    if products is not None:
-        count.add("input_mac", between[0], 0)
-        for source, pixel in enumerate(pixels):
-            count.add("zero_comparison", "input")
+                self.count.add(term, place, 0)
+        self.count.add("spike_counted", "output", 0)
+
+    def encode(self):
+        """Count turning the image into spikes."""
+        for term in ("comparison", "multiplication", "addition", "logarithm"):
+            self.count.add(f"code_{term}", "input", 0)
+        self.count.add("random_draw", "input", 0)
+        for pixel in self.pixels:
+            self.count.add("pixel_read", "input")
+            if self.encoding.kind != "direct":
+                self.encode_pixel(pixel)
+        if self.encoding.kind == "latency":
+            self.count.add("code_addition", "input", self.window)
+
+    def encode_pixel(self, pixel):
+        add = self.count.add
+        add("code_comparison", "input")
+        if pixel / 255 <= self.encoding.threshold:
+            return
+        add("code_multiplication", "input")
+        if self.encoding.kind == "latency":
+            is_linear = self.encoding.curve == "linear"
+            add("code_addition", "input", 3 if is_linear else 4)
+            add("code_logarithm", "input", 0 if is_linear else 1)
+            return
+        for _ in range(self.steps):
+            draws = self.encoding.kind == "poisson"
+            add("random_draw" if draws else "code_addition", "input")
+            add("code_comparison", "input")
+
+    def multiply_currents(self):
+        """Count the products of constant currents."""
+        connection = self.between[0]
+        self.count.add("input_mac", connection, 0)
+        for source, pixel in enumerate(self.pixels):
+            self.count.add("zero_comparison", "input")
             if pixel == 0:
                 continue
-            for _ in range(steps if products == "every_step" else 1):
-                for _ in targets[0][source]:
-                    count.add("input_mac", between[0])
-                    word(count, between[0], pruned)
-    for step in range(steps):
-        for number, of_layer in enumerate(layers):
-            row = of_layer[step]
-            touched = set()
-            if number > 0:
-                for source, spike in enumerate(layers[number - 1][step]):
-                    if spike:
-                        touched.update(targets[number - 1][source])
-            for unit, spike in enumerate(row):
+            for _ in range(self.steps if self.products == "every_step" else 1):
+                for _ in self.targets[0][source]:
+                    self.count.add("input_mac", connection)
+                    self.read_weight(connection)
+
+    def read_weight(self, connection):
+        """A weight is found, read, and added to a potential."""
+        self.count.add("address_event", connection)
+        self.count.add("weight_read", connection)
+        if self.pruned:
+            self.count.add("index_read", connection)
+        self.count.add("state_access_per_event", connection, 2)
+
+    def run_layer(self, number, step):
+        touched = set()
+        if number > 0:
+            for source, spike in enumerate(self.layers[number - 1][step]):
                 if spike:
-                    fired(count, place, between, number, unit, targets, pruned)
-                if number == 0:
-                    continue
-                currents = number == 1 and products is not None
-                if lazy and not (bias or currents or spike or unit in touched):
-                    continue
-                update(
-                    count,
-                    place[number],
-                    spike,
-                    leaks[number - 1],
-                    bias or (currents and products == "once"),
-                )
-        if lead is not None:
-            # The best, the second of the others, and the distance of the two.
-            for comparisons in (sizes[-1] - 1, sizes[-1] - 2, 1):
-                count.add("decision_comparison", "output", comparisons)
-    if lead is None:
-        count.add("decision_comparison", "output", sizes[-1] - 1)
-    return dict(count)
+                    touched.update(self.targets[number - 1][source])
+        for unit, spike in enumerate(self.layers[number][step]):
+            if spike:
+                self.emit(number, unit)
+            if number > 0:
+                self.update(number, spike, unit in touched)
+
+    def emit(self, number, unit):
+        """A unit of layer `number` spikes."""
+        place = self.places[number]
+        self.count.add("spike_routed", place)
+        if number > 0:
+            self.count.add("reset", place)
+            self.count.add("spike_write", place)
+        if number == len(self.between):
+            self.count.add("spike_counted", place)
+            return
+        self.count.add("spike_read", place)
+        for _ in self.targets[number][unit]:
+            self.count.add("synaptic_event", self.between[number])
+            self.read_weight(self.between[number])
+
+    def update(self, number, spike, touched):
+        """A neuron takes a step, or sleeps through it if updates are lazy."""
+        has_currents = number == 1 and self.products is not None
+        has_work = self.bias or has_currents or spike or touched
+        if self.lazy and not has_work:
+            return
+        place = self.places[number]
+        kind = "active" if spike else "inactive"
+        self.count.add(f"neuron_update_{kind}", place)
+        self.count.add("threshold_comparison", place)
+        self.count.add("state_access", place, 2)
+        if self.leaks[number - 1]:
+            self.count.add("leak_multiplication", place)
+        if self.bias or (has_currents and self.products == "once"):
+            self.count.add("bias_addition", place)
+            self.count.add("bias_read", place)
+
+    def decide(self):
+        """Find the class with the most spikes, after the window or in every step."""
+        n = self.sizes[-1]
+        if self.lead is None:
+            self.count.add("decision_comparison", "output", n - 1)
+            return
+        for _ in range(self.steps):
+            # The best, the second among the others, and the distance of the two.
+            for comparisons in (n - 1, n - 2, 1):
+                self.count.add("decision_comparison", "output", comparisons)
 
 
-def word(count, connection, pruned):
-    """A weight is found, read, and added to a potential, which may be read and written
-    for it.
-    """
-    count.add("address_event", connection)
-    count.add("weight_read", connection)
-    if pruned:
-        count.add("index_read", connection)
-    count.add("state_access_per_event", connection, 2)
+def exit_step(output, lead):
+    """Return the step, from 1, after which the best class leads by `lead`; or T."""
+    spikes = [0] * len(output[0])
+    for step, row in enumerate(output, start=1):
+        for unit, spike in enumerate(row):
+            spikes[unit] += spike
+        second, best = sorted(spikes)[-2:]
+        if best - second >= lead:
+            return step
+    return len(output)
 
 
-def fired(count, place, between, number, unit, targets, pruned):
-    """A unit of layer `number` has spiked."""
-    name = place[number]
-    count.add("spike_routed", name)
-    if number > 0:
-        count.add("reset", name)
-        count.add("spike_write", name)
-    if number == len(between):
-        count.add("spike_counted", name)
-        return
-    count.add("spike_read", name)
-    for _ in targets[number][unit]:
-        count.add("synaptic_event", between[number])
-        word(count, between[number], pruned)
+@dataclass
+class Bits:
+    """Widths of weights, of activations, and of sums or potentials."""
+
+    weight: int = 32
+    activation: int = 32
+    sum: int = 32
 
 
-def update(count, name, spike, leak, adds):
-    """A neuron takes a step."""
-    count.add("neuron_update_active" if spike else "neuron_update_inactive", name)
-    count.add("threshold_comparison", name)
-    count.add("state_access", name, 2)
-    if leak:
-        count.add("leak_multiplication", name)
-    if adds:
-        count.add("bias_addition", name)
-        count.add("bias_read", name)
-
-
-def spiking_words(
-    weights, bias, pruned=False, weight_bits=32, state_bits=32, keeps_sums=False
-):
-    """(width, bits of its memory, bits of the layer's parameters) of every word of
-    memory.
-    """
+def spiking_words(weights, bias, pruned, bits, keeps_sums=False) -> Words:
+    """Return (width, bits of its memory, bits of the layer's parameters) of words."""
     sizes = [len(weights[0][0]), *(len(matrix) for matrix in weights)]
     place, between = names(sizes)
-    found = {("pixel_read", "input"): (8, 8 * sizes[0], 0)}
+    words = {("pixel_read", "input"): (8, 8 * sizes[0], 0)}
     for number, matrix in enumerate(weights):
         n = sizes[number + 1]
         synapses = sum(1 for row in matrix for w in row if not pruned or w != 0)
         index = address_bits(n) if pruned else 0
-        adds = bias or (keeps_sums and number == 0)
-        held = synapses * (weight_bits + index) + (n * state_bits if adds else 0)
-        found["weight_read", between[number]] = (
-            weight_bits,
-            synapses * weight_bits,
-            held,
-        )
+        held = synapses * (bits.weight + index)
+        if bias or (keeps_sums and number == 0):
+            held += n * bits.sum
+        into = between[number]
+        words["weight_read", into] = (bits.weight, synapses * bits.weight, held)
         if pruned:
-            found["index_read", between[number]] = (index, synapses * index, held)
-        found["bias_read", place[number + 1]] = (state_bits, n * state_bits, held)
-        for where in (
-            ("state_access", place[number + 1]),
-            ("state_access_per_event", between[number]),
-        ):
-            found[where] = (state_bits, n * state_bits, 0)
+            words["index_read", into] = (index, synapses * index, held)
+        words["bias_read", place[number + 1]] = (bits.sum, n * bits.sum, held)
+        words["state_access", place[number + 1]] = (bits.sum, n * bits.sum, 0)
+        words["state_access_per_event", into] = (bits.sum, n * bits.sum, 0)
     for term, where in (("spike_read", place[:-1]), ("spike_write", place[1:])):
         for name in where:
             n = sizes[place.index(name)]
-            found[term, name] = (address_bits(n), n * address_bits(n), 0)
-    return found
+            words[term, name] = (address_bits(n), n * address_bits(n), 0)
+    return words
 
 
-def conventional(
-    layers, weights, skips, pruned=False, integers=False, rounds=False, bias=True
-):
-    """Operations of one image in a ReLU network; `layers` are activations [units].
+@dataclass
+class Conventional:
+    """A ReLU network and one image in it; `layers` are its activations [units]."""
 
-    `rounds` says whether pixels of 8 bits have to become activations of another width.
-    A sum that has no `bias` is 0 at first, as a potential is.
-    """
-    sizes = [len(of_layer) for of_layer in layers]
-    place, between = names(sizes)
-    count = Tally()
-    for _ in layers[0] if rounds else ():
-        for term in (
-            "pixel_read",
-            "code_multiplication",
-            "code_addition",
-            "activation_write",
-        ):
-            count.add(term, "input")
-    for number, matrix in enumerate(weights):
-        into, name, last = (
-            between[number],
-            place[number + 1],
-            number == len(weights) - 1,
-        )
-        of_method = (
-            ("address_event", "sum_access_per_mac") if skips else ("address_mac",)
-        )
-        for term in (
-            "mac",
-            "weight_read",
-            *of_method,
-            *(["index_read"] if pruned else []),
-        ):
-            count.add(term, into, 0)
-        for source, activation in enumerate(layers[number]):
-            if skips:
-                count.add("zero_comparison", place[number])
-            else:
-                count.add("address_unit", into)
-            # Sums one after the other ask for it at each weight, unless all do so in
-            # their order.
-            gathered = pruned and not skips
-            count.add("activation_read", place[number], 0 if gathered else 1)
-            for row in matrix:
-                if pruned and row[source] == 0:
-                    continue
-                if skips and activation == 0:
-                    continue
-                count.add("mac", into)
-                count.add("weight_read", into)
-                if gathered:
-                    count.add("activation_read", place[number])
-                if skips:
-                    count.add("sum_access_per_mac", into, 2)
-                count.add("address_event" if skips else "address_mac", into)
-                if pruned:
-                    count.add("index_read", into)
-        for _ in matrix:
-            if skips:
-                count.add("sum_access", name, 2 if bias else 1)
-            else:
-                count.add("address_unit", into)
-            count.add("bias_addition", name, 1 if bias else 0)
-            count.add("bias_read", name, 1 if bias else 0)
-            count.add("activation_write", name)
-            if not last:
-                count.add("activation_comparison", name)
-                if integers:
-                    count.add("requantisation", name)
-    count.add("decision_comparison", "output", sizes[-1] - 1)
-    return dict(count)
+    layers: list[Any]
+    weights: list[Any]
+    skips: bool
+    pruned: bool
+    bits: Bits
+    bias: bool
+    count: Tally = field(default_factory=Tally)
+
+    def __post_init__(self):
+        self.sizes = [len(layer) for layer in self.layers]
+        self.places, self.between = names(self.sizes)
+        # Pixels of 8 bits have to become activations of another width.
+        self.rounds = self.bits.activation not in (8, 16, 32)
+        # One sum after the other asks for an activation at each remaining weight.
+        self.gathers = self.pruned and not self.skips
+
+    def recount(self) -> Counts:
+        """Count one image."""
+        if self.rounds:
+            for term in (
+                "pixel_read",
+                "code_multiplication",
+                "code_addition",
+                "activation_write",
+            ):
+                self.count.add(term, "input", self.sizes[0])
+        for number, matrix in enumerate(self.weights):
+            self.begin_at_zero(number)
+            for source, activation in enumerate(self.layers[number]):
+                self.take_activation(number, matrix, source, activation)
+            for _ in matrix:
+                self.finish_sum(number)
+        self.count.add("decision_comparison", "output", self.sizes[-1] - 1)
+        return dict(self.count)
+
+    def begin_at_zero(self, number):
+        terms = ["mac", "weight_read"]
+        if self.skips:
+            terms += ["address_event", "sum_access_per_mac"]
+        else:
+            terms.append("address_mac")
+        if self.pruned:
+            terms.append("index_read")
+        for term in terms:
+            self.count.add(term, self.between[number], 0)
+
+    def take_activation(self, number, matrix, source, activation):
+        place = self.places[number]
+        if self.skips:
+            self.count.add("zero_comparison", place)
+        else:
+            self.count.add("address_unit", self.between[number])
+        self.count.add("activation_read", place, 0 if self.gathers else 1)
+        for row in matrix:
+            is_removed = self.pruned and row[source] == 0
+            is_skipped = self.skips and activation == 0
+            if not is_removed and not is_skipped:
+                self.multiply(number)
+
+    def multiply(self, number):
+        into = self.between[number]
+        self.count.add("mac", into)
+        self.count.add("weight_read", into)
+        if self.gathers:
+            self.count.add("activation_read", self.places[number])
+        if self.skips:
+            self.count.add("sum_access_per_mac", into, 2)
+        self.count.add("address_event" if self.skips else "address_mac", into)
+        if self.pruned:
+            self.count.add("index_read", into)
+
+    def finish_sum(self, number):
+        place = self.places[number + 1]
+        biases = 1 if self.bias else 0
+        if self.skips:
+            # A sum without bias starts at 0, as a potential does.
+            self.count.add("sum_access", place, 1 + biases)
+        else:
+            self.count.add("address_unit", self.between[number])
+        self.count.add("bias_addition", place, biases)
+        self.count.add("bias_read", place, biases)
+        self.count.add("activation_write", place)
+        if number < len(self.weights) - 1:
+            self.count.add("activation_comparison", place)
+            if self.bits.weight < 32:
+                self.count.add("requantisation", place)
 
 
-def conventional_words(
-    sizes,
-    synapses,
-    skips,
-    pruned=False,
-    weight_bits=32,
-    activation_bits=32,
-    sum_bits=32,
-    bias=True,
-):
-    """As `spiking_words`, and the width of a product."""
-    place, between = names(sizes)
-    found = {}
-    if activation_bits not in (8, 16, 32):
-        found["pixel_read", "input"] = (8, 8 * sizes[0], 0)
-        found["activation_write", "input"] = (
-            activation_bits,
-            activation_bits * sizes[0],
-            0,
-        )
+def conventional_words(network: Conventional, synapses) -> Words:
+    """Return the same as `spiking_words`, and the width of a product."""
+    bits = network.bits
+    sizes = network.sizes
+    place = network.places
+    words: Words = {}
+    if network.rounds:
+        words["pixel_read", "input"] = (8, 8 * sizes[0], 0)
+        stored = bits.activation * sizes[0]
+        words["activation_write", "input"] = (bits.activation, stored, 0)
     for number, n_weights in enumerate(synapses):
-        n = sizes[number + 1]
-        index = address_bits(n) if pruned else 0
-        held = n_weights * (weight_bits + index) + (sum_bits * n if bias else 0)
-        found["mac", between[number]] = (weight_bits, 0, 0)
-        found["weight_read", between[number]] = (
-            weight_bits,
-            n_weights * weight_bits,
-            held,
-        )
-        if pruned:
-            found["index_read", between[number]] = (index, n_weights * index, held)
-        n_biases = n if bias else 1  # no memory is smaller than a word
-        found["bias_read", place[number + 1]] = (sum_bits, sum_bits * n_biases, held)
-        if skips:
-            found["sum_access_per_mac", between[number]] = (sum_bits, sum_bits * n, 0)
-            found["sum_access", place[number + 1]] = (sum_bits, sum_bits * n, 0)
-        before = sizes[number]
-        found["activation_read", place[number]] = (
-            activation_bits,
-            before * activation_bits,
-            0,
-        )
-        width = sum_bits if number == len(synapses) - 1 else activation_bits
-        found["activation_write", place[number + 1]] = (width, n * width, 0)
-    return found
+        into = network.between[number]
+        before, n = sizes[number : number + 2]
+        index = address_bits(n) if network.pruned else 0
+        held = n_weights * (bits.weight + index)
+        if network.bias:
+            held += bits.sum * n
+        words["mac", into] = (bits.weight, 0, 0)
+        words["weight_read", into] = (bits.weight, n_weights * bits.weight, held)
+        if network.pruned:
+            words["index_read", into] = (index, n_weights * index, held)
+        # No memory is smaller than a word.
+        n_biases = n if network.bias else 1
+        words["bias_read", place[number + 1]] = (bits.sum, bits.sum * n_biases, held)
+        if network.skips:
+            words["sum_access_per_mac", into] = (bits.sum, bits.sum * n, 0)
+            words["sum_access", place[number + 1]] = (bits.sum, bits.sum * n, 0)
+        width = bits.activation
+        words["activation_read", place[number]] = (width, before * width, 0)
+        if number == len(synapses) - 1:
+            width = bits.sum
+        words["activation_write", place[number + 1]] = (width, n * width, 0)
+    return words
 
 
 def read_prices(path) -> dict[str, Any]:
-    """Profiles of the price file, as YAML has them."""
+    """Read the price lists as YAML has them."""
     with open(path, encoding="utf-8") as file:
         return yaml.safe_load(file)
 
 
 def price_of(profile, term, words):
-    """(low, value, high) in pJ of a term whose word has (bits, memory, parameters);
-    None if none.
+    """Return (low, value, high) in pJ for words of (bits, memory, parameters).
 
-    The value of a bracket of two is None.
+    None without a price; the value of a range is None.
     """
-    prices, scope = profile["prices"], profile["scope"]
-    optional = False
-    given = prices.get(term)
-    if given is None and scope == "arithmetic":
-        given = prices.get(CONSISTS_OF.get(term))
-    if given is None and scope == "memory" and term in OPTIONAL:
-        given, optional = prices.get("state_access"), True
-    if given is None:
+    prices = profile["prices"]
+    price = prices.get(term)
+    if price is None and profile["scope"] == "arithmetic":
+        price = prices.get(CONSISTS_OF.get(term))
+    is_optional = price is None and profile["scope"] == "memory" and term in OPTIONAL
+    if is_optional:
+        price = prices.get("state_access")
+    if price is None:
         return None
-    bits, memory, parameters = words
+    bits = words[0]
     factor = {"pJ": 1, "nJ": 1000}[profile["unit"]]
-    if given == "by_size":
-        low = value = high = (
-            access(profile["memory"], bits, memory, parameters) * factor
+    if price == "by_size":
+        price = access(profile["memory"], *words)
+    elif isinstance(price, dict):
+        by_width = defaultdict(float, price)
+        price = (
+            by_width["constant"]
+            + by_width["per_bit"] * bits
+            + by_width["per_bit_squared"] * bits * bits
         )
-    elif isinstance(given, dict):
-        low = value = high = factor * (
-            given.get("constant", 0)
-            + given.get("per_bit", 0) * bits
-            + given.get("per_bit_squared", 0) * bits * bits
-        )
-    elif isinstance(given, list):
-        low, high = given[0] * factor, given[-1] * factor
-        value = given[1] * factor if len(given) == 3 else None
-    else:
-        low = value = high = given * factor
-    return (0, None, high) if optional else (low, value, high)
+    if not isinstance(price, list):
+        price = [price, price, price]
+    low = price[0] * factor
+    value = price[1] * factor if len(price) == 3 else None
+    high = price[-1] * factor
+    return (0, None, high) if is_optional else (low, value, high)
 
 
 def access(memory, bits, stored, parameters):
-    """pJ of a word of so many bits in a memory that holds so many."""
+    """Return pJ of a word in a memory that holds so many bits."""
     if memory.get("parameters") == "joined" and parameters:
         stored = parameters
     if "access" in memory:
         return memory["access"] + memory.get("access_per_bit_stored", 0) * stored
-    points, size = memory["pj_per_byte"], stored / 8
+    points = memory["pj_per_byte"]
+    size = stored / 8
     if size >= points[-1][0]:
         return points[-1][1] * bits / 8
     if size <= points[0][0]:
@@ -464,9 +485,7 @@ def access(memory, bits, stored, parameters):
 
 
 def energy(profile, counts, words):
-    """(low, value, high) in pJ of (term, place) -> count, and the same of each that has
-    a price.
-    """
+    """Return (low, value, high) in pJ of counts, and of each that has a price."""
     parts = {}
     for (term, place), count in counts.items():
         price = price_of(profile, term, words.get((term, place), (32, 0, 0)))
@@ -474,6 +493,7 @@ def energy(profile, counts, words):
             parts[term, place] = tuple(
                 None if end is None else end * count for end in price
             )
-    low, high = (sum(part[end] for part in parts.values()) for end in (0, 2))
+    low = sum(part[0] for part in parts.values())
+    high = sum(part[2] for part in parts.values())
     values = [part[1] for part in parts.values()]
     return (low, None if None in values else sum(values), high), parts

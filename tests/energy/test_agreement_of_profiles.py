@@ -1,13 +1,12 @@
-"""Profiles after others' estimators give what the formulas of these give, item by item.
+"""Price lists modelled on other tools agree with the formulas of these tools, per item.
 
-`tests/interop/estimators.py` states the formulas, and is itself compared with the
-tools. Of a network in float32 with all its synapses and biases, image by image:
+`tests/interop/estimators.py` states the formulas and is itself compared with the tools.
+For a float32 network with all synapses and biases, image by image:
 
-* `lemaire-spikingjelly` gives all of it;
-* `lemaire-qualia` all but addresses: of an event it computes one, as the paper says,
-  where the tool's code has one divided by the number of inputs;
-* `yan-spyx` all, of weights and potentials with the network's 32 bits, where the tool
-  has 8.
+* `lemaire-spikingjelly` agrees completely;
+* `lemaire-qualia` agrees except for addresses: it prices one per event, as the paper
+  says; the tool's code divides by the number of inputs;
+* `yan-spyx` agrees at 32-bit weights and potentials, where the tool has 8 bits.
 """
 
 import numpy as np
@@ -24,7 +23,7 @@ from spikejoule.energy import (
     price,
 )
 from spikejoule.energy.prices import prices_pj
-from tests.energy.test_recount import case
+from tests.energy.test_recount import Drawn, case
 from tests.interop import estimators
 from tests.interop.estimators import Items, Layer
 
@@ -53,7 +52,7 @@ HELD = {
 
 
 def spiking_layers(measured: Measurement, image: int, **how: bool) -> list[Layer]:
-    """The counts of an image as the estimators take them."""
+    """Return the counts of an image as the estimators take them."""
     spikes = measured.counts.per_sample[image].tolist()
     return [
         Layer(SIZES[k], SIZES[k + 1], STEPS, spikes[k], spikes[k + 1], **how)
@@ -62,7 +61,7 @@ def spiking_layers(measured: Measurement, image: int, **how: bool) -> list[Layer
 
 
 def items(counts: OperationCounts, name: str) -> list[Items]:
-    """Of each image, the energy of each item under a profile of the price file."""
+    """Return the energy of each item under a price list, for each image."""
     values = prices_pj(counts.columns, load_profiles()[name])[1]
     held = {term for terms in HELD.values() for term in terms}
     terms = [column.term for column in counts.columns]
@@ -76,7 +75,7 @@ def items(counts: OperationCounts, name: str) -> list[Items]:
 
 
 def same(found: Items, expected: Items, total: float | None = None) -> None:
-    """Item by item, and the total where nothing is counted twice."""
+    """Check every item, and the total if nothing is counted twice."""
     assert {item: found[item] for item in expected} == pytest.approx(expected, rel=1e-9)
     if total is not None:
         assert total == pytest.approx(sum(expected.values()), rel=1e-9)
@@ -88,9 +87,9 @@ def same(found: Items, expected: Items, total: float | None = None) -> None:
     ids=str,
 )
 def test_spiking_networks(mnist5k: Dataset, neuron: dict[str, object]) -> None:
-    code = Poisson(time_window=STEPS, max_rate=80.0)
-    network = case(mnist5k.test.images[:IMAGES], code, SIZES[1:-1], seed=2, **neuron)
-    measured = network.measured
+    encoder = Poisson(time_window=STEPS, max_rate=80.0)
+    drawn = Drawn(SIZES[1:-1], neuron, seed=2)
+    measured = case(mnist5k.test.images[:IMAGES], encoder, drawn).measured
     assert measured.counts.per_sample.sum(axis=0).min() > 0
     counts = count_operations(measured)
     jelly, qualia, spyx = (items(counts, name) for name in TOOLS)
@@ -102,11 +101,11 @@ def test_spiking_networks(mnist5k: Dataset, neuron: dict[str, object]) -> None:
         expected = estimators.network(estimators.spikingjelly_spiking, layers)
         same(jelly[image], expected, totals[image])
         expected = estimators.network(estimators.qualia_spiking, layers)
-        # Its addresses are those of the mean spikes of an input.
+        # The tool computes addresses for the mean spikes of an input.
         per_input = sum(0.1 * layer.events / layer.inputs for layer in layers)
         assert expected["addressing"] == pytest.approx(per_input, rel=1e-12)
         expected["addressing"] = sum(0.1 * layer.events for layer in layers)
-        # It adds biases that are not there.
+        # The tool also adds missing biases.
         expected["operations"] -= (
             0 if bias else sum(0.1 * layer.updates for layer in layers)
         )

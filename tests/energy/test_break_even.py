@@ -1,6 +1,4 @@
-"""Where the network stops winning, and what an answer before the end of the window
-costs.
-"""
+"""Break-even: where the network stops winning."""
 
 from dataclasses import replace
 from typing import Any
@@ -27,7 +25,7 @@ from spikejoule.network.network import Network
 from tests.energy import test_recount as recounted
 from tests.energy.by_hand import analysis, inputs, profile, variant
 
-# What is done for a spike, wherever it is, and what once for an image.
+# Operations per spike, and operations per image.
 FOR_A_SPIKE = (
     "synaptic_event",
     "neuron_update_active",
@@ -54,10 +52,10 @@ class TestBreakEven:
             (0.0, 18.0, None),  # steps cost nothing
         ],
     )
-    def test_the_window_of_a_code_without_a_rate(
+    def test_the_window_of_an_encoding_without_a_rate(
         self, step_pj: float, baseline_pj: float, window: float | None
     ) -> None:
-        """More steps bring no more spikes."""
+        """More steps add no spikes."""
         counts = of({"synaptic_event": 10.0, "bias_addition": step_pj})
         limits = break_even(
             *priced(counts, profile({"addition": 1.0})), baseline_pj, 2.0, None
@@ -69,9 +67,7 @@ class TestBreakEven:
         )
 
     def test_neurons_that_spike_in_every_step(self) -> None:
-        """No update is inactive, and still an active one costs no less without
-        spikes.
-        """
+        """Without inactive updates, the idle cost of an active one still counts."""
         layers = tuple(EventList.from_dense([[[1, 1]] * 3]) for _ in range(3))
         architecture = Network.of_layers(2, (2,), 2)
         state = {
@@ -89,15 +85,16 @@ class TestBreakEven:
         assert limits.spikes_per_input == pytest.approx(3 * (5000 - steps) / spikes)
 
     @pytest.mark.parametrize("name", ["poisson, LIF", "latency, IF without biases"])
-    def test_at_the_limits_the_printed_table_gives_what_the_baseline_takes(
+    def test_at_the_limits_the_table_adds_up_to_the_baseline(
         self, mnist5k: Dataset, name: str
     ) -> None:
-        """Under every profile that compares, term by term, on real digits."""
-        network, encoder, _ = recounted.NETWORKS[name]
+        """Under every price list that compares networks, on real digits."""
+        drawn, encoder, _ = recounted.NETWORKS[name]
         images = mnist5k.test.images[:6]
-        given = recounted.case(images, encoder, **network)
-        relu, _, _ = recounted.baseline(images, (784, 100, 10), 0.0)
-        tables = tables_of(given, relu)
+        given = recounted.case(images, encoder, drawn)
+        relu = recounted.DrawnBaseline((784, 100, 10))
+        counted = recounted.counted_baseline(relu, *relu.network(images))
+        tables = tables_of(given, counted)
         profiles = load_profiles()
         operations = count_operations(given.measured, encoder.operations(images))
         spikes = given.measured.counts.means["input"] / 784
@@ -137,7 +134,7 @@ class TestBreakEven:
 def tables_of(
     given: recounted.Case, relu: BaselineCounts
 ) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """The rows of metrics/energy.csv by profile and network."""
+    """Return the rows of metrics/energy.csv by price list and network."""
     measured = given.measured
     operations = count_operations(measured, given.encoder.operations(given.images))
     counted = replace(
@@ -158,14 +155,13 @@ def tables_of(
 def energy_of(
     rows: list[dict[str, Any]], spikes: float, window: float = 1.0, code: float = 1.0
 ) -> float:
-    """What the rows of metrics/energy.csv add up to with so many times the spikes and
-    steps.
+    """Sum the rows of metrics/energy.csv with scaled spikes and steps.
 
     Args:
-        rows: of the spiking network under one profile.
-        spikes: factor on what is done for a spike.
-        window: factor on what is done in every step.
-        code: factor on what is done in every step to turn the image into spikes.
+        rows: the spiking network's rows under one price list.
+        spikes: factor on operations per spike.
+        window: factor on operations per step.
+        code: factor on encoding operations per step.
     """
     counts = {
         (row["term"], row["layer"]): row["count"] for row in rows if row["class"] == ""
@@ -173,26 +169,26 @@ def energy_of(
     pixels = counts["pixel_read", "input"]
     total = 0.0
     for row in rows:
+        is_part = row["class"] == "" and row["term"] != "total"
+        if not is_part or row["pj"] == "" or not row["count"]:
+            continue
         term = row["term"]
         layer = row["layer"]
-        if row["class"] != "" or term == "total" or row["pj"] == "" or not row["count"]:
-            continue
         count = row["count"]
+        scaled = count * window
         if term in FOR_A_SPIKE:
-            more = count * spikes
+            scaled = count * spikes
         elif term in ONCE:
-            more = count
+            scaled = count
         elif term == "code_comparison":
-            more = pixels + (count - pixels) * code
+            scaled = pixels + (count - pixels) * code
         elif layer == "input":
-            more = count * code
+            scaled = count * code
         elif term == "neuron_update_inactive":
-            # A neuron that spikes more often is idle in fewer of the steps.
+            # A neuron that spikes more often is idle in fewer steps.
             active = counts["neuron_update_active", layer]
-            more = (count + active) * window - active * spikes
-        else:
-            more = count * window
-        total += row["pj"] / count * more
+            scaled = (count + active) * window - active * spikes
+        total += row["pj"] / count * scaled
     return total
 
 
@@ -204,7 +200,7 @@ def priced(
 
 
 def of(counts: dict[str, float]) -> OperationCounts:
-    """Means of some terms at one place, over a window of 3."""
+    """Return means of some terms at one place, over a window of 3."""
     return OperationCounts(
         tuple(Column(term, "x") for term in counts), np.array([[*counts.values()]]), 3
     )

@@ -1,6 +1,4 @@
-"""Prices: what is shipped, what a file may hold, what is refused with its line, what
-they cover.
-"""
+"""Price lists: the packaged ones, the forms of a price, and what is refused."""
 
 from pathlib import Path
 
@@ -104,40 +102,34 @@ def test_an_unknown_id_is_refused_by_name() -> None:
         select_profile(load_profiles(), "x", "energy_report.profile")
 
 
-# (the file, what is replaced, by what, the line of the fault, words of the reason)
+# The file, what is replaced by what, and words of the reason.
 FAULTS = [
-    (GOOD, '  source: "A paper, doi:10.1000/1"\n', "", 1, "source is missing"),
-    (GOOD, "A paper, doi:10.1000/1", "A paper", 5, "lacks a doi:"),
-    (GOOD, "synaptic_event: 2", "synaptic_event: -2", 10, "is -2, but must be greater"),
-    (
-        GOOD,
-        "synaptic_event: 2",
-        "bias_addition: 2",
-        10,
-        "nothing that scope per_event can price",
-    ),
-    (GOOD, "synaptic_event: 2", "neuron_update_active: 2", 9, "both or neither"),
-    (GOOD, "synaptic_event: 2", "synaptic_event: {per_bit: 2}", 10, "a width"),
-    (GOOD, "scope: per_event", "scope: contested", 9, "need a range"),
-    (CORE, "{per_bit: 1,", "{per_byte: 1,", 13, "prices.mac.per_byte is unknown"),
+    (GOOD, '  source: "A paper, doi:10.1000/1"\n', "", "source is missing"),
+    (GOOD, "A paper, doi:10.1000/1", "A paper", "lacks a doi:"),
+    (GOOD, "event: 2", "event: -2", "is -2, but must be greater"),
+    (GOOD, "synaptic_event: 2", "bias_addition: 2", "nothing that scope per_event can"),
+    (GOOD, "synaptic_event: 2", "neuron_update_active: 2", "both or neither"),
+    (GOOD, "event: 2", "event: {per_bit: 2}", "depends on a width"),
+    (GOOD, "scope: per_event", "scope: contested", "need a range"),
+    (CORE, "{per_bit: 1,", "{per_byte: 1,", "prices.mac.per_byte is unknown"),
 ]
 
 
 class TestRefused:
-    @pytest.mark.parametrize(("text", "old", "new", "line", "reason"), FAULTS)
-    def test_with_file_line_and_reason(
-        self, tmp_path: Path, text: str, old: str, new: str, line: int, reason: str
+    @pytest.mark.parametrize(("text", "old", "new", "reason"), FAULTS)
+    def test_with_file_and_reason(
+        self, tmp_path: Path, text: str, old: str, new: str, reason: str
     ) -> None:
         assert old in text
         path = written(tmp_path, text.replace(old, new, 1))
         with pytest.raises(ParameterError) as error:
             load_profiles(path)
         message = str(error.value)
-        assert message.startswith(f"{path}, line {line}: ")
+        assert message.startswith(f"{path}: price list ")
         assert reason in message
         assert "\n" not in message
 
-    def test_files_that_hold_no_profiles(self, tmp_path: Path) -> None:
+    def test_files_without_price_lists(self, tmp_path: Path) -> None:
         for text in ("", "a: [1\nb: 2", "chip: 3\n"):
             with pytest.raises(ParameterError, match=r"^[^\n]*prices\.yaml[^\n]*$"):
                 load_profiles(written(tmp_path, text))
@@ -167,9 +159,7 @@ def test_parts_add_up_to_the_total_of_what_compares() -> None:
 
 
 def test_memory_below_the_sources_smallest_is_a_choice() -> None:
-    """Extrapolated to 0 at no bytes, as a register file, or as 8 KB; above they
-    agree.
-    """
+    """Extrapolated to 0, as a register file, or as 8 KB; above 8 KB they agree."""
     profiles = load_profiles()
     names = [
         f"lemaire-complete-int8{choice}" for choice in ("", "-registers", "-floored")

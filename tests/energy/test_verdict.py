@@ -1,6 +1,4 @@
-"""Who needs less energy at equal accuracy: closed forms, and the files that keep the
-answers.
-"""
+"""Verdicts at equal accuracy: closed forms, and the file of counted networks."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -48,15 +46,12 @@ def variant(
     validation: float | None = 98.0,
     bits: int = 32,
     network: str = "",
-    test: float = 97.5,
 ) -> Variant:
-    """One that takes so many additions (or MACs) for each image: as many pJ under
-    `PLAIN`.
-    """
+    """Return a network that takes as many pJ as counted under `PLAIN`."""
     term = "synaptic_event" if side == "spiking" else "mac"
     column = Column(term, "x", bits)
     operations = OperationCounts((column,), np.array([counts]).T, 1)
-    known = None if validation is None else Accuracies(validation, test)
+    known = None if validation is None else Accuracies(validation, 97.5)
     return Variant(side, network or side, "way", known, bits, operations)
 
 
@@ -67,7 +62,7 @@ def judged(
     settings: BootstrapSettings = SETTINGS,
     published: Sequence[FrontPoint] = (),
 ) -> RunVerdict:
-    """The first network, a spiking one, against the front of the others."""
+    """Compare the first network, a spiking one, with the front of the others."""
     ledger = Ledger.of(variants, [under], settings)
     (verdict,) = front_verdicts(ledger, 0, level, {under.id: published})
     return verdict
@@ -78,18 +73,17 @@ def cheapest(
     profiles: dict[str, HardwareProfile],
     level: float = 97.0,
 ) -> list[RunVerdict]:
-    """Every spiking network against the cheapest of the others that reaches a level."""
+    """Compare every spiking network with the cheapest that reaches a level."""
     ledger = Ledger.of(variants, profiles.values(), SETTINGS)
-    return [
-        verdict
-        for number, one in enumerate(variants)
-        if one.side == "spiking"
-        for verdict in front_verdicts(ledger, number, level, {}, cheapest_reaching)
-    ]
+    verdicts: list[RunVerdict] = []
+    for number, network in enumerate(variants):
+        if network.side == "spiking":
+            verdicts += front_verdicts(ledger, number, level, {}, cheapest_reaching)
+    return verdicts
 
 
 def networks(found: RunVerdict) -> tuple[str, ...]:
-    """What both sides send."""
+    """Return the names of both networks."""
     return tuple(
         name.removesuffix(", way") for name in (found.spiking, found.conventional)
     )
@@ -105,14 +99,12 @@ def point(percent: float, pj: float, name: str = "published") -> FrontPoint:
 
 
 class TestFront:
-    """Networks of 4 pJ at 97.5 % and 7 pJ at 98 %, a dear one and one of unknown
-    accuracy.
-    """
+    """Networks of 4 pJ at 97.5 % and 7 pJ at 98 %, and two off the front."""
 
     OTHERS = (
         variant("conventional", [7] * 3, 98.0, network="d"),
-        variant("conventional", [4] * 3, 97.5, network="e", test=99.9),
-        variant("conventional", [8] * 3, 97.9, network="dear"),
+        variant("conventional", [4] * 3, 97.5, network="e"),
+        variant("conventional", [8] * 3, 97.9, network="expensive"),
         variant("conventional", [1] * 3, None, network="unknown"),
     )
 
@@ -122,10 +114,10 @@ class TestFront:
             (97.5, 5, 5 / 4, "", "ann"),
             (97.75, 5, 5 / np.sqrt(28), "", "snn"),
             (98.0, 7, 1.0, "", "undecided"),
-            # The front begins above: it may be cheaper there.
+            # The front starts above this accuracy, where it may be cheaper.
             (97.0, 5, 5 / 4, "at least", "ann"),
             (97.0, 1, 1 / 4, "at least", "undecided"),
-            # The front ends below: it may be dearer there.
+            # The front ends below this accuracy, where it may cost more.
             (98.5, 5, 5 / 7, "at most", "snn"),
             (98.5, 9, 9 / 7, "at most", "undecided"),
         ],
@@ -139,7 +131,7 @@ class TestFront:
         assert "unknown" not in verdict.conventional
         assert bool(verdict.conventional_below) == (level == 97.75)
 
-    def test_published_networks_take_the_place_of_those_of_the_run(self) -> None:
+    def test_published_networks_replace_those_of_the_run(self) -> None:
         published = [point(97.0, 2.0), point(99.0, 8.0)]
         verdict = judged(
             [variant("spiking", [5] * 3), *self.OTHERS], published=published
@@ -155,7 +147,7 @@ class TestFront:
         ),
         st.floats(89.0, 101.0),
     )
-    def test_is_what_a_plain_loop_finds_and_never_jumps(
+    def test_equals_a_plain_loop_and_never_jumps(
         self, networks: list[tuple[int, int]], level: float
     ) -> None:
         points = [point(percent / 100, float(pj)) for percent, pj in networks]
@@ -164,17 +156,16 @@ class TestFront:
         percents, logs = zip(*naive_front(networks), strict=True)
         expected = np.interp(level, percents, logs)
         assert np.log(reading.mean_pj[1]) == pytest.approx(expected, abs=1e-9)
-        assert reading.bound == (
-            "at most"
-            if level < percents[0]
-            else "at least"
-            if level > percents[-1]
-            else ""
-        )
+        bound = ""
+        if level < percents[0]:
+            bound = "at most"
+        elif level > percents[-1]:
+            bound = "at least"
+        assert reading.bound == bound
 
 
 def naive_front(networks: list[tuple[int, int]]) -> list[tuple[float, float]]:
-    """Accuracy and log energy of every network that no other beats."""
+    """Return accuracy and log energy of every network that no other beats."""
     return sorted(
         {
             (percent / 100, float(np.log(pj)))
@@ -187,8 +178,7 @@ def naive_front(networks: list[tuple[int, int]]) -> list[tuple[float, float]]:
     )
 
 
-def test_integers_alone_compete_under_a_profile_of_integers() -> None:
-    """Price lists of arithmetic judge networks of their own width alone."""
+def test_arithmetic_price_lists_judge_only_their_own_width() -> None:
     everyone = [
         variant("spiking", [1, 1], network="float"),
         variant("spiking", [5, 5], bits=8, network="of 8 bits"),
@@ -209,15 +199,15 @@ def test_integers_alone_compete_under_a_profile_of_integers() -> None:
 
 
 @pytest.mark.parametrize("term", ["synaptic_event", "mac"])
-def test_a_profile_that_prices_nothing_of_a_side_judges_nothing(term: str) -> None:
-    """Nothing is divided by an energy of zero, and nobody wins by being left out."""
+def test_a_price_list_that_prices_only_one_side_judges_nothing(term: str) -> None:
+    """An unpriced network must not win with an energy of zero."""
     everyone = [variant("spiking", [1, 1]), variant("conventional", [2, 2])]
     one_sided = profile({term: 1.0}, "system")
     assert cheapest(everyone, {one_sided.id: one_sided}) == []
 
 
 class TestInterval:
-    def test_is_that_of_the_ratio_of_means_of_the_same_draws(self) -> None:
+    def test_is_that_of_a_paired_ratio_of_means(self) -> None:
         generator = np.random.default_rng(4)
         events = generator.poisson(900, 300)
         macs = events + generator.poisson(90, 300)
@@ -230,7 +220,7 @@ class TestInterval:
         )
         low, ratio, high = ends(found)
         assert ratio == pytest.approx(events.mean() / macs.mean())
-        # The delta method, of pairs.
+        # The delta method for paired samples.
         residual = events - ratio * macs
         error = residual.std(ddof=1) / macs.mean() / np.sqrt(300)
         assert low == pytest.approx(ratio - 1.96 * error, abs=0.15 * error)
@@ -239,19 +229,19 @@ class TestInterval:
 
 
 class TestNoVerdict:
-    """Why nobody wins is said, and no ratio is given."""
+    """Without a verdict, the reason is stated and no ratio is given."""
 
     @pytest.mark.parametrize(
         ("changes", "words"),
         [
-            ({"baselines": ()}, "No conventional network was counted"),
+            ({"baselines": ()}, "no conventional network to compare with"),
             ({"not_counted": ("linear (a function)",)}, "linear (a function)"),
             (
                 {"variants": Accuracies(None, 90.0)},
                 "validation accuracy is not recorded",
             ),
             ({"variants": Accuracies(0.0, 0.0)}, "no better than guessing (50.00 %)"),
-            # 3 of the 4 samples are of one class: always naming it is right for 75 %.
+            # 3 of the 4 samples have one class: always naming it is 75 % correct.
             (
                 {"variants": Accuracies(75.0, 75.0), "labels": np.array([0, 0, 0, 1])},
                 "no better than guessing (75.00 %)",
@@ -278,7 +268,7 @@ def test_an_end_that_rounds_to_one_decides_nothing() -> None:
 
 
 def counted_networks() -> tuple[Variant, ...]:
-    """A spiking network, whole and early, and two conventional ones, on 3 images."""
+    """Return spiking networks, one with early exit, and two conventional ones."""
     images = np.array([[255, 0, 9], [0, 0, 0], [1, 2, 3]], dtype=np.uint8)
     encoder = Poisson(time_window=3, max_rate=80.0)
     executions = [
@@ -314,9 +304,7 @@ def test_counted_networks_are_read_as_written(tmp_path: Path) -> None:
 
 
 def test_older_files_are_read_and_damaged_ones_refused(tmp_path: Path) -> None:
-    """Those from before checksums lack one array; a term of a newer version is not
-    known here.
-    """
+    """Older files have no checksums; a term of a newer version is unknown."""
     path = tmp_path / "c.npz"
     save_variants(path, counted_networks())
     arrays = dict(VARIANTS.read(path))
@@ -326,6 +314,6 @@ def test_older_files_are_read_and_damaged_ones_refused(tmp_path: Path) -> None:
     arrays["0.columns"] = np.char.add(arrays["0.columns"], "s")
     write_npz(path, VARIANTS.schema, arrays)
     with pytest.raises(
-        ArtifactError, match=r"c\.npz: variants do not fit each other: [^\n]*$"
+        ArtifactError, match=r"c\.npz: the variants do not match each other: [^\n]*$"
     ):
         load_variants(path)

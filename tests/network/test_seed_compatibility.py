@@ -260,6 +260,4 @@ class TestTheSeedsCheckpointHere:
             if row["term"] == "optimizer_root"
         ]
         assert set(roots) == {2 * 938 * (784 * 20 + 20 + 20 * 10 + 10)}
-        assert "a mean, 4,096 images: no interval" in cli.text(
-            "energy", seed_checkpoint
-        )
+        assert "mean, 4,096 images, no interval" in cli.text("energy", seed_checkpoint)

@@ -1,6 +1,4 @@
-"""Charts: the same bytes for the same values, as PNG and as SVG, at every edge of their
-input.
-"""
+"""Charts: equal bytes for equal values, as PNG and SVG, and nothing cut off."""
 
 import re
 from collections.abc import Callable
@@ -45,7 +43,7 @@ def raster(hidden: tuple[int, ...] = (400,), density: float = 0.02) -> SpikeRast
 
 
 def front(*percents: float, name: str = "ReLU 9") -> Chart:
-    """A conventional network at each accuracy, each dearer than the one before."""
+    """Draw a conventional network at each accuracy, in order of energy."""
     networks = tuple(
         baseline(
             100 * n, [9 * n] * 4, f"{name} {n}", validation_accuracy_percent=percent
@@ -84,7 +82,7 @@ def test_training_and_confusion_are_drawn_alike_again_with_their_figures() -> No
 def test_same_bytes_again_described_in_the_pages_colours(
     draw: Callable[[], Chart],
 ) -> None:
-    """Whatever the reader's settings and clock; an SVG refers to itself alone."""
+    """Regardless of the user's settings and clock; an SVG refers only to itself."""
     chart = replace(draw(), description="a < b")
     png = draw().png()
     svg = chart.svg()
@@ -100,7 +98,8 @@ def test_same_bytes_again_described_in_the_pages_colours(
     assert not re.search(rb"tEXt|iTXt|zTXt|tIME", png)
 
     root = ElementTree.fromstring(svg)
-    (title, description), ids = list(root)[:2], [node.get("id") for node in root.iter()]
+    title, description = list(root)[:2]
+    ids = [node.get("id") for node in root.iter()]
     assert (title.text, description.text) == (chart.finding, "a < b")
     assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
     named = [name for name in ids if name is not None]
@@ -119,7 +118,7 @@ def test_same_bytes_again_described_in_the_pages_colours(
 
 
 def history(n_epochs: int) -> list[dict[str, Any]]:
-    """The epochs of a training, as far as the curves show them."""
+    """Return epochs of a training, as far as the curves need them."""
     return [
         {
             "epoch": epoch,
@@ -163,13 +162,13 @@ def test_no_text_is_cut_off(
     assert 0 <= drawn.y0 < drawn.y1 <= height
 
 
-# Two dollar signs enclose a formula for matplotlib, and this one has an unknown symbol.
+# For matplotlib, two dollar signs enclose a formula; this one has an unknown symbol.
 @pytest.mark.parametrize("text", [r"digits of /data/$\broken$", "<b> & \"x\" id='y'"])
 def test_words_of_others_are_drawn_as_they_are(text: str) -> None:
     plain = replace(front(97.0), source=text.replace("$", ""))
     assert replace(front(97.0), source=text + "$").png() != plain.png()
     drawn = " ".join(ElementTree.fromstring(front(97.0, name=text).svg()).itertext())
-    # Shown when the point is pointed at
+    # The tooltip of the point.
     assert f"{text} 1, dense: 97.00 %, 464 pJ" in drawn
 
 

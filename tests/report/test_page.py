@@ -1,6 +1,4 @@
-"""The energy report's page: content by hand-worked numbers, form, and the page in a
-browser.
-"""
+"""The energy page: hand-worked content, form, and the page in a browser."""
 
 import io
 import re
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 FIGURES = {"by-profile", "by-term", "front", "raster"}
-# An event costs a hundred times as much as a MAC: the spiking network must lose.
+# An event costs a hundred times a MAC, so the spiking network must lose.
 COSTLY = profile(
     {"mac": 1.0, "addition": 100.0, "multiplication": 100.0},
     id="costly",
@@ -43,7 +41,7 @@ BASELINES = (baseline(9000, [30, 40, 50, 60], "ReLU 3-2-2"),)
 
 
 def both(own_percent: float | None, baselines: Any = BASELINES) -> EnergyAnalysis:
-    """Memory included, and arithmetic only."""
+    """Analyse with memory, and with arithmetic only."""
     given = inputs(baselines)
     profiles = load_profiles()
     known = replace(given.variant.accuracies, validation_percent=own_percent)  # type: ignore[type-var]
@@ -74,7 +72,7 @@ WHOLE = exit_entry(81.0, 9.0, 3.0)
 @cache
 def analysed(chosen: str) -> EnergyAnalysis:
     given = inputs(BASELINES, [0, 0, 1, 1])
-    # 2 of the 3 steps are counted.
+    # Two of the three steps are counted.
     fewer = replace(given.operations, counts=given.operations.counts * 2 // 3)
     early = replace(
         given.variant, method="early exit", accuracies=None, operations=fewer
@@ -110,14 +108,14 @@ def default_page() -> str:
 
 
 def tree_of(page: str) -> ElementTree.Element:
-    """The page as XML, which it is as well as HTML."""
+    """Parse the page as XML, which it also is."""
     doctype, _, rest = page.partition("\n")
     assert doctype == "<!DOCTYPE html>"
     return ElementTree.fromstring(rest)
 
 
 def words_of(page: str, key: str) -> str:
-    """The text of the element with an id."""
+    """Return the text of the element with an id."""
     found = next(node for node in tree_of(page).iter() if node.get("id") == key)
     return " ".join("".join(found.itertext()).split())
 
@@ -162,9 +160,7 @@ class TestPage:
 
     @pytest.mark.parametrize("macs", [10, 9000])
     def test_the_first_screen_has_the_numbers_of_metrics(self, macs: int) -> None:
-        """One ratio under one price list, two bars of its energies, and arithmetic
-        apart.
-        """
+        """One ratio under one price list, a bar per energy, and arithmetic apart."""
         found = both(96.0, (baseline(macs, [6] * 4, "ReLU 3-2-2"),))
         words = words_of(energy_page(PageContent(found)), "answer")
         metrics = headline(found)
@@ -217,7 +213,7 @@ class TestPage:
         assert hostile in words_of(page, "provenance")
 
 
-# Cells under 60 pixels, and what is wider than the column that it stands in.
+# Cells under 60 pixels, and elements wider than their column.
 MISFITS = """() => [
   ...[...document.querySelectorAll('th, td')].filter(
     one => 0 < one.getBoundingClientRect().width
@@ -234,9 +230,7 @@ SIZES = pytest.mark.parametrize(
 def test_in_a_browser(
     browser: "Page", tmp_path: Path, width: int, height: int, scheme: str
 ) -> None:
-    """What is long is behind a heading, which a link of the contents opens; and nothing
-    is cut.
-    """
+    """Long sections are folded, links in the contents open them, nothing is cut off."""
     write_text(tmp_path / "energy.html", default_page())
     browser.set_viewport_size({"width": width, "height": 800})
     browser.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
@@ -258,6 +252,6 @@ def test_in_a_browser(
     drawn = browser.locator("svg.chart")
     assert drawn.count() == len(FIGURES)
     for place in range(drawn.count()):
-        # How many colours a screenshot has: a blank one has a single one.
+        # A blank screenshot would have a single colour.
         shown = imread(io.BytesIO(drawn.nth(place).screenshot()), format="png")
         assert len(np.unique(shown.reshape(-1, shown.shape[-1]), axis=0)) > 8

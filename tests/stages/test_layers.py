@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from spikejoule.encoding.encoded_files import load_encoded_images
+from spikejoule.energy.words import layers
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.checkpoint import read_complete
 from spikejoule.network.trained import load_trained
@@ -59,7 +60,7 @@ def test_any_layers(
     events = measured.synaptic_events.mean(axis=0)
     for name, mean in zip(network.connection_names, events, strict=True):
         assert proxies[name].synaptic_events_per_inference == pytest.approx(mean)
-    assert network.sizes in paths["energy_page"].read_text(encoding="utf-8")
+    assert layers(network) in paths["energy_page"].read_text(encoding="utf-8")
     record = build_run_record(paths, committed_params(), {})
     assert f"{network.layer_names[-2]}_spikes_per_sample" in record.history[0]
 

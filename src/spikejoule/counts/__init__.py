@@ -1,6 +1,6 @@
-"""What was counted: one record for each node of a network, whoever ran it.
+"""Counts of a network that ran: one record per node.
 
-records        NodeCounts, and Activity: a network with the records of its nodes
-measurement    the records of a trained network, from the spikes of its layers
+records        NodeCounts, and Activity: a network with the counts of its nodes
+measurement    the counts of a trained network, from the spikes of its layers
 proxies        synaptic events and dense operations per inference
 """

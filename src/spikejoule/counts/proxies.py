@@ -1,18 +1,16 @@
-"""The energy proxies, as the seed notebook calls them: the operations of one inference,
-counted by event and counted densely.
+"""Energy proxies of the seed notebook: operations per inference, by event and dense.
 
-For the connection that leads from layer l to layer l + 1, T steps, and S_l spikes that
-layer l emits during one inference (a mean over samples),
+For the connection from layer l to layer l + 1, T steps, and S_l mean spikes of layer l
+per inference,
 
-    synaptic events  = S_l * fan_out_l                an accumulate for each synapse a
-    spike reaches dense operations = N_l * fan_out_l * T            every synapse in
-    every step, removed or not sparsity ratio   = synaptic events / dense operations,
-    the mean firing probability of a step
+    synaptic events  = S_l * fan_out_l        one accumulate per synapse of a spike
+    dense operations = N_l * fan_out_l * T    every synapse, removed or not, each step
+    sparsity ratio   = synaptic events / dense operations
 
-and both counts are summed over the connections. N_l are the units before pooling, whose
-spikes are counted, so that no ratio is above 1. The products of constant currents,
-which are no events, are a count of their own beside them. Bias additions and the leak,
-which both ways of computing need, are in neither count: they are terms of their own
+The sparsity ratio is the mean firing probability of a step. Both counts are summed over
+the connections. N_l counts units before pooling, whose spikes are counted, so no ratio
+exceeds 1. Products of constant currents are not events and are counted separately.
+Leaks and bias additions occur in both ways of computing and are terms of their own
 (Lemaire et al. 2022, arXiv:2210.13107, eq. 2.3 and 2.4).
 """
 
@@ -27,13 +25,13 @@ class ConnectionProxies:
     """The proxies of one connection, per inference.
 
     Attributes:
-        name: of the connection, ``input_to_hidden`` and so on.
-        spikes_per_inference: that enter it, a mean.
-        fan_out: the most synapses that a spike reaches.
-        synapses: of all.
-        synaptic_events_per_inference: a mean.
+        name: name of the connection, such as ``input_to_hidden``.
+        spikes_per_inference: mean spikes that enter it.
+        fan_out: largest fan-out of a spike.
+        synapses: number of synapses.
+        synaptic_events_per_inference: mean.
         dense_operations_per_inference: every synapse in every step.
-        sparsity_ratio: of the two, 0 to 1.
+        sparsity_ratio: ratio of the two, 0 to 1.
     """
 
     name: str
@@ -50,11 +48,11 @@ class EnergyProxies:
     """The proxies of a whole network.
 
     Attributes:
-        connections: the proxies of each weight matrix.
-        formula_synaptic_events: how the events were computed; with one hidden layer as
-            the seed words it.
-        input_macs_per_inference: multiply-accumulates of constant currents; None for an
-            input of spikes.
+        connections: the proxies of each connection.
+        formula_synaptic_events: how the events were computed; with one hidden layer in
+            the seed's words.
+        input_macs_per_inference: mean multiply-accumulates of constant currents; None
+            for an input of spikes.
     """
 
     formula_dense: ClassVar[str] = "N_synapses * TIME_WINDOW"
@@ -65,27 +63,25 @@ class EnergyProxies:
 
     @property
     def synaptic_events_per_inference(self) -> float:
-        """Sum over the weight matrices of spikes x fan-out."""
+        """Synaptic events of all connections."""
         return sum(
             connection.synaptic_events_per_inference for connection in self.connections
         )
 
     @property
     def dense_operations_per_inference(self) -> int:
-        """Synapses x steps."""
+        """Dense operations of all connections."""
         return sum(
             connection.dense_operations_per_inference for connection in self.connections
         )
 
     @property
     def sparsity_ratio(self) -> float:
-        """Synaptic events over dense operations, dimensionless, 0 to 1."""
+        """Synaptic events over dense operations, 0 to 1."""
         return self.synaptic_events_per_inference / self.dense_operations_per_inference
 
     def as_metrics(self) -> dict[str, Any]:
-        """What a command prints as JSON: totals per inference, and each weight matrix
-        by name.
-        """
+        """Return totals per inference, and each connection by name, for JSON."""
         return {
             "dense_operations_per_inference": self.dense_operations_per_inference,
             "synaptic_events_per_inference": self.synaptic_events_per_inference,
@@ -94,11 +90,7 @@ class EnergyProxies:
         }
 
     def as_checkpoint_entry(self) -> dict[str, Any]:
-        """The entry `energy_proxies` of the complete checkpoint: the same under the
-        seed's keys.
-
-        The seed's schema has no key `per_layer`.
-        """
+        """Return the entry `energy_proxies` of checkpoints, with the seed's keys."""
         return {
             "dense_ops_per_inference": self.dense_operations_per_inference,
             "event_syn_per_inference": self.synaptic_events_per_inference,
@@ -109,7 +101,7 @@ class EnergyProxies:
         }
 
     def _further(self) -> dict[str, Any]:
-        """What both forms name alike."""
+        """Return the entries that both forms share."""
         macs = self.input_macs_per_inference
         of_input = {} if macs is None else {"input_macs_per_inference": macs}
         per_layer = {
@@ -119,7 +111,7 @@ class EnergyProxies:
 
 
 def energy_proxies(activity: Activity) -> EnergyProxies:
-    """The proxies of a network, at the mean of what its samples did."""
+    """Compute the proxies of a network from the mean of its counts."""
     network = activity.network
     connections = []
     for node in network.connections:
@@ -146,7 +138,7 @@ def energy_proxies(activity: Activity) -> EnergyProxies:
 
 
 def _formula(activity: Activity) -> str:
-    """How the synaptic events were computed."""
+    """Say how the synaptic events were computed."""
     network = activity.network
     if activity.pruned:
         return "sum over spikes of the synapses that are left"

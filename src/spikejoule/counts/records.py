@@ -1,19 +1,18 @@
-"""The counts of each node of a network: what every operation follows from.
+"""Counts by node of a network, from which all operations follow.
 
-They are made by the engines of trained networks (`counts.measurement`), by the executor
-of NIR graphs (`nir.running`), by hooks on a PyTorch model (`pricing.counted`), or read
-from a checkpoint (`energy.from_checkpoint`).
+They come from measured spikes of trained networks (`counts.measurement`), from the
+executor of NIR graphs (`nir.running`), from hooks on a PyTorch model
+(`pricing.counted`), or from a checkpoint (`energy.from_checkpoint`).
 
-Pooling of a trained network renames spikes (`network.network`): it takes no operation
-and has no record, and the spikes that it passes on are events of the connection behind
-it. A graph's sums them to values.
+In a trained network, pooling only renames spikes (`network.network`): it takes no
+operation and has no record, and its spikes are events of the next connection. In an
+imported graph, pooling sums spikes to values.
 
-A spike reaches recurrent weights in the step in which it is fired, and what they give
-arrives one step later; those of the last step count, too. What a Delay still holds at
-the end reaches nothing. What comes to neurons, a Threshold or the output without a
-synapse before it is added there, uncounted. Output spikes reach no synapse and cost
-none, nor does a spike where a synapse was pruned: the events of a pruned network are
-counted synapse by synapse.
+A spike reaches recurrent weights in the step in which it is emitted, and their output
+arrives one step later; spikes of the last step count, too. Spikes still in a Delay at
+the end reach nothing. Inputs that reach neurons, a Threshold or the output without a
+synapse are added there, uncounted. Output spikes reach no synapse, and neither does a
+spike at a removed synapse: events of pruned networks are counted synapse by synapse.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,34 +30,34 @@ Counts = NDArray[Any]
 """int64 [N]; float64 [1] of a mean."""
 
 SpikingGraph = Network | ImportedGraph
-"""A network that emits spikes, trained here or elsewhere."""
+"""A spiking network, trained here or imported."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class NodeCounts:
-    """What a node does for each of N samples: a number of occurrences, [N] each.
+    """Counts of one node for each of N samples, [N] each.
 
-    None where a node of this kind does no such thing.
+    None for counts that this kind of node does not have.
 
     Attributes:
-        spikes: that its units give: input, neurons, Threshold, a Delay of spikes.
-        values: that it gives to those that multiply them, or that a Delay has held, if
-            they are neither zero nor spikes.
-        reads: of these spikes or values by other nodes; None for one by each connection
-            that they enter.
-        events: synaptic events: a spike reaches a synapse, and its weight is added.
-        macs: multiply-accumulates: a value that is no spike, and not zero, reaches a
-            synapse. So it is behind pooling, Scale, and neurons that give potentials,
-            and with an input of constant currents.
-        updates: of neurons, one for each neuron in each step in which it is updated.
-        active: those of `updates` in which the neuron spikes.
-        resets: of potentials, after a spike.
-        comparisons: with a threshold, or of two values.
-        leaks: multiplications by which states leak.
-        biases: additions of a bias, or of another constant.
-        additions: of pooling: an amount that is not zero is added to one window.
-        multiplications: of average pooling, once a sum that is not zero; of Scale, once
-            a value that is neither zero nor a spike.
+        spikes: spikes that its units emit: input, neurons, Threshold, Delay of spikes.
+        values: values other than zero and spikes that it passes to nodes that multiply
+            them, or that a Delay held.
+        reads: reads of these spikes or values by other nodes; None for one read per
+            connection that they enter.
+        events: synaptic events: a spike reaches a synapse and its weight is added.
+        macs: multiply-accumulates: a value other than zero and a spike reaches a
+            synapse. This happens after pooling, Scale and non-spiking neurons, and with
+            an input of constant currents.
+        updates: neuron updates, one per neuron and step in which it is updated.
+        active: updates in which the neuron spikes.
+        resets: resets of potentials after a spike.
+        comparisons: comparisons with a threshold, or of two values.
+        leaks: multiplications of leaking states.
+        biases: additions of a bias or another constant.
+        additions: additions in pooling, one per nonzero value and window.
+        multiplications: in average pooling, one per nonzero sum; in Scale, one per
+            value other than zero and a spike.
     """
 
     spikes: Counts | None = None
@@ -83,9 +82,7 @@ class NodeCounts:
         leaks: Counts | None = None,
         biases: Counts | None = None,
     ) -> Self:
-        """The counts of neurons that are reset by each spike, and compared in each
-        update.
-        """
+        """Count neurons that reset at each spike and compare in each update."""
         return cls(
             spikes=spikes,
             updates=updates,
@@ -98,7 +95,7 @@ class NodeCounts:
 
     @classmethod
     def of_batches(cls, batches: Sequence[Self]) -> Self:
-        """The counts of samples that ran in several batches, in their order."""
+        """Join the counts of consecutive batches of samples."""
         joined = {}
         for field in fields(cls):
             parts = [getattr(batch, field.name) for batch in batches]
@@ -108,20 +105,18 @@ class NodeCounts:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Activity:
-    """A network, and what its nodes did for N samples, in N epochs, or on average (N =
-    1).
+    """A network and the counts of its nodes over N rows: samples, epochs, or one mean.
 
     Attributes:
-        network: whose nodes are counted.
+        network: the network.
         time_window: T.
-        counts: of each node that does something, by its name.
-        pruned: whether a weight of zero is no synapse; the network has its weights
-            then.
+        counts: counts of each active node, by name.
+        pruned: whether a zero weight is no synapse; the network then has its weights.
         products: how often hardware multiplies constant currents; None for an input of
             spikes.
-        exit_steps: the steps [N] after which a network with early exit stopped; None
-            for one without.
-        samples: of each row, [N]; None for one.
+        exit_steps: the step after which each sample stopped, [N]; None without early
+            exit.
+        samples: samples of each row, [N]; None for one each.
     """
 
     network: SpikingGraph
@@ -146,11 +141,11 @@ class Activity:
 
     @property
     def none(self) -> NDArray[np.int64]:
-        """Zero of each row, [N]."""
+        """Zeros, [N]."""
         return np.zeros(self.n_rows, np.int64)
 
     def spikes_of(self, name: str) -> Counts:
-        """Spikes of a node, [N]; zeros where it gives values."""
+        """Return the spikes of a node, [N]; zeros if it passes on values."""
         spikes = self.counts[name].spikes
         return self.none if spikes is None else spikes
 

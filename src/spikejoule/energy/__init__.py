@@ -1,19 +1,18 @@
-"""From counts to joules: integer counts, prices with their sources, comparisons,
-break-even.
+"""From counts to joules: operation counts, sourced prices, comparisons, break-even.
 
-terms, terms.csv        every kind of operation, a row each
-operations              counts of operations, and those of a spiking network
-conventional, training  those of a conventional network, and of a training
-prices, hardware.yaml   price lists, a profile each
+terms, terms.csv        every kind of operation, one row each
+operations              operation counts, and those of spiking networks
+conventional, training  counts of conventional networks, and of training
+prices, hardware.yaml   price lists
 estimates               energies, their intervals, and energies in words
 ledger, variant_file    counts times prices, row by row; the file of counted networks
-front, comparison       the front of conventional networks, and ratios to it
-published               conventional networks that the study publishes
-break_even, contents    where a network stops winning; what a total holds
-from_checkpoint         what a complete checkpoint gives an analysis
-from_graph              what a NIR graph or a PyTorch model gives one
-analysis                all of it together
-outputs, notes, words   tables and JSON, notes, and sentences (the folder `sentences`)
+front, comparison       the Pareto front of conventional networks, and ratios to it
+published               published conventional networks
+break_even, contents    where a network stops winning; what a total includes
+from_checkpoint         the analysis of a trained network
+from_graph              the analysis of a NIR graph or a PyTorch model
+analysis                everything together
+outputs, notes, words   tables and JSON, notes, and sentences (folder `sentences`)
 """
 
 from spikejoule.baselines.counts import BaselineCounts

@@ -1,8 +1,8 @@
-"""The energy analysis: what it starts from, and all that follows at once.
+"""The energy analysis of a network: its inputs, and everything derived from them.
 
-Energies are in pJ. The chapters: counts times prices (`ledger`), the comparison with
-conventional networks (`comparison`, `front`), the energy of training (`training`), what
-is written to files (`outputs`), and statements in words (`words`).
+Energies are in pJ. Counts times prices are in `ledger`, the comparison with
+conventional networks in `comparison` and `front`, training in `training`, files in
+`outputs`, sentences in `words`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,12 +56,12 @@ from spikejoule.energy.training import (
     count_training,
     training_energy,
 )
-from spikejoule.energy.words import sentences
+from spikejoule.energy.words import architecture, sentences
 from spikejoule.network.quantisation import FLOAT_BITS
 
 SNN: Final = "snn"
-"""The network of the analysis, over its whole window, among the networks of the table;
-run in another way, that follows after a comma."""
+"""Name of the analysed network in the table, over its whole window. Other ways of
+running it follow after a comma."""
 
 
 class NoVerdict(Enum):
@@ -69,12 +69,11 @@ class NoVerdict(Enum):
 
     NOT_COUNTED = "No verdict: not everything was counted ({not_counted})."
     NOTHING_TO_COMPARE_WITH = (
-        "No conventional network was counted: there is nothing to compare with."
+        "No verdict: there is no conventional network to compare with."
     )
     ACCURACY_UNKNOWN = (
         "No verdict: the network's validation accuracy is not recorded, so no "
-        "conventional "
-        "network of equal accuracy can be chosen."
+        "conventional network of equal accuracy can be chosen."
     )
     GUESSING = (
         "No verdict: an accuracy of {level_percent:.2f} % is no better than guessing "
@@ -87,46 +86,47 @@ class NoVerdict(Enum):
 def network_name(
     network: SpikingGraph, encoding: str, pruned_percent: float = 0.0
 ) -> str:
-    """A spiking network in a few words:
-    ``spiking 784-400-10 (latency), 96 % pruned, 8 bits``.
+    """Name a spiking network.
+
+    For example ``spiking 784-400-10 (latency), 96 % pruned, 8 bits``.
     """
     pruned = f", {pruned_percent:.3g} % pruned" if pruned_percent else ""
     is_float = network.weight_bits == FLOAT_BITS
     bits = "" if is_float else f", {network.weight_bits} bits"
-    return f"spiking {network.sizes} ({encoding}){pruned}{bits}"
+    return f"spiking {architecture(network)} ({encoding}){pruned}{bits}"
 
 
 @dataclass(frozen=True, eq=False)
 class AnalysisInputs:
-    """What an analysis starts from.
+    """What an energy analysis starts from.
 
     Attributes:
-        title: of the data set.
+        title: name of the data.
         network: the spiking network.
-        variants: the ways of running the network, the whole window with an update of
-            every neuron in every step first; counted on each image, or on average where
-            images are not recorded.
+        variants: the ways of running it; first the whole window with clocked updates.
+            Counts are per image, or means if images are not recorded.
         proxies: dense operations, synaptic events, sparsity ratio.
-        n_images: how many images the counts are of; None where not recorded.
-        step_ms: what a step stands for, in milliseconds.
-        encoder: by which samples became spikes; None where spikes were given.
-        labels: class of each image, int64 [N]; None where not known.
-        baselines: conventional networks on the same test set; the first N images are
-            compared.
-        training: None where the counts of training are not recorded.
-        value_macs_per_inference: multiply-accumulates of values that are no spikes, a
-            mean; None where the network has none.
-        notes: what else there is to say of the network.
+        n_images: number of images counted; None if not recorded.
+        step_ms: duration of a time step.
+        encoder: how samples became spikes; None if the spikes were given.
+        labels: class of each image, int64 [N]; None if unknown.
+        baselines: conventional networks on the same test set, compared on its first N
+            images.
+        training: None if the counts of training are not recorded.
+        value_macs_per_inference: mean multiply-accumulates of values that are not
+            spikes; None if there are none.
+        notes: further notes on the network.
         subject: what the samples show.
-        counted_in: a ``graph`` that was run, or the ``modules`` of a running model;
-            empty for a checkpoint of this project.
-        level_percent: the accuracy of the verdict; None for the network's own on
-            validation images.
-        published: published conventional networks of the same data, with which the
-            network is compared; without any, it is compared with `baselines`.
-        not_counted: what ran and was not counted, by name; then there is no verdict.
-        average_pixels: side of the squares whose means the networks read; the
-            `variants` hold what making them takes.
+        counted_in: a NIR ``graph`` or the ``modules`` of a model; empty for a network
+            of this project.
+        level_percent: accuracy of the verdict; None for the network's own validation
+            accuracy.
+        published: published conventional networks for the same data, which replace
+            `baselines` in the verdict.
+        not_counted: names of parts that ran and were not counted; they rule out a
+            verdict.
+        average_pixels: side of the pixel squares whose means the networks read;
+            `variants` already include the averaging.
     """
 
     title: str
@@ -150,7 +150,7 @@ class AnalysisInputs:
 
     @property
     def assumptions(self) -> tuple[str, ...]:
-        """What is counted and what is assumed, a sentence each."""
+        """What is counted and assumed, one sentence each."""
         return sentences(
             self.counted_in or "inference",
             network=self.network,
@@ -160,46 +160,44 @@ class AnalysisInputs:
 
     @property
     def reads_images(self) -> bool:
-        """Whether images are encoded; if not, the samples are events."""
+        """Whether the samples are images, not events."""
         return self.encoder is not None and self.encoder.takes == "images"
 
     @property
     def rate_hz(self) -> float | None:
-        """Firing rate of the brightest pixel; None for an encoding without one."""
+        """Firing rate of the brightest pixel; None for an encoding without a rate."""
         return None if self.encoder is None else self.encoder.rate_hz
 
     @property
     def remarks(self) -> tuple[Note, ...]:
-        """All notes, that of what was not counted among them."""
+        """All notes, including what was not counted."""
         if not self.not_counted:
             return self.notes
         return *self.notes, Note(NoteKind.NOT_COUNTED, ", ".join(self.not_counted))
 
     @property
     def cautions(self) -> tuple[Note, ...]:
-        """Those that a reader must know before the energies."""
+        """The notes that a reader must know before the energies."""
         return tuple(note for note in self.remarks if note.is_caution)
 
     @property
     def variant(self) -> Variant:
-        """The network over its whole window, every neuron updated in every step."""
+        """The network over its whole window, with clocked updates."""
         return self.variants[0]
 
     @property
     def operations(self) -> OperationCounts:
-        """Its operations: of each image, or on average where images are not
-        recorded.
-        """
-        return self.variants[0].operations
+        """The operations of `variant`."""
+        return self.variant.operations
 
     @property
     def accuracy(self) -> Accuracies | None:
-        """Of the network; None where it is not recorded."""
-        return self.variants[0].accuracies
+        """The accuracies of `variant`; None if not recorded."""
+        return self.variant.accuracies
 
     @property
     def guessing_percent(self) -> float:
-        """The accuracy of guessing: of always naming the most frequent class."""
+        """The accuracy of always naming the most frequent class."""
         uniform = 100 / self.network.n_output
         if self.labels is None:
             return uniform
@@ -208,24 +206,20 @@ class AnalysisInputs:
 
     @property
     def compared_at_percent(self) -> float | None:
-        """The accuracy at which the network is compared; None where it is not known."""
-        return (
-            self.variant.validation_percent
-            if self.level_percent is None
-            else self.level_percent
-        )
+        """The accuracy at which the network is compared; None if unknown."""
+        if self.level_percent is None:
+            return self.variant.validation_percent
+        return self.level_percent
 
     @property
     def is_guessing(self) -> bool:
-        """Whether the network is no better than guessing at the accuracy of the
-        comparison.
-        """
+        """Whether that accuracy is no better than guessing."""
         level = self.compared_at_percent
         return level is not None and level <= self.guessing_percent
 
     @property
     def no_verdict(self) -> NoVerdict | None:
-        """What prevents a verdict; None where nothing does."""
+        """What rules out a verdict; None if nothing does."""
         if self.not_counted:
             return NoVerdict.NOT_COUNTED
         if not self.baselines and not self.published:
@@ -238,9 +232,7 @@ class AnalysisInputs:
 
     @property
     def is_of_equal_size(self) -> bool:
-        """Whether the conventional networks of `model.hidden` have the layers of this
-        network.
-        """
+        """Whether the networks of `model.hidden` have the layers of this network."""
         sizes = self.network.comparable_sizes
         return all(
             baseline.network.layer_sizes[1:] == sizes
@@ -250,7 +242,7 @@ class AnalysisInputs:
 
     @property
     def spikes_per_input(self) -> float:
-        """Spikes of an input unit over the window, a mean."""
+        """Mean spikes of an input unit over the window."""
         input_name = self.network.input.name
         leaves_input = [
             column.term == "spike_routed" and column.place == input_name
@@ -261,21 +253,20 @@ class AnalysisInputs:
 
     @property
     def neuron_updates(self) -> tuple[int, float | None]:
-        """Neuron updates per inference: one in every step, and those of event-driven
-        hardware.
+        """Neuron updates per inference, clocked and lazy.
 
-        The second is None where images are not recorded, unless biases make the two the
-        same.
+        Lazy updates are None if images are not recorded, unless biases make both equal.
         """
         n_neurons = sum(layer.n_out for layer in self.network.layers[1:])
         clocked = self.operations.time_window * n_neurons
         for variant in self.variants:
             if variant.method == WHOLE_WINDOW + LAZILY:
-                return clocked, float(
-                    variant.operations.of(*UPDATES).sum(axis=1).mean()
-                )
+                lazy = variant.operations.of(*UPDATES).sum(axis=1).mean()
+                return clocked, float(lazy)
         is_counted = self.operations.n_images is not None and not self.counted_in
-        return clocked, float(clocked) if is_counted or self.network.has_bias else None
+        if is_counted or self.network.has_bias:
+            return clocked, float(clocked)
+        return clocked, None
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,24 +274,21 @@ class EnergyAnalysis:
     """Everything that the energy report shows.
 
     Attributes:
-        inputs: what was counted, and of what.
+        inputs: the counted network.
         bootstrap: how intervals were drawn.
-        chosen: the price list of the headline: energy, verdict and ratio.
-        arithmetic: a price list of arithmetic only, for a second figure and for
-            training; None without one.
-        ledger: the network over its whole window, its other variants, the conventional
-            networks, and training.
-        table: under every profile, the rows of the network in every way of running it,
-            of the conventional networks of equal size, and of training, each with its
-            totals.
-        comparisons: with the conventional networks of equal size, in every way of
-            running them; none under a profile that does not compare, or whose numbers
-            are not the network's.
-        verdicts: the network against the front of conventional networks at its
-            accuracy, under every price list that compares; empty where
+        chosen: the price list of the headline.
+        arithmetic: an arithmetic-only price list, for a second figure and for training;
+            None without one.
+        ledger: the variants of the network, conventional networks, and training.
+        table: rows under every price list: the network in every way of running it,
+            conventional networks of equal size, and training, each with its totals.
+        comparisons: the network against conventional networks of equal size; none under
+            price lists that do not compare networks or do not fit its numbers.
+        verdicts: the network against the conventional front at its accuracy, under
+            every price list that compares networks; empty if
             `AnalysisInputs.no_verdict` says why.
-        early_verdicts: the same for the network with early exit.
-        training: the energy of training; None where its counts are not recorded.
+        early_verdicts: the same with early exit.
+        training: the energy of training; None if its counts are not recorded.
     """
 
     inputs: AnalysisInputs
@@ -324,11 +312,11 @@ class EnergyAnalysis:
         phase: str = INFERENCE,
         status: str = "",
     ) -> list[EnergyRow]:
-        """Rows of the table without totals.
+        """Select rows of the table, without totals.
 
         Args:
-            profile: id of a price list; empty for that of the headline.
-            network: as the table names it.
+            profile: id of a price list; empty for the headline's.
+            network: name in the table.
             phase: ``inference``, or a phase of training.
             status: ``priced``, ``covered`` or ``unpriced``; empty for all.
         """
@@ -343,12 +331,12 @@ class EnergyAnalysis:
         ]
 
     def total(self, profile: str = "") -> Energy:
-        """The energy of an inference; nothing priced is 0."""
+        """Return the energy of an inference; 0 if nothing is priced."""
         return self.ledger.total(0, profile or self.chosen.id)
 
     @property
     def early(self) -> Energy | None:
-        """The energy of an inference with early exit; None where there is none."""
+        """The energy of an inference with early exit; None without early exit."""
         for number, variant in enumerate(self.inputs.variants):
             if variant.method == EARLY_EXIT:
                 return self.ledger.total(number, self.chosen.id)
@@ -363,15 +351,17 @@ class EnergyAnalysis:
         ]
 
     def n_images_of(self, label: int) -> int:
-        """How many images a class has."""
+        """Return the number of images of a class."""
         labels = self.inputs.labels
         return 0 if labels is None else int((labels == label).sum())
 
     def contents(
         self, *phases: str, profile: HardwareProfile | None = None
     ) -> TotalContents:
-        """What a total of phases, by default of an inference, holds under a price list,
-        by default that of the headline."""
+        """List which terms a total includes under a price list, and which not.
+
+        The default is an inference under the headline's price list.
+        """
         prices = profile or self.chosen
         terms: dict[str, None] = {}
         for phase in phases or (INFERENCE,):
@@ -381,25 +371,21 @@ class EnergyAnalysis:
         return contents_of(tuple(terms), prices)
 
     def holds(self, *phases: str, profile: HardwareProfile | None = None) -> str:
-        """The same in words."""
+        """Return `contents` in words."""
         prices = profile or self.chosen
         contents = self.contents(*phases, profile=prices)
         return " ".join(sentences("contains", contents=contents, profile=prices))
 
     @property
     def shown(self) -> tuple[HardwareProfile, ...]:
-        """The price list of the headline, and that of the second figure if there is
-        another.
-        """
+        """The headline's price list, and that of the second figure if it differs."""
         if self.arithmetic is None or self.arithmetic.id == self.chosen.id:
             return (self.chosen,)
         return self.chosen, self.arithmetic
 
     @property
     def has_intervals(self) -> bool:
-        """Whether counts are known image by image, of more than one; if not, there are
-        means.
-        """
+        """Whether there are counts of more than one image."""
         return (self.inputs.operations.n_images or 0) > 1
 
     # Comparison.
@@ -413,22 +399,22 @@ class EnergyAnalysis:
 
     @property
     def verdict(self) -> RunVerdict | None:
-        """The verdict of the headline; None where there is none."""
+        """The verdict of the headline; None without one."""
         return _under(self.chosen, self.verdicts)
 
     @property
     def early_verdict(self) -> RunVerdict | None:
-        """The same for the network with early exit."""
+        """The headline's verdict with early exit; None without one."""
         return _under(self.chosen, self.early_verdicts)
 
     @property
     def n_won(self) -> int:
-        """Under how many price lists the network needs less energy."""
+        """Number of price lists under which the network wins."""
         return sum(verdict.outcome == "snn" for verdict in self.verdicts)
 
     @property
     def of_chosen(self) -> tuple[RunVerdict, ...]:
-        """The comparisons of equal size under the price list of the headline."""
+        """The comparisons at equal size under the headline's price list."""
         return tuple(
             pair for pair in self.comparisons if pair.profile == self.chosen.id
         )
@@ -440,23 +426,26 @@ class EnergyAnalysis:
 
     @property
     def conventional_points(self) -> list[FrontPoint]:
-        """The conventional networks of the comparison under the headline's price list:
-        published ones of the same data, or else those of the run."""
+        """The conventional networks of the headline's verdict.
+
+        These are published ones for the same data, or else those of the run.
+        """
         published = front_points(self.inputs.published, self.chosen)
         return published or own_points(self.ledger, self.chosen.id)
 
     @property
     def n_conventional(self) -> int:
-        """How many networks these are; each is there dense and zero-skipping."""
+        """Number of these networks, each of which is run in two ways."""
         return len(
             {point.name.rpartition(", ")[0] for point in self.conventional_points}
         )
 
     @property
     def closest_baseline(self) -> str:
-        """Of the run's own conventional networks the cheapest, under the headline's
-        prices, of at least the accuracy of the verdict; empty without a verdict or such
-        a network."""
+        """The run's own cheapest conventional network with the verdict's accuracy.
+
+        Empty without a verdict or such a network.
+        """
         if self.verdict is None:
             return ""
         points = own_points(self.ledger, self.chosen.id)
@@ -464,10 +453,10 @@ class EnergyAnalysis:
         return "" if reading is None else reading.above.name
 
     def break_even(self, verdict: RunVerdict | None) -> BreakEven | None:
-        """Where the network stops winning against the conventional one of a verdict.
+        """Return where the network stops winning against that of a verdict.
 
-        None where there is none, prices are brackets alone, or the network has no
-        spikes; and of another way of running it than over its whole window.
+        None without a verdict, input spikes, or prices that are single values, and for
+        early exit and lazy updates.
         """
         inputs = self.inputs
         if (
@@ -487,19 +476,17 @@ class EnergyAnalysis:
     # Statements.
 
     def says(self, template: str) -> tuple[str, ...]:
-        """The sentences of a template of the folder `sentences` about this analysis."""
+        """Return the sentences of a template about this analysis."""
         return sentences(template, analysis=self)
 
     @property
     def answer(self) -> tuple[str, ...]:
-        """The verdict, the network's own energy and what it holds, a sentence each."""
+        """The verdict, the network's energy and what it includes, in sentences."""
         return self.says("answer")
 
     @property
     def assumptions(self) -> tuple[str, ...]:
-        """What is counted and what is assumed, of inference and of training, a sentence
-        each.
-        """
+        """What is counted and assumed for inference and training, in sentences."""
         training = self.inputs.training
         return self.inputs.assumptions + (
             () if training is None else training.assumptions
@@ -507,7 +494,7 @@ class EnergyAnalysis:
 
     @property
     def without_verdict(self) -> str:
-        """Why the headline has no verdict, in a sentence; empty where it has one."""
+        """Why the headline has no verdict; empty if it has one."""
         if self.verdict is not None:
             return ""
         inputs = self.inputs
@@ -527,9 +514,10 @@ class EnergyAnalysis:
 def _under(
     profile: HardwareProfile, verdicts: Sequence[RunVerdict]
 ) -> RunVerdict | None:
-    return next(
-        (verdict for verdict in verdicts if verdict.profile == profile.id), None
-    )
+    for verdict in verdicts:
+        if verdict.profile == profile.id:
+            return verdict
+    return None
 
 
 def analyse(
@@ -539,13 +527,13 @@ def analyse(
     arithmetic: HardwareProfile | None,
     bootstrap: BootstrapSettings,
 ) -> EnergyAnalysis:
-    """Price what was counted under every profile, and compare.
+    """Price the counts under every price list, and compare.
 
     Args:
-        inputs: counts, and what they are of.
-        profiles: by id, from `load_profiles`.
+        inputs: the counted network.
+        profiles: price lists by id, from `load_profiles`.
         chosen: the price list of the headline, one of them.
-        arithmetic: a price list of arithmetic only, one of them; None for no second
+        arithmetic: an arithmetic-only price list, one of them; None for no second
             figure.
         bootstrap: how to draw intervals.
 
@@ -582,11 +570,10 @@ def analyse(
 
 
 def _baselines_of(inputs: AnalysisInputs) -> tuple[Variant, ...]:
-    """The run's conventional networks on the images of the network."""
+    """Count the run's conventional networks on the images of the network."""
     n_images = inputs.operations.n_images
-    if (
-        n_images is None
-    ):  # means alone are known: baselines are compared on all of theirs
+    if n_images is None:
+        # Only means are known of the network: use all images of the baselines.
         lengths = [len(baseline.macs_nonzero) for baseline in inputs.baselines]
         n_images = min(lengths, default=0)
     baselines = baseline_variants(inputs.baselines, n_images)
@@ -594,7 +581,7 @@ def _baselines_of(inputs: AnalysisInputs) -> tuple[Variant, ...]:
 
 
 def _training_variant(inputs: AnalysisInputs, record: TrainingRecord) -> Variant:
-    """Training, all epochs together."""
+    """Count training, all epochs together."""
     by_epoch = count_training(record)
     all_epochs = replace(by_epoch, counts=by_epoch.counts.sum(axis=0)[None])
     return replace(inputs.variant, method=TRAINING, operations=all_epochs)
@@ -603,19 +590,16 @@ def _training_variant(inputs: AnalysisInputs, record: TrainingRecord) -> Variant
 def _equal_size_verdicts(
     inputs: AnalysisInputs, ledger: Ledger
 ) -> tuple[RunVerdict, ...]:
-    """The network against those of equal size, by price list; none for one that
-    guesses.
-    """
+    """Compare with networks of equal size by price list; not if the network guesses."""
     if inputs.not_counted or inputs.is_guessing:
         return ()
     verdicts: list[RunVerdict] = []
-    first = len(inputs.variants)
-    for number, baseline in enumerate(inputs.baselines):
-        if baseline.equal_size:
-            for way in range(len(METHODS)):
-                verdicts += pair_verdicts(
-                    ledger, 0, first + number * len(METHODS) + way
-                )
+    number = len(inputs.variants)
+    for baseline in inputs.baselines:
+        for _ in METHODS:
+            if baseline.equal_size:
+                verdicts += pair_verdicts(ledger, 0, number)
+            number += 1
     order = [profile.id for profile in ledger.profiles]
     return tuple(sorted(verdicts, key=lambda verdict: order.index(verdict.profile)))
 
@@ -623,9 +607,7 @@ def _equal_size_verdicts(
 def _verdicts(
     inputs: AnalysisInputs, ledger: Ledger, method: str
 ) -> tuple[RunVerdict, ...]:
-    """The network, run in one way, at its accuracy; none where it is not run so, or not
-    known.
-    """
+    """Compare one way of running the network with the conventional front."""
     methods = [variant.method for variant in inputs.variants]
     if inputs.no_verdict or method not in methods:
         return ()
@@ -637,7 +619,7 @@ def _verdicts(
         profile.id: front_points(inputs.published, profile)
         for profile in ledger.profiles
     }
-    # Networks that were named to be compared with are compared as they are.
+    # With a given level, the user named the networks: no interpolation between them.
     read = read_front if inputs.level_percent is None else cheapest_reaching
     return tuple(front_verdicts(ledger, number, level_percent, published, read))
 
@@ -648,11 +630,11 @@ def _table(
     comparisons: Sequence[RunVerdict],
     training: TrainingEnergy | None,
 ) -> Iterator[EnergyRow]:
-    """The rows of an analysis: of inference under every profile, then of training."""
+    """Yield the rows of inference under every price list, then those of training."""
     by_class = _by_class(inputs, ledger)
     names = [variant.name for variant in ledger.variants]
     for profile in ledger.profiles:
-        # Of what is compared the totals alone have a spread.
+        # The analysed network has a spread in each row, others only in their totals.
         yield from ledger.rows(0, profile, SNN, with_spread=True)
         yield total_row(profile.id, SNN, INFERENCE, ledger.total(0, profile.id))
         for label, of_class in by_class.items():
@@ -669,9 +651,8 @@ def _table(
         ]
         for number, network in others:
             yield from ledger.rows(number, profile, network)
-            yield total_row(
-                profile.id, network, INFERENCE, ledger.total(number, profile.id)
-            )
+            total = ledger.total(number, profile.id)
+            yield total_row(profile.id, network, INFERENCE, total)
     if training is not None:
         for profile in ledger.profiles:
             yield from ledger.rows(len(names) - 1, profile, SNN)
@@ -681,23 +662,14 @@ def _table(
 
 
 def _by_class(inputs: AnalysisInputs, ledger: Ledger) -> dict[int, Ledger]:
-    """The network over the images of each class."""
+    """Price the network over the images of each class."""
     operations = inputs.operations
     labels = inputs.labels
     if labels is None or operations.n_images is None:
         return {}
-    return {
-        label: Ledger.of(
-            [
-                replace(
-                    inputs.variant,
-                    operations=replace(
-                        operations, counts=operations.counts[labels == label]
-                    ),
-                )
-            ],
-            ledger.profiles,
-            ledger.settings,
-        )
-        for label in np.unique(labels).tolist()
-    }
+    ledgers = {}
+    for label in np.unique(labels).tolist():
+        of_class = replace(operations, counts=operations.counts[labels == label])
+        variant = replace(inputs.variant, operations=of_class)
+        ledgers[label] = Ledger.of([variant], ledger.profiles, ledger.settings)
+    return ledgers

@@ -1,9 +1,8 @@
-"""Comparing networks in the ledger: ratios and the verdict.
+"""Ratios and verdicts between spiking and conventional networks of a ledger.
 
-The verdict compares a spiking network with the Pareto front of conventional networks
-(`front`) at its own validation accuracy. Test accuracy is stated and decides nothing. A
-price list compares networks of the width that its prices are for: one of 8-bit integers
-takes no network that computes in more.
+A verdict compares a spiking network with the Pareto front of conventional networks
+(`front`) at its own validation accuracy. Test accuracy is reported and decides nothing.
+A price list compares only networks of the width that its prices hold for.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,29 +27,27 @@ Outcome = Literal["snn", "ann", "undecided"]
 
 @dataclass(frozen=True)
 class RunVerdict:
-    """A spiking network against the front of conventional networks at its accuracy.
+    """A spiking network against the conventional front at its accuracy.
 
-    Accuracies are in percent, energies in pJ per inference, both means over test
+    Accuracies are in percent, energies in pJ per inference; both are means over test
     images.
 
     Attributes:
         profile: id of the price list.
-        level_percent: validation accuracy at which the front is read; 0 where sizes are
-            equal, and accuracies are not asked for.
-        outcome: ``snn`` or ``ann``, whichever needs less energy at both ends of the
+        level_percent: validation accuracy at which the front is read; 0 for networks of
+            equal size, whatever their accuracy.
+        outcome: ``snn`` or ``ann``, the side that needs less energy at both ends of the
             ratio; else ``undecided``.
-        ratio: the spiking network's energy over the other; None where the profile has
-            brackets alone. `ratio_low` and `ratio_high` are the ends of the interval of
-            paired resamples, widened by the prices' brackets.
-        ratio_bound: empty where the front has the accuracy; ``at least`` or ``at most``
-            where it begins above or ends below, so that the ratio to its end is a
-            bound.
+        ratio: energy of the spiking network over the other; None if prices are ranges.
+            `ratio_low` and `ratio_high` are the ends of the interval of paired
+            resamples, widened by price ranges.
+        ratio_bound: empty if the front has this accuracy. ``at least`` if it starts
+            above, ``at most`` if it ends below: the ratio to that end is a bound.
         spiking, conventional: names of the networks. The conventional one is the
-            cheapest on the front that is at least so accurate. Of each, `_pj` is None
-            where the profile has brackets alone, and `_pj_low` and `_pj_high` are the
-            least and the most that the mean can be, by the prices' bracket and by the
-            interval; on the conventional side they are the energy of the front at the
-            accuracy, between that network and its lower neighbour.
+            cheapest on the front with at least this accuracy. `_pj` is None if prices
+            are ranges; `_pj_low` and `_pj_high` are the ends of the mean by price range
+            and interval. The conventional energy is that of the front at this accuracy,
+            between this network and its lower neighbour.
         conventional_below: the lower neighbour; empty at an end of the front.
         conventional_n_seeds: networks behind the means of `conventional`.
     """
@@ -78,16 +75,14 @@ class RunVerdict:
     conventional_n_seeds: int
 
     def energy(self, side: Side) -> Energy:
-        """The energy of a side."""
+        """Return the energy of a side."""
         return Energy(
             *(getattr(self, f"{side}_pj{end}") for end in ("_low", "", "_high"))
         )
 
     @property
     def values(self) -> dict[str, Any]:
-        """The fields, with the digits of ratios and energies in which machines
-        agree.
-        """
+        """The fields, with ratios and energies rounded to what machines agree on."""
         return {
             name: rounded(cell, 8) if "pj" in name or "ratio" in name else cell
             for name, cell in asdict(self).items()
@@ -95,9 +90,9 @@ class RunVerdict:
 
 
 def outcome_of(low: float, high: float, bound: Bound = "") -> Outcome:
-    """Who wins, from the ends of a ratio; one that rounds to 1 decides nothing.
+    """Decide who wins from the ends of a ratio; one that rounds to 1 decides nothing.
 
-    Of a lower bound only the lower end counts, of an upper bound only the upper end.
+    For a lower bound only the low end counts, for an upper bound only the high end.
     """
     if bound != "at least" and rounded(high, 8) < 1:
         return "snn"
@@ -110,7 +105,7 @@ Reader = Callable[[Sequence[FrontPoint], float], FrontReading | None]
 
 
 def variant_point(ledger: Ledger, number: int, profile: str) -> FrontPoint:
-    """A conventional network of the ledger under a price list, with its resamples."""
+    """Return a network of the ledger under a price list, with its resamples."""
     variant = ledger.variants[number]
     return FrontPoint(
         name=variant.name,
@@ -123,10 +118,11 @@ def variant_point(ledger: Ledger, number: int, profile: str) -> FrontPoint:
 
 
 def own_points(ledger: Ledger, profile: str) -> list[FrontPoint]:
-    """The conventional networks of the ledger that a price list may judge, of known
-    accuracy.
+    """Return the ledger's conventional networks that a price list may judge.
+
+    Networks of unknown accuracy are left out.
     """
-    prices = next(known for known in ledger.profiles if known.id == profile)
+    prices = next(prices for prices in ledger.profiles if prices.id == profile)
     return [
         variant_point(ledger, number, profile)
         for number, variant in enumerate(ledger.variants)
@@ -143,17 +139,15 @@ def front_verdicts(
     published: Mapping[str, Sequence[FrontPoint]],
     read: Reader = read_front,
 ) -> Iterator[RunVerdict]:
-    """A spiking network against conventional ones, under every price list that
-    compares.
+    """Compare a spiking network with conventional ones, under every price list.
 
     Args:
         ledger: networks of both sides.
         spiking: number of the spiking network.
-        level_percent: validation accuracy at which the front is read.
-        published: conventional networks by the id of a price list; without any under a
-            price list, those of the ledger are compared with.
-        read: what to compare with among them: their front at the accuracy, or the
-            cheapest.
+        level_percent: validation accuracy of the comparison.
+        published: published conventional networks by price list; where there are none,
+            those of the ledger are used.
+        read: how to choose among them: `read_front` or `cheapest_reaching`.
     """
     for profile in ledger.profiles:
         if not may_judge(profile, ledger.variants[spiking]):
@@ -167,9 +161,7 @@ def front_verdicts(
 def pair_verdicts(
     ledger: Ledger, spiking: int, conventional: int
 ) -> Iterator[RunVerdict]:
-    """Two networks whatever their accuracies, under every price list that compares them
-    both.
-    """
+    """Compare two networks at any accuracy, under every price list that fits both."""
     pair = ledger.variants[spiking], ledger.variants[conventional]
     for profile in ledger.profiles:
         if all(judges(profile, variant) for variant in pair):
@@ -177,7 +169,7 @@ def pair_verdicts(
             yield compare(ledger, spiking, profile.id, reading, level_percent=0.0)
 
 
-# The bound of a ratio is the opposite of that of its denominator.
+# A bound of the denominator is the opposite bound of the ratio.
 _RATIO_BOUND: Mapping[Bound, Bound] = {
     "": "",
     "at least": "at most",
@@ -192,7 +184,7 @@ def compare(
     reading: FrontReading,
     level_percent: float,
 ) -> RunVerdict:
-    """A spiking network of the ledger against a reading of the conventional front."""
+    """Compare a spiking network of the ledger with a reading of the front."""
     network = ledger.variants[spiking]
     above = reading.above
     confidence = ledger.settings.confidence
@@ -223,12 +215,12 @@ def compare(
 
 
 def side_cells(side: Side, network: Any, energy: Energy) -> dict[str, Any]:
-    """The cells of a side of a verdict.
+    """Return the fields of `RunVerdict` for one side.
 
     Args:
         side: spiking or conventional.
-        network: a variant or a point of a front, by its name and accuracies.
-        energy: what an inference takes.
+        network: a variant or a front point, which has a name and accuracies.
+        energy: energy of an inference.
     """
     return {
         side: network.name,

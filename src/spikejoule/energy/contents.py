@@ -1,4 +1,4 @@
-"""What a total holds under a price list, and what it does not."""
+"""Which terms a total includes under a price list, and which not."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from spikejoule.energy.terms import PARTS_OF_UPDATE, TERMS, UPDATES
 
 @dataclass(frozen=True)
 class TotalContents:
-    """The terms of a total, by what a price list makes of them.
+    """The terms of a total under one price list.
 
     Attributes:
-        priced: in the total.
-        covered: within another term's price.
-        unpriced: without a price, and not in the total.
-        uncounted: with a price, but not counted.
-        partly: of the unpriced those whose leak and bias have prices of their own.
+        priced: included.
+        covered: included in another term's price.
+        unpriced: not included, for lack of a price.
+        uncounted: priced, but not counted.
+        partly: unpriced terms whose leak and bias have prices of their own.
     """
 
     priced: tuple[str, ...]
@@ -26,28 +26,30 @@ class TotalContents:
     partly: tuple[str, ...]
 
     def unpriced_names(self, remark: str) -> list[str]:
-        """The unpriced terms, with a remark after those that are so in part."""
+        """Return the unpriced terms, with a remark after partly priced ones."""
         return [
             f"{term}{remark}" if term in self.partly else term for term in self.unpriced
         ]
 
 
 def contents_of(terms: Sequence[str], profile: HardwareProfile) -> TotalContents:
-    """What a total of these terms holds under a price list."""
-    of_status: dict[str, list[str]] = {"priced": [], "covered": [], "unpriced": []}
+    """Sort the counted terms by what a price list makes of them."""
+    by_status: dict[str, list[str]] = {"priced": [], "covered": [], "unpriced": []}
     for term in terms:
-        of_status[profile.status_of(term)].append(term)
-    uncounted = [
-        term
-        for term in profile.prices
-        if term not in terms and TERMS[term].side != "conventional"
-    ]
-    parts_are_priced = set(PARTS_OF_UPDATE) <= set(of_status["priced"])
+        by_status[profile.status_of(term)].append(term)
+    uncounted: list[str] = []
+    # The prices of arithmetic lists are for what terms consist of.
+    if profile.scope != "arithmetic":
+        uncounted = [
+            term
+            for term in profile.prices
+            if term not in terms and TERMS[term].side != "conventional"
+        ]
+    parts_are_priced = set(PARTS_OF_UPDATE) <= set(by_status["priced"])
     return TotalContents(
-        priced=tuple(of_status["priced"]),
-        covered=tuple(of_status["covered"]),
-        unpriced=tuple(of_status["unpriced"]),
-        # What arithmetic prices are parts of other terms.
-        uncounted=() if profile.scope == "arithmetic" else tuple(uncounted),
+        priced=tuple(by_status["priced"]),
+        covered=tuple(by_status["covered"]),
+        unpriced=tuple(by_status["unpriced"]),
+        uncounted=tuple(uncounted),
         partly=UPDATES if parts_are_priced else (),
     )

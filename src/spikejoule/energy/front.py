@@ -1,9 +1,9 @@
-"""The Pareto front of conventional networks: what the cheapest needs for an accuracy.
+"""The Pareto front of conventional networks: lowest energy against accuracy.
 
 A network is on the front if no cheaper one is as accurate on validation images. Between
-two neighbours the front is a straight line of log energy against validation accuracy,
-so that a small change of accuracy changes the energy a little. Beyond its ends the
-energy is not known: the end itself is then a bound.
+neighbours the front is a straight line of log energy against validation accuracy, so a
+small change in accuracy changes the energy only slightly. Beyond an end the energy is
+unknown, and that end is a bound.
 """
 
 from collections.abc import Sequence
@@ -23,12 +23,13 @@ class FrontPoint:
     """A conventional network under one price list.
 
     Attributes:
-        name: what it is and how it is run.
-        validation_percent, test_percent: accuracies; means over its seeds.
+        name: its name and how it is run.
+        validation_percent, test_percent: accuracies, means over its seeds.
         n_seeds: networks behind these means.
-        mean_pj: energy per inference under lower ends, values and upper ends of the
-            prices (NaN values: ranges only), [3].
-        drawn_pj: the same in B resamples of the test images, [3, B]; [3, 1] without.
+        mean_pj: energy per inference at low, value and high prices, [3]; the value is
+            NaN if a price is a range.
+        drawn_pj: the same in B resamples of the test images, [3, B]; [3, 1] without
+            resamples.
     """
 
     name: str
@@ -40,7 +41,7 @@ class FrontPoint:
 
     @property
     def middle_pj(self) -> float:
-        """The energy by which networks are ordered (`Energy.middle_pj`)."""
+        """The energy that orders networks (`Energy.middle_pj`)."""
         return Energy.of(self.mean_pj).middle_pj
 
 
@@ -49,13 +50,12 @@ class FrontReading:
     """A front, read at an accuracy.
 
     Attributes:
-        above: the cheapest network that is at least so accurate; beyond the upper end
-            of the front its most accurate network.
-        below: the next cheaper one; None at an end of the front.
-        share: how far the accuracy lies from `below` to `above`, 0 to 1.
-        bound: of the energy at the accuracy: empty on the front, ``at most`` what
-            `above` needs where the front begins above the accuracy, ``at least`` that
-            where it ends below.
+        above: the cheapest network of at least this accuracy; beyond the upper end of
+            the front, its most accurate network.
+        below: the next cheaper network; None at an end of the front.
+        share: position of the accuracy between `below` (0) and `above` (1).
+        bound: empty on the front. If the front starts above the accuracy, the energy
+            is ``at most`` that of `above`; if it ends below, ``at least``.
     """
 
     above: FrontPoint
@@ -65,14 +65,14 @@ class FrontReading:
 
     @property
     def mean_pj(self) -> Floats:
-        """Energy per inference at the accuracy, [3]."""
+        """Energy per inference at this accuracy, [3]."""
         if self.below is None:
             return self.above.mean_pj
         return self._between(self.below.mean_pj, self.above.mean_pj)
 
     @property
     def drawn_pj(self) -> Floats:
-        """The same in every resample, [3, B]."""
+        """The same in each resample, [3, B]."""
         if self.below is None:
             return self.above.drawn_pj
         return self._between(self.below.drawn_pj, self.above.drawn_pj)
@@ -84,7 +84,7 @@ class FrontReading:
 
 
 def front_of(points: Sequence[FrontPoint]) -> list[FrontPoint]:
-    """The points on the front, from the cheapest and least accurate on."""
+    """Return the points on the front, cheapest and least accurate first."""
     ordered = sorted(
         points, key=lambda point: (point.middle_pj, -point.validation_percent)
     )
@@ -98,7 +98,7 @@ def front_of(points: Sequence[FrontPoint]) -> list[FrontPoint]:
 def read_front(
     points: Sequence[FrontPoint], level_percent: float
 ) -> FrontReading | None:
-    """The front of some networks at a validation accuracy; None without networks."""
+    """Read the front at a validation accuracy; None without networks."""
     front = front_of(points)
     if not front:
         return None
@@ -119,9 +119,7 @@ def read_front(
 def cheapest_reaching(
     points: Sequence[FrontPoint], level_percent: float
 ) -> FrontReading | None:
-    """The cheapest of some networks that reach an accuracy, itself; None if none
-    does.
-    """
+    """Return the cheapest network that reaches an accuracy; None if none does."""
     reaching = [point for point in points if point.validation_percent >= level_percent]
     if not reaching:
         return None

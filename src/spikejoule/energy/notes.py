@@ -1,15 +1,11 @@
-"""Notes: what else there is to say of a counted network.
-
-A note keeps its kind until page, text or a warning shows it; only here does it become a
-sentence.
-"""
+"""Notes on a counted network, for the page, the terminal and warnings."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
 class NoteKind(Enum):
-    """What a note is about; the value is its label, which a fact brings itself."""
+    """The kind of a note; the value is its label. A fact has a label of its own."""
 
     FACT = ""
     VERIFIED = "verified"
@@ -20,12 +16,12 @@ class NoteKind(Enum):
 
 @dataclass(frozen=True)
 class Note:
-    """Something to say of a counted network.
+    """A note on a counted network.
 
     Attributes:
-        kind: what it is about.
-        words: the value; of a warning a sentence.
-        name: of a fact, its label.
+        kind: its kind.
+        words: the value of a fact, or the sentence of a warning.
+        name: the label of a fact.
     """
 
     kind: NoteKind
@@ -34,31 +30,31 @@ class Note:
 
     @property
     def label(self) -> str:
-        """What stands before its words in a list."""
+        """Its label in a list."""
         return self.name or self.kind.value
 
     @property
     def is_caution(self) -> bool:
-        """Whether a reader must know it before the energies, and is warned."""
+        """Whether a reader must know it before the energies."""
         return self.kind not in (NoteKind.FACT, NoteKind.VERIFIED)
 
 
 def fact(name: str, words: str) -> Note:
-    """A fact under a label of its own."""
+    """Build a fact with its label."""
     return Note(NoteKind.FACT, words, name)
 
 
 def warning(words: str) -> Note:
-    """A warning."""
+    """Build a warning."""
     return Note(NoteKind.WARNING, words)
 
 
 def sentence(note: Note, with_label: bool = True) -> str:
-    """A note in words.
+    """Write a note as a sentence.
 
     Args:
-        note: to be said.
-        with_label: whether a warning says that it is one.
+        note: the note.
+        with_label: whether a warning starts with "Warning:".
     """
     words = note.words.rstrip(".")
     if with_label or note.kind is not NoteKind.WARNING:

@@ -1,22 +1,21 @@
-"""What is written of an analysis: metrics/energy.csv and energy.json, and JSON for a
-command.
+"""Files of an analysis: metrics/energy.csv and energy.json, and JSON for the CLI.
 
-The rows of metrics/energy.csv:
+Rows of metrics/energy.csv:
 
-    network            ``snn`` over its whole window, or a baseline and its method
-    phase              ``inference``, or ``forward``, ``backward``, ``optimizer`` of
-                       training
-    term               an operation (`terms.TERMS`), or ``total``
-    layer, class       empty: all of them
-    count              operations per inference (a mean); of training, all of them (an
-    integer) pj_low, pj, pj_high                    energy at the lower end, the value,
-    the upper end of the
-                       prices; `pj` is empty where there are brackets alone
-    pj_standard_deviation                  over images pj_interval_low, pj_interval_high
-    bootstrap interval of the mean, from the lower end of the
-                       prices to the upper
-    status             ``priced``, ``unpriced`` (not in the total) or ``covered``
-                       (within another price)
+    network                            ``snn``, or a conventional network and its method
+    phase                              ``inference``; or ``forward``, ``backward`` or
+                                       ``optimizer`` of training
+    term                               an operation (`terms.TERMS`), or ``total``
+    layer, class                       empty: all of them
+    count                              mean operations per inference; for training, all
+                                       operations (an integer)
+    pj_low, pj, pj_high                energy at the low end, value and high end of the
+                                       prices; `pj` is empty if a price is a range
+    pj_standard_deviation              over images
+    pj_interval_low, pj_interval_high  bootstrap interval of the mean, from the low to
+                                       the high end of the prices
+    status                             ``priced``; ``covered`` by another price; or
+                                       ``unpriced``, not in the total
 """
 
 import math
@@ -54,7 +53,7 @@ PJ_PER_MJ: Final = 1e9
 
 
 def energy_rows(analysis: EnergyAnalysis) -> Iterator[list[Any]]:
-    """The rows of metrics/energy.csv, with a cell for each of `COLUMNS`."""
+    """Yield the rows of metrics/energy.csv, with a cell per column."""
     for row in analysis.table:
         if row.phase == TRAINING or row.network.startswith(f"{SNN}, "):
             continue
@@ -64,7 +63,7 @@ def energy_rows(analysis: EnergyAnalysis) -> Iterator[list[Any]]:
 
 
 def _cell(value: str | float, is_whole: bool) -> Any:
-    """A value as the file has it: empty where it is not known."""
+    """Format a value for the file; empty if unknown."""
     if isinstance(value, str):
         return value
     if math.isnan(value):
@@ -73,14 +72,14 @@ def _cell(value: str | float, is_whole: bool) -> Any:
 
 
 def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
-    """The headline numbers; those that are not known are left out.
+    """Return the headline numbers, without unknown ones.
 
-    `energy_nj` is the energy per inference under the price list `profile`, `ratio` how
-    many times that of the conventional front at the same accuracy it is; `ratio_bound`
-    is there where the ratio is a bound. `arithmetic_nj` and the energy of training are
-    those under `arithmetic_profile`. `_low` and `_high` are the ends of the interval of
-    the mean, at the lower and at the upper end of the prices. Neuron updates are one a
-    neuron and step, and those of event-driven hardware (`Measurement.lazy_updates`).
+    `energy_nj` is the energy per inference under the price list `profile`, and `ratio`
+    that energy over the conventional front's at equal accuracy, with `ratio_bound` if
+    it is a bound. `arithmetic_nj` and the energy of training are under
+    `arithmetic_profile`. `_low` and `_high` are the ends of the interval of the mean,
+    at the low and high end of the prices. Neuron updates are counted clocked and lazy
+    (`Measurement.lazy_updates`).
     """
     clocked, lazy = analysis.inputs.neuron_updates
     numbers: dict[str, Any] = {
@@ -93,7 +92,7 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
         numbers["arithmetic_profile"] = analysis.arithmetic.id
         total = analysis.total(profile=analysis.arithmetic.id)
         numbers |= _nanojoules("arithmetic", total)
-    # Under prices that include memory, no phase but the forward passes has a price.
+    # Price lists with memory price only the forward pass of training.
     prefix = "training" if analysis.arithmetic is None else "training_arithmetic"
     training = analysis.training
     if training is not None:
@@ -102,6 +101,7 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
             f"{prefix}_per_percentage_point_mj": _millijoules(training.per_point),
             f"{prefix}_in_inferences": training.in_inferences,
         }
+    # The first network of equal size comes first, dense and then zero-skipping.
     names = ("equal_size_dense_ratio", "equal_size_zero_skipping_ratio")
     for comparison, name in zip(analysis.of_chosen, names, strict=False):
         numbers |= _ratio(name, comparison)
@@ -141,16 +141,17 @@ def _ratio(name: str, verdict: RunVerdict) -> dict[str, float | None]:
 
 
 def _millijoules(energy: Energy | None) -> float | None:
-    return (
-        None
-        if energy is None or energy.value_pj is None
-        else energy.value_pj / PJ_PER_MJ
-    )
+    if energy is None or energy.value_pj is None:
+        return None
+    return energy.value_pj / PJ_PER_MJ
 
 
 def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
-    """The analysis as JSON can hold it: `energies` are the rows of its table, null for
-    NaN, and what is not known of the inputs is left out."""
+    """Return the analysis as JSON values.
+
+    `energies` are the rows of its table, with null for NaN; unknown inputs are left
+    out.
+    """
     inputs = analysis.inputs
     known = {
         "data": inputs.title,
@@ -177,7 +178,7 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
 
 
 def _facts(notes: Sequence[Note]) -> dict[str, str]:
-    """The words of notes by their label."""
+    """Join the words of notes with the same label."""
     facts: dict[str, str] = {}
     for note in notes:
         earlier = facts.get(note.label)

@@ -1,9 +1,8 @@
-"""Published conventional networks: what a run is compared with.
+"""Published conventional networks, with which runs are compared.
 
-The table `conventional.csv` beside the price list holds conventional networks that were
-trained from several seeds on one data set, as means over these seeds, with the commits
-that trained them and the date. A run is compared with those of its own data, so that
-the comparison depends neither on one lucky seed nor on which networks the run itself
+`conventional.csv` holds conventional networks trained from several seeds per data set,
+as means over the seeds, with the commits that trained them and the date. Comparing with
+them makes the verdict independent of one lucky seed, and of which networks a run itself
 has trained.
 """
 
@@ -23,15 +22,15 @@ from spikejoule.energy.prices import HardwareProfile, load_profiles
 class PublishedNetwork(Row):
     """A conventional network, run in one way: a row of conventional.csv.
 
-    Further columns are its energies per inference, in pJ, under each price list that
-    compares it: ``ID:pj``, or ``ID:pj_low`` and ``ID:pj_high`` where prices are ranges.
+    Further columns hold its pJ per inference under each price list that compares it:
+    ``ID:pj``, or ``ID:pj_low`` and ``ID:pj_high`` if prices are ranges.
 
     Attributes:
-        data_source: the data that it was trained and tested on.
-        network, method: what it is and how it is run.
+        data_source: the data it was trained and tested on.
+        network, method: its name and how it is run.
         weight_bits: width of its weights.
-        n_images: test images that test accuracy and energies are means over.
-        seeds: of the trainings, separated by spaces.
+        n_images: test images behind test accuracy and energies.
+        seeds: training seeds, separated by spaces.
         validation_percent, test_percent: accuracies, means over the seeds.
         git_commits: the commits that trained it, separated by spaces.
         recorded: date of the last of these commits.
@@ -51,9 +50,10 @@ class PublishedNetwork(Row):
     recorded: Text
 
     def point(self, profile: str) -> FrontPoint | None:
-        """The network under a price list; None where that does not compare it."""
-        ends = [self._energy_pj(profile, name) for name in ("pj_low", "pj", "pj_high")]
-        low, value, high = ends
+        """Return the network under a price list; None if that does not compare it."""
+        low = self._energy_pj(profile, "pj_low")
+        value = self._energy_pj(profile, "pj")
+        high = self._energy_pj(profile, "pj_high")
         if not np.isnan(value):
             low = high = value
         if np.isnan(low):
@@ -90,7 +90,7 @@ def _packaged() -> tuple[PublishedNetwork, ...]:
 
 
 def published_networks(data_source: str) -> tuple[PublishedNetwork, ...]:
-    """The published conventional networks of a data set; none for data without any."""
+    """Return the published conventional networks of a data set, if there are any."""
     return tuple(
         network for network in _packaged() if network.data_source == data_source
     )
@@ -99,10 +99,10 @@ def published_networks(data_source: str) -> tuple[PublishedNetwork, ...]:
 def front_points(
     networks: Iterable[PublishedNetwork], profile: HardwareProfile
 ) -> list[FrontPoint]:
-    """Published networks under a price list: those that it may judge.
+    """Return the published networks that a price list may judge.
 
-    None under a price list that is not the packaged one of its name, since published
-    energies are under those prices.
+    Published energies hold for the packaged price lists, so a user's price list with
+    other prices gets none.
     """
     if profile != _packaged_prices().get(profile.id):
         return []

@@ -1,7 +1,7 @@
-"""The table of terms: every operation that is counted, and what a price may make of it.
+"""The table of terms: every counted operation, and how it may be priced.
 
-A term is a kind of operation with an integer count of its own. Everything else that is
-known of it is its row of `terms.csv`; a new term is a row and its count
+A term is a kind of operation with its own integer count. Its row in `terms.csv` holds
+everything else about it; adding a term takes a row and a count
 (`docs/how-to/add-a-term.md`).
 """
 
@@ -21,7 +21,7 @@ PARTS: Final = (
     "spikes or activations passed on",
     "encoding and answer",
 )
-"""What an inference's energy goes to, in parts that both kinds of network have."""
+"""Parts of an inference's energy that spiking and conventional networks share."""
 
 UPDATES: Final = ("neuron_update_active", "neuron_update_inactive")
 """The two kinds of neuron update."""
@@ -32,28 +32,28 @@ class Term:
     """A row of the table.
 
     Attributes:
-        name: by which counts, price files and metrics/energy.csv call it.
-        side: what does it: ``encoding`` an image, a ``spiking`` network's inference,
-            its ``input`` of constant currents, a ``conventional`` network, ``either``
-            of them, finding the ``answer``, the ``route`` of a spike on a chip,
-            ``training``; ``arithmetic`` is what terms consist of.
-        operation: the arithmetic that it is, ``mac``, ``addition`` or
+        name: its name in counts, price files and metrics/energy.csv.
+        side: what performs it: ``encoding`` of an image, inference of a ``spiking``
+            network, its ``input`` of constant currents, a ``conventional`` network,
+            ``either`` network, finding the ``answer``, the ``route`` of a spike on a
+            chip, or ``training``. ``arithmetic`` operations are what terms consist of.
+        operation: the arithmetic it consists of: ``mac``, ``addition`` or
             ``multiplication``.
-        priced: scopes of profiles that may have a price for it: ``arithmetic``,
-            ``memory``, ``system``; ``chip`` are those of events.
-        part: what of an inference's energy it belongs to, one of `PARTS`; empty for a
-            chip's own units of work, whose price is of several parts at once, and
-            outside of inference.
-        within: terms whose price on a chip contains this one: what a whole synaptic
-            operation or neuron update takes includes the words that it reads and
-            writes. Adding a memory's price to it would count them twice.
-        grows: whether it grows with the spikes; an active update does so in place of an
-            inactive one.
-        once: due once an ``inference``, however many steps its window has; ``rate`` if
-            only an encoding that draws in every step does it once.
-        optional_as: hardware may do without it, so that the lower end of a total leaves
-            it out; in a memory, it has the price of this other term.
-        sentence: what one operation of it is.
+        priced: scopes of price lists that may price it: ``arithmetic``, ``memory``,
+            ``system`` or ``chip``.
+        part: its part of an inference's energy, one of `PARTS`. Empty outside
+            inference, and for a chip's own units of work, whose price spans several
+            parts.
+        within: terms whose price on a chip includes this one: a synaptic operation or
+            neuron update includes the words that it reads and writes. Adding a memory's
+            price would count them twice.
+        grows: whether it grows with the spikes; an active update replaces an inactive
+            one.
+        once: ``inference`` if due once per inference, however long the window;
+            ``rate`` if only encodings that draw in every step perform it once.
+        optional_as: set if hardware can do without it. The low end of a total then
+            leaves it out, and memory price lists charge the price of this other term.
+        sentence: what one operation is.
     """
 
     name: str
@@ -90,15 +90,15 @@ PARTS_OF_UPDATE: Final = tuple(
     for name, term in TERMS.items()
     if term.part == UNIT_WORK and term.within == UPDATES and term.operation
 )
-"""Operations of arithmetic that a neuron update contains."""
+"""Arithmetic operations that a neuron update includes."""
 
 
-def priceable(priced: str) -> tuple[str, ...]:
-    """Terms that profiles of a kind of scope may have a price for."""
-    return tuple(name for name, term in TERMS.items() if priced in term.priced)
+def priceable(scope: str) -> tuple[str, ...]:
+    """Return the terms that price lists of a scope may price."""
+    return tuple(name for name, term in TERMS.items() if scope in term.priced)
 
 
 def in_words(*names: str) -> str:
-    """Terms as people write them, after one another."""
+    """Write terms in words, separated by commas."""
     words = ", ".join(names).replace("code_", "encoding ").replace("_", " ")
     return re.sub(r"\bmac\b", "MAC", words)

@@ -1,37 +1,30 @@
-"""Training: its operations as integers by epoch, phase, term and place, and their
-energy.
+"""Training: operation counts by epoch, phase, term and place, and their energy.
 
-With N samples of an epoch, T steps, layers of n_l units, E_l synaptic events from layer
-l on, P parameters and U optimizer steps,
+An epoch has N samples of T steps; layers have n_l units and E_l synaptic events from
+layer l on; P are parameters and U optimizer steps.
 
-    forward     as in inference (`energy.operations`), for the spikes of the training
-                samples teacher MACs              as recorded, dense; where there is a
-                teacher
-    backward    gradient accumulations    E_l            a delta for each synapse of a
-                                                         spike; where recurrent an upper
-                                                         bound, by the last step's,
-                                                         which no step follows
-                bias gradients            N T n_l        an addition per neuron and
-                step, if any backpropagation MACs      N T n_l n_l+1  between neurons,
-                dense, for each synapse of
-                                                         a convolution, once a window of
-                                                         pooling; T - 1 where recurrent;
-                                                         none to the input
-                delta multiplications     2 N T n_l      by the surrogate's derivative,
-                by the decay
-                                                         (not by a decay of 1)
-                delta additions           N T n_l        the delta of the step after
-                surrogate evaluations     N T n_l learned constants         N T n_l
-                for each of a layer's, a multiplication
-                                                         and an addition to its gradient
-                input gradient MACs   as many as input MACs, of an input of constant
-                currents
-    optimizer   Adam: P U times the operations of `_ADAM`
+    forward    as inference (`energy.operations`), over the training samples
+               teacher MACs             as recorded, dense; with a teacher only
+    backward   gradient accumulations   E_l: a delta for each synapse of a spike; if
+                                        recurrent, an upper bound by the events of the
+                                        last step, which no step follows
+               bias gradients           N T n_l: an addition per neuron and step
+               backpropagation MACs     N T n_l n_l+1: dense, between neurons only; per
+                                        synapse of a convolution, once per pooling
+                                        window; T - 1 instead of T if recurrent
+               delta multiplications    2 N T n_l: by the surrogate's derivative, and by
+                                        the decay unless it is 1
+               delta additions          N T n_l: the delta of the next step
+               surrogate evaluations    N T n_l
+               learned constants        N T n_l for each constant that a layer learns: a
+                                        multiplication and an addition to its gradient
+               input gradient MACs      as many as input MACs, for constant currents
+    optimizer  P U times the operations of Adam (`_ADAM`)
 
 These are the terms of the equations in `neuron` and of Adam (Kingma and Ba 2015,
-arXiv:1412.6980, algorithm 1), each counted once; a clever implementation may save some.
-The bias correction's scalars, the loss at the output counts, and the augmentation and
-encoding of images are not counted.
+arXiv:1412.6980, algorithm 1), each counted once; an optimized implementation may save
+some. Not counted: the scalars of Adam's bias correction, the loss on the output counts,
+augmentation and encoding.
 """
 
 import math
@@ -58,38 +51,39 @@ from spikejoule.network.network import Network
 PHASES: Final = ("forward", "backward", "optimizer")
 
 TRAINING: Final = "training"
-"""All phases."""
+"""All phases together."""
 
-# m = b1 m + (1 - b1) g: 2 multiplications, 1 addition; v = b2 v + (1 - b2) g g: 3 and
-# 1; w -= rate m' / (sqrt(v') + e), where m' and v' are divided by their bias
-# corrections: 1 and 2, 3 divisions, 1 root.
+# m = b1 m + (1 - b1) g: 2 multiplications, 1 addition. v = b2 v + (1 - b2) g g: 3 and
+# 1. w -= rate m' / (sqrt(v') + e), with m' and v' divided by their bias corrections: 1
+# multiplication, 2 additions, 3 divisions, 1 root.
 _ADAM = {
     "optimizer_multiplication": 6,
     "optimizer_addition": 4,
     "optimizer_division": 3,
     "optimizer_root": 1,
 }
-_WEIGHT_DECAY = {"optimizer_multiplication": 1, "optimizer_addition": 1}  # g + decay w
-_CLIPPING = {"optimizer_multiplication": 2, "optimizer_addition": 1}  # norm, scaling
+# g + decay w
+_WEIGHT_DECAY = {"optimizer_multiplication": 1, "optimizer_addition": 1}
+# The norm takes a multiplication and an addition, scaling a multiplication.
+_CLIPPING = {"optimizer_multiplication": 2, "optimizer_addition": 1}
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingRecord:
-    """What is known of a training, of E epochs; of all in one where epochs are not
-    recorded.
+    """The record of a training of E epochs; one row for all if epochs are not recorded.
 
     Attributes:
-        network: that was trained.
-        activity: what it did with the samples of each epoch. Removed synapses keep
-            their place in it.
+        network: the trained network.
+        activity: its counts over the samples of each epoch, with pruned synapses still
+            in place.
         batches: optimizer steps of each epoch, int64 [E].
-        n_epochs: how many epochs there were.
-        weight_decay, clipping: whether they were on.
-        best_validation_accuracy_percent: None where not recorded.
-        teacher_macs: of a ReLU teacher, and those of them without a zero activation,
-            int64 [E, 2]; None where its answers were not counted, or there was none.
-        events_counted: whether every epoch's synaptic events were counted.
-        pruned: whether synapses were removed in training.
+        n_epochs: number of epochs.
+        weight_decay, clipping: whether they were enabled.
+        best_validation_accuracy_percent: None if not recorded.
+        teacher_macs: all MACs of a ReLU teacher, and those with a nonzero activation,
+            int64 [E, 2]; None if not counted, or without a teacher.
+        events_counted: whether the synaptic events of every epoch were counted.
+        pruned: whether training removed synapses.
     """
 
     network: Network
@@ -105,29 +99,27 @@ class TrainingRecord:
 
     @property
     def samples(self) -> int:
-        """Forward passes of all epochs."""
+        """Samples of all epochs together."""
         return int(self.activity.samples_of_row.sum())
 
     @property
     def assumptions(self) -> tuple[str, ...]:
-        """What is counted and what is assumed, a sentence each."""
+        """What is counted and assumed, in sentences."""
         return sentences("training", record=self)
 
 
 def count_training(record: TrainingRecord) -> OperationCounts:
-    """Operations of each epoch, int64 [E, C]."""
+    """Count the operations of each epoch, int64 [E, C]."""
     inference = count_operations(record.activity)
     forward = [inference]
     if record.teacher_macs is not None:
         forward.append(block("teacher_mac", ["teacher"], record.teacher_macs[:, :1]))
-    of_phases = forward, _backward(record, inference), _optimizer(record)
-    parts = [
-        replace(
-            part, columns=tuple(replace(column, phase=phase) for column in part.columns)
-        )
-        for phase, of_phase in zip(PHASES, of_phases, strict=True)
-        for part in of_phase
-    ]
+    blocks_of_phases = (forward, _backward(record, inference), _optimizer(record))
+    parts = []
+    for phase, blocks in zip(PHASES, blocks_of_phases, strict=True):
+        for counted in blocks:
+            columns = tuple(replace(column, phase=phase) for column in counted.columns)
+            parts.append(replace(counted, columns=columns))
     return joined(parts, len(record.batches), record.activity.time_window)
 
 
@@ -136,7 +128,8 @@ def _backward(
 ) -> Iterator[OperationCounts]:
     network = record.network
     activity = record.activity
-    updates = inference.of("threshold_comparison")  # one an update
+    # Every update compares a potential with the threshold.
+    updates = inference.of("threshold_comparison")
     neurons = network.layer_names[1:]
     connections = network.connection_names
     learned = len(network.neuron.learned_names)
@@ -148,10 +141,10 @@ def _backward(
         if sender > 0:
             steps = updates[:, [sender - 1]] // network.layer_sizes[sender]
             if node not in network.forward_connections:
-                steps -= steps // activity.time_window  # none after the last
-            yield block(
-                "backpropagation_mac", [node.name], steps * int(node.fan_out().sum())
-            )
+                # A recurrent synapse carries no delta back into the last step.
+                steps -= steps // activity.time_window
+            synapses = int(node.fan_out().sum())
+            yield block("backpropagation_mac", [node.name], steps * synapses)
     leaks = inference.of("leak_multiplication")
     yield block("delta_multiplication", neurons, leaks + updates * (1 + learned))
     yield block("delta_addition", neurons, (1 + learned) * updates)
@@ -159,27 +152,31 @@ def _backward(
 
 
 def _optimizer(record: TrainingRecord) -> Iterator[OperationCounts]:
-    parameters = sum(map(math.prod, record.network.parameter_shapes().values()))
-    extras = [_WEIGHT_DECAY] * record.weight_decay + [_CLIPPING] * record.clipping
-    for term, number in _ADAM.items():
-        each = parameters * (number + sum(extra.get(term, 0) for extra in extras))
-        yield block(term, ["parameters"], record.batches[:, None] * each)
+    shapes = record.network.parameter_shapes().values()
+    parameters = sum(math.prod(shape) for shape in shapes)
+    for term, per_parameter in _ADAM.items():
+        operations = per_parameter
+        if record.weight_decay:
+            operations += _WEIGHT_DECAY.get(term, 0)
+        if record.clipping:
+            operations += _CLIPPING.get(term, 0)
+        counts = record.batches[:, None] * (parameters * operations)
+        yield block(term, ["parameters"], counts)
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingEnergy:
-    """What training takes.
+    """The energy of a training.
 
     Attributes:
         prices: the price list of `total`.
-        phases: by id of a price list, the energy of each phase; None where it has no
-            price.
-        totals: by id of a price list, of all that has a price.
-        total: of all phases; None where one of them has no price.
-        per_point: the same over the percentage points by which the best validation
-            accuracy exceeds guessing; None if it does not, or is not recorded.
-        in_inferences: inferences that take as much energy, under the same prices; None
-            where the prices are ranges, or an inference costs nothing.
+        phases: by price list, the energy of each phase; None if it has no price.
+        totals: by price list, the energy of everything that has a price.
+        total: energy of all phases; None if one has no price.
+        per_point: `total` per percentage point by which the best validation accuracy
+            exceeds guessing; None if it does not, or is not recorded.
+        in_inferences: number of inferences with the same energy, at the same prices;
+            None if prices are ranges, or an inference costs nothing.
     """
 
     prices: HardwareProfile
@@ -190,12 +187,12 @@ class TrainingEnergy:
     in_inferences: float | None
 
     def priced(self, profile: str) -> dict[str, Energy]:
-        """The phases with a price under a price list, and their energies."""
+        """Return the energies of the phases that a price list prices."""
         phases = self.phases[profile].items()
         return {phase: energy for phase, energy in phases if energy is not None}
 
     def unpriced(self, profile: str) -> list[str]:
-        """The phases without."""
+        """Return the phases that a price list does not price."""
         return [
             phase for phase, energy in self.phases[profile].items() if energy is None
         ]
@@ -204,13 +201,13 @@ class TrainingEnergy:
 def training_energy(
     ledger: Ledger, prices: HardwareProfile, record: TrainingRecord, n_classes: int
 ) -> TrainingEnergy:
-    """The energy of training, the last variant of a ledger whose first is an inference.
+    """Price a training, which is the last variant of a ledger; the first is inference.
 
     Args:
-        ledger: of the network and its training.
+        ledger: the network and its training.
         prices: the price list of the total.
-        record: of the training, for the accuracy that it reached.
-        n_classes: among which guessing is right by chance.
+        record: the training, for its best accuracy.
+        n_classes: number of classes, for the accuracy of guessing.
     """
     number = len(ledger.variants) - 1
     phases = {

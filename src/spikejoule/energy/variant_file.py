@@ -1,17 +1,15 @@
-"""The file of variants, from which a verdict over many runs is made.
+"""The file of counted networks, from which the study compares many runs.
 
 For variant k of K it holds:
 
-    text        [K, 3]          side, network, how it is run
-    accuracies  float64 [K, 2]  validation and test, in percent; -1 for one that is not
-                known
+    text        [K, 3]          side, network, method
+    accuracies  float64 [K, 2]  validation and test, in percent; -1 if unknown
     widths      int64 [K, 2]    bits of a weight; 1 for integers
     sha256      [K]             checksum of its weights
     k.columns   [C, 2]          term and place of its C columns
-    k.sizes     int64 [C, 3]    width, bits of its memory, bits of its layer's
-                parameters
-    k.constant  int64 [C]       counts that are those of every image; -1 where they vary
-    k.varying   uint32 [N, C']  those that vary, of N images
+    k.sizes     int64 [C, 3]    bits of a word, of its memory, of its layer's parameters
+    k.constant  int64 [C]       counts that are equal for all images; -1 if they vary
+    k.varying   uint32 [N, C']  the counts that vary, for N images
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,47 +43,53 @@ VARIANTS = ArrayFile(
 
 
 def save_variants(path: FilePath, variants: Sequence[Variant]) -> None:
-    """Write variants that were counted image by image, all on the same N images.
+    """Write variants that were counted on the same N images.
 
     Raises:
-        ValueError: one is known as a mean alone, or has a count of 2**32 or more.
+        ValueError: a variant is known only as a mean, or has a count of 2**32 or more.
     """
-    percents = np.array(
-        [(each.validation_percent, each.test_percent) for each in variants], float
-    )
-    percents[[each.accuracies is None for each in variants]] = _UNKNOWN
-    widths = [
-        (each.weight_bits, int(each.weight_bits < FLOAT_BITS)) for each in variants
-    ]
-    names = [(each.side, each.network, each.method) for each in variants]
+    names = []
+    percents = []
+    widths = []
+    for variant in variants:
+        names.append((variant.side, variant.network, variant.method))
+        known = (variant.validation_percent, variant.test_percent)
+        percents.append((_UNKNOWN, _UNKNOWN) if variant.accuracies is None else known)
+        is_integer = variant.weight_bits < FLOAT_BITS
+        widths.append((variant.weight_bits, int(is_integer)))
+    checksums = [variant.weights_sha256 for variant in variants]
     arrays: dict[str, NDArray[Any]] = {
         "text": np.array(names, dtype=np.str_),
-        "accuracies": percents,
+        "accuracies": np.array(percents, float),
         "widths": np.array(widths, np.int64),
-        "sha256": np.array([each.weights_sha256 for each in variants], dtype=np.str_),
+        "sha256": np.array(checksums, dtype=np.str_),
     }
     for number, variant in enumerate(variants):
-        columns = variant.operations.columns
-        counts = variant.operations.counts
-        if (
-            variant.operations.n_images is None
-            or counts.max(initial=0) > np.iinfo(np.uint32).max
-        ):
-            raise ValueError(
-                f"{variant.name} is known as a mean alone, or has counts of 2**32 "
-                "or more"
-            )
-        varies = (counts != counts[:1]).any(axis=0)
-        places = [(column.term, column.place) for column in columns]
-        sizes = [
-            (column.bits, column.memory_bits, column.parameters_bits)
-            for column in columns
-        ]
-        arrays[f"{number}.columns"] = np.array(places, dtype=np.str_)
-        arrays[f"{number}.sizes"] = np.array(sizes)
-        arrays[f"{number}.constant"] = np.where(varies, _VARIES, counts[0])
-        arrays[f"{number}.varying"] = counts[:, varies].astype(np.uint32)
+        arrays |= _arrays_of(variant, number)
     VARIANTS.write(path, arrays)
+
+
+def _arrays_of(variant: Variant, number: int) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a variant's counts."""
+    operations = variant.operations
+    counts = operations.counts
+    largest = np.iinfo(np.uint32).max
+    if operations.n_images is None or counts.max(initial=0) > largest:
+        raise ValueError(
+            f"{variant.name} is known only as a mean, or has counts of 2**32 or more"
+        )
+    varies = (counts != counts[:1]).any(axis=0)
+    places = [(column.term, column.place) for column in operations.columns]
+    sizes = [
+        (column.bits, column.memory_bits, column.parameters_bits)
+        for column in operations.columns
+    ]
+    return {
+        f"{number}.columns": np.array(places, dtype=np.str_),
+        f"{number}.sizes": np.array(sizes),
+        f"{number}.constant": np.where(varies, _VARIES, counts[0]),
+        f"{number}.varying": counts[:, varies].astype(np.uint32),
+    }
 
 
 def load_variants(path: FilePath) -> tuple[Variant, ...]:
@@ -97,17 +101,15 @@ def load_variants(path: FilePath) -> tuple[Variant, ...]:
         )
     except (KeyError, ValueError) as error:
         raise ArtifactError(
-            f"{path}: variants do not fit each other: {error}."
+            f"{path}: the variants do not match each other: {error}."
         ) from error
 
 
 def _variant_of(arrays: Mapping[str, NDArray[Any]], number: int) -> Variant:
-    """A variant by its number; KeyError or ValueError if its arrays do not fit each
-    other.
-    """
+    """Rebuild a variant; KeyError or ValueError if its arrays do not match."""
     side, network, method = arrays["text"][number].tolist()
     if side not in get_args(Side):
-        raise ValueError(f"a network of the side {side!r}")
+        raise ValueError(f"a network has the unknown side {side!r}")
     percents = arrays["accuracies"][number].tolist()
     return Variant(
         side=side,
@@ -116,7 +118,7 @@ def _variant_of(arrays: Mapping[str, NDArray[Any]], number: int) -> Variant:
         accuracies=None if _UNKNOWN in percents else Accuracies(*percents),
         weight_bits=int(arrays["widths"][number, 0]),
         operations=_operations_of(arrays, number),
-        # Files from before checksums have none.
+        # Older files have no checksums.
         weights_sha256=arrays["sha256"][number].item() if "sha256" in arrays else "",
     )
 
@@ -128,10 +130,9 @@ def _operations_of(arrays: Mapping[str, NDArray[Any]], number: int) -> Operation
     counts[:, constant == _VARIES] = varying
     places = arrays[f"{number}.columns"].tolist()
     sizes = arrays[f"{number}.sizes"].tolist()
-    columns = [
-        Column(term, place, bits, memory_bits, parameters_bits)
-        for (term, place), (bits, memory_bits, parameters_bits), _ in zip(
-            places, sizes, constant, strict=True
-        )
-    ]
-    return OperationCounts(tuple(columns), counts, 1)
+    if len(places) != len(constant):
+        raise ValueError("a network has more or fewer columns than counts")
+    columns = tuple(
+        Column(*place, *size) for place, size in zip(places, sizes, strict=True)
+    )
+    return OperationCounts(columns, counts, 1)

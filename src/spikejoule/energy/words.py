@@ -1,12 +1,13 @@
-"""Sentences: the templates of the folder `sentences`, filled in, and one thing in words
-each.
+"""Sentences of the report: filled templates, and single values in words.
 
-Page, card, terminal and JSON share them. A template is data, not code: every line of it
-that is left is a sentence. A function of this module is a filter of its name in a
-template, and so it is on the page.
+Page, card, terminal and JSON share them. Every non-empty line of a template in the
+folder `sentences` is one sentence. The functions of this module are filters in
+templates, under their own names.
 """
 
+from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from spikejoule.energy.comparison import RunVerdict
@@ -22,6 +23,8 @@ from spikejoule.energy.prices import (
     PriceByWidth,
 )
 from spikejoule.energy.terms import in_words
+from spikejoule.network.graph import Graph
+from spikejoule.network.nodes import Convolution, Dense, Input, Pooling
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -35,19 +38,67 @@ OUTCOMES: Final = {
     "undecided": "undecided",
 }
 
+_MOST_SIZES = 5
+_MOST_LAYERS_NAMED = 8
+_FIRST_LAYERS_NAMED = 3
+_LAST_LAYERS_NAMED = 2
+
 
 def place(name: str) -> str:
-    """A layer, or a connection by its ends."""
+    """Write a layer, or a connection as ``input → hidden``."""
     return name.replace("_to_", " → ")
 
 
-def number(verdict: RunVerdict) -> str:
-    """How many times the energy, without the interval; of a bound the end that
-    bounds.
+def architecture(network: Graph) -> str:
+    """Return the sizes of a network, ``784-400-10``, or its `layers` if it is deep."""
+    is_deep = network.sizes.count("-") >= _MOST_SIZES
+    return layers(network) if is_deep else network.sizes
+
+
+def layers(network: Graph) -> str:
+    """List the layers of a network: ``28 x 28 - conv 16 x 3x3 - pool 2 - 10``.
+
+    Equal layers in a row are folded (``784 - 3 x 400 - 10``), and the middle of a very
+    deep network is left out.
     """
+    named = []
+    for layer, equal_layers in groupby(_layer_names(network)):
+        times = len(list(equal_layers))
+        named.append(layer if times == 1 else f"{times} x {layer}")
+    n_omitted = len(named) - _FIRST_LAYERS_NAMED - _LAST_LAYERS_NAMED
+    if len(named) > _MOST_LAYERS_NAMED:
+        first = named[:_FIRST_LAYERS_NAMED]
+        last = named[-_LAST_LAYERS_NAMED:]
+        named = [*first, f"({n_omitted} more)", *last]
+    return " - ".join(named)
+
+
+def _layer_names(network: Graph) -> Iterator[str]:
+    """Name the input, and every node that computes something from other units."""
+    for node in network.nodes.values():
+        if isinstance(node, Input):
+            sides = [size for size in node.out_shape if size > 1] or [1]
+            yield " x ".join(map(str, sides))
+        elif isinstance(node, Convolution):
+            height, width = node.windows.kernel
+            stride = max(node.windows.stride)
+            strided = f" stride {stride}" if stride > 1 else ""
+            yield f"conv {node.out_shape[0]} x {height}x{width}{strided}"
+        elif isinstance(node, Pooling):
+            yield f"pool {max(node.windows.kernel)}"
+        elif isinstance(node, Dense):
+            sources = network.sources[node.name]
+            readers = {reader.name for reader in network.readers_of(node.name)}
+            # A recurrent connection adds no layer to the one that it leads back to.
+            if not readers & set(sources):
+                yield str(node.n_out)
+
+
+def number(verdict: RunVerdict) -> str:
+    """Write the ratio of a verdict without its interval; for a bound, that end."""
     low = verdict.ratio_low
-    ratio = verdict.ratio
     high = verdict.ratio_high
+    ratio = verdict.ratio
     bound = verdict.ratio_bound
     if not bound:
         return f"{plain(low)} to {plain(high)}" if ratio is None else plain(ratio)
@@ -57,16 +108,34 @@ def number(verdict: RunVerdict) -> str:
 
 
 def ratio(verdict: RunVerdict) -> str:
-    """The same with its interval, where it is a number."""
+    """Write the ratio of a verdict with its interval, unless it is a bound or range."""
     if verdict.ratio is None or verdict.ratio_bound:
         return number(verdict)
-    return (
-        f"{number(verdict)} ({plain(verdict.ratio_low)} to {plain(verdict.ratio_high)})"
+    low = plain(verdict.ratio_low)
+    high = plain(verdict.ratio_high)
+    # Without images there is no interval, and both ends are the ratio itself.
+    return number(verdict) if low == high else f"{number(verdict)} ({low} to {high})"
+
+
+def tally(verdicts: Sequence[RunVerdict]) -> str:
+    """Say how many price lists each side wins."""
+    outcomes = [verdict.outcome for verdict in verdicts]
+    wins = outcomes.count("snn")
+    losses = outcomes.count("ann")
+    undecided = outcomes.count("undecided")
+    n = len(verdicts)
+    words = (
+        f"The spiking network wins under {wins or 'none'} of the {n} price "
+        f"list{'s' if n > 1 else ''} that can compare the two, "
+        f"the conventional network under {losses or 'none'}"
     )
+    if undecided:
+        words += f"; {undecided} {'is' if undecided == 1 else 'are'} undecided"
+    return f"{words}."
 
 
 def under(profile: HardwareProfile) -> str:
-    """A price list by its title."""
+    """Name a price list by its title."""
     return f"under “{profile.title}”"
 
 
@@ -77,30 +146,29 @@ def _percents(validation: float | None, test: float | None) -> str:
 
 
 def accuracy(known: Accuracies | None) -> str:
-    """On validation and test images; once, if they are the same."""
+    """Write validation and test accuracy; once if they are the same."""
     if known is None:
         return "accuracy not recorded"
     return _percents(known.validation_percent, known.test_percent)
 
 
 def baseline(verdict: RunVerdict) -> str:
-    """The conventional network of a verdict."""
-    percents = (
-        verdict.conventional_validation_percent,
-        verdict.conventional_test_percent,
+    """Write the conventional network of a verdict with its accuracies."""
+    percents = _percents(
+        verdict.conventional_validation_percent, verdict.conventional_test_percent
     )
-    return f"{verdict.conventional} ({_percents(*percents)})"
+    return f"{verdict.conventional} ({percents})"
 
 
 def price(cost: AnyPrice) -> str:
-    """What an operation costs."""
+    """Write the price of an operation."""
     if isinstance(cost, str):
-        return "by the memory's size"
+        return "by memory size"
     if isinstance(cost, PriceByWidth):
         parts = {
             "": cost.constant,
-            " a bit": cost.per_bit,
-            " a bit squared": cost.per_bit_squared,
+            " per bit": cost.per_bit,
+            " per bit squared": cost.per_bit_squared,
         }
         return " and ".join(f"{joules(pj)}{unit}" for unit, pj in parts.items() if pj)
     span = f"{joules(cost.low_pj)} to {joules(cost.high_pj)}"
@@ -110,12 +178,12 @@ def price(cost: AnyPrice) -> str:
 
 
 def window_label(inputs: "AnalysisInputs") -> str:
-    """What `window` says."""
+    """Return the label of `window`."""
     return "window" if inputs.rate_hz is None else "window, maximum rate"
 
 
 def window(inputs: "AnalysisInputs") -> str:
-    """How long an inference takes, and the rate of an encoding."""
+    """Write the duration of an inference, and the rate of a rate encoding."""
     words = f"{inputs.operations.time_window * inputs.step_ms:g} ms"
     if inputs.step_ms != 1:
         words += f" in {inputs.operations.time_window} steps"
@@ -123,18 +191,18 @@ def window(inputs: "AnalysisInputs") -> str:
 
 
 def updates(inputs: "AnalysisInputs") -> str:
-    """Neuron updates per inference, and those of event-driven hardware."""
+    """Write neuron updates per inference, clocked and on event-driven hardware."""
     clocked, lazy = inputs.neuron_updates
     words = "not recorded" if lazy is None else f"{lazy:,.1f}"
     if inputs.network.has_bias:
-        words = "as many, since every neuron has a bias"
-    return f"{clocked:,}, on event-driven hardware {words}"
+        words = "the same, since every neuron has a bias"
+    return f"{clocked:,}; on event-driven hardware {words}"
 
 
 @cache
 def templates() -> "Environment":
-    """The engine of the templates, without escaping: its sentences are plain text."""
-    # Here and not above: a served model has no jinja2, and prints no sentences.
+    """Return the template engine; sentences are plain text, so nothing is escaped."""
+    # Imported here: a served model has no jinja2 and prints no sentences.
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(  # noqa: S701
@@ -143,20 +211,22 @@ def templates() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    own = (
+    filters = (
         accuracy,
         baseline,
+        layers,
         number,
         place,
         price,
         ratio,
         sentence,
+        tally,
         under,
         updates,
         window,
         window_label,
     )
-    environment.filters |= {function.__name__: function for function in own}
+    environment.filters |= {function.__name__: function for function in filters}
     environment.filters |= {
         "joules": joules,
         "plain": plain,
@@ -176,6 +246,6 @@ def templates() -> "Environment":
 
 
 def sentences(template: str, **values: Any) -> tuple[str, ...]:
-    """The lines of a template that are left with these values."""
+    """Fill a template and return its sentences, one per non-empty line."""
     lines = templates().get_template(f"{template}.j2").render(values).splitlines()
     return tuple(line.strip() for line in lines if line.strip())

@@ -1,8 +1,6 @@
-"""What a trained network does: spikes and synaptic events by image, accuracies, early
-exit.
+"""Evaluating a trained network: measured spikes, accuracies, early exit.
 
-accuracy    accuracy with its interval: at the end, at every step, and with an early
-            exit
+accuracy    accuracy with its interval, by step, and with early exit
 evaluation  the metrics of a test set, and their files
 inference   running a trained network on spikes, and the files of measured inference
 """

@@ -1,15 +1,11 @@
-"""How many samples a network classifies correctly: at the end, at every step, and
-stopping early.
+"""Accuracy of a network: at the end of the window, at every step, and with early exit.
 
-Output spikes add up over the window, so that one pass tells the answer at each step,
-and how many synaptic events it had taken by then. Percentages are of samples; `low` and
-`high` are the ends of an interval at the level of confidence that was asked for.
+Output spikes accumulate over the window, so one pass gives the answer at every step,
+and the synaptic events up to then. `low` and `high` are the ends of an interval.
 
-There are two rules for stopping before the window is over. By a lead, a network stops
-as soon as the class in the lead is ahead of the second by a margin of spikes; the
-margin is chosen on the validation images. By the first spike, it stops in the first
-step in which an output neuron spikes, which leaves nothing to choose. What a rule is
-worth is measured on the test images.
+There are two early exit rules. By `lead`, a sample stops as soon as the leading class
+is ahead of the second by a margin of spikes, which is chosen on validation images. By
+`first_spike`, it stops at the first output spike. Both are evaluated on test images.
 """
 
 import math
@@ -28,8 +24,8 @@ from spikejoule.data.events import offsets_of
 from spikejoule.encoding.events import EventList, array_of
 from spikejoule.evaluation import ExitRule
 
-# Metrics of a run that uses its whole window, and of the same run with early exit:
-# validation accuracy, test accuracy, synaptic events of a test image.
+# Metrics of a run over its whole window, and with early exit: validation accuracy, test
+# accuracy, synaptic events per test image.
 WHOLE_WINDOW = (
     "best_validation_accuracy_percent",
     "test_accuracy_percent",
@@ -42,7 +38,7 @@ EARLY_EXIT = (
 )
 
 
-# Bounds the memory of the running spike counts, which are dense: 4 bytes each.
+# Bounds the memory of the dense running spike counts, 4 bytes each.
 _COUNTS_AT_ONCE = 20_000_000
 
 
@@ -60,7 +56,7 @@ class Accuracy:
     high_percent: float | None
 
     def entries(self, name: str = "accuracy") -> dict[str, float | None]:
-        """The percentages as files name them, such as `accuracy_low_percent`."""
+        """Return the percentages under their names in files."""
         return {
             f"{name}_percent": self.percent,
             f"{name}_low_percent": self.low_percent,
@@ -71,33 +67,33 @@ class Accuracy:
 def class_labels(
     labels: ArrayLike, n_samples: int, n_classes: int
 ) -> NDArray[np.int64]:
-    """The class of each sample, int64 [N].
+    """Check labels and return the class of each sample, int64 [N].
 
     Raises:
-        ArtifactError: the labels are no array.
-        DataError: there are not so many, or one is no class.
+        ArtifactError: the labels are not an array.
+        DataError: there are more or fewer labels than samples, or one is not a class.
     """
-    found = array_of(labels, "labels").reshape(-1)
+    classes = array_of(labels, "labels").reshape(-1)
     if (
-        found.size != n_samples
-        or found.dtype.kind not in "iu"
-        or not 0 <= found.min() <= found.max() < n_classes
+        classes.size != n_samples
+        or classes.dtype.kind not in "iu"
+        or not 0 <= classes.min() <= classes.max() < n_classes
     ):
+        lowest = classes.min(initial=0)
+        highest = classes.max(initial=0)
         raise DataError(
             f"each of the {n_samples:,} samples needs one label from 0 to "
-            f"{n_classes - 1}, but "
-            f"there are {found.size:,} labels of {found.dtype} from "
-            f"{found.min(initial=0)} to "
-            f"{found.max(initial=0)}."
+            f"{n_classes - 1}, but there are {classes.size:,} labels of "
+            f"{classes.dtype} from {lowest} to {highest}."
         )
-    return found.astype(np.int64)
+    return classes.astype(np.int64)
 
 
 def accuracy(n_correct: int, n_samples: int, confidence: float = 0.95) -> Accuracy:
-    """Accuracy in percent with the Wilson score interval at the level `confidence`.
+    """Return the accuracy in percent with its Wilson score interval.
 
-    The interval stays inside [0, 100] and is honest near both ends (Wilson 1927, J. Am.
-    Stat. Assoc. 22, 209, doi:10.1080/01621459.1927.10502953). Raises ValueError for
+    The interval stays within [0, 100] and is accurate near both ends (Wilson 1927, J.
+    Am. Stat. Assoc. 22, 209, doi:10.1080/01621459.1927.10502953). ValueError for
     impossible counts.
     """
     if n_samples == 0 and n_correct == 0:
@@ -121,10 +117,8 @@ def accuracy(n_correct: int, n_samples: int, confidence: float = 0.95) -> Accura
 
 
 def two_sided_z(confidence: float) -> float:
-    """So many standard deviations around its mean hold this part of a normal
-    distribution.
-    """
-    # Here, as importing it takes time that readers of results need not spend.
+    """Return how many standard deviations hold a fraction of a normal distribution."""
+    # Imported here: it takes time that readers of results need not spend.
     from scipy.special import ndtri
 
     return float(ndtri(0.5 + 0.5 * confidence))
@@ -132,13 +126,13 @@ def two_sided_z(confidence: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class StepOutcomes:
-    """What N samples would give if they were stopped at each of T steps.
+    """Outcomes of N samples if stopped after each of T steps.
 
     Attributes:
-        correct: whether the leading class is the label's, bool [N, T]; the first of
-            equals leads.
-        margins: spikes by which the leading class is ahead of the second, int32 [N, T].
-        synaptic_events: spent through each step, int64 [N, T].
+        correct: whether the leading class is the label, bool [N, T]; among equals the
+            first leads.
+        margins: spikes between the leading class and the second, int32 [N, T].
+        synaptic_events: synaptic events up to each step, int64 [N, T].
         fired: whether an output neuron has spiked by each step, bool [N, T].
     """
 
@@ -149,7 +143,7 @@ class StepOutcomes:
 
 
 def step_outcomes(measured: Measurement, labels: NDArray[np.integer]) -> StepOutcomes:
-    """Follow measured samples with their labels [N] through the window."""
+    """Follow measured samples with labels [N] through the window."""
     output = measured.layers[-1]
     n_samples = output.n_samples
     n_steps = output.n_steps
@@ -180,10 +174,9 @@ def step_outcomes(measured: Measurement, labels: NDArray[np.integer]) -> StepOut
 def accuracy_by_step(
     outcomes: StepOutcomes, confidence: float = 0.95
 ) -> list[dict[str, Any]]:
-    """Accuracy and mean synaptic events of stopping every sample at the same step, 1,
-    2, ... T.
+    """Return accuracy and mean synaptic events if all samples stop after each step.
 
-    A row a step: metrics/accuracy_by_step.csv, which `make plots` draws.
+    These are the rows of metrics/accuracy_by_step.csv, which `make plots` draws.
     """
     n_samples, n_steps = outcomes.correct.shape
     means = outcomes.synaptic_events.mean(axis=0)
@@ -200,13 +193,13 @@ def accuracy_by_step(
 
 
 class ExitOutcome(Record):
-    """What stopping gives on one set of images.
+    """The outcome of an early exit rule on one set of images.
 
     Attributes:
-        accuracy_percent: with the ends of its interval.
-        mean_exit_step: from 1 to T.
-        synaptic_events_per_inference: a mean; low and high bound it at the accuracy's
-            level of confidence (normal approximation).
+        accuracy_percent: accuracy, with the ends of its interval.
+        mean_exit_step: mean of the last steps, 1 to T.
+        synaptic_events_per_inference: mean; `low` and `high` bound it at the accuracy's
+            confidence level (normal approximation).
     """
 
     accuracy_percent: Percent
@@ -229,25 +222,24 @@ class ExitOutcome(Record):
 
 
 class WholeWindow(Record):
-    """The outcomes without an early exit."""
+    """The outcomes without early exit."""
 
     validation: ExitOutcome
     test: ExitOutcome
 
 
 class EarlyExit(Record):
-    """A rule for stopping, and its outcomes: metrics/early_exit.json.
+    """An early exit rule and its outcomes: metrics/early_exit.json.
 
     Attributes:
-        rule: ``first_spike``, at the first output spike; ``lead``, once a class leads
-            by `margin_spikes`, is what a file without this entry means.
+        rule: ``first_spike``, or ``lead``, at a lead of `margin_spikes`, which
+            is the meaning of a file without this entry.
         margin_spikes: the lead, chosen on validation images; T + 1 is never reached.
-            The other rule has none.
-        tolerance_percent: validation accuracy that it was allowed to cost, percentage
-            points.
+            None for the other rule.
+        tolerance_percent: percentage points of validation accuracy that it may cost.
         chosen_on_test_images: whether validation and test images are the same.
-        validation, test: the outcomes with this rule.
-        whole_window: the outcomes without.
+        validation, test: outcomes with this rule.
+        whole_window: outcomes without early exit.
     """
 
     rule: ExitRule = "lead"
@@ -260,22 +252,19 @@ class EarlyExit(Record):
 
     @property
     def rule_in_words(self) -> str:
-        """When it stops: ``at a lead of 4 spikes``."""
+        """When samples stop, such as ``at a lead of 4 spikes``."""
         if self.rule == "first_spike":
             return "at the first output spike"
-        return (
-            f"at a lead of {self.margin_spikes} "
-            f"spike{'' if self.margin_spikes == 1 else 's'}"
-        )
+        plural = "" if self.margin_spikes == 1 else "s"
+        return f"at a lead of {self.margin_spikes} spike{plural}"
 
 
 def exit_steps(outcomes: StepOutcomes, margin: int | None) -> NDArray[np.int64]:
-    """The step, from 1, at which each sample stops: the first that the rule allows, or
-    the last.
+    """Return the step, from 1, after which each sample stops, int64 [N].
 
     Args:
-        outcomes: of N samples.
-        margin: lead at which a sample stops; None: at the first output spike.
+        outcomes: N samples.
+        margin: lead at which a sample stops; None for the first output spike.
     """
     may_stop = outcomes.fired if margin is None else outcomes.margins >= margin
     steps: NDArray[np.int64] = np.where(
@@ -287,9 +276,7 @@ def exit_steps(outcomes: StepOutcomes, margin: int | None) -> NDArray[np.int64]:
 def exit_outcome(
     outcomes: StepOutcomes, margin: int | None, confidence: float = 0.95
 ) -> ExitOutcome:
-    """What stopping at a margin gives, or at the first output spike, if there is no
-    margin.
-    """
+    """Return the outcome of stopping at a margin; None for the first output spike."""
     steps = exit_steps(outcomes, margin)
     samples = np.arange(len(steps))
     spent = outcomes.synaptic_events[samples, steps - 1]
@@ -315,17 +302,16 @@ def choose_early_exit(
     confidence: float = 0.95,
     chosen_on_test_images: bool = False,
 ) -> EarlyExit:
-    """Choose the margin on the validation images and measure it on the test images.
+    """Choose the margin on validation images and evaluate it on test images.
 
-    Of all margins whose validation accuracy is at most `tolerance_percent` percentage
-    points below the whole window's, the one with the fewest mean synaptic events on the
-    validation images; the larger of equals. The whole window itself is always among
-    them.
+    Among the margins that cost at most `tolerance_percent` percentage points of
+    validation accuracy, choose the one with the fewest mean synaptic events on the
+    validation images, the larger among equals. The whole window is always one of them.
 
-    Without a tolerance the network stops at the first output spike: the class that
-    spikes first, the lowest of equals. Nothing is chosen then, and the accuracy that it
-    costs is not bounded. A sample without an output spike takes the whole window, and
-    is classified as the lowest class.
+    Without a tolerance, samples stop at the first output spike; among simultaneous
+    ones the lowest class wins. Nothing is chosen then, and the loss of accuracy is not
+    bounded. A sample without output spikes takes the whole window and is classified as
+    class 0.
     """
     n_steps = validation.margins.shape[1]
     margin = None
@@ -346,13 +332,12 @@ def choose_early_exit(
 
 
 def _cheapest_margin(validation: StepOutcomes, tolerance_percent: float) -> int:
-    n_samples, n_steps = map(int, validation.margins.shape)
+    n_samples, n_steps = validation.margins.shape
     samples = np.arange(n_samples)
-    # The sliver keeps a product such as 0.1 % of 6,000 from rounding to less than it
-    # is.
+    # In floating point, 0.1 % of 6,000 is slightly less than 6: add a tiny amount.
     may_lose = math.floor(tolerance_percent / 100 * n_samples + 1e-9)
     fewest_correct = int(validation.correct[:, -1].sum()) - may_lose
-    best_margin = n_steps + 1
+    best_margin: int = n_steps + 1
     best_spent = int(validation.synaptic_events[:, -1].sum())
     for margin in range(n_steps, 0, -1):
         last = exit_steps(validation, margin) - 1
@@ -367,10 +352,9 @@ def _cheapest_margin(validation: StepOutcomes, tolerance_percent: float) -> int:
 
 
 def stopped_after(measured: Measurement, steps: NDArray[np.int64]) -> Measurement:
-    """The same images, each of them stopped after so many steps, int64 [N], from 1 to
-    T.
+    """Stop each sample after a number of steps, int64 [N], from 1 to T.
 
-    The window keeps its T steps; those after the last are silent.
+    The window keeps its T steps; later ones are silent.
     """
     return replace(
         measured, layers=tuple(_until(layer, steps) for layer in measured.layers)
@@ -387,11 +371,9 @@ def _until(layer: EventList, steps: NDArray[np.int64]) -> EventList:
 
 
 def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> tuple[bool, ...]:
-    """Which points no other point beats: costs at most as high, gains at least, one of
-    them better.
+    """Return which points are Pareto-optimal: low cost, high gain.
 
-    Equal points are on the front together. The costs are sorted once, so the work is
-    O(N log N).
+    Equal points are on the front together. Takes O(N log N).
     """
     cost = np.asarray(costs, dtype=np.float64)
     gain = np.asarray(gains, dtype=np.float64)

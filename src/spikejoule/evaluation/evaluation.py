@@ -1,8 +1,6 @@
-"""The metrics of a test set, accuracy of each class, confusions, predictions, and their
-files.
+"""Metrics of a test set: accuracies, confusion matrix, predictions, and their files.
 
-Percentages are of samples; `_low` and `_high` are the ends of an interval at the level
-of confidence that was asked for.
+`_low` and `_high` are the ends of an interval at the requested confidence level.
 """
 
 import math
@@ -28,8 +26,7 @@ class Evaluation:
     """Predictions compared with labels.
 
     Attributes:
-        confusion: samples, int64 [C, C], rows the actual class, columns the predicted
-            one.
+        confusion: samples by actual (rows) and predicted class (columns), int64 [C, C].
         confidence: level of the intervals.
     """
 
@@ -38,23 +35,21 @@ class Evaluation:
 
     @property
     def overall(self) -> Accuracy:
-        """Accuracy over all N samples."""
+        """Accuracy over all samples."""
         return accuracy(
             int(np.trace(self.confusion)), int(self.confusion.sum()), self.confidence
         )
 
     @property
     def per_class(self) -> tuple[Accuracy, ...]:
-        """Accuracy of each class's samples, class 0 first (the class's recall)."""
+        """Accuracy over the samples of each class (its recall), class 0 first."""
         return tuple(
             accuracy(int(row[label]), int(row.sum()), self.confidence)
             for label, row in enumerate(self.confusion)
         )
 
     def write(self, confusion: Path, per_class: Path) -> None:
-        """Write metrics/confusion.csv, and metrics/per_class.csv for those who draw or
-        read it.
-        """
+        """Write metrics/confusion.csv and metrics/per_class.csv."""
         counts = [
             (*pair, n_samples) for pair, n_samples in np.ndenumerate(self.confusion)
         ]
@@ -67,9 +62,7 @@ class Evaluation:
 
     @classmethod
     def read(cls, confusion: Path, confidence: float) -> Self:
-        """The evaluation of a confusion matrix; ArtifactError if it is missing or
-        damaged.
-        """
+        """Read a confusion matrix; ArtifactError if it is missing or damaged."""
         counts = np.array(
             [row.n_samples for row in Confusion.read(confusion).rows], dtype=np.int64
         )
@@ -77,7 +70,7 @@ class Evaluation:
         return cls(counts.reshape(n_classes, n_classes), confidence)
 
     def as_checkpoint_entry(self, metrics: "EvaluationMetrics") -> dict[str, Any]:
-        """What the complete checkpoint says of the test set."""
+        """Return the test set entry of the complete checkpoint."""
         return {
             **metrics.model_dump(exclude_unset=True),
             "confidence": self.confidence,
@@ -95,11 +88,9 @@ def evaluate_predictions(
     n_classes: int,
     confidence: float = 0.95,
 ) -> Evaluation:
-    """Compare the predicted classes [N] with the labels [N], classes being 0 to
-    `n_classes` - 1.
-    """
-    # Here and not above: scikit-learn takes a second to import, and readers of results
-    # need none.
+    """Compare predicted classes [N] with labels [N], from 0 to `n_classes` - 1."""
+    # Imported here: scikit-learn takes a second to import, and readers of results do
+    # not need it.
     from sklearn.metrics import confusion_matrix
 
     confusion = confusion_matrix(labels, predictions, labels=range(n_classes))
@@ -109,8 +100,7 @@ def evaluate_predictions(
 class EvaluationMetrics(Record):
     """Headline figures: metrics/evaluate.json.
 
-    A metric that is added has the default None, which is what files from before it
-    mean.
+    A new metric has the default None, for files written before it.
     """
 
     test_accuracy_percent: Percent
@@ -130,13 +120,13 @@ class EvaluationMetrics(Record):
         early: EarlyExit,
         data_source: str,
     ) -> Self:
-        """The figures of the whole test set.
+        """Return the figures of the test set.
 
         Args:
-            measured: the test samples on their way through the network.
+            measured: the measured test samples.
             overall: accuracy over all of them.
-            early: early exit, on validation and on test samples.
-            data_source: where the samples come from.
+            early: early exit, on validation and test samples.
+            data_source: source of the samples.
         """
         events = measured.synaptic_events.sum(axis=1)
         validation = early.validation
@@ -155,7 +145,7 @@ class EvaluationMetrics(Record):
 
 
 class ConfusionRow(Row):
-    """How many samples of one class were taken for another."""
+    """The number of samples of one class that were classified as another."""
 
     actual: int = Field(ge=0, lt=MAX_CLASSES)
     predicted: int = Field(ge=0, lt=MAX_CLASSES)
@@ -181,7 +171,7 @@ class Confusion(Table):
 
 
 def save_predictions(path: Path, samples: Samples, measured: Measurement) -> None:
-    """Write the class of each sample, and the output spikes that say so."""
+    """Write the predicted class of each sample, and its output spikes."""
     write_npz(
         path,
         "spikejoule/predictions/1",

@@ -1,12 +1,9 @@
-"""Running a trained network on spikes, and the files of that: the spikes, and figures.
+"""Running a trained network on spikes, and the files of measured inference.
 
-inference events   `NAME_sources` uint16 [E], `NAME_row_lengths` uint16 [N * T] and
-`NAME_shape`
-                   (N, T, units) for every layer after the input, `layer_names`, and
-                   `input_spikes` int64 [N]; every count follows from them and the
-                   input's events
-inference metrics  `InferenceMetrics`
-inference timings  `InferenceTimings`
+The file of inference events holds `layer_names`, `input_spikes` int64 [N], and for
+every layer after the input `NAME_sources` uint16 [E], `NAME_row_lengths` uint16
+[N * T] and `NAME_shape` (N, T, units). With the input's events, it determines every
+count. Further files hold `InferenceMetrics` and `InferenceTimings`.
 """
 
 from collections.abc import Mapping
@@ -35,15 +32,16 @@ def measure_network(
     engine: str = "auto",
     pruned: bool = False,
 ) -> Measurement:
-    """Run the network on the input spikes [N, T, I].
+    """Run the network on input spikes [N, T, I].
 
-    `pruned` says whether a weight of zero is a synapse that was removed.
+    `pruned` says whether a zero weight is a removed synapse.
 
-    Raises ArtifactError if the events come from another number of inputs than the
-    network has, or hold no sample.
+    Raises:
+        ArtifactError: the events have another number of inputs than the network, or no
+            samples.
     """
     if events.n_samples == 0:
-        raise ArtifactError("the events hold no sample, and at least one is needed.")
+        raise ArtifactError("the events hold no samples; at least one is needed.")
     layers = (events, *run_network(state, network, events, engine=engine))
     return Measurement(state, network, layers, pruned)
 
@@ -51,11 +49,11 @@ def measure_network(
 def load_events_for(
     trained: TrainedNetwork, path: Path, samples: Samples | None = None
 ) -> EventList:
-    """Read the events to run a network on.
+    """Read the events for a network.
 
-    `samples`, if given, are those that the events must encode. Raises ArtifactError if
-    the file is missing or damaged, if the events have another encoding than the network
-    was trained on, or if they encode other images.
+    Raises:
+        ArtifactError: the file is missing or damaged, has another encoding than the
+            network was trained on, or encodes other images than `samples`.
     """
     expected = trained.encoder.entry()
     if samples is not None:
@@ -64,9 +62,7 @@ def load_events_for(
 
 
 class InferenceMetrics(Record):
-    """Mean spikes per inference: the same three columns for any number of hidden
-    layers.
-    """
+    """Mean spikes per inference; all hidden layers share one column."""
 
     input_spikes_per_inference: NotNegative
     hidden_spikes_per_inference: NotNegative
@@ -74,7 +70,7 @@ class InferenceMetrics(Record):
 
 
 class InferenceTimings(Record):
-    """How long the measurement took, in seconds."""
+    """Duration of the measurement, in seconds."""
 
     measurement_time_seconds: NotNegative
 
@@ -92,9 +88,7 @@ INFERENCE_EVENTS = ArrayFile(
 
 
 def save_inference_events(path: FilePath, measured: Measurement) -> None:
-    """Write the spikes of the layers after the input, and how many the input has in
-    each sample.
-    """
+    """Write the spikes of all layers after the input, and input spike counts."""
     names = measured.counts.layer_names[1:]
     layers = measured.layers[1:]
     arrays: dict[str, NDArray[Any]] = {
@@ -107,10 +101,7 @@ def save_inference_events(path: FilePath, measured: Measurement) -> None:
 
 
 def load_inference_events(path: FilePath) -> dict[str, EventList]:
-    """The spikes of a file of `save_inference_events`, by layer.
-
-    Raises ArtifactError if it is missing or damaged.
-    """
+    """Read the spikes of each layer; ArtifactError if missing or damaged."""
     return _layers_of(INFERENCE_EVENTS.read(path))
 
 
@@ -122,15 +113,15 @@ def _layers_of(arrays: Arrays) -> dict[str, EventList]:
 def read_measurement(
     paths: Mapping[str, Path], trained: TrainedNetwork, samples: Samples | None = None
 ) -> Measurement:
-    """The spikes of all test images on their way through a network.
+    """Read the measurement of all test images.
 
     Args:
         paths: `inference_events`, and `events_test` for the input.
         trained: the network that was measured.
-        samples: the test images, if the events are to be compared with them.
+        samples: the test images, to check that the events encode them.
 
     Raises:
-        ArtifactError: a file is missing or damaged, or they do not belong together.
+        ArtifactError: a file is missing or damaged, or the files do not match.
     """
     input_events = load_events_for(trained, paths["events_test"], samples)
     arrays = INFERENCE_EVENTS.read(paths["inference_events"])
@@ -144,10 +135,9 @@ def read_measurement(
     )
     if shapes != needed or not has_input_spikes:
         raise ArtifactError(
-            f"{paths['events_test']} and {paths['inference_events']} do not belong "
-            "to this "
-            f"network or together: layers of {shapes} (images, steps, neurons), "
-            f"where {needed} are "
-            "needed, or other input spikes: measure again."
+            f"{paths['events_test']} and {paths['inference_events']} do not match "
+            "this network or each other: the layers have shapes (images, steps, "
+            f"neurons) {shapes}, {needed} are needed, or the input spikes differ: "
+            "measure again."
         )
     return Measurement(trained.state, trained.network, layers, trained.pruned)

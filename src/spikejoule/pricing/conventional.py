@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.core.errors import ArtifactError, ParameterError, shown
+from spikejoule.energy.words import architecture
 from spikejoule.network.conventional import RELU, ConventionalNetwork
 from spikejoule.network.nodes import Connection, Input, Neurons, Node, Threshold
 from spikejoule.network.quantisation import FLOAT_BITS
@@ -130,7 +131,8 @@ class BaselineRun:
         ]
         macs = [layer.reached.nonzero.per_sample for layer in layers]
         percent = 100 * float((answers == labels).mean())
-        name = baseline.name or f"{type(baseline.module).__name__} {network.sizes}"
+        model = type(baseline.module).__name__
+        name = baseline.name or f"{model} {architecture(network)}"
         if baseline.weight_bits < FLOAT_BITS:
             name += f", {baseline.weight_bits} bits"
         return BaselineCounts(

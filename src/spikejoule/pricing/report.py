@@ -16,6 +16,7 @@ from spikejoule.energy.analysis import EnergyAnalysis
 from spikejoule.energy.estimates import energy_words, joules
 from spikejoule.energy.notes import NoteKind, sentence
 from spikejoule.energy.terms import in_words
+from spikejoule.energy.words import architecture
 from spikejoule.report.page import PageContent, energy_page
 
 
@@ -77,7 +78,7 @@ class Report:
         spikes = sum(float(self.activity.spikes_of(name).mean()) for name in layers)
         updates = self.activity.updates.mean()
         rows += [
-            ("network", f"{inputs.network.sizes}, {n_steps} steps"),
+            ("network", f"{architecture(inputs.network)}, {n_steps} steps"),
             ("samples", f"{inputs.n_images:,}{title}, {accuracy}"),
             ("synaptic events", f"{events:,.1f} of {dense:,}"),
             ("products of values", f"{macs:,.1f}" if macs else "none"),

@@ -1,7 +1,8 @@
-"""What a reader sees: the energy report as a page, charts, a card, text.
+"""The energy report: page, card, text and charts.
 
-page            page, card and text: what they show, and what their templates are given
-charts          charts, one function each, as PNG and as SVG of the page
+page      page, card and text, filled from templates
+views     the values and rows that the templates place
+charts    charts, one function each, as PNG and as the page's SVG
 """
 
 from spikejoule.report.page import PageContent, energy_card, energy_page

@@ -1,9 +1,7 @@
-"""The energy report as a self-contained page, as a card, and as text; the same bytes
-each time.
+"""The energy report: a self-contained page, a card, and text, byte-identical each time.
 
-What they say is in the templates `energy.html.j2`, `energy_card.md.j2` and
-`energy.txt.j2`; the values and rows that these place are computed in `views`. No energy
-is computed here.
+The templates `energy.html.j2`, `energy_card.md.j2` and `energy.txt.j2` place values and
+rows that `views` computes. No energy is computed here.
 """
 
 import re
@@ -28,20 +26,20 @@ if TYPE_CHECKING:
     from spikejoule.network.trained import TrainedNetwork
     from spikejoule.report.charts.raster import SpikeRaster
 
-# A DOI may hold almost anything but spaces; what closes a sentence or a list does not
-# belong to it.
+# A DOI may contain almost any character but spaces; punctuation that ends a sentence or
+# separates list items is not part of it.
 _REFERENCE = re.compile(r"doi:10\.[^\s,;]+|arXiv:\d{4}\.\d{4,5}|https?://[^\s,;]+")
 
 
 @dataclass(frozen=True, eq=False)
 class PageContent:
-    """Everything on the page; what is not known is empty, and the page says so.
+    """Everything on the page; the page says what is unknown.
 
     Attributes:
         analysis: the priced counts.
-        early: early exit, by either rule.
+        early: outcomes of early exit.
         raster: the spikes of one image.
-        provenance: parameters, data and checksums, label and value.
+        provenance: parameters, data and checksums: label, value.
     """
 
     analysis: EnergyAnalysis
@@ -53,12 +51,10 @@ class PageContent:
 def network_provenance(
     network: "TrainedNetwork", path: Path
 ) -> tuple[tuple[str, str], ...]:
-    """Data, parameters and checksum of a trained network, which `path` holds; label and
-    value.
-    """
+    """Return data, parameters and checksum of the trained network in a file."""
     data = network.data
     return (
-        ("again", "check out this revision of the project, then: make repro"),
+        ("to reproduce", "check out this revision of the project and run: make repro"),
         ("data source", str(data["source"])),
         *(
             (f"SHA-256 of {name}", str(digest))
@@ -74,7 +70,7 @@ def network_provenance(
 
 
 def energy_page(content: PageContent) -> str:
-    """The page as HTML, without scripts and without a network."""
+    """Return the page as HTML that has no scripts and loads nothing."""
     from spikejoule.report.charts import charts_of_page
     from spikejoule.report.charts.canvas import PALETTE, VARIABLES, place_colours
 
@@ -91,12 +87,12 @@ def energy_page(content: PageContent) -> str:
 
 
 def energy_card(content: PageContent) -> str:
-    """The card as Markdown."""
+    """Return the card as Markdown."""
     return _page("energy_card.md.j2", content=content)
 
 
 def energy_text(title: str, analysis: EnergyAnalysis) -> str:
-    """All of it as text: the answer, every profile, terms, training, assumptions."""
+    """Return the report as text for a terminal."""
     return _page(
         "energy.txt.j2",
         title=title,
@@ -104,12 +100,11 @@ def energy_text(title: str, analysis: EnergyAnalysis) -> str:
         measured=views.measured(analysis),
         profiles=views.profile_table(analysis),
         terms=views.term_table(analysis),
-        training_phases=views.training_table(analysis),
     )
 
 
 def linked(source: str) -> Markup:
-    """A reference whose DOI, arXiv number or address is a link."""
+    """Turn the DOI, arXiv number or address of a reference into a link."""
     return Markup(_REFERENCE.sub(_link, str(escape(source))))  # noqa: S704 (escaped)
 
 

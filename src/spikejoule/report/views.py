@@ -1,8 +1,6 @@
-"""What the templates of the report place: values and rows, computed here and not in a
-template.
-"""
+"""The values and rows that the report's templates place."""
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 
 from spikejoule.core.store import text_table
@@ -19,20 +17,20 @@ from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, EnergyRow
 from spikejoule.energy.notes import Note, NoteKind
 from spikejoule.energy.prices import SCOPES, HardwareProfile
 from spikejoule.energy.terms import TERMS
-from spikejoule.energy.words import under, updates, window, window_label
+from spikejoule.energy.words import layers, under, updates, window, window_label
 
 Cells = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Bar:
-    """An energy as a bar: solid up to the least that it can be, pale up to the most.
+    """An energy as a bar: solid up to its lower end, pale up to its upper end.
 
     Attributes:
         side: ``spiking`` or ``conventional``.
-        name: of the network.
-        energy: in words.
-        solid_percent, pale_percent: widths of both parts.
+        name: label of the bar.
+        energy: the energy in words.
+        solid_percent, pale_percent: widths of the two parts.
     """
 
     side: str
@@ -44,7 +42,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class PartRow:
-    """A part of an inference's energy in both networks, in pJ."""
+    """One part of an inference's energy in both networks, in pJ."""
 
     name: str
     spiking_pj: float
@@ -52,15 +50,13 @@ class PartRow:
 
     @property
     def difference_pj(self) -> float:
-        """How much more the spiking network takes."""
+        """The extra energy of the spiking network."""
         return self.spiking_pj - self.conventional_pj
 
 
 @dataclass(frozen=True)
 class OperationRow:
-    """An operation at one place, in words; an energy for each price list that is
-    shown.
-    """
+    """An operation in one layer, in words, with an energy per price list shown."""
 
     term: str
     layer: str
@@ -72,9 +68,7 @@ class OperationRow:
 
 @dataclass(frozen=True)
 class EqualSizeRow:
-    """A comparison with a conventional network of equal size, and its break-even, in
-    words.
-    """
+    """A comparison at equal size, and its break-even limits in words."""
 
     verdict: RunVerdict
     limits: Cells
@@ -85,19 +79,19 @@ class PageView:
     """Values of the page.
 
     Attributes:
-        headings: of every section, by its id, in their order.
+        headings: headings by section id, in page order.
         numbers: accuracy, energies and events: name, value, note.
-        titles: of the price lists, by id.
-        scopes: what prices cover, name and words.
-        bars: the energies of the headline's verdict; empty without.
-        parts: what an inference's energy goes to, the total last; empty without a
-            conventional network to hold against.
+        titles: titles of the price lists, by id.
+        scopes: what prices cover: name, words.
+        bars: energies of the headline's verdict; empty without one.
+        parts: energy by part, the total last; empty without a conventional network to
+            compare with.
         energy_columns: headers of the energies of `operations`.
-        operations: of an inference.
+        operations: the operations of an inference.
         limit_columns: headers of the limits of `equal_size`.
-        equal_size: the comparisons of equal size.
-        verified: notes on whether a graph is the network that it was exported from.
-        notes: all notes, label and words.
+        equal_size: the comparisons at equal size.
+        verified: notes on the comparison of a graph with its original model.
+        notes: all notes: label, words.
     """
 
     headings: dict[str, str]
@@ -115,7 +109,7 @@ class PageView:
 
 
 def page_view(analysis: EnergyAnalysis, has_front: bool) -> PageView:
-    """Compute what the page shows; `has_front` says whether it has that chart."""
+    """Compute the values of the page; `has_front` if it has the chart of the front."""
     remarks = analysis.inputs.remarks
     limit_columns: Cells = ("break-even: spikes per input", "window", "maximum rate")
     if analysis.inputs.rate_hz is None:
@@ -142,20 +136,20 @@ def page_view(analysis: EnergyAnalysis, has_front: bool) -> PageView:
 def _headings(analysis: EnergyAnalysis, has_front: bool) -> dict[str, str]:
     is_of_equal_size = analysis.inputs.is_of_equal_size
     headings = {
-        "verdict": "Who needs less energy, by price list",
+        "verdict": "Which network needs less energy, by price list",
         "parts": "Where the energy goes",
-        "accuracy": "What accuracy costs",
-        "numbers": "In numbers",
-        "every-profile": "Energy at the prices of every kind of hardware",
+        "accuracy": "Energy against accuracy",
+        "numbers": "Key figures",
+        "every-profile": "Energy under every price list",
         "profiles": "Prices and their sources",
-        "terms": "Every operation that is counted",
+        "terms": "Operations of an inference",
         "baselines": "Networks of equal size"
         if is_of_equal_size
         else "The conventional network of model.hidden",
         "training-terms": "Energy of training",
         "assumptions": "What is counted and assumed",
-        "glossary": "Units and words",
-        "provenance": "How to repeat this",
+        "glossary": "Glossary",
+        "provenance": "How to reproduce this",
     }
     if not analysis.verdicts:
         del headings["verdict"]
@@ -191,9 +185,9 @@ def _energy_entry(analysis: EnergyAnalysis, profile: HardwareProfile) -> Cells:
     confidence = f"{100 * analysis.bootstrap.confidence:g} %"
     energy = analysis.total(profile.id)
     if not analysis.has_intervals:
-        note = f"a mean over {counted}: no interval"
+        note = f"mean over {counted}, no interval"
     elif energy.value_pj is None:
-        note = f"the price range with the {confidence} interval, {counted}"
+        note = f"price range with {confidence} interval, {counted}"
     else:
         note = f"{confidence} interval {interval_words(energy)}, {counted}"
     deviation_pj = energy.standard_deviation_pj
@@ -208,18 +202,19 @@ def _events_entry(analysis: EnergyAnalysis) -> Cells:
     inputs = analysis.inputs
     proxies = inputs.proxies
     note = (
-        f"of {proxies.dense_operations_per_inference:,} if every synapse worked in "
-        "every step "
-        f"({plain(100 * proxies.sparsity_ratio)} %)"
+        f"{plain(100 * proxies.sparsity_ratio)} % of the "
+        f"{proxies.dense_operations_per_inference:,} operations if every synapse were "
+        "active in every step"
     )
     value_macs = inputs.value_macs_per_inference
     input_macs = proxies.input_macs_per_inference
     if value_macs is not None:
         note += (
-            f"; and {value_macs:,.0f} multiply-accumulates of values that are no spikes"
+            f"; plus {value_macs:,.0f} multiply-accumulates of values that are not "
+            "spikes"
         )
     elif input_macs is not None:
-        note += f"; and {input_macs:,.0f} multiply-accumulates at the input"
+        note += f"; plus {input_macs:,.0f} multiply-accumulates at the input"
     events = f"{proxies.synaptic_events_per_inference:,.0f}"
     return "Synaptic events per inference", events, note
 
@@ -247,7 +242,8 @@ def _bars(analysis: EnergyAnalysis) -> list[Bar]:
         if low is None or high is None:
             low = energy.lowest_pj
             high = energy.highest_pj
-        ends = dict.fromkeys((low, high))  # one, if they are the same
+        # A single value if both ends are the same.
+        ends = dict.fromkeys((low, high))
         bars.append(
             Bar(
                 side=side,
@@ -275,7 +271,7 @@ def _parts(analysis: EnergyAnalysis) -> list[PartRow]:
 def _operations(analysis: EnergyAnalysis) -> list[OperationRow]:
     step = f"a step of {analysis.inputs.step_ms:g} ms"
     by_profile = [analysis.records(profile=profile.id) for profile in analysis.shown]
-    # Under every price list the same operations, in the same order.
+    # Every price list has the same operations, in the same order.
     return [
         OperationRow(
             term=rows[0].term,
@@ -290,18 +286,18 @@ def _operations(analysis: EnergyAnalysis) -> list[OperationRow]:
 
 
 def _known(number: float) -> str:
-    return "" if number != number else f"{number:,.1f}"
+    return "" if math.isnan(number) else f"{number:,.1f}"
 
 
 def energy_of_row(row: EnergyRow) -> str:
-    """The energy of a row in words, or why it has none."""
+    """Return the energy of a row in words, or why it has none."""
     if row.energy is not None:
         return energy_words(row.energy)
-    return "within another price" if row.status == "covered" else "not included"
+    return "covered by another price" if row.status == "covered" else "no price"
 
 
 def energy_with_interval(row: EnergyRow) -> str:
-    """The same with its interval, where that is more than the value."""
+    """Return `energy_of_row` with its interval, if it has one."""
     words = energy_of_row(row)
     if row.energy is None:
         return words
@@ -310,7 +306,7 @@ def energy_with_interval(row: EnergyRow) -> str:
 
 
 def _limits(analysis: EnergyAnalysis, verdict: RunVerdict) -> Cells:
-    """Where the network stops winning: spikes per input, window, and rate."""
+    """Return the break-even limits: spikes per input, window, and rate."""
     limits = analysis.break_even(verdict)
     if limits is None:
         return ("", "", "")
@@ -326,7 +322,7 @@ def _limits(analysis: EnergyAnalysis, verdict: RunVerdict) -> Cells:
 
 
 def measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
-    """What was measured, label and value."""
+    """Return what was measured: label, value."""
     inputs = analysis.inputs
     proxies = inputs.proxies
     accuracy = inputs.accuracy
@@ -335,10 +331,10 @@ def measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
     )
     products = {
         "input MACs": proxies.input_macs_per_inference,
-        "MACs of values that are no spikes": inputs.value_macs_per_inference,
+        "MACs of values (not spikes)": inputs.value_macs_per_inference,
     }
     return [
-        ("layers", inputs.network.sizes.replace("-", " - ")),
+        ("layers", layers(inputs.network)),
         ("data", inputs.title),
         (window_label(inputs), window(inputs)),
         ("recorded accuracy", known_percent),
@@ -356,7 +352,7 @@ def measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
 
 
 def profile_table(analysis: EnergyAnalysis) -> str:
-    """A row for each price list, with the ratios to the networks of equal size."""
+    """Return a table of price lists, with the ratios to networks of equal size."""
     networks = [verdict.conventional for verdict in analysis.of_chosen]
     ratios = {
         (verdict.profile, verdict.conventional): f"x {plain(verdict.ratio)}"
@@ -378,37 +374,15 @@ def profile_table(analysis: EnergyAnalysis) -> str:
 
 
 def term_table(analysis: EnergyAnalysis) -> str:
-    """A row for each operation under the headline's price list."""
+    """Return a table of operations under the headline's price list."""
     rows = []
     for row in analysis.records():
-        cells: Sequence[str] = (
-            "within another" if row.status == "covered" else "unpriced",
-            "",
-            "",
-        )
         if row.energy is not None:
             cells = _ends(row.energy)
+        else:
+            cells = ("covered" if row.status == "covered" else "unpriced", "", "")
         rows.append((row.term, row.layer, f"{row.count:,.1f}", *cells))
     return text_table(("term", "layer", "operations", "low", "value", "high"), rows)
-
-
-def training_table(analysis: EnergyAnalysis) -> str:
-    """A row for each phase of training under each price list that is shown; empty
-    without.
-    """
-    training = analysis.training
-    if training is None:
-        return ""
-    rows = []
-    for profile in analysis.shown:
-        for phase, energy in training.phases[profile.id].items():
-            cells = ("unpriced", "", "") if energy is None else _ends(energy)
-            rows.append((profile.id, phase, *cells))
-    sums = {"total": training.total, "per percentage point": training.per_point}
-    for name, energy in sums.items():
-        if energy is not None:
-            rows.append((training.prices.id, name, *_ends(energy)))
-    return text_table(("price list", "phase", "low", "value", "high"), rows)
 
 
 def _ends(energy: Energy) -> tuple[str, str, str]:

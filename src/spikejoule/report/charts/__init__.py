@@ -1,16 +1,13 @@
-"""Charts: one function each, drawn with matplotlib, for a PNG as well as for the page's
-SVG.
+"""Charts, one function each, drawn with matplotlib as PNG and as the page's SVG.
 
-Every function turns values into a `Chart`: no file, no global state, no display, and
-the same bytes for the same values. Every axis has its unit; the title states what the
-chart shows, and the line below it the data that it was measured on. This package alone
-imports matplotlib. What DVC draws from `metrics/` (`make plots`: training by epoch,
-classes, accuracy by step) is not here.
+Every function turns values into a `Chart`, without files, global state or a display;
+equal values give equal bytes. Only this package imports matplotlib. DVC draws further
+plots from `metrics/` (`make plots`).
 
-canvas    palette, axes, and the way to PNG and SVG
-accuracy  what accuracy costs: the conventional front, and this network
-energy    energy by profile and term
-learning  training by epoch, and the confusion of classes, for `figures/`
+canvas    palette, axes, and output as PNG and SVG
+accuracy  energy against accuracy: the conventional front, and this network
+energy    energy by price list and by term
+learning  training by epoch, and the confusion matrix, for `figures/`
 raster    one sample, spike by spike
 """
 
@@ -28,9 +25,7 @@ if TYPE_CHECKING:
 def charts_of_page(
     analysis: "EnergyAnalysis", raster: "SpikeRaster | None"
 ) -> dict[str, Chart | None]:
-    """The charts of the page, by the name that its template calls them; None without
-    data.
-    """
+    """Draw the charts of the page, by name in its template; None without data."""
     return {
         "front": accuracy.conventional_front(analysis),
         "by_profile": energy.by_profile(analysis),

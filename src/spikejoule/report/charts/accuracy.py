@@ -1,7 +1,7 @@
-"""What accuracy costs: the front of conventional networks, and this network beside it.
+"""Energy against accuracy: the conventional front, and this network next to it.
 
-Accuracies are spaced by the logarithm of the errors. Between two networks the front is
-the line on which a run's ratio is read (`energy.front`).
+Accuracies are spaced by the logarithm of the errors. Between two networks, ratios are
+read off the front's line (`energy.front`).
 """
 
 from collections.abc import Sequence
@@ -20,16 +20,12 @@ if TYPE_CHECKING:
 
 
 _STEPS = 200
-"""Points of the line that is drawn."""
+"""Points of the drawn line."""
 
 
 @canvas.house_style()
 def conventional_front(analysis: "EnergyAnalysis") -> Chart | None:
-    """Conventional networks under the headline's price list, their front, and this
-    network.
-
-    None without a verdict.
-    """
+    """Draw the conventional front and this network; None without a verdict."""
     if analysis.verdict is None:
         return None
     points = analysis.conventional_points
@@ -42,8 +38,8 @@ def conventional_front(analysis: "EnergyAnalysis") -> Chart | None:
         label = "conventional, on the front" if is_on_front else "conventional, others"
         _mark(axes, point, label, alpha=1.0 if is_on_front else 0.25)
     _draw_front(axes, front)
-    ways = (("o", analysis.verdict), ("D", analysis.early_verdict))
-    for marker, verdict in ways:
+    verdicts = {"o": analysis.verdict, "D": analysis.early_verdict}
+    for marker, verdict in verdicts.items():
         if verdict is None:
             continue
         energy_pj = verdict.energy("spiking").middle_pj
@@ -68,18 +64,20 @@ def conventional_front(analysis: "EnergyAnalysis") -> Chart | None:
 
 
 def _draw_front(axes: Axes, front: Sequence[FrontPoint]) -> None:
-    """The line that `read_front` reads, which is curved where accuracies are spaced by
-    errors.
+    """Draw the line that `read_front` reads.
+
+    It is straight over accuracies, and so curved over the logarithm of errors.
     """
-    ends = front[0].validation_percent, front[-1].validation_percent
-    levels = np.linspace(*ends, _STEPS).tolist()
-    readings = [read_front(front, level) for level in levels]
+    lowest = front[0].validation_percent
+    highest = front[-1].validation_percent
+    levels = np.linspace(lowest, highest, _STEPS).tolist()
+    energies_pj = []
+    for level in levels:
+        reading = read_front(front, level)
+        assert reading is not None
+        energies_pj.append(Energy.of(reading.mean_pj).middle_pj)
     axes.plot(
-        [
-            Energy.of(reading.mean_pj).middle_pj
-            for reading in readings
-            if reading is not None
-        ],
+        energies_pj,
         [canvas.error_percent(level) for level in levels],
         color=canvas.VERMILION,
         alpha=0.6,

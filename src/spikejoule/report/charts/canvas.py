@@ -1,6 +1,4 @@
-"""What all charts share: palette, axes, and the way from a figure to a PNG or to the
-page's SVG.
-"""
+"""What all charts share: palette, axes, and output as PNG or as the page's SVG."""
 
 import io
 import re
@@ -35,10 +33,9 @@ PALETTE: Final = {
     "pink": ("#a3438a", "#e08ac4"),
     "gold": ("#8a6500", "#e6b93f"),
 }
-"""Each colour on light and on dark ground: those of Okabe and Ito, "Color Universal
-Design" (2008), darkened or lightened until text in them can be read. Charts are drawn
-in the light ones, which are all different; in the page's SVG each is replaced by the
-CSS variable of its name."""
+"""Each colour on a light and a dark background, from Okabe and Ito, "Color Universal
+Design" (2008), darkened or lightened so that text in them is legible. Charts are drawn
+in the light colours; in the page's SVG, CSS variables replace them."""
 
 PAPER, INK, MUTED, GRID, PANEL, _, GREY, BLUE, VERMILION, GREEN, PINK, GOLD = (
     light for light, _ in PALETTE.values()
@@ -47,31 +44,32 @@ VARIABLES: Final = {light: f"var(--{name})" for name, (light, _) in PALETTE.item
 """The CSS variable of each colour."""
 
 WIDTH_INCHES: Final = 4.8
-"""Of a chart that stays readable on a phone."""
+"""Width of a chart that stays readable on a phone."""
 
 _LEAST_ERROR_PERCENT = 0.05
-_CHARACTERS_AN_INCH = 10  # of a title, at most
-_MOST_TOLD = 80
+_TITLE_CHARACTERS_PER_INCH = 10
+_MOST_TIPS_DESCRIBED = 80
 _TIP = "tip: "
 
 house_style = partial(
     matplotlib.rc_context, fname=Path(__file__).with_name("house.mplstyle")
 )
-"""Draw with this project's settings alone: a context, or a function's decorator."""
+"""Draw with this project's settings only: a context manager and a decorator."""
 
 
 @dataclass(frozen=True, eq=False)
 class Chart:
-    """A figure with its words, to be drawn once, as either: a layout starts from the
-    one before.
+    """A figure and its texts, to be drawn once, as PNG or as SVG.
+
+    Drawing changes matplotlib's layout, so a second drawing would differ.
 
     Attributes:
-        key: its name, by which the page refers to it.
-        finding: the title: what it shows.
+        key: its id on the page.
+        finding: the title, which states what the chart shows.
         figure: the drawing, without the title.
-        source: what it was measured on, below the title of a PNG.
-        description: the drawing with its numbers, for those who do not see it; empty
-            for the tips of its marks, or some of them where they are many.
+        source: the data, shown below the title of a PNG.
+        description: text for screen readers; if empty, the tooltips of the marks, or a
+            selection of them.
     """
 
     key: str
@@ -82,9 +80,9 @@ class Chart:
 
     @house_style()
     def png(self) -> bytes:
-        """The chart under its title as PNG bytes that hold no date and no version."""
+        """Return the chart and its title as PNG bytes, without date or version."""
         width, height = (float(size) for size in self.figure.get_size_inches())
-        characters = int(_CHARACTERS_AN_INCH * width)
+        characters = int(_TITLE_CHARACTERS_PER_INCH * width)
         lines = [
             line
             for words in (self.finding, self.source)
@@ -98,11 +96,10 @@ class Chart:
 
     @house_style()
     def svg(self) -> Markup:
-        """The chart as an element of a page: its text is text, its colours are CSS
-        variables.
+        """Return the chart as an SVG element, with CSS variables as colours.
 
-        Identifiers are of this chart alone; nothing refers to anything outside of the
-        element.
+        Texts stay texts, ids are unique to the chart, and nothing outside the element
+        is referenced.
         """
         buffer = io.StringIO()
         metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -110,31 +107,34 @@ class Chart:
             self.figure.savefig(
                 buffer, format="svg", metadata=metadata, facecolor="none"
             )
-        # What comes first is matplotlib's style sheet, which would hold for the whole
-        # page.
+        # The first definitions are matplotlib's style sheet, which would apply to the
+        # whole page.
         head, body = buffer.getvalue().replace("xlink:href", "href").split("</defs>", 1)
         tips = list(dict.fromkeys(re.findall(f'<g id="{_TIP}([^"]*)"', body)))
-        for pattern, to in (
-            (r">\s+<", "><"),
-            (f'<g id="{_TIP}([^"]*)"([^>]*)>', r"<g\2><title>\1</title>"),
-            (r' id="(?![a-zA-Z][0-9a-f]{10}")[^"]*"', ""),
-            (
-                r' (?:d|x|y|transform)="[^"]*"',
-                lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]),
-            ),
-            ("#[0-9a-f]{6}", lambda found: VARIABLES.get(found[0], found[0])),
-        ):
-            body = re.sub(pattern, to, body)
-        viewed = re.search(r'viewBox="[^"]*"', head)
-        assert viewed is not None
-        told = "; ".join(tips[:: 1 + len(tips) // _MOST_TOLD])
-        description = self.description or Markup(told)  # noqa: S704 (escaped)
+        body = re.sub(r">\s+<", "><", body)
+        # A tip becomes the title of its group, which browsers show as a tooltip.
+        body = re.sub(f'<g id="{_TIP}([^"]*)"([^>]*)>', r"<g\2><title>\1</title>", body)
+        # Only ids that other elements refer to stay: matplotlib's salted hashes.
+        body = re.sub(r' id="(?![a-zA-Z][0-9a-f]{10}")[^"]*"', "", body)
+        # Two decimals are finer than a pixel.
+        body = re.sub(
+            r' (?:d|x|y|transform)="[^"]*"',
+            lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match[0]),
+            body,
+        )
+        body = re.sub(
+            "#[0-9a-f]{6}", lambda match: VARIABLES.get(match[0], match[0]), body
+        )
+        view_box = re.search(r'viewBox="[^"]*"', head)
+        assert view_box is not None
+        described = tips[:: 1 + len(tips) // _MOST_TIPS_DESCRIBED]
+        description = self.description or Markup("; ".join(described))  # noqa: S704 (escaped)
         return Markup(
             '<svg class="chart" role="img" {} aria-labelledby="{key}-title '
             '{key}-description">'
             '<title id="{key}-title">{}</title><desc id="{key}-description">{}</desc>{}'
         ).format(
-            Markup(viewed[0]),  # noqa: S704
+            Markup(view_box[0]),  # noqa: S704
             self.finding,
             description,
             Markup(body.strip()),  # noqa: S704
@@ -145,45 +145,41 @@ class Chart:
 def new_figure(
     height_inches: float, width_inches: float = WIDTH_INCHES
 ) -> tuple[Figure, Axes]:
-    """A figure and its axes, outside pyplot's registry of open windows."""
+    """Create a figure and its axes, outside pyplot's registry of open windows."""
     figure = Figure(figsize=(width_inches, height_inches))
     return figure, figure.subplots()
 
 
 def tip(artists: Iterable[Artist], words: str) -> None:
-    """Give marks a text that shows on the page when they are pointed at."""
+    """Give marks a tooltip on the page."""
     for artist in artists:
         artist.set_gid(f"{_TIP}{words}")
 
 
 def mark(axes: Axes, x: float, y: float, words: str, **style: Any) -> None:
-    """A mark at a place (a dot, unless `style` says), with a text for when it is
-    pointed at.
-    """
+    """Draw a mark with a tooltip; a dot unless `style` says otherwise."""
     settings: dict[str, Any] = {"marker": "o", "linestyle": "", "zorder": 4}
     tip(axes.plot([x], [y], **settings | style), words)
 
 
 def legend_below(figure: Figure) -> None:
-    """The legend of everything that has a label, each once on a line, below the
-    axes.
-    """
+    """Draw a legend below the axes, one line per label."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
     figure.legend(once.values(), once.keys(), loc="outside lower left")
 
 
 def layer_colours(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each layer by its name, the input's first and the output's last;
-    none is that of spiking (blue) or of conventional networks (vermilion)."""
+    """Assign a colour to each layer, the input's first and the output's last.
+
+    None is that of spiking (blue) or conventional (vermilion) networks.
+    """
     hidden = [(GREEN, GREY)[place % 2] for place in range(len(names) - 2)]
     return dict(zip(names, [GOLD, *hidden, PINK], strict=False))
 
 
 def place_colours(network: Graph) -> dict[str, str]:
-    """The same for every node: one without neurons has the colour of the layer that
-    feeds it.
-    """
+    """Assign a colour to each node: its layer's, or that of the layer feeding it."""
     colours = layer_colours(network.layer_names)
     for name, sources in network.sources.items():
         if sources:
@@ -197,9 +193,7 @@ def log_axis(
     label: Callable[[float], str] = joules,
     digits: tuple[float, ...] = (1, 3),
 ) -> None:
-    """A logarithmic axis ("x" or "y") with labels at these digits times the powers of
-    ten.
-    """
+    """Make an axis ("x" or "y") logarithmic, labelled at digits times powers of 10."""
     axes.set(**{f"{axis}scale": "log"})
     getattr(axes, f"{axis}axis").set(
         major_locator=LogLocator(subs=digits, numticks=8),
@@ -209,8 +203,7 @@ def log_axis(
 
 
 def accuracy_axis(axes: Axes) -> None:
-    """A vertical axis of accuracies, spaced by the logarithm of the errors
-    (`error_percent`).
+    """Make a vertical axis of accuracies, spaced by the logarithm of the errors.
 
     From 98 to 99 % half of the errors vanish, which a linear axis would hide.
     """
@@ -220,5 +213,5 @@ def accuracy_axis(axes: Axes) -> None:
 
 
 def error_percent(accuracy_percent: float) -> float:
-    """Wrong answers in percent; none at all is drawn as a twentieth of a percent."""
+    """Return wrong answers in percent; zero is drawn as a twentieth of a percent."""
     return max(100 - accuracy_percent, _LEAST_ERROR_PERCENT)

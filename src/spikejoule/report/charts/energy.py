@@ -1,4 +1,4 @@
-"""Energy by hardware profile, and under one profile by term."""
+"""Energy by price list, and under one price list by term."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 
 _LARGEST = 8
-"""Terms that are drawn."""
+"""Terms drawn at most."""
 
 
 def _rows(inches: float, names: Sequence[str]) -> tuple[Figure, Axes]:
-    """A figure with a row a name, the first on top and each name above its row."""
+    """Create a figure with one row per name, the first on top, each below its name."""
     figure, axes = canvas.new_figure(inches * len(names) + 1)
     for row, name in enumerate(names):
-        at = axes.get_yaxis_transform()
+        in_axes_width = axes.get_yaxis_transform()
         axes.text(
             0,
             row + 0.08,
             name,
             va="bottom",
             fontsize=8.5,
-            transform=at,
+            transform=in_axes_width,
             in_layout=False,
         )
     axes.set(ylim=(len(names) - 0.45, -0.6), yticks=[])
@@ -42,10 +42,10 @@ def _rows(inches: float, names: Sequence[str]) -> tuple[Figure, Axes]:
 
 @canvas.house_style()
 def by_profile(analysis: "EnergyAnalysis") -> Chart:
-    """Every profile on one logarithmic axis, and the baselines it can price.
+    """Draw every price list on one logarithmic axis, with the baselines it can price.
 
-    A band spans from the least to the most that a mean can be. Below the profiles, what
-    other networks were measured to need on chips.
+    A band spans the interval of the mean, price range included. The last row shows
+    published measurements of other networks on chips.
     """
     profiles = analysis.ledger.profiles
     totals = [analysis.total(profile=profile.id) for profile in profiles]
@@ -55,15 +55,17 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
         for profile, total in zip(profiles, totals, strict=True)
     ]
     chips = (
-        "Chips that read MNIST digits\nanother network each · scope "
-        "unconfirmed · measured"
+        "Chips that classify MNIST digits\nother networks · scope unconfirmed · "
+        "measured"
     )
     figure, axes = _rows(0.62, [*about, chips])
     canvas.log_axis(axes, "x", digits=(1,))
     sizes: dict[str, int] = {}
     for row, (profile, total) in enumerate(zip(profiles, totals, strict=True)):
         y = row + 0.25
-        for other in (one for one in analysis.comparisons if one.profile == profile.id):
+        for other in analysis.comparisons:
+            if other.profile != profile.id:
+                continue
             network, _, method = other.conventional.rpartition(", ")
             energy = other.energy("conventional")
             canvas.mark(
@@ -72,7 +74,7 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
                 y,
                 f"{other.conventional}: {energy_words(energy)}",
                 color=canvas.VERMILION,
-                # A shape by method, a size by network: some all but coincide.
+                # Points may nearly coincide: shapes show methods, sizes networks.
                 marker="D" if method == "dense" else "^",
                 markersize=sizes.setdefault(network, (7, 4)[len(sizes) % 2]),
                 markerfacecolor=canvas.PAPER,
@@ -98,15 +100,16 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
         words = f"{chip['name']}: {joules(pj)}, {chip['accuracy_percent']:g} %"
         hollow = {"color": canvas.BLUE, "markerfacecolor": canvas.PAPER}
         canvas.mark(
-            axes, pj, y, words, label="another network, measured on its chip", **hollow
+            axes, pj, y, words, label="other networks, measured on chips", **hollow
         )
     axes.set_xlabel("Energy per inference, log scale")
     canvas.legend_below(figure)
-    spent = [end for one in totals for end in (one.lowest_pj, one.highest_pj)]
+    lowest_pj = min(total.lowest_pj for total in totals)
+    highest_pj = max(total.highest_pj for total in totals)
     return Chart(
         "by-profile",
         f"The same counts under {len(profiles)} price lists: "
-        f"{joules(min(spent), 3)} to {joules(max(spent), 3)} per inference",
+        f"{joules(lowest_pj, 3)} to {joules(highest_pj, 3)} per inference",
         figure,
         analysis.inputs.title,
     )
@@ -114,8 +117,11 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
 
 @canvas.house_style()
 def by_term(analysis: "EnergyAnalysis") -> Chart | None:
-    """The largest terms under the headline's price list: a bar each, the mean at the
-    prices' low and high ends. None if it prices none."""
+    """Draw the largest terms under the headline's price list, one bar each.
+
+    A bar shows the mean at the low and high ends of the prices. None if nothing is
+    priced.
+    """
     priced = [
         (row, row.energy)
         for row in analysis.records()

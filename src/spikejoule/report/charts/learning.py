@@ -1,6 +1,4 @@
-"""How training went, and which classes are taken for which others: the notebook's two
-figures.
-"""
+"""Training curves and the confusion matrix: the seed notebook's two figures."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +11,8 @@ from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
 
-_MOST_NUMBERED = 40  # classes whose cells hold numbers
+_MOST_NUMBERED = 40
+"""Classes of a matrix whose cells show their numbers, at most."""
 
 
 @canvas.house_style()
@@ -23,24 +22,19 @@ def training_curves(
     source: str,
     held_out: str = "Validation",
 ) -> Chart:
-    """Loss, and accuracy on training and held-out images, over the epochs.
+    """Draw loss, and accuracy on training and held-out images, over the epochs.
 
     Args:
         history: one mapping per epoch with the fields of
             `network.checkpoint.EpochRecord`.
-        best_epoch: whose weights were kept, from 1.
-        source: which images the network learned from.
-        held_out: what the weights were chosen on.
+        best_epoch: the epoch whose weights were kept, from 1.
+        source: the training images.
+        held_out: the images by which the weights were chosen.
     """
-    names = (
-        "epoch",
-        "train_loss",
-        "train_accuracy_percent",
-        "validation_accuracy_percent",
-    )
-    epochs, losses, training, validation = (
-        [one[name] for one in history] for name in names
-    )
+    epochs = [row["epoch"] for row in history]
+    losses = [row["train_loss"] for row in history]
+    training = [row["train_accuracy_percent"] for row in history]
+    validation = [row["validation_accuracy_percent"] for row in history]
     best = validation[epochs.index(best_epoch)]
     style = {"marker": "o", "markersize": 3}
     figure = Figure(figsize=(9.6, 3.6))
@@ -62,11 +56,10 @@ def training_curves(
 def confusion_matrix(
     confusion: NDArray[np.integer[Any]], source: str, subject: Subject = DIGITS
 ) -> Chart:
-    """The confusion matrix [C, C], rows actual, columns predicted, with the number of
-    each cell.
+    """Draw the confusion matrix [C, C], rows actual, columns predicted.
 
-    The scale ends at twice the most frequent error, whose number can so be read:
-    correct answers are a hundred times as many.
+    The colour scale ends at twice the most frequent error, so errors stay visible next
+    to correct answers, which are a hundred times as many.
     """
     counts = np.asarray(confusion)
     n_classes = len(confusion)
@@ -79,14 +72,12 @@ def confusion_matrix(
     pale = image.cmap(0)
     dark = image.cmap(1.0)
     half = (counts.max() + counts.min()) / 2
-    for (row, column), count in (
-        np.ndenumerate(counts) if n_classes <= _MOST_NUMBERED else ()
-    ):
-        color = dark if count < half else pale
-        axes.text(column, row, f"{count:,d}", ha="center", va="center", color=color)
-    axes.set_xticks(
-        range(n_classes), names, rotation=90 if max(map(len, names)) > 2 else 0
-    )
+    if n_classes <= _MOST_NUMBERED:
+        for (row, column), count in np.ndenumerate(counts):
+            color = dark if count < half else pale
+            axes.text(column, row, f"{count:,d}", ha="center", va="center", color=color)
+    rotation = 90 if max(map(len, names)) > 2 else 0
+    axes.set_xticks(range(n_classes), names, rotation=rotation)
     axes.set_yticks(range(n_classes), names)
     axes.grid(False)
     axes.set(xlabel=f"Predicted {subject.noun}", ylabel=f"Actual {subject.noun}")

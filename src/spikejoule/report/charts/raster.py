@@ -1,4 +1,4 @@
-"""One sample on its way through the network, spike by spike."""
+"""The spikes of one sample in every layer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,18 +23,16 @@ _MOST_NUMBERED_UNITS = 16
 
 @dataclass(frozen=True, eq=False)
 class SpikeRaster:
-    """One sample and the spikes it causes; index 0 of a layer on top, as the input
-    reads.
+    """One sample and the spikes it causes; index 0 of a layer on top, as in the image.
 
     Attributes:
-        image: uint8 [height, width]; None for a sample that is none.
+        image: uint8 [height, width]; None for a sample that is not an image.
         label: the class of the sample.
-        layers: the spikes of each layer, the input first; each an EventList of one
-            sample.
-        layer_names: their names, `input`, `hidden`, ..., `output`.
+        layers: the spikes of each layer, the input first, as event lists of one sample.
+        layer_names: names of the layers: `input`, `hidden`, ..., `output`.
         subject: what the samples show.
-        step_ms: milliseconds of a step.
-        source: the data, and which sample of it this is.
+        step_ms: duration of a time step.
+        source: the data, and the sample's index.
     """
 
     image: NDArray[np.uint8] | None
@@ -47,23 +45,21 @@ class SpikeRaster:
 
     @cached_property
     def answer(self) -> int | None:
-        """The class with the most output spikes (the first of equals); None without a
-        spike.
-        """
+        """The class with the most output spikes (first among equals); None without."""
         counts = self.layers[-1].counts_per_source()
         return int(counts.argmax()) if counts.any() else None
 
     @property
     def outcome(self) -> str:
-        """How the sample was read, in words."""
+        """How the sample was classified, in words."""
         if self.answer is None:
-            return "without an answer"
+            return "no answer"
         if self.answer == self.label:
             return "classified correctly"
-        return f"misread as {self.subject.class_names[self.answer]}"
+        return f"misclassified as {self.subject.class_names[self.answer]}"
 
     def title(self, place: int) -> str:
-        """Of a layer: its name, and how many of its units spiked how often."""
+        """Return the title of a layer: its name, spikes and spiking units."""
         layer = self.layers[place]
         units = "neurons" if place else "units" if self.image is None else "pixels"
         return (
@@ -76,12 +72,17 @@ class SpikeRaster:
 def raster_of(
     measured: Measurement, samples: Samples, sample: int, step_ms: float, title: str
 ) -> SpikeRaster:
-    """The raster of one of the measured samples, which are the first of `samples`.
+    """Return the raster of one sample.
 
-    `title` is that of the data.
+    Args:
+        measured: the first of `samples`, measured.
+        samples: the test samples.
+        sample: index of the sample.
+        step_ms: duration of a time step.
+        title: name of the data.
 
     Raises:
-        ParameterError: it was not measured.
+        ParameterError: the sample was not measured.
     """
     n_measured = min(measured.counts.n_samples, len(samples))
     if sample >= n_measured:
@@ -102,9 +103,7 @@ def raster_of(
 
 @canvas.house_style()
 def spike_raster(raster: SpikeRaster) -> Chart:
-    """The sample and its output spikes, and below them the spikes of all layers over
-    time.
-    """
+    """Draw the sample and its output spikes, and below the spikes of all layers."""
     layers = raster.layers
     subject = raster.subject
     n_layers = len(raster.layers)
@@ -117,40 +116,29 @@ def spike_raster(raster: SpikeRaster) -> Chart:
     _draw_counts(counts, raster)
     axes = rows.subplots(n_layers, 1, sharex=True)
     for place, colour in enumerate(canvas.layer_colours(raster.layer_names).values()):
-        layer = layers[place]
-        on = axes[place]
-        _draw_spikes(on, layer, colour, raster.step_ms)
-        unit = (
-            "neuron"
-            if place
-            else "unit"
-            if raster.image is None
-            else "pixel, row by row"
-        )
-        on.set(title=raster.title(place), ylabel=unit)
+        _draw_spikes(axes[place], layers[place], colour, raster.step_ms)
+        unit = "neuron"
+        if place == 0:
+            unit = "unit" if raster.image is None else "pixel, row by row"
+        axes[place].set(title=raster.title(place), ylabel=unit)
     if layers[-1].n_inputs <= _MOST_NUMBERED_UNITS:
         names = subject.class_names[: layers[-1].n_inputs]
         axes[-1].set_yticks(range(len(names)), names, fontsize=7)
-    # The spikes of step t are drawn at t, in the middle of it.
+    # Spikes of step t are drawn at t, the middle of the step.
     axes[-1].set_xlim(-0.5 * raster.step_ms, (layers[0].n_steps - 0.5) * raster.step_ms)
     axes[-1].set_xlabel("Time (ms)")
-    return Chart(
-        "raster",
+    n_hidden_spikes = sum(layer.n_events for layer in layers[1:-1])
+    finding = (
         f"{shown[:1].upper()}{shown[1:]}, {raster.outcome}: {layers[0].n_events:,} "
-        "input "
-        f"spikes cause {sum(layer.n_events for layer in layers[1:-1]):,} hidden and "
-        f"{layers[-1].n_events:,} output spikes in "
-        f"{layers[0].n_steps * raster.step_ms:g} ms",
-        figure,
-        raster.source,
-        "; ".join(raster.title(place) for place in range(n_layers)),
+        f"input spikes cause {n_hidden_spikes:,} hidden and {layers[-1].n_events:,} "
+        f"output spikes in {layers[0].n_steps * raster.step_ms:g} ms"
     )
+    description = "; ".join(raster.title(place) for place in range(n_layers))
+    return Chart("raster", finding, figure, raster.source, description)
 
 
 def _draw_spikes(axes: Axes, layer: EventList, colour: str, step_ms: float) -> None:
-    """A vertical stroke a spike, all of them one line with gaps: small in the page's
-    SVG.
-    """
+    """Draw a vertical stroke per spike, as one line with gaps to keep the SVG small."""
     times = layer.row_of_each_event() * step_ms
     units = layer.sources.astype(np.float64)
     half = max(0.35, 0.01 * layer.n_inputs)
@@ -159,7 +147,7 @@ def _draw_spikes(axes: Axes, layer: EventList, colour: str, step_ms: float) -> N
     y = np.stack([units - half, units + half, gaps], 1)
     axes.plot(x.ravel(), y.ravel(), color=colour, solid_capstyle="butt")
     margin = max(0.6, 0.02 * layer.n_inputs)
-    # Index 0 on top, so that the input reads like the image.
+    # Index 0 on top, as in the image.
     axes.set_ylim(layer.n_inputs - 1 + margin, -margin)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
 
@@ -179,8 +167,7 @@ def _draw_counts(axes: Axes, raster: SpikeRaster) -> None:
         canvas.PINK if label == answer else canvas.GREY for label in range(counts.size)
     ]
     axes.bar(range(counts.size), counts, color=colours)
-    axes.set_xticks(
-        range(counts.size), names, rotation=90 if max(map(len, names)) > 2 else 0
-    )
+    rotation = 90 if max(map(len, names)) > 2 else 0
+    axes.set_xticks(range(counts.size), names, rotation=rotation)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     axes.set_title(f"Output spikes by {raster.subject.noun}")
