@@ -1,6 +1,4 @@
-"""The network by hand as an energy analysis, and conventional networks to hold against
-it.
-"""
+"""Hand-worked inputs of an energy analysis: a tiny network, and conventional ones."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -42,7 +40,7 @@ def training(
     counted: dict[str, Any] | None = None,
     **changed: Any,
 ) -> TrainingRecord:
-    """Epochs of so many samples, a batch each, and so many spikes of each layer."""
+    """Return a training whose epochs have one batch and the given spikes by layer."""
     layers = LayerCounts(
         spikes=np.array(spikes),
         samples=np.full(len(spikes), samples),
@@ -68,7 +66,7 @@ SAMPLES = 4
 def baseline(
     macs_dense: int, nonzero: list[int], name: str = "ReLU", **changed: Any
 ) -> BaselineCounts:
-    """A ReLU network of n-2-2 units: n is 3, or as many as its weights need."""
+    """Return a ReLU network n-2-2: n is 3, or as many as its weights need."""
     of_first = np.minimum(nonzero, macs_dense - 4)
     macs = np.stack([of_first, nonzero - of_first], axis=1).astype(np.int64)
     values: dict[str, Any] = {
@@ -89,7 +87,7 @@ def baseline(
 
 
 def measured(images: int = 1, pruned: bool = False) -> Measurement:
-    """What the network by hand does on so many equal images."""
+    """Measure the tiny network on equal images."""
     layers = tuple(
         EventList.from_dense([spikes] * images) for spikes in (INPUT, HIDDEN, OUTPUT)
     )
@@ -97,7 +95,7 @@ def measured(images: int = 1, pruned: bool = False) -> Measurement:
 
 
 def variant(operations: OperationCounts, bits: int = 32) -> Variant:
-    """The network by hand over its whole window, with these operations."""
+    """Return the tiny network over its whole window, with these operations."""
     known = Accuracies(88.0, 90.0, 85.0, 94.0)
     return Variant(
         "spiking", "spiking 3-2-2 (poisson)", "whole window", known, bits, operations
@@ -109,7 +107,7 @@ def inputs(
     labels: list[int] | None = None,
     images: int = SAMPLES,
 ) -> AnalysisInputs:
-    """The network by hand on so many equal images."""
+    """Return the inputs of an analysis of the tiny network on equal images."""
     return AnalysisInputs(
         title="by hand",
         network=NETWORK,
@@ -128,7 +126,7 @@ def analysis(
     profile: str = "45nm-fp32",
     extra: HardwareProfile | None = None,
 ) -> EnergyAnalysis:
-    """The analysis with one profile for everything, `extra` among those of the file."""
+    """Analyse under one price list for everything, `extra` among the packaged ones."""
     profiles = load_profiles()
     if extra is not None:
         profiles[extra.id] = extra
@@ -138,16 +136,17 @@ def analysis(
 
 
 def comparisons(result: EnergyAnalysis) -> dict[str, RunVerdict]:
-    """Those with networks of equal size under the chosen profile, by the way of running
-    them.
-    """
-    return {one.conventional.rpartition(", ")[2]: one for one in result.of_chosen}
+    """Return the headline's comparisons at equal size, by method."""
+    return {
+        verdict.conventional.rpartition(", ")[2]: verdict
+        for verdict in result.of_chosen
+    }
 
 
 def profile(
     prices: dict[str, AnyPrice | float], scope: str = "arithmetic", **changed: Any
 ) -> HardwareProfile:
-    """A profile of the id ``p``."""
+    """Return a price list with the id ``p``."""
     about = {
         "title": "p",
         "process": "p",

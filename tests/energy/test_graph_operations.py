@@ -1,6 +1,4 @@
-"""What a foreign graph costs: as this project's own networks where it is one, else by
-hand.
-"""
+"""Operations of imported graphs: against this project's networks, or by hand."""
 
 from typing import Any
 
@@ -48,12 +46,10 @@ def spikes(samples: int, n_inputs: int, density: float, steps: int = 20) -> Even
     ],
     ids=str,
 )
-def test_a_graph_of_ours_costs_what_the_network_does(
+def test_an_exported_network_costs_the_same_as_a_graph(
     neuron: dict[str, Any], pruned: bool
 ) -> None:
-    """Sample by sample, under every profile; the graph knows nothing of `model` or
-    `measure`.
-    """
+    """Sample by sample, under every price list."""
     network = trained_network((20, 12), neuron=LeakyIntegrateAndFire(**neuron))
     state = dict(network.state)
     if pruned:
@@ -81,7 +77,7 @@ def test_a_graph_of_ours_costs_what_the_network_does(
 
 
 def found_in(counted: OperationCounts) -> dict[tuple[str, str], NDArray[np.int64]]:
-    """Counts of each sample by term and place."""
+    """Return counts of each sample by term and place."""
     return {
         (column.term, column.place): counted.counts[:, k]
         for k, column in enumerate(counted.columns)
@@ -137,10 +133,8 @@ def test_a_synaptic_current_is_a_second_state() -> None:
     assert (counted.of("addition") == 20 * 5).all()
 
 
-def test_a_delay_is_a_memory_whatever_takes_from_it() -> None:
-    """One of potentials, which neurons take, and one of spikes, which the output
-    takes.
-    """
+def test_a_delay_is_a_memory() -> None:
+    """One Delay holds potentials for neurons, one holds spikes for the output."""
     make = Maker()
     nodes = {
         "a": make.linear(6, 4),
@@ -152,7 +146,7 @@ def test_a_delay_is_a_memory_whatever_takes_from_it() -> None:
     found = found_in(count_operations(run))
     weight = nodes["a"].weight
     dense = spikes(5, 6, 0.4).to_dense()
-    given = np.count_nonzero(dense @ weight.T, axis=1)  # [N, units] over all steps
+    given = np.count_nonzero(dense @ weight.T, axis=1)
     late = [
         np.count_nonzero((dense @ weight.T)[:, : 20 - d, d], axis=1) for d in range(4)
     ]
@@ -182,7 +176,7 @@ def test_every_graph_is_priced_and_gets_its_page() -> None:
             assert ("edges that wait" in page) == (name in WAITING)
 
 
-def test_labels_are_of_the_outputs_with_the_most_spikes() -> None:
+def test_the_output_with_the_most_spikes_is_the_answer() -> None:
     run = run_graph(GRAPHS["fully connected"](Maker()), spikes(4, 6, 0.3), GIVEN)
     labels = run.output.argmax(axis=1)
     labels[0] = (labels[0] + 1) % 4
@@ -192,7 +186,7 @@ def test_labels_are_of_the_outputs_with_the_most_spikes() -> None:
     for wrong in ([0, 1, 2], [0, 1, 2, 4]):
         with pytest.raises(DataError, match="needs one label from 0 to 3"):
             graph_inputs(run, SampleSet(labels=wrong))
-    # Nobody says how values are read.
+    # It is unknown how to read an output of values.
     values = run_graph(GRAPHS["one dimension"](Maker()), spikes(4, 18, 0.3), GIVEN)
     assert graph_inputs(values, SampleSet(labels=[0, 1, 0, 1])).accuracy is None
 

@@ -1,6 +1,6 @@
-"""Prices of chips, by hand, of a network whose every spike is written down.
+"""Energies under the price lists of chips, by hand, for a tiny network.
 
-`test_recount.py` counts real digits in loops, and prices them as the other profiles do.
+`test_recount.py` checks the other price lists on real digits.
 """
 
 import numpy as np
@@ -42,10 +42,8 @@ def test_a_term_without_a_row_is_refused() -> None:
         Column("synaptic_events", "hidden")
 
 
-def test_means_of_squares_are_made_on_either_side() -> None:
-    """Of 3 pixels that are read, 12 were: each is read and added, and each mean is
-    written.
-    """
+def test_averaging_pixels_is_charged_to_both_sides() -> None:
+    """For 3 averages, 12 pixels are read and added, and 3 means are written."""
     ours = count_operations(measured(2))
     theirs = count_baseline(baseline(10, [6, 5]), "dense", 2)
     made = (

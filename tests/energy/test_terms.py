@@ -1,43 +1,19 @@
-"""The table of terms, and what has to follow each of its rows."""
+"""The table of terms, and the page that lists them."""
 
-import ast
 import re
 from pathlib import Path
 
 from spikejoule.energy.prices import TERMS_OF
 from spikejoule.energy.terms import PARTS, TERMS, in_words
-from tests.energy import recount
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# A chip's own units of work: their price is of several parts at once.
+# A chip's own units of work: their price spans several parts.
 WHOLE = {"neuron_update_active", "neuron_update_inactive", "spike_routed"}
 INFERENCE = [
     term
     for term in TERMS.values()
     if term.side not in ("training", "arithmetic", "route")
 ]
-
-
-def literals(path: Path) -> set[str]:
-    """Every text in a module's code, docstrings aside."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return {
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
-
-
-def test_every_term_is_counted_and_those_of_inference_twice() -> None:
-    """By the library and, in loops that know nothing of it, by the recount."""
-    modules = ("operations", "conventional", "training")
-    counted = set().union(
-        *(literals(REPOSITORY / f"src/spikejoule/energy/{name}.py") for name in modules)
-    )
-    trained = {term.name for term in TERMS.values() if term.side == "training"}
-    inference = {term.name for term in INFERENCE}
-    assert (inference | trained) - counted == set()
-    assert inference - literals(Path(recount.__file__)) == set()
 
 
 def test_rows_fit_each_other() -> None:
@@ -53,9 +29,7 @@ def test_rows_fit_each_other() -> None:
 
 
 def test_the_page_has_every_term_and_no_other() -> None:
-    """The tables under "What is counted" name, each once in their first column, what is
-    counted.
-    """
+    """The tables under "What is counted" name each term once in their first column."""
     page = (REPOSITORY / "docs/reference/energy-terms.md").read_text(encoding="utf-8")
     section = page.split("## What is counted\n")[1].split("\n## ")[0]
     cells = re.findall(r"^\| ([^|]+) \|", section, re.MULTILINE)

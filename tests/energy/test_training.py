@@ -1,4 +1,4 @@
-"""The energy of training: hand-worked counts, and what they add up to."""
+"""The energy of training: hand-worked counts and energies."""
 
 import dataclasses
 from typing import Any
@@ -19,7 +19,7 @@ EPOCH_PJ = 69.6 + BACKWARD_PJ + OPTIMIZER_PJ
 
 
 def counts_of(record: TrainingRecord) -> dict[tuple[str, str, str], list[int]]:
-    """The counts of each epoch by phase, term and place."""
+    """Return the counts of each epoch by phase, term and place."""
     counted = count_training(record)
     return {
         (column.phase, column.term, column.place): counts.tolist()
@@ -75,21 +75,18 @@ def test_energies_by_hand() -> None:
 
 def test_a_teacher_costs_its_forward_passes() -> None:
     taught = training(teacher_macs=np.array([[100, 30]] * 2))
-    with_one, without = (
-        analysis(dataclasses.replace(inputs(), training=one))
-        for one in (taught, TRAINING)
-    )
+    with_teacher = analysis(dataclasses.replace(inputs(), training=taught)).training
+    without = analysis(inputs()).training
+    assert with_teacher is not None
+    assert without is not None
     added = set(counts_of(taught)) - set(counts_of(TRAINING))
     assert added == {("forward", "teacher_mac", "teacher")}
     for name, entry in load_profiles().items():
         extra = 200 * np.nan_to_num(entry.price_at(Column("teacher_mac", "teacher"))[1])
-        after, before = (
-            found.training.totals[name].high_pj for found in (with_one, without)
-        )
+        after = with_teacher.totals[name].high_pj
+        before = without.totals[name].high_pj
         assert after - before == pytest.approx(extra, abs=1e-3)
-    assert (
-        "200 multiply-accumulates, of which 60 would be left" in taught.assumptions[-1]
-    )
+    assert "200 multiply-accumulates, 60 of them" in taught.assumptions[-1]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +112,7 @@ def test_training_counts_what_other_neurons_do(
     )
 
 
-def test_counted_events_take_the_place_of_spikes_times_fan_out() -> None:
+def test_counted_events_replace_spikes_times_fan_out() -> None:
     counted = training(
         pruned=True, counted={"events": np.array([(7, 4)] * 2)}, events_counted=True
     )
@@ -131,7 +128,7 @@ def test_counted_events_take_the_place_of_spikes_times_fan_out() -> None:
 
 
 @pytest.mark.parametrize(("products", "macs"), [("once", 4), ("every_step", 12)])
-def test_products_of_constant_currents_are_of_both_passes(
+def test_products_of_constant_currents_occur_in_both_passes(
     products: str, macs: int
 ) -> None:
     counted = {
@@ -145,10 +142,7 @@ def test_products_of_constant_currents_are_of_both_passes(
     assert counts["backward", "gradient_accumulation", "input_to_hidden"] == [0, 0]
 
 
-def test_an_epoch_of_many_samples_is_the_sum_of_them() -> None:
-    """Rows of epochs hold what all samples take: so many times what one of them
-    takes.
-    """
+def test_an_epoch_is_the_sum_of_its_samples() -> None:
     found = count_training(training([(35, 21, 14)], samples=7))
     forward = [column.phase == "forward" for column in found.columns]
     inference = count_operations(measured())

@@ -1,6 +1,4 @@
-"""Counts of convolutions, pooling and recurrent layers, against loops over their
-synapses.
-"""
+"""Counts of convolutions, pooling and recurrent layers, against loops over synapses."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +22,9 @@ from tests.energy.by_hand import training
 from tests.tools.examples import adam_state, trained_network, write_example
 from tests.tools.networks import spike_trains
 
-SHAPE, STEPS, SAMPLES = (2, 6, 6), 5, 3
+SHAPE = (2, 6, 6)
+STEPS = 5
+SAMPLES = 3
 DESCRIBED = [
     ("convolution", 4, 3, 1, 1, 2),
     ("pooling", 2, False),
@@ -34,9 +34,7 @@ DESCRIBED = [
 
 
 def measurement(pruned: bool, bias: bool) -> tuple[Measurement, list[Any]]:
-    """Random spikes of every layer, and random weights of which a pruned network has
-    half.
-    """
+    """Return random spikes and weights, half of which a pruned network removes."""
     neuron = LeakyIntegrateAndFire(bias=bias, decay=1.0)
     network = Network.of_chain(SHAPE, layers_of(["4c3p1g2", "2sum", "5r"]), 2, neuron)
     generator = np.random.default_rng(4)
@@ -77,12 +75,13 @@ def test_operations_of_each_kind_of_layer() -> None:
     measured, _ = measurement(pruned=False, bias=True)
     operations = count_operations(measured)
     found = {
-        (one.term, one.place): (one, operations.counts[:, k].sum())
-        for k, one in enumerate(operations.columns)
+        (column.term, column.place): (column, operations.counts[:, k].sum())
+        for k, column in enumerate(operations.columns)
     }
     spikes = measured.counts.totals
     column, _ = found["weight_read", "input_to_hidden1"]
-    kernels, biases = 4 * 1 * 9, 4
+    kernels = 4 * 1 * 9
+    biases = 4
     assert column.memory_bits == 32 * kernels
     assert column.parameters_bits == 32 * (kernels + biases)
     column, added = found["bias_read", "hidden1"]
@@ -103,8 +102,9 @@ def test_the_sparsity_ratio_is_1_where_every_unit_fires_in_every_step() -> None:
         for size in network.layer_sizes
     ]
     proxies = Measurement(state, network, layers).proxies
-    assert [one.sparsity_ratio for one in proxies.connections] == [1.0] * 5
-    # Pooled, 3 x 3 units of 4 channels are left for 3 kernels of 2 x 2.
+    ratios = [connection.sparsity_ratio for connection in proxies.connections]
+    assert ratios == [1.0] * 5
+    # Pooling leaves 3 x 3 units of 4 channels for 3 kernels of 2 x 2.
     assert proxies.connections[1].synapses == 2 * 2 * 3 * (4 * 2 * 2)
     assert (
         proxies.connections[1].dense_operations_per_inference
@@ -112,7 +112,7 @@ def test_the_sparsity_ratio_is_1_where_every_unit_fires_in_every_step() -> None:
     )
 
 
-def test_back_propagation_multiplies_once_a_window_and_in_steps_that_follow() -> None:
+def test_backpropagation_multiplies_once_per_window_and_following_step() -> None:
     network = Network.of_chain((1, 12, 12), layers_of(["4c3", "2sum", "8r"]), 3)
     events = {"events": np.array([(5000, 800, 400, 150)])}
     counted = count_training(training([(900, 700, 50, 9)], 7, network, STEPS, events))
@@ -130,7 +130,7 @@ def test_back_propagation_multiplies_once_a_window_and_in_steps_that_follow() ->
     }
 
 
-def test_the_name_says_which_part_of_all_weights_is_removed(tmp_path: Path) -> None:
+def test_the_name_states_the_fraction_of_weights_removed(tmp_path: Path) -> None:
     network = Network.of_chain((1, 28, 28), layers_of(["12c5s2", "32c3s2"]), 10)
     state = {
         name: np.zeros(shape, "f4")

@@ -1,6 +1,4 @@
-"""Accuracy by step and early exit, against loops that follow one sample step by
-step.
-"""
+"""Accuracy by step and early exit, against loops over the steps of a sample."""
 
 import json
 import math
@@ -29,9 +27,7 @@ from spikejoule.network.network import Network
 def random_measured(
     n_samples: int, n_steps: int = 12, seed: int = 0, classes: int = 4
 ) -> tuple[Measurement, np.ndarray]:
-    """Spikes of three layers, of a pruned network whose sources differ in fan-out, and
-    labels.
-    """
+    """Return random spikes of a pruned network of three layers, and labels."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, classes, n_samples)
     inputs = generator.random((n_samples, n_steps, 9)) < 0.2
@@ -51,9 +47,7 @@ def random_measured(
 def naive_course(
     measured: Measurement, sample: int
 ) -> list[tuple[int, int, int, bool]]:
-    """(leading class, lead, synaptic events, any output spike) through each step of a
-    sample.
-    """
+    """Return (leading class, lead, synaptic events, any output spike) by step."""
     dense = [layer.to_dense(int)[sample].tolist() for layer in measured.layers]
     votes = [0] * measured.layers[-1].n_inputs
     fan_outs = [
@@ -61,7 +55,8 @@ def naive_course(
         for values in measured.state.values()
         if values.ndim == 2
     ]
-    spent, course = 0, []
+    spent = 0
+    course = []
     for step in range(measured.time_window):
         for spikes, fan_out in zip(dense[:-1], fan_outs, strict=True):
             for source, spike in enumerate(spikes[step]):
@@ -100,8 +95,8 @@ class TestByStep:
     def test_no_spike_leaves_the_first_class_with_no_lead(self) -> None:
         measured, _ = random_measured(2)
         silent = [
-            EventList.from_dense(np.zeros((2, 3, of.n_inputs)))
-            for of in measured.layers
+            EventList.from_dense(np.zeros((2, 3, layer.n_inputs)))
+            for layer in measured.layers
         ]
         outcomes = step_outcomes(replace(measured, layers=silent), np.array([0, 1]))
         assert outcomes.correct.tolist() == [[True] * 3, [False] * 3]
@@ -115,7 +110,9 @@ class TestExit:
         """None: at the first output spike."""
         measured, labels = random_measured(60)
         outcomes = step_outcomes(measured, labels)
-        steps, correct, spent = [], 0, []
+        steps = []
+        spent = []
+        correct = 0
         for sample in range(60):
             course = naive_course(measured, sample)
             for step, (leading, lead, events, fired) in enumerate(course, start=1):
@@ -161,7 +158,7 @@ class TestChoice:
         assert chosen.tolerance_percent == tolerance
 
     def test_tolerance_counts_whole_images(self) -> None:
-        # 1 of 1,000 images is 0.1 %, which in floating point is a trifle less.
+        # 1 of 1,000 images is 0.1 %, slightly less in floating point.
         correct = np.ones((1000, 2), dtype=bool)
         correct[0, 0] = False
         margins = np.ones((1000, 2), dtype=np.int32)
@@ -171,7 +168,7 @@ class TestChoice:
 
 
 @pytest.mark.parametrize("tolerance", [1.5, None])
-def test_the_file_has_a_margin_with_a_lead_alone(
+def test_only_a_lead_has_a_margin_in_the_file(
     tolerance: float | None, tmp_path: Path
 ) -> None:
     validation, test = (
@@ -186,5 +183,5 @@ def test_the_file_has_a_margin_with_a_lead_alone(
     found.write(path)
     assert EarlyExit.read(path) == found
     content = json.loads(path.read_text(encoding="utf-8"))
-    assert ("rule" in content) == (tolerance is None), "files of before knew no other"
+    assert ("rule" in content) == (tolerance is None), "older files have no rule"
     assert ("margin_spikes" in content) == (tolerance is not None)

@@ -19,7 +19,7 @@ from spikejoule.counts.records import SpikingGraph
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import STEP_MS
-from spikejoule.energy.break_even import BreakEven, break_even
+from spikejoule.energy.break_even import break_even
 from spikejoule.energy.comparison import (
     RunVerdict,
     front_verdicts,
@@ -452,8 +452,8 @@ class EnergyAnalysis:
         reading = cheapest_reaching(points, self.verdict.level_percent)
         return "" if reading is None else reading.above.name
 
-    def break_even(self, verdict: RunVerdict | None) -> BreakEven | None:
-        """Return where the network stops winning against that of a verdict.
+    def break_even(self, verdict: RunVerdict | None) -> float | None:
+        """Return the spikes per input below which the network wins a comparison.
 
         None without a verdict, input spikes, or prices that are single values, and for
         early exit and lazy updates.
@@ -470,7 +470,6 @@ class EnergyAnalysis:
             self.ledger.weights(0, verdict.profile)[1],
             verdict.conventional_pj,
             inputs.spikes_per_input,
-            inputs.rate_hz,
         )
 
     # Statements.

@@ -36,7 +36,7 @@ results, which averages divide.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,142 +78,102 @@ def count_baseline(
             f"the baseline {baseline.name} was counted on {n_counted:,} test images, "
             f"but the network on {n_samples:,}: run the baseline stage again."
         )
-    layers = _layers_of(baseline)
-    parts: list[OperationCounts] = []
-    parts += _rounded_pixels(baseline)
-    if method == "dense":
-        products = np.array(baseline.synapses, dtype=np.int64)
-    else:
-        products = baseline.macs_nonzero[:n_samples]
-    parts += _arithmetic(baseline, layers, products)
-    parts += _addresses(baseline, layers, products, method)
-    parts += _memory(baseline, layers, products, method)
-    output = baseline.network.layer_names[-1:]
-    parts.append(block("decision_comparison", output, layers.targets[-1:] - 1))
+    parts = _of_baseline(baseline, method, n_samples)
     return joined(parts, n_samples)
 
 
-@dataclass(frozen=True, eq=False)
-class _Layers:
-    """Sizes along the L - 1 connections of a conventional network.
+@dataclass(frozen=True)
+class _Stored:
+    """Widths and memories of a conventional network, by connection."""
 
-    Attributes:
-        sources, targets: units before and after each connection.
-        biases: biases stored with it.
-        biased: units that a bias is added to.
-        stored: weights stored; kernels count once.
-        index_bits: width of a weight's index; 0 unless pruned.
-        parameters_bits: size of all parameters of the connection.
-    """
-
-    sources: NDArray[np.int64]
-    targets: NDArray[np.int64]
-    biases: NDArray[np.int64]
-    biased: NDArray[np.int64]
-    stored: NDArray[np.int64]
-    index_bits: NDArray[np.int64]
-    parameters_bits: NDArray[np.int64]
+    weight: Words
+    index: Words
+    bias: Words
+    sum: Words
+    activation: Words
+    output: Words
 
 
-def _layers_of(baseline: BaselineCounts) -> _Layers:
-    network = baseline.network
-    connections = network.connections
-    sources = np.array([node.n_in for node in connections], dtype=np.int64)
-    targets = np.array([node.n_out for node in connections], dtype=np.int64)
-    biases = np.array(network.bias_words, dtype=np.int64)
-    stored = np.array(
+def _stored(baseline: BaselineCounts) -> _Stored:
+    connections = baseline.network.connections
+    sources = [node.n_in for node in connections]
+    targets = [node.n_out for node in connections]
+    sum_bits = baseline.sum_bits
+    biases = np.array(baseline.network.bias_words, dtype=np.int64)
+    # A kernel is stored once; of a pruned matrix, only the remaining weights are.
+    weights = np.array(
         [
             synapses if isinstance(node, Dense) else node.stored()
             for node, synapses in zip(connections, baseline.synapses, strict=True)
         ]
     )
-    index_bits = np.array(
-        [address_bits(node.n_out) * baseline.pruned for node in connections]
+    index_bits = np.array([address_bits(n) * baseline.pruned for n in targets])
+    parameters = weights * (baseline.weight_bits + index_bits) + biases * sum_bits
+    # The scores of the last layer are as wide as the sums.
+    output_bits = [baseline.activation_bits] * (len(connections) - 1) + [sum_bits]
+    return _Stored(
+        weight=Words(baseline.weight_bits, weights, parameters),
+        index=Words(index_bits, weights, parameters),
+        bias=Words(sum_bits, np.maximum(biases, 1), parameters),
+        sum=Words(sum_bits, targets),
+        activation=Words(baseline.activation_bits, sources),
+        output=Words(output_bits, targets),
     )
-    weights_bits = stored * (baseline.weight_bits + index_bits)
-    return _Layers(
-        sources=sources,
-        targets=targets,
-        biases=biases,
-        biased=np.where(biases > 0, targets, 0),
-        stored=stored,
-        index_bits=index_bits,
-        parameters_bits=weights_bits + biases * baseline.sum_bits,
-    )
 
 
-def _rounded_pixels(baseline: BaselineCounts) -> Iterator[OperationCounts]:
-    """Count rounding pixels to activations of another width."""
-    bits = baseline.activation_bits
-    if baseline.weight_bits < FLOAT_BITS and bits % PIXEL_BITS:
-        place = baseline.network.input.name
-        n_pixels = baseline.network.connections[0].n_in
-        terms = ("code_multiplication", "code_addition")
-        yield from made_pixels(place, n_pixels, n_pixels, bits, *terms)
-
-
-def _arithmetic(
-    baseline: BaselineCounts, layers: _Layers, products: NDArray[Any]
+def _of_baseline(
+    baseline: BaselineCounts, method: Method, n_samples: int
 ) -> Iterator[OperationCounts]:
+    """Yield the counts of the table above, term by term."""
     network = baseline.network
     names = network.layer_names
-    product = Words(baseline.weight_bits)
-    yield block("mac", network.connection_names, products, product)
-    yield block("bias_addition", names[1:], layers.biased)
+    connections = network.connection_names
+    stored = _stored(baseline)
+    sources = np.array([node.n_in for node in network.connections], dtype=np.int64)
+    targets = np.array([node.n_out for node in network.connections], dtype=np.int64)
+    biased = np.where(np.array(network.bias_words) > 0, targets, 0)
+    synapses = np.array(baseline.synapses, dtype=np.int64)
+    skips = method == "zero_skipping"
+    products: NDArray[np.int64] = (
+        baseline.macs_nonzero[:n_samples] if skips else synapses
+    )
+    is_integer = baseline.weight_bits < FLOAT_BITS
+    bits = baseline.activation_bits
+    if is_integer and bits % PIXEL_BITS:
+        n_pixels = int(sources[0])
+        terms = ("code_multiplication", "code_addition")
+        yield from made_pixels(network.input.name, n_pixels, n_pixels, bits, *terms)
+
+    # Arithmetic
+    yield block("mac", connections, products, Words(baseline.weight_bits))
+    yield block("bias_addition", names[1:], biased)
     for node in network.rectified:
         yield block("activation_comparison", [node.name], [node.n_out])
     for pooling in network.of(Pooling):
-        yield from _of_pooling(pooling, baseline.activation_bits)
-    if baseline.weight_bits < FLOAT_BITS:
-        yield block("requantisation", names[1:-1], layers.targets[:-1])
+        yield from _of_pooling(pooling, bits)
+    if is_integer:
+        yield block("requantisation", names[1:-1], targets[:-1])
 
-
-def _addresses(
-    baseline: BaselineCounts, layers: _Layers, products: NDArray[Any], method: Method
-) -> Iterator[OperationCounts]:
-    network = baseline.network
-    connections = network.connection_names
-    if method == "zero_skipping":
-        yield block("zero_comparison", network.layer_names[:-1], layers.sources)
+    # Addresses
+    if skips:
+        yield block("zero_comparison", names[:-1], sources)
         yield block("address_event", connections, products)
     else:
-        yield block("address_unit", connections, layers.sources + layers.targets)
+        yield block("address_unit", connections, sources + targets)
         yield block("address_mac", connections, products)
 
-
-def _memory(
-    baseline: BaselineCounts, layers: _Layers, products: NDArray[Any], method: Method
-) -> Iterator[OperationCounts]:
-    """Count memory accesses: weights, biases, activations and sums."""
-    network = baseline.network
-    names = network.layer_names
-    connections = network.connection_names
-    stored = layers.stored
-    parameters = layers.parameters_bits
-    sum_bits = baseline.sum_bits
-    weight = Words(baseline.weight_bits, stored, parameters)
-    index = Words(layers.index_bits, stored, parameters)
-    bias = Words(sum_bits, np.maximum(layers.biases, 1), parameters)
-    partial_sum = Words(sum_bits, layers.targets)
-    activation = Words(baseline.activation_bits, layers.sources)
-    # The scores of the last layer are as wide as the sums.
-    output_bits = [baseline.activation_bits] * (len(connections) - 1) + [sum_bits]
-    output = Words(output_bits, layers.targets)
-
-    yield block("weight_read", connections, products, weight)
+    # Memory
+    yield block("weight_read", connections, products, stored.weight)
     if baseline.pruned:
-        yield block("index_read", connections, products, index)
-    yield block("bias_read", names[1:], layers.biased, bias)
-    activation_reads = layers.sources
-    if baseline.pruned and method == "dense":
-        activation_reads = np.array(baseline.synapses, dtype=np.int64)
-    yield block("activation_read", names[:-1], activation_reads, activation)
-    if method == "zero_skipping":
-        yield block(
-            "sum_access", names[1:], layers.targets + layers.biased, partial_sum
-        )
-        yield block("sum_access_per_mac", connections, 2 * products, partial_sum)
-    yield block("activation_write", names[1:], layers.targets, output)
+        yield block("index_read", connections, products, stored.index)
+    yield block("bias_read", names[1:], biased, stored.bias)
+    activation_reads = synapses if baseline.pruned and not skips else sources
+    yield block("activation_read", names[:-1], activation_reads, stored.activation)
+    if skips:
+        yield block("sum_access", names[1:], targets + biased, stored.sum)
+        yield block("sum_access_per_mac", connections, 2 * products, stored.sum)
+    yield block("activation_write", names[1:], targets, stored.output)
+    yield block("decision_comparison", names[-1:], targets[-1:] - 1)
 
 
 def _of_pooling(pooling: Pooling, bits: int) -> Iterator[OperationCounts]:

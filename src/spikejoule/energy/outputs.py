@@ -191,9 +191,8 @@ def _facts(notes: Sequence[Note]) -> dict[str, str]:
 def _verdict_values(
     analysis: EnergyAnalysis, verdicts: Sequence[RunVerdict]
 ) -> list[dict[str, Any]]:
-    values = []
-    for verdict in verdicts:
-        limits = analysis.break_even(verdict)
-        break_even = None if limits is None else asdict(limits)
-        values.append(verdict.values | {"break_even": break_even})
-    return values
+    return [
+        verdict.values
+        | {"break_even_spikes_per_input": rounded(analysis.break_even(verdict))}
+        for verdict in verdicts
+    ]

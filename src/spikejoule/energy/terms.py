@@ -49,8 +49,6 @@ class Term:
             price would count them twice.
         grows: whether it grows with the spikes; an active update replaces an inactive
             one.
-        once: ``inference`` if due once per inference, however long the window;
-            ``rate`` if only encodings that draw in every step perform it once.
         optional_as: set if hardware can do without it. The low end of a total then
             leaves it out, and memory price lists charge the price of this other term.
         sentence: what one operation is.
@@ -63,7 +61,6 @@ class Term:
     part: str
     within: tuple[str, ...]
     grows: bool
-    once: str
     optional_as: str
     sentence: str
 

@@ -24,7 +24,7 @@ from spikejoule.energy.prices import (
 )
 from spikejoule.energy.terms import in_words
 from spikejoule.network.graph import Graph
-from spikejoule.network.nodes import Convolution, Dense, Input, Pooling
+from spikejoule.network.nodes import Convolution, Dense, Pooling
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -61,37 +61,42 @@ def layers(network: Graph) -> str:
     Equal layers in a row are folded (``784 - 3 x 400 - 10``), and the middle of a very
     deep network is left out.
     """
-    named = []
+    sides = [size for size in network.input.out_shape if size > 1] or [1]
+    named = [" x ".join(str(side) for side in sides)]
     for layer, equal_layers in groupby(_layer_names(network)):
         times = len(list(equal_layers))
         named.append(layer if times == 1 else f"{times} x {layer}")
-    n_omitted = len(named) - _FIRST_LAYERS_NAMED - _LAST_LAYERS_NAMED
     if len(named) > _MOST_LAYERS_NAMED:
         first = named[:_FIRST_LAYERS_NAMED]
         last = named[-_LAST_LAYERS_NAMED:]
+        n_omitted = len(named) - len(first) - len(last)
         named = [*first, f"({n_omitted} more)", *last]
     return " - ".join(named)
 
 
 def _layer_names(network: Graph) -> Iterator[str]:
-    """Name the input, and every node that computes something from other units."""
+    """Name every connection and pooling, in order.
+
+    A connection into neurons that another one already reaches, such as a recurrent one
+    or a residual shortcut, adds no layer.
+    """
+    reached: set[str] = set()
     for node in network.nodes.values():
-        if isinstance(node, Input):
-            sides = [size for size in node.out_shape if size > 1] or [1]
-            yield " x ".join(map(str, sides))
-        elif isinstance(node, Convolution):
+        if isinstance(node, Pooling):
+            yield f"pool {max(node.windows.kernel)}"
+        if not isinstance(node, Convolution | Dense):
+            continue
+        readers = {reader.name for reader in network.readers_of(node.name)}
+        if readers and readers <= reached:
+            continue
+        reached |= readers
+        if isinstance(node, Dense):
+            yield str(node.n_out)
+        else:
             height, width = node.windows.kernel
             stride = max(node.windows.stride)
             strided = f" stride {stride}" if stride > 1 else ""
             yield f"conv {node.out_shape[0]} x {height}x{width}{strided}"
-        elif isinstance(node, Pooling):
-            yield f"pool {max(node.windows.kernel)}"
-        elif isinstance(node, Dense):
-            sources = network.sources[node.name]
-            readers = {reader.name for reader in network.readers_of(node.name)}
-            # A recurrent connection adds no layer to the one that it leads back to.
-            if not readers & set(sources):
-                yield str(node.n_out)
 
 
 def number(verdict: RunVerdict) -> str:
@@ -120,14 +125,15 @@ def ratio(verdict: RunVerdict) -> str:
 def tally(verdicts: Sequence[RunVerdict]) -> str:
     """Say how many price lists each side wins."""
     outcomes = [verdict.outcome for verdict in verdicts]
+    if len(outcomes) == 1:
+        return f"Only one price list can compare the two: {OUTCOMES[outcomes[0]]}."
     wins = outcomes.count("snn")
     losses = outcomes.count("ann")
     undecided = outcomes.count("undecided")
-    n = len(verdicts)
     words = (
-        f"The spiking network wins under {wins or 'none'} of the {n} price "
-        f"list{'s' if n > 1 else ''} that can compare the two, "
-        f"the conventional network under {losses or 'none'}"
+        f"The spiking network wins under {wins or 'none'} of the {len(outcomes)} price "
+        f"lists that can compare the two, the conventional network under "
+        f"{losses or 'none'}"
     )
     if undecided:
         words += f"; {undecided} {'is' if undecided == 1 else 'are'} undecided"

@@ -68,10 +68,10 @@ class OperationRow:
 
 @dataclass(frozen=True)
 class EqualSizeRow:
-    """A comparison at equal size, and its break-even limits in words."""
+    """A comparison at equal size, and its break-even in words."""
 
     verdict: RunVerdict
-    limits: Cells
+    break_even: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,6 @@ class PageView:
             compare with.
         energy_columns: headers of the energies of `operations`.
         operations: the operations of an inference.
-        limit_columns: headers of the limits of `equal_size`.
         equal_size: the comparisons at equal size.
         verified: notes on the comparison of a graph with its original model.
         notes: all notes: label, words.
@@ -102,7 +101,6 @@ class PageView:
     parts: list[PartRow]
     energy_columns: Cells
     operations: list[OperationRow]
-    limit_columns: Cells
     equal_size: list[EqualSizeRow]
     verified: list[Note]
     notes: tuple[tuple[str, str], ...]
@@ -111,9 +109,6 @@ class PageView:
 def page_view(analysis: EnergyAnalysis, has_front: bool) -> PageView:
     """Compute the values of the page; `has_front` if it has the chart of the front."""
     remarks = analysis.inputs.remarks
-    limit_columns: Cells = ("break-even: spikes per input", "window", "maximum rate")
-    if analysis.inputs.rate_hz is None:
-        limit_columns = limit_columns[:2]
     return PageView(
         headings=_headings(analysis, has_front=has_front),
         numbers=_numbers(analysis),
@@ -123,9 +118,8 @@ def page_view(analysis: EnergyAnalysis, has_front: bool) -> PageView:
         parts=_parts(analysis),
         energy_columns=tuple(f"energy, {profile.title}" for profile in analysis.shown),
         operations=_operations(analysis),
-        limit_columns=limit_columns,
         equal_size=[
-            EqualSizeRow(verdict, _limits(analysis, verdict)[: len(limit_columns)])
+            EqualSizeRow(verdict, _break_even(analysis, verdict))
             for verdict in analysis.comparisons
         ],
         verified=[note for note in remarks if note.kind is NoteKind.VERIFIED],
@@ -305,20 +299,14 @@ def energy_with_interval(row: EnergyRow) -> str:
     return words if interval == words else f"{words} ({interval})"
 
 
-def _limits(analysis: EnergyAnalysis, verdict: RunVerdict) -> Cells:
-    """Return the break-even limits: spikes per input, window, and rate."""
-    limits = analysis.break_even(verdict)
-    if limits is None:
-        return ("", "", "")
-    spikes = window = rate = "none"
-    if limits.spikes_per_input is not None:
-        own = plain(analysis.inputs.spikes_per_input)
-        spikes = f"{plain(limits.spikes_per_input)} (has {own})"
-    if limits.time_window is not None:
-        window = f"{plain(limits.time_window)} ms"
-    if limits.max_rate_hz is not None:
-        rate = f"{plain(limits.max_rate_hz, 4)} Hz"
-    return spikes, window, rate
+def _break_even(analysis: EnergyAnalysis, verdict: RunVerdict) -> str:
+    """Return the spikes per input below which the network wins."""
+    limit = analysis.break_even(verdict)
+    if limit is None:
+        return ""
+    if limit == 0:
+        return "none"
+    return f"{plain(limit)} (has {plain(analysis.inputs.spikes_per_input)})"
 
 
 def measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
