@@ -126,9 +126,9 @@ def _kinds_table(choice: Kinds[Any]) -> str:
 
 
 def profile_table() -> str:
-    """The hardware profiles of the packaged price file."""
+    """Return a table of the packaged price lists."""
     return _table(
-        ("profile", "hardware", "covers; evidence", "source"),
+        ("price list", "hardware", "covers; evidence", "source"),
         [
             (
                 f"`{profile.id}`",

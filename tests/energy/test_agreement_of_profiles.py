@@ -92,7 +92,9 @@ def test_spiking_networks(mnist5k: Dataset, neuron: dict[str, object]) -> None:
     measured = case(mnist5k.test.images[:IMAGES], encoder, drawn).measured
     assert measured.counts.per_sample.sum(axis=0).min() > 0
     counts = count_operations(measured)
-    jelly, qualia, spyx = (items(counts, name) for name in TOOLS)
+    jelly = items(counts, TOOLS[0])
+    qualia = items(counts, TOOLS[1])
+    spyx = items(counts, TOOLS[2])
     totals = price(counts, load_profiles()[TOOLS[0]])[1]
     bias = bool(neuron.get("bias", True))
     leak = neuron.get("decay") != 1.0

@@ -172,9 +172,10 @@ class TestPage:
             f"conventional network of equal accuracy: {joules(spent[0])} against "
             f"{joules(spent[1])} per inference, under “{title}”"
         ) in words
-        own, other = (joules(pj, 4, min(spent)) for pj in spent)
+        unit_pj = min(spent)
+        own = joules(spent[0], 4, unit_pj)
         assert f"90.00 % of test images correct {own} Conventional" in words
-        assert f"equal accuracy {other}" in words
+        assert f"equal accuracy {joules(spent[1], 4, unit_pj)}" in words
         assert len(re.findall(r"[0-9] times ", words)) == 1
         arithmetic = joules(1000 * metrics["arithmetic_nj"])
         assert f"Arithmetic only, without memory: {arithmetic} per inference" in words

@@ -159,7 +159,7 @@ class Report:
         """
         name = profile or self.analysis.chosen.id
         if name not in (known.id for known in self.analysis.ledger.profiles):
-            raise ParameterError(f"profile: {name!r} is not a profile")
+            raise ParameterError(f"profile: {name!r} is not a price list")
         if self.own_not_counted and not accept_uncounted:
             raise LimitError(
                 "the budget cannot be checked: part of the model was not counted "
