@@ -107,9 +107,7 @@ def test_brackets_have_ends_and_no_value() -> None:
 
 
 def test_ratios_verdicts_and_headline_by_hand() -> None:
-    """100 products, or 15 of them, and 4 biases; a network of another size is no
-    pair.
-    """
+    """100 products, or 15 of them, and 4 biases."""
     other = baseline(5000, [4000] * 4, "large", equal_size=False)
     result = analysis(inputs((baseline(100, [10, 20, 10, 20]), other)))
     found = comparisons(result)

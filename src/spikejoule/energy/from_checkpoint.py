@@ -82,28 +82,21 @@ def analysis_inputs(
     labels = None
     if measured is None:
         activity = recorded_activity(checkpoint)
+        operations = count_operations(activity)
         n_images = checkpoint.file.inference_spikes.n_samples
         proxies = energy_proxies(activity)
-        recorded = Variant(
-            side=SPIKING,
-            network=name,
-            method=WHOLE_WINDOW,
-            accuracies=accuracy,
-            weight_bits=network.weight_bits,
-            operations=count_operations(activity),
+        bits = network.weight_bits
+        variants: tuple[Variant, ...] = (
+            Variant(SPIKING, name, WHOLE_WINDOW, accuracy, bits, operations),
         )
-        variants: tuple[Variant, ...] = (recorded,)
     else:
         if measured.labels is not None:
             labels = measured.labels.astype(np.int64)
         n_images = measured.measurement.n_samples
         proxies = measured.measurement.proxies
+        executions = _executions(measured, accuracy)
         variants = spiking_variants(
-            name,
-            measured.measurement,
-            encoder,
-            measured.images,
-            _executions(measured, accuracy),
+            name, measured.measurement, encoder, measured.images, executions
         )
     side = data.get("average_pixels") or 1
     # The published networks were trained on whole images.

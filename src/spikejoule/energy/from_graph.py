@@ -6,7 +6,7 @@ stage does.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -159,20 +159,11 @@ def counted_inputs(
     n_samples = activity.n_rows
     if not any(network.synapses):
         raise ArtifactError("the network has no synapses, and nothing to price.")
-    notes = []
-    silent = ", ".join(_silent_layers(activity))
-    if silent:
-        notes.append(
-            warning(f"no spike of {silent} in any of the {n_samples:,} samples")
-        )
     labels = accuracies = level = None
     if samples.labels is not None:
         labels = class_labels(samples.labels, n_samples, answers.n_classes)
     if labels is not None and answers.classes is not None:
         accuracies = _accuracies(labels, answers.classes)
-        tied = int((answers.classes < 0).sum())
-        if tied:
-            notes.append(Note(NoteKind.UNANSWERED, f"{tied:,} of {n_samples:,}"))
         if baselines:
             # There are no validation samples: networks are compared on these.
             percent = accuracies.test_percent
@@ -198,7 +189,7 @@ def counted_inputs(
         labels=labels,
         baselines=tuple(baselines),
         value_macs_per_inference=float(activity.macs.mean()) or None,
-        notes=tuple(notes),
+        notes=tuple(_notes(activity, None if accuracies is None else answers)),
         subject=samples.subject or numbered_classes,
         counted_in=counted_in,
         level_percent=level,
@@ -212,12 +203,20 @@ def _accuracies(labels: NDArray[np.int64], classes: NDArray[np.int64]) -> Accura
     return Accuracies(None, correct.percent, correct.low_percent, correct.high_percent)
 
 
-def _silent_layers(activity: Activity) -> list[str]:
-    """List the layers of spiking neurons that emit no spike."""
-    return [
+def _notes(activity: Activity, answers: Answers | None) -> Iterator[Note]:
+    """Note layers without spikes and, for labelled samples, tied answers."""
+    silent = [
         name
         for name in activity.network.layer_names
         if name in activity.network.spiking
         and activity.counts[name].values is None
         and not activity.spikes_of(name).any()
     ]
+    n_samples = f"{activity.n_rows:,}"
+    if silent:
+        names = ", ".join(silent)
+        yield warning(f"no spike of {names} in any of the {n_samples} samples")
+    if answers is not None and answers.classes is not None:
+        tied = int((answers.classes < 0).sum())
+        if tied:
+            yield Note(NoteKind.UNANSWERED, f"{tied:,} of {n_samples}")

@@ -60,48 +60,17 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
     )
     figure, axes = _rows(0.62, [*about, chips])
     canvas.log_axis(axes, "x", digits=(1,))
-    sizes: dict[str, int] = {}
+    _draw_baselines(axes, analysis)
     for row, (profile, total) in enumerate(zip(profiles, totals, strict=True)):
         y = row + 0.25
-        for other in analysis.comparisons:
-            if other.profile != profile.id:
-                continue
-            network, _, method = other.conventional.rpartition(", ")
-            energy = other.energy("conventional")
-            canvas.mark(
-                axes,
-                energy.middle_pj,
-                y,
-                f"{other.conventional}: {energy_words(energy)}",
-                color=canvas.VERMILION,
-                # Points may nearly coincide: shapes show methods, sizes networks.
-                marker="D" if method == "dense" else "^",
-                markersize=sizes.setdefault(network, (7, 4)[len(sizes) % 2]),
-                markerfacecolor=canvas.PAPER,
-                label=other.conventional,
-            )
         words = f"{profile.title}: {energy_words(total)}"
         ends = [total.lowest_pj, total.highest_pj]
-        canvas.tip(
-            axes.plot(ends, [y, y], color=canvas.BLUE, linewidth=4, alpha=0.45), words
-        )
+        band = axes.plot(ends, [y, y], color=canvas.BLUE, linewidth=4, alpha=0.45)
+        canvas.tip(band, words)
         if total.value_pj is not None:
-            canvas.mark(
-                axes,
-                total.value_pj,
-                y,
-                words,
-                color=canvas.BLUE,
-                label="spiking network",
-            )
-    for chip in measured_on_mnist():
-        pj = 1e6 * chip["microjoules"]
-        y = len(profiles) + 0.25
-        words = f"{chip['name']}: {joules(pj)}, {chip['accuracy_percent']:g} %"
-        hollow = {"color": canvas.BLUE, "markerfacecolor": canvas.PAPER}
-        canvas.mark(
-            axes, pj, y, words, label="other networks, measured on chips", **hollow
-        )
+            style = {"color": canvas.BLUE, "label": "spiking network"}
+            canvas.mark(axes, total.value_pj, y, words, **style)
+    _draw_chips(axes, len(profiles) + 0.25)
     axes.set_xlabel("Energy per inference, log scale")
     canvas.legend_below(figure)
     lowest_pj = min(total.lowest_pj for total in totals)
@@ -113,6 +82,40 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
         figure,
         analysis.inputs.title,
     )
+
+
+def _draw_baselines(axes: Axes, analysis: "EnergyAnalysis") -> None:
+    """Mark the conventional networks of equal size in the row of each price list."""
+    rows = [profile.id for profile in analysis.ledger.profiles]
+    sizes: dict[str, int] = {}
+    for verdict in analysis.comparisons:
+        network, _, method = verdict.conventional.rpartition(", ")
+        energy = verdict.energy("conventional")
+        canvas.mark(
+            axes,
+            energy.middle_pj,
+            rows.index(verdict.profile) + 0.25,
+            f"{verdict.conventional}: {energy_words(energy)}",
+            color=canvas.VERMILION,
+            # Points may nearly coincide: shapes show methods, sizes networks.
+            marker="D" if method == "dense" else "^",
+            markersize=sizes.setdefault(network, (7, 4)[len(sizes) % 2]),
+            markerfacecolor=canvas.PAPER,
+            label=verdict.conventional,
+        )
+
+
+def _draw_chips(axes: Axes, y: float) -> None:
+    """Mark the published measurements of other networks on chips."""
+    style = {
+        "color": canvas.BLUE,
+        "markerfacecolor": canvas.PAPER,
+        "label": "other networks, measured on chips",
+    }
+    for chip in measured_on_mnist():
+        energy_pj = 1e6 * chip["microjoules"]
+        words = f"{chip['name']}: {joules(energy_pj)}, {chip['accuracy_percent']:g} %"
+        canvas.mark(axes, energy_pj, y, words, **style)
 
 
 @canvas.house_style()
