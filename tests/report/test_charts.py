@@ -61,19 +61,14 @@ CHARTS: dict[str, Callable[[], Chart]] = {
 }
 
 
-def test_training_and_confusion_are_drawn_alike_again_with_their_figures() -> None:
-    curves = [training_curves(history(3), 2, "digits") for _ in range(2)]
-    assert curves[0].finding == "Validation accuracy peaks at 93.00 % in epoch 2 of 3"
-    assert curves[0].png() == curves[1].png()
+def test_training_and_confusion_state_their_figures() -> None:
+    curves = training_curves(history(3), 2, "digits")
+    assert curves.finding == "Validation accuracy peaks at 93.00 % in epoch 2 of 3"
     assert training_curves(history(1), 1, "digits").png()
     confusion = np.diag([3] * 10) + np.eye(10, k=1, dtype=np.int64)
-    assert confusion_matrix(confusion, "digits").finding.startswith(
-        "76.92 % of 39 digits"
-    )
-    assert (
-        confusion_matrix(confusion, "digits").png()
-        == confusion_matrix(confusion, "digits").png()
-    )
+    chart = confusion_matrix(confusion, "digits")
+    assert chart.finding.startswith("76.92 % of 39 digits")
+    assert chart.png() == confusion_matrix(confusion, "digits").png()
     many = replace(DIGITS, class_names=tuple(str(label) for label in range(45)))
     assert confusion_matrix(np.eye(45, dtype=np.int64), "digits", many).png()
 
