@@ -152,8 +152,9 @@ class TestCommand:
         prices.write_text(
             GOOD.replace("synaptic_event: 2", "synaptic_event: -2"), encoding="utf-8"
         )
-        assert "prices.yaml, line 10: " in cli.refusal(
-            "energy", checkpoint, "--hardware", prices
+        assert (
+            "prices.yaml: price list chip: prices.synaptic_event is -2"
+            in cli.refusal("energy", checkpoint, "--hardware", prices)
         )
         assert "allowed: 45nm-fp32, " in cli.refusal(
             "energy", checkpoint, "--profile", "brain"
