@@ -1,4 +1,4 @@
-"""The repository: dependencies, imports, Makefile, and the launcher of stages."""
+"""The repository: imports, Makefile, and the launcher of stages."""
 
 import os
 import re
@@ -6,40 +6,13 @@ import shutil
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 
 from stages.shared.project import project_root
 from tests.tools.processes import fake_program
-
-BY_MACHINE = {"torch", "torchvision"}
-
-
-def normalized(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-@pytest.fixture(scope="module")
-def requirements(repository: Path) -> list[Requirement]:
-    content = tomllib.loads(
-        (repository / "pyproject.toml").read_text(encoding="utf-8")
-    )["project"]
-    groups = (content["dependencies"], *content["optional-dependencies"].values())
-    listed = [Requirement(line) for lines in groups for line in lines]
-    # An extra may contain other extras of the project itself.
-    return [requirement for requirement in listed if requirement.name != "spikejoule"]
-
-
-@pytest.fixture(scope="module")
-def pins(repository: Path) -> dict[str, str]:
-    lines = (repository / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
-    assert all(len(pair) == 2 for pair in pairs)
-    return {normalized(name): version for name, version in pairs}
 
 
 def run(
@@ -54,20 +27,6 @@ def run(
         check=False,
         timeout=120,
     )
-
-
-def test_every_dependency_has_a_range_and_a_tested_version_in_it(
-    requirements: list[Requirement], pins: dict[str, str]
-) -> None:
-    for requirement in requirements:
-        operators = {specifier.operator for specifier in requirement.specifier}
-        assert ">=" in operators, requirement
-        assert not operators & {"==", "===", "~="}, requirement
-        if requirement.name not in BY_MACHINE:
-            assert requirement.specifier.contains(pins[normalized(requirement.name)]), (
-                requirement
-            )
-    assert not [name for name in pins if re.match("torch|nvidia|cuda|triton", name)]
 
 
 def test_what_is_compiled_keys_its_cache(repository: Path) -> None:
