@@ -1,13 +1,14 @@
-"""The engines beside the plain loops: what all of them must agree in."""
+"""What the engines and the plain loops must agree in."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from spikejoule.encoding.events import EventList
-from spikejoule.engine import make_engine
+from spikejoule.engine import BatchOutcome, make_engine
 from spikejoule.engine.interface import Engine
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
@@ -25,48 +26,86 @@ def engines(
     learning: LearningSettings = LEARNING,
     dtype: type = np.float64,
 ) -> list[Engine]:
-    """The same network in each engine; in the event engine alone without PyTorch."""
+    """Return the network in both engines; only in the event engine without PyTorch."""
     names = ("event", "dense") if WITH_TORCH else ("event",)
     return [make_engine(name, network, dict(state), learning, dtype) for name in names]
 
 
-def by_loops(
-    network: Network,
-    state: Mapping[str, Any],
-    dense: np.ndarray,
-    labels: np.ndarray,
-    learning: LearningSettings = LEARNING,
-    teacher: np.ndarray | None = None,
-    **others: Any,
-) -> naive.Batch:
-    """A batch of samples [B, T, I] by the loops; `others` go to `naive.Model`."""
-    neuron = network.neuron
-    assert isinstance(neuron, LeakyIntegrateAndFire)
-    loss = naive.Loss(
-        logit_scale=learning.logit_scale,
-        smoothing=learning.label_smoothing,
-        share=learning.distillation,
-        teacher=teacher,
-        spike_penalty=(learning.spike_penalty, learning.spike_target),
-        event_penalty=(learning.event_penalty, learning.event_target),
-    )
-    model = naive.Model(
-        naive.Neuron(neuron.threshold, neuron.decay, neuron.reset),
-        (learning.surrogate, learning.chosen_surrogate.slope),
-        loss,
-        **others,
-    )
-    return naive.batch_gradient(state, dense, labels.tolist(), model)
+@dataclass(frozen=True)
+class Case:
+    """A network and a batch to learn from.
+
+    Attributes:
+        network: with LIF neurons.
+        state: its parameters.
+        dense: the input, [B, T, I].
+        labels: [B].
+        learning: how to learn.
+        teacher: class probabilities [B, classes].
+        masks: False where a synapse is removed, by weight matrix.
+    """
+
+    network: Network
+    state: Mapping[str, Any]
+    dense: np.ndarray
+    labels: np.ndarray
+    learning: LearningSettings = LEARNING
+    teacher: np.ndarray | None = None
+    masks: Mapping[str, np.ndarray] | None = None
+
+    def pruned(self, seed: int = 5) -> "Case":
+        """Remove three tenths of the synapses."""
+        generator = np.random.default_rng(seed)
+        masks = {
+            name: generator.random(self.state[name].shape) < 0.7
+            for name in self.network.weight_names
+        }
+        state = {
+            name: values * masks.get(name, True) for name, values in self.state.items()
+        }
+        return replace(self, state=state, masks=masks)
+
+    def by_loops(self, populations: Any = None) -> naive.Batch:
+        """Return the results of the plain loops."""
+        neuron = self.network.neuron
+        assert isinstance(neuron, LeakyIntegrateAndFire)
+        learning = self.learning
+        loss = naive.Loss(
+            logit_scale=learning.logit_scale,
+            smoothing=learning.label_smoothing,
+            share=learning.distillation,
+            teacher=self.teacher,
+            spike_penalty=(learning.spike_penalty, learning.spike_target),
+            event_penalty=(learning.event_penalty, learning.event_target),
+        )
+        model = naive.Model(
+            naive.Neuron(neuron.threshold, neuron.decay, neuron.reset),
+            (learning.surrogate, learning.chosen_surrogate.slope),
+            loss,
+            populations=populations,
+            pruned=self.masks is not None,
+        )
+        return naive.batch_gradient(self.state, self.dense, self.labels.tolist(), model)
+
+    def assert_engines_agree(
+        self, events: EventList, expected: naive.Batch, macs: int | None = None
+    ) -> None:
+        """Compare both engines with the loops; `events` are the input."""
+        for engine in engines(self.network, self.state, self.learning):
+            if self.masks is not None:
+                engine.prune(self.masks)
+            outcome = assert_agrees(engine, events, self.labels, expected, self.teacher)
+            assert outcome.input_macs == macs
 
 
-def assert_gradients(found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
-    """Equal, but for the rounding of the largest one of the network."""
-    assert found.keys() == expected.keys()
-    # What reaches an early layer may be large terms that cancel to nothing.
+def assert_gradients(gradients: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Equal up to the rounding of the network's largest gradient."""
+    assert gradients.keys() == expected.keys()
+    # The gradient of an early layer may be a sum of large terms that cancel.
     scale = max(np.abs(gradient).max() for gradient in expected.values())
     for name, gradient in expected.items():
         np.testing.assert_allclose(
-            found[name],
+            gradients[name],
             gradient,
             rtol=RELATIVE,
             atol=1e-13 * scale + 1e-14,
@@ -74,9 +113,9 @@ def assert_gradients(found: Mapping[str, Any], expected: Mapping[str, Any]) -> N
         )
 
 
-def assert_spikes(found: Sequence[EventList], expected: Sequence[np.ndarray]) -> None:
-    """Well-formed, and the same in every layer."""
-    for layer, fired in zip(found, expected, strict=True):
+def assert_spikes(layers: Sequence[EventList], expected: Sequence[np.ndarray]) -> None:
+    """Well-formed, and equal in every layer."""
+    for layer, fired in zip(layers, expected, strict=True):
         layer.check()
         assert np.array_equal(layer.to_dense(np.int64), fired)
 
@@ -87,17 +126,16 @@ def assert_agrees(
     labels: np.ndarray,
     expected: naive.Batch,
     teacher: np.ndarray | None = None,
-    macs: int | None = None,
-) -> None:
-    """Spikes, counts, loss and gradients are those of the loops, each time."""
+) -> BatchOutcome:
+    """Spikes, counts, loss and gradients are those of the loops, also a second time."""
     assert_spikes(engine.run(events), expected.spikes)
     outcome, gradients = engine.gradients(events, labels, teacher)
     assert outcome.spikes == expected.totals, engine.name
     assert outcome.synaptic_events == expected.events
-    assert outcome.input_macs == macs
     assert outcome.correct == expected.correct
     assert outcome.mean_loss == pytest.approx(expected.loss, rel=RELATIVE)
     assert_gradients(gradients, expected.gradients)
     again, repeated = engine.gradients(events, labels, teacher)
     assert again == outcome
     assert all(np.array_equal(gradients[name], repeated[name]) for name in gradients)
+    return outcome

@@ -1,7 +1,6 @@
-"""The two engines and the plain loops: three witnesses of one network and its
-gradients.
-"""
+"""Both engines and the plain loops: three witnesses of a network and its gradients."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,68 +16,60 @@ from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from spikejoule.network.surrogates import SURROGATES
 from tests import naive
-from tests.engine.agreement import LEARNING, assert_agrees, by_loops, engines
+from tests.engine.agreement import LEARNING, Case
 from tests.tools.networks import firing_network, spike_trains
 from tests.tools.settings import changed
 from tests.tools.without_torch import needs_torch
 
-# One worker for all: each would compile the kernels for double precision for itself.
+# One worker for all: every worker would compile the float64 kernels.
 pytestmark = pytest.mark.xdist_group("engines")
 
-# Of a plain Adam, weights of pixels that never fire are denormal numbers by then.
+# After so many steps of plain Adam, weights of silent pixels are subnormal numbers.
 DENORMAL_STEPS = 3000
 
 
-def batch(
-    network: Network, n_samples: int, n_steps: int, density: float = 0.3, seed: int = 1
-) -> tuple[np.ndarray, EventList, np.ndarray]:
-    dense = spike_trains(network.n_input, n_samples, n_steps, density, seed)
-    labels = np.random.default_rng(seed).integers(0, network.n_output, n_samples)
-    return dense, EventList.from_dense(dense), labels
+def case_of(
+    network: Network, state: dict[str, Any], n_steps: int, n_samples: int = 5
+) -> Case:
+    """Random spikes and labels for a network."""
+    dense = spike_trains(network.n_input, n_samples, n_steps)
+    labels = np.random.default_rng(1).integers(0, network.n_output, n_samples)
+    return Case(network, state, dense, labels)
 
 
-def direct_batch(
-    network: Network, n_samples: int, n_steps: int, products: Products = "once"
-) -> tuple[np.ndarray, EventList, np.ndarray]:
-    """Intensities, of which some are zero, in every step; the same as currents;
-    labels.
-    """
+def with_currents(case: Case, products: Products = "once") -> tuple[Case, EventList]:
+    """Replace the spikes by constant currents, of which some are zero."""
+    n_samples, n_steps, n_inputs = case.dense.shape
     generator = np.random.default_rng([n_samples, n_steps])
-    values = generator.random((n_samples, network.n_input), dtype=np.float32)
+    values = generator.random((n_samples, n_inputs), dtype=np.float32)
     values[generator.random(values.shape) < 0.4] = 0
     values[0] = 0
     currents = Currents.from_dense(values, products)
-    events = EventList.of_currents(currents, n_steps, network.n_input)
     dense = np.repeat(values[:, None].astype(np.float64), n_steps, axis=1)
-    return dense, events, generator.integers(0, network.n_output, n_samples)
+    events = EventList.of_currents(currents, n_steps, n_inputs)
+    return replace(case, dense=dense), events
 
 
-def assert_all_agree(
-    network: Network,
-    state: dict[str, Any],
-    dense: np.ndarray,
-    events: EventList,
-    labels: np.ndarray,
-    learning: LearningSettings = LEARNING,
-    masks: dict[str, np.ndarray] | None = None,
-    teacher: np.ndarray | None = None,
-) -> naive.Batch:
-    """Both engines agree with the loops about what the input gives, `dense`."""
-    pruned = masks is not None
-    expected = by_loops(network, state, dense, labels, learning, teacher, pruned=pruned)
-    macs = None
-    if events.currents is not None:
-        # Constant inputs are no spikes and cause products instead of events.
-        times = events.n_steps if events.currents.products == "every_step" else 1
-        weights = state["layer1.synapses.weight"].tolist()
-        macs = sum(naive.input_macs(dense[:, 0].tolist(), weights, times, pruned))
-        totals = (0, *expected.totals[1:])
-        expected = expected._replace(totals=totals, events=(0, *expected.events[1:]))
-    for engine in engines(network, state, learning):
-        if masks is not None:
-            engine.prune(masks)
-        assert_agrees(engine, events, labels, expected, teacher, macs)
+def assert_spikes_agree(case: Case) -> naive.Batch:
+    """Both engines agree with the loops on input spikes."""
+    expected = case.by_loops()
+    case.assert_engines_agree(EventList.from_dense(case.dense), expected)
     return expected
+
+
+def assert_currents_agree(case: Case, events: EventList) -> None:
+    """The same for constant currents: products in place of spikes and events."""
+    assert events.currents is not None
+    expected = case.by_loops()
+    times = events.n_steps if events.currents.products == "every_step" else 1
+    weights = case.state["layer1.synapses.weight"].tolist()
+    is_pruned = case.masks is not None
+    inputs = case.dense[:, 0].tolist()
+    macs = sum(naive.input_macs(inputs, weights, times, is_pruned))
+    counts = expected._replace(
+        totals=(0, *expected.totals[1:]), events=(0, *expected.events[1:])
+    )
+    case.assert_engines_agree(events, counts, macs)
 
 
 NEURONS = st.fixed_dictionaries(
@@ -100,78 +91,72 @@ SURROGATE = st.sampled_from(list(SURROGATES)).flatmap(
 )
 
 
-def of_layers(values: list[float], count: int) -> st.SearchStrategy[Any]:
-    """One number for all layers, or one for each of so many."""
+def per_layer(values: list[float], n_layers: int) -> st.SearchStrategy[Any]:
+    """One number for all layers, or one for each."""
     one = st.sampled_from(values)
-    return one | st.lists(one, min_size=count, max_size=count).map(tuple)
+    return one | st.lists(one, min_size=n_layers, max_size=n_layers).map(tuple)
 
 
 def penalties(hidden: int) -> st.SearchStrategy[dict[str, Any]]:
-    """What spikes and events cost beside the loss, with targets among the samples'
-    numbers.
-    """
+    """Penalties, with targets in the range of the samples' counts."""
     return st.fixed_dictionaries(
         {
-            "spike_penalty": of_layers([0.0, 20.0, 50.0], hidden + 1),
-            "event_penalty": of_layers([0.0, 10.0, 40.0], hidden),
-            "spike_target": of_layers([0.0, 5.0, 22.0], hidden + 1),
-            "event_target": of_layers([0.0, 90.0, 1e9], hidden),
+            "spike_penalty": per_layer([0.0, 20.0, 50.0], hidden + 1),
+            "event_penalty": per_layer([0.0, 10.0, 40.0], hidden),
+            "spike_target": per_layer([0.0, 5.0, 22.0], hidden + 1),
+            "event_target": per_layer([0.0, 90.0, 1e9], hidden),
         }
     )
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> tuple[Network, dict[str, Any]]:
+    """A network of 14 inputs and one to three hidden layers, with its parameters."""
+    hidden = tuple(draw(st.lists(WIDTHS, min_size=1, max_size=3)))
+    neuron = draw(NEURONS)
+    if "learned" in neuron:
+        neuron.pop("decay", None)
+    elif draw(st.booleans()):
+        decay = st.sampled_from([0.0, 0.6, 1.0])
+        neuron["decay"] = tuple(draw(decay) for _ in (*hidden, "output"))
+    # With a single class all gradients would be rounding errors.
+    n_output = draw(st.sampled_from([2, 4, 17]))
+    seed = draw(st.integers(0, 99))
+    network, state = firing_network(14, *hidden, n_output, seed=seed, **neuron)
+    for name, values in state.items():
+        if ".neurons." in name:
+            choices = [-0.2, 0.1] if "log_" in name else [-0.5, 2.0]
+            values[:] = draw(st.sampled_from(choices))
+    return network.learned_from(state), state
 
 
 @settings(max_examples=80)
 @given(data=st.data())
 def test_all_agree(data: st.DataObject) -> None:
-    """Any network, batch, loss and input: one result of three witnesses."""
+    """Three witnesses agree for any network, batch, loss and input."""
     draw = data.draw
-    hidden = tuple(draw(st.lists(WIDTHS, min_size=1, max_size=3)))
-    neuron = draw(NEURONS)
-    learned = neuron.get("learned", "none")
-    if learned == "none" and draw(st.booleans()):
-        neuron["decay"] = tuple(
-            draw(st.sampled_from([0.0, 0.6, 1.0])) for _ in (*hidden, 1)
-        )
-    if learned != "none":
-        neuron.pop("decay", None)
-    n_output = draw(
-        st.sampled_from([2, 4, 17])
-    )  # the gradients of one class are rounding alone
-    network, state = firing_network(
-        14, *hidden, n_output, seed=draw(st.integers(0, 99)), **neuron
-    )
-    for name, values in state.items():
-        if ".neurons." in name:
-            values[:] = draw(
-                st.sampled_from([-0.2, 0.1] if "log_" in name else [-0.5, 2.0])
-            )
-    network = network.learned_from(state)
+    network, state = draw(networks())
     n_samples = draw(st.integers(1, 9))
-    n_steps = draw(st.integers(1, 13))
-    if draw(st.integers(0, 3)) == 0:
-        products = draw(st.sampled_from(PRODUCTS))
-        dense, events, labels = direct_batch(network, n_samples, n_steps, products)
-    else:
-        density = draw(st.sampled_from([0.0, 0.1, 0.3, 0.3, 1.0]))
-        dense, _, labels = batch(network, n_samples, n_steps, density)
-        dense[draw(st.lists(st.integers(0, n_samples - 1), max_size=3))] = 0
-        events = EventList.from_dense(dense)
-    masks = None
-    if draw(st.integers(0, 3)) == 0:
-        generator = np.random.default_rng(5)
-        weights = {name: of for name, of in state.items() if of.ndim == 2}
-        masks = {name: generator.random(of.shape) < 0.7 for name, of in weights.items()}
-        state = {name: of * masks.get(name, True) for name, of in state.items()}
-    teacher = None
+    case = case_of(network, state, draw(st.integers(1, 13)), n_samples)
     loss = draw(SURROGATE)
     loss |= draw(st.sampled_from([{}, {"logit_scale": 5.0, "label_smoothing": 0.5}]))
     if draw(st.integers(0, 3)) == 0:
-        teacher = np.random.default_rng(3).dirichlet(np.ones(n_output), n_samples)
+        classes = np.ones(network.n_output)
+        teacher = np.random.default_rng(3).dirichlet(classes, n_samples)
         loss["distillation"] = 0.6
+        case = replace(case, teacher=teacher)
     if draw(st.integers(0, 2)) == 0:
-        loss |= draw(penalties(len(hidden)))
-    learning = changed(LEARNING, **loss)
-    assert_all_agree(network, state, dense, events, labels, learning, masks, teacher)
+        loss |= draw(penalties(len(network.layers) - 2))
+    case = replace(case, learning=changed(LEARNING, **loss))
+    if draw(st.integers(0, 3)) == 0:
+        case = case.pruned()
+    if draw(st.integers(0, 3)) == 0:
+        assert_currents_agree(*with_currents(case, draw(st.sampled_from(PRODUCTS))))
+        return
+    density = draw(st.sampled_from([0.0, 0.1, 0.3, 0.3, 1.0]))
+    dense = spike_trains(14, *case.dense.shape[:2], density)
+    dense[draw(st.lists(st.integers(0, n_samples - 1), max_size=3))] = 0
+    assert_spikes_agree(replace(case, dense=dense))
 
 
 def test_a_network_that_fires_has_gradients_everywhere() -> None:
@@ -182,16 +167,20 @@ def test_a_network_that_fires_has_gradients_everywhere() -> None:
     ):
         state[f"layer{layer}.neurons.decay_logit"][:] = logit
         state[f"layer{layer}.neurons.log_threshold"][:] = log
-    expected = assert_all_agree(network, state, *batch(network, 5, 9, 0.4))
+    expected = assert_spikes_agree(case_of(network, state, 9))
     assert all(np.abs(gradient).max() > 0 for gradient in expected.gradients.values())
 
 
-def test_nothing_of_a_batch_shows_in_the_next() -> None:
-    """Of other sizes, windows and kinds; and warming up changes nothing."""
+def test_a_batch_leaves_nothing_behind() -> None:
+    """Batches of other sizes, windows and kinds do not affect the next one."""
     network, state = firing_network(9, 33, 5, 3)
     engine = EventEngine(network, state, LEARNING, np.float64)
-    inputs = [batch(network, *sizes)[1:] for sizes in ((7, 6), (1, 6), (2, 9), (8, 1))]
-    inputs += [direct_batch(network, 8, 6)[1:], inputs[0]]
+    inputs = []
+    for n_samples, n_steps in ((7, 6), (1, 6), (2, 9), (8, 1)):
+        case = case_of(network, state, n_steps, n_samples)
+        inputs.append((EventList.from_dense(case.dense), case.labels))
+    case, currents = with_currents(case_of(network, state, 6, 8))
+    inputs += [(currents, case.labels), inputs[0]]
     for events, labels in inputs:
         engine.warm_up(events)
         fresh = EventEngine(network, engine.state(), LEARNING, np.float64)
@@ -211,9 +200,7 @@ def test_nothing_of_a_batch_shows_in_the_next() -> None:
 def test_adam_and_clipping_are_those_of_torch(
     name: str, clip_norm: float, neuron: dict[str, Any]
 ) -> None:
-    """With the gradients of the loops, torch takes the same steps, also from an
-    engine's state.
-    """
+    """PyTorch takes the same steps, also from an engine's state."""
     import torch
 
     rates = (0.01, 0.003, 0.02, 0.02, 0.001, 0.01)
@@ -221,30 +208,31 @@ def test_adam_and_clipping_are_those_of_torch(
         logit_scale=0.3, weight_decay=0.01, grad_clip_norm=clip_norm
     )
     network, state = firing_network(12, 17, 4, **neuron)
-    engine = make_engine(name, network, state, learning, dtype=np.float64)
+    engine = make_engine(name, network, state, learning, np.float64)
     parameters = {
         key: torch.nn.Parameter(torch.tensor(value)) for key, value in state.items()
     }
     optimizer = torch.optim.Adam(parameters.values(), weight_decay=0.01)
     for step, rate in enumerate(rates, start=1):
-        # Some inputs never fire, and some fire in some batches only.
-        dense, _, labels = batch(network, 5, 6, 0.3, seed=step)
+        # Some inputs never fire, and some fire only in some batches.
+        dense = spike_trains(12, 5, 6, 0.3, seed=step)
         dense[:, :, 0] = 0
         dense[:, :, 1] *= step % 2
+        labels = np.random.default_rng(step).integers(0, 4, 5)
         weights = {key: value.detach().numpy() for key, value in parameters.items()}
-        gradients = by_loops(network, weights, dense, labels, learning).gradients
+        expected = Case(network, weights, dense, labels, learning).by_loops()
         for key, parameter in parameters.items():
-            parameter.grad = torch.tensor(gradients[key])
+            parameter.grad = torch.tensor(expected.gradients[key])
         if clip_norm:
             norm = torch.nn.utils.clip_grad_norm_(parameters.values(), clip_norm)
             assert norm > clip_norm
         if step == 4:
-            told = engine.optimizer_state(rate)
+            ours = engine.optimizer_state(rate)
             tensors = {
                 index: {kind: torch.as_tensor(value) for kind, value in entry.items()}
-                for index, entry in told["state"].items()
+                for index, entry in ours["state"].items()
             }
-            optimizer.load_state_dict({**told, "state": tensors})
+            optimizer.load_state_dict({**ours, "state": tensors})
         optimizer.param_groups[0]["lr"] = rate
         optimizer.step()
         engine.train_batch(EventList.from_dense(dense), labels, rate)
@@ -253,11 +241,11 @@ def test_adam_and_clipping_are_those_of_torch(
                 value, parameters[key].detach(), rtol=1e-9, atol=1e-15
             )
     entries = engine.optimizer_state(rates[-1])["state"]
-    for index, wanted in optimizer.state_dict()["state"].items():
-        assert entries[index]["step"] == wanted["step"] == len(rates)
+    for index, theirs in optimizer.state_dict()["state"].items():
+        assert entries[index]["step"] == theirs["step"] == len(rates)
         for kind, smallest in (("exp_avg", 1e-15), ("exp_avg_sq", 1e-30)):
             np.testing.assert_allclose(
-                entries[index][kind], wanted[kind], rtol=1e-9, atol=smallest
+                entries[index][kind], theirs[kind], rtol=1e-9, atol=smallest
             )
 
 
@@ -281,15 +269,18 @@ def test_weights_of_pixels_that_never_fire_do_not_slow_training_down() -> None:
 def test_what_does_not_fit_is_refused(name: str) -> None:
     network, state = firing_network(9, 11, 3)
     engine = make_engine(name, network, state)
-    _, events, labels = batch(network, 4, 6)
+    case = case_of(network, state, 6, 4)
+    events = EventList.from_dense(case.dense)
     with pytest.raises(ArtifactError, match="8 inputs, but the network has 9"):
         engine.run(EventList.from_dense(np.zeros((2, 5, 8))))
-    for wrong in (labels[:2], np.arange(5) % 3, labels * 0 + 3, labels * 0 - 1):
+    zeros = np.zeros(4, dtype=np.int64)
+    for wrong in (zeros[:2], np.arange(5) % 3, zeros + 3, zeros - 1):
         with pytest.raises(Exception, match="."):
             engine.gradients(events, wrong)
     integers, state = firing_network(9, 11, 3, bits=(8, 32))
+    _, currents = with_currents(case)
     with pytest.raises(ArtifactError, match="integers have no product with"):
-        make_engine(name, integers, state).run(direct_batch(integers, 3, 5)[1])
+        make_engine(name, integers, state).run(currents)
 
 
 def test_choice() -> None:

@@ -113,6 +113,7 @@ class DenseEngine:
             currents = self._sent(events.currents.to_dense(events.n_inputs))
             return currents.to(self._type).expand(events.n_steps, -1, -1)
         samples, steps = np.divmod(events.row_of_each_event(), events.n_steps)
+        # Event lists are ordered by sample, the network's input by step.
         rows = steps * events.n_samples + samples
         places = self._sent(rows * events.n_inputs + events.sources)
         shape = (events.n_steps, events.n_samples, events.n_inputs)
@@ -126,6 +127,7 @@ class DenseEngine:
         """Compute the gradients of a batch."""
         inputs = self._dense_input(events)
         target = self._sent(np.asarray(labels, dtype=np.int64))
+        # Without a buffer of zeros, the backward pass writes instead of adding.
         self._optimizer.zero_grad(set_to_none=True)
         layers = self._module(inputs)
         counts = layers[-1].sum(dim=0)
@@ -239,6 +241,7 @@ class DenseEngine:
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         self._optimizer.step()
+        # Adam moves removed weights through its momentum and weight decay.
         self._apply_masks()
         return outcome
 

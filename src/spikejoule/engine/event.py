@@ -184,6 +184,7 @@ class EventEngine:
         threads = numba.get_num_threads()
         gradient = self._kernels.add_gradients(batch, currents, self._learning, threads)
         gather_gradient(gradient.squares.size, gradient, self._layout.rows)
+        # The parts of the batch are added as Python integers, which do not overflow.
         correct, *counts = map(sum, zip(*gradient.counts.tolist(), strict=True))
         n_layers = len(self._layout.forward) + 1
         outcome = BatchOutcome(
@@ -250,6 +251,7 @@ class EventEngine:
         """Return the gradient of the batch's mean loss, neither clipped nor applied."""
         outcome, gradient = self._accumulate(events, labels, teacher)
         by_name = self._layout.unpack(gradient.gradients[0])
+        # The optimizer would have cleared the gradient for the next batch.
         gradient.gradients[0] = 0
         gradient.touched[0] = False
         return outcome, by_name

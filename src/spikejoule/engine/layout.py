@@ -112,6 +112,7 @@ class ParameterPlace:
 
     def view(self, flat: NDArray[Any]) -> NDArray[Any]:
         """Return the parameter's elements in the flat array, with shape `axes`."""
+        # numpy counts strides and offsets in bytes.
         size = flat.itemsize
         strides = tuple(stride * size for stride in self.strides)
         return np.ndarray(self.axes, flat.dtype, flat, self.start * size, strides)
@@ -195,6 +196,8 @@ class ConnectionLayout:
         """Place of the weights."""
         groups, targets, sources, n_taps = self.weight_axes
         width = self.target.group_width
+        # PyTorch's order is [target, source, tap], the flat array's [source, tap,
+        # target]: the view transposes without a copy.
         columns = sources * n_taps
         return ParameterPlace(
             shape=self.connection.weight_shape,
@@ -234,8 +237,9 @@ class _Rows:
     def in_chunks(self) -> ParameterRows:
         starts = np.concatenate([block.starts for block in self.blocks])
         lengths = np.concatenate([block.lengths for block in self.blocks])
-        targets = np.arange(1, CHUNKS) * self.size / CHUNKS
-        bounds = np.searchsorted(starts + lengths, targets)
+        # A chunk is whole rows: it ends before the first row that passes its share.
+        shares = np.arange(1, CHUNKS) * self.size / CHUNKS
+        bounds = np.searchsorted(starts + lengths, shares)
         return ParameterRows(starts, lengths, np.array([0, *bounds, lengths.size]))
 
 
@@ -284,6 +288,7 @@ class ParameterLayout:
             learned=learned,
             rows=rows.in_chunks(),
             places={name: places[name] for name in network.parameter_shapes()},
+            # The vector of zeros at the end serves transposed weights as padding.
             size=rows.size + LANES,
         )
 
