@@ -10,7 +10,7 @@ from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side
 from spikejoule.energy.prices import HardwareProfile
 from studies.verdict.networks import RecordedNetwork
 from studies.verdict.statistics import ENOUGH_SEEDS
-from studies.verdict.verdicts import CROSSING_LEVELS, Verdict
+from studies.verdict.verdicts import Verdict
 
 OUTCOMES: Final = {
     "snn": "spiking wins",
@@ -47,7 +47,6 @@ def sentences(
         stated = [
             who_wins(rows),
             *(at_level(level_rows) for level_rows in by_level(rows)),
-            *crossings(rows),
             *to_break_even(rows, profiles),
             configurations(rows),
             *few_seeds(rows),
@@ -117,30 +116,6 @@ def _range(values: Sequence[float]) -> str:
     low = f"{min(values):.0f}"
     high = f"{max(values):.0f}"
     return low if low == high else f"{low} to {high}"
-
-
-def crossings(rows: Sequence[Verdict]) -> Iterator[str]:
-    """State where the fronts cross, and under which price lists they do not."""
-    crossing = []
-    apart = []
-    for profile, place in {row.profile: row.crossing for row in rows}.items():
-        if place.to:
-            crossing.append(
-                f"at {place.percent:.1f} % ({place.low_percent:.1f} to "
-                f"{place.high_percent:.1f}; in {place.share_percent:.0f} % of the "
-                f"draws; above, {NEEDS_LESS[place.to]}) under {profile}"
-            )
-        else:
-            apart.append(profile)
-    if crossing:
-        yield f"The fronts cross {', '.join(crossing)}."
-    if apart:
-        low = CROSSING_LEVELS[0]
-        high = CROSSING_LEVELS[-1]
-        yield (
-            f"No crossing is found between {low:g} and {high:g} % under "
-            f"{', '.join(apart)}."
-        )
 
 
 def to_break_even(

@@ -28,7 +28,7 @@ of pJ, [3, ...] for the lower end, the middle and the upper end of the prices.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Final, Self, get_args
+from typing import Final, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,7 +203,7 @@ class Front:
 
 
 def front_at(
-    accuracies: Floats, log_energies: Floats, takes_part: Booleans, at_percent: Any
+    accuracies: Floats, log_energies: Floats, takes_part: Booleans, at_percent: Floats
 ) -> Front:
     """Interpolate the front of a side at an accuracy.
 
@@ -211,16 +211,15 @@ def front_at(
         accuracies: of all configurations, [B, C].
         log_energies: of all configurations, [3, B, C].
         takes_part: the configurations of the side, [C].
-        at_percent: the accuracy, one per draw [B] or one for all.
+        at_percent: the accuracy in each draw, [B].
     """
     draws = np.arange(len(accuracies))
-    at = np.broadcast_to(at_percent, draws.shape)
     # The upper neighbour: the cheapest configuration that reaches the accuracy.
-    reaches = takes_part & (accuracies >= at[:, None])
+    reaches = takes_part & (accuracies >= at_percent[:, None])
     cost = np.where(reaches, log_energies[1], np.inf)
     above = cost.argmin(axis=1)
-    # The lower neighbour: every cheaper configuration is less accurate than `at`; take
-    # the most accurate.
+    # The lower neighbour: every cheaper configuration is less accurate than that;
+    # take the most accurate.
     cheaper = takes_part & (log_energies[1] < cost[draws, above][:, None])
     below = np.where(cheaper, accuracies, -np.inf).argmax(axis=1)
     # Between them, log energy is linear in accuracy.
@@ -229,7 +228,7 @@ def front_at(
     upper = above[is_known]
     lower = below[is_known]
     start = accuracies[row, lower]
-    share = (at[is_known] - start) / (accuracies[row, upper] - start)
+    share = (at_percent[is_known] - start) / (accuracies[row, upper] - start)
     front = np.full((3, len(draws)), np.nan)
     front[:, is_known] = (
         share * log_energies[:, row, upper] + (1 - share) * log_energies[:, row, lower]
@@ -267,8 +266,8 @@ class PricedDraws:
         """Whether each side has a configuration."""
         return all(configurations.any() for configurations in self.takes_part.values())
 
-    def front(self, side: Side, at_percent: Any) -> Front:
-        """The front of a side at an accuracy, one per draw [B] or one for all."""
+    def front(self, side: Side, at_percent: Floats) -> Front:
+        """The front of a side at an accuracy in each draw, [B]."""
         takes_part = self.takes_part[side]
         return front_at(self.accuracies, self.log_energies, takes_part, at_percent)
 

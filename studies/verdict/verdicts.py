@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spikejoule.energy.estimates import BootstrapSettings, Floats, interval, rounded
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side
@@ -22,28 +21,7 @@ from studies.verdict.statistics import (
 LEVELS_PERCENT: Final = (97.5, 98.0, 98.5, 99.0)
 """Validation accuracies at which the sides are compared."""
 
-CROSSING_LEVELS: Final = tuple(round(97 + 0.1 * step, 1) for step in range(23))
-"""Accuracies at which to look for a crossing of the fronts."""
-
 Outcome = Literal["snn", "ann", "undecided", "neither"]
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """The accuracy at which the winner changes under a price list.
-
-    Attributes:
-        percent, low_percent, high_percent: the accuracy, median and interval over the
-            draws with a change; None unless their share is at least the confidence.
-        share_percent: percentage of draws with a change.
-        to: the winner above, ``snn`` or ``ann``; empty if there is no crossing.
-    """
-
-    percent: float | None = None
-    low_percent: float | None = None
-    high_percent: float | None = None
-    share_percent: float = 0.0
-    to: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,7 +76,6 @@ class Verdict:
             conventional one, median and interval over the draws in which both extend
             to the accuracy; None if fewer than half do. The median is also None if
             prices are ranges, which widen the interval.
-        crossing: the same in all rows of a price list.
         spiking, conventional: the sides.
     """
 
@@ -110,7 +87,6 @@ class Verdict:
     ratio: float | None
     ratio_low: float | None
     ratio_high: float | None
-    crossing: Crossing
     spiking: SideAtLevel
     conventional: SideAtLevel
 
@@ -121,7 +97,7 @@ class Verdict:
     def cells(self) -> dict[str, Any]:
         """The row by column, rounded to the digits on which machines agree.
 
-        Columns of a part are prefixed: `spiking_n_seeds`, `crossing_to`.
+        Columns of a side are prefixed: `spiking_n_seeds`.
         """
         cells: dict[str, Any] = {}
         for name, value in asdict(self).items():
@@ -157,19 +133,13 @@ def verdicts(
         priced = PricedDraws.under(profile.id, draws)
         if not priced.has_both_sides:
             continue
-        crossing = find_crossing(priced, settings.confidence)
         for level in LEVELS_PERCENT:
-            row = verdict_at(level, profile.id, priced, crossing, settings.confidence)
-            rows.append(row)
+            rows.append(verdict_at(level, profile.id, priced, settings.confidence))
     return rows
 
 
 def verdict_at(
-    level: float,
-    profile: str,
-    priced: PricedDraws,
-    crossing: Crossing,
-    confidence: float,
+    level: float, profile: str, priced: PricedDraws, confidence: float
 ) -> Verdict:
     """Compare both sides at a level under a price list."""
     at_percent = level + priced.draws.offsets
@@ -203,7 +173,6 @@ def verdict_at(
         ratio=ratio,
         ratio_low=ratio_low,
         ratio_high=ratio_high,
-        crossing=crossing,
         spiking=side_at_level(SPIKING, spiking, priced),
         conventional=side_at_level(CONVENTIONAL, conventional, priced),
     )
@@ -241,51 +210,3 @@ def side_at_level(side: Side, front: Front, priced: PricedDraws) -> SideAtLevel:
 
 def _spread(percents: Floats) -> float | None:
     return float(percents.std(ddof=1)) if len(percents) > 1 else None
-
-
-def find_crossing(priced: PricedDraws, confidence: float) -> Crossing:
-    """Find where the winner changes, within the range that both fronts cover."""
-    n_draws = len(priced.accuracies)
-    winners = np.zeros((len(CROSSING_LEVELS), n_draws), dtype=int)
-    for row, level in zip(winners, CROSSING_LEVELS, strict=True):
-        spiking = priced.front(SPIKING, level)
-        conventional = priced.front(CONVENTIONAL, level)
-        low, _, high = energy_ratios(spiking, conventional)
-        row[high < 1] = 1
-        row[low > 1] = -1
-    places: dict[str, list[float]] = {"snn": [], "ann": []}
-    for draw_winners in winners.T:
-        place = last_change(draw_winners)
-        if place is not None:
-            last_winner = draw_winners[draw_winners != 0][-1]
-            places["snn" if last_winner > 0 else "ann"].append(place)
-    to = max(places, key=lambda winner: len(places[winner]))
-    share = len(places[to]) / n_draws
-    if share < confidence:
-        return Crossing(share_percent=100 * share)
-    percents = np.array(places[to])
-    low, high = interval(percents, percents, confidence)
-    median = float(np.median(percents))
-    return Crossing(median, float(low), float(high), 100 * share, to)
-
-
-def last_change(winners: NDArray[np.int_]) -> float | None:
-    """The accuracy of the last change of winner, if top and bottom differ.
-
-    Args:
-        winners: at `CROSSING_LEVELS`: 1 spiking, -1 conventional, 0 undecided or
-            unknown.
-
-    Returns:
-        the midpoint of the levels around the last change; None if the same side wins at
-        the lowest and at the highest level with a winner.
-    """
-    decided = np.flatnonzero(winners)
-    signs = winners[decided]
-    if len(signs) == 0 or signs[0] == signs[-1]:
-        return None
-    change = np.flatnonzero(np.diff(signs))[-1]
-    before = decided[change]
-    after = decided[change + 1]
-    place: float = (CROSSING_LEVELS[before] + CROSSING_LEVELS[after]) / 2
-    return place

@@ -108,7 +108,7 @@ class TestFrontsWithAKnownAnswer:
         )
         assert top.conventional.missing_percent == 100
 
-    def test_the_fronts_cross_where_they_do(self) -> None:
+    def test_the_winner_changes_where_the_fronts_cross(self) -> None:
         """Energy per point grows tenfold and fourfold; the fronts meet at 98.25 %."""
         percents = np.arange(96.5, 99.6, 0.02)
         everyone: list[RecordedNetwork] = []
@@ -124,9 +124,6 @@ class TestFrontsWithAKnownAnswer:
             "undecided",
             "ann",
         ]
-        for row in rows.values():
-            assert row.crossing.percent == pytest.approx(98.25, abs=0.06)
-            assert (row.crossing.share_percent, row.crossing.to) == (100, "ann")
         # The interval comes from the band only: the middle 95 % of 0.6 points.
         at = rows[98.0]
         assert at.ratio_low == pytest.approx(2.5 ** (97.715 - 98.25), rel=0.03)
@@ -205,7 +202,7 @@ def true_pj(percent: float) -> float:
 class TestOneTrueFront:
     """Both sides need the same energy, whatever their grids and seeds."""
 
-    def test_the_interval_holds_it_and_nothing_crosses(self) -> None:
+    def test_the_interval_contains_1(self) -> None:
         generator = np.random.default_rng(3)
         grids = {
             "s": (96.9, 97.7, 98.03, 98.58, 99.4),
@@ -213,7 +210,6 @@ class TestOneTrueFront:
         }
         ratios: dict[float, list[float]] = {}
         held = []
-        crossed = []
         for _ in range(60):
             for level, row in judged(
                 one_true_front(generator, grids), resamples=300
@@ -223,9 +219,7 @@ class TestOneTrueFront:
                 assert row.ratio_high
                 ratios.setdefault(level, []).append(row.ratio)
                 held.append(row.ratio_low <= 1 <= row.ratio_high)
-                crossed.append(row.crossing.percent is not None)
         assert np.mean(held) >= 0.93
-        assert np.mean(crossed) <= 0.05
         for level_ratios in ratios.values():
             assert np.median(level_ratios) == pytest.approx(1, abs=0.1)
 
