@@ -250,7 +250,7 @@ class TestForeignCheckpoints:
             not in cli.json("energy", tmp_path / "c.pth")["headline"]
         )
         said = cli.text("energy", tmp_path / "c.pth")
-        assert "does not record what the energy of training needs" in said
+        assert "does not record the counts that the energy of training needs" in said
 
 
 def measured_content(

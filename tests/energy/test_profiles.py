@@ -148,10 +148,11 @@ def test_parts_add_up_to_the_total_of_what_compares() -> None:
     ]
     assert len(variants) == 5
     ledger = Ledger.of(variants, load_profiles().values(), BootstrapSettings(9))
-    for entry in load_profiles().values():
-        for one in variants if entry.compares else ():
-            _, value, high = price(one.operations, entry).mean(axis=1)
-            parts = ledger.by_part(one.name, entry.id)
+    comparing = [prices for prices in load_profiles().values() if prices.compares]
+    for prices in comparing:
+        for variant in variants:
+            _, value, high = price(variant.operations, prices).mean(axis=1)
+            parts = ledger.by_part(variant.name, prices.id)
             assert tuple(parts) == PARTS
             total = high if np.isnan(value) else value
             assert sum(parts.values()) == pytest.approx(total, rel=1e-12)

@@ -277,16 +277,15 @@ def counted_networks() -> tuple[Variant, ...]:
     ]
     relu = baseline(10, [1, 2, 3])
     quantised = baseline(7, [3, 3, 3], "8 bits", weight_bits=8)
-    return (
-        *spiking_variants(
-            "ours", measured(3, pruned=True), encoder, images, executions
-        ),
-        *spiking_variants("unknown", measured(3), encoder, None),
-        *(
-            replace(one, weights_sha256=64 * "0")
-            for one in baseline_variants((relu, quantised), 3)
-        ),
+    ours = spiking_variants(
+        "ours", measured(3, pruned=True), encoder, images, executions
     )
+    unknown = spiking_variants("unknown", measured(3), encoder, None)
+    conventional = [
+        replace(variant, weights_sha256=64 * "0")
+        for variant in baseline_variants((relu, quantised), 3)
+    ]
+    return (*ours, *unknown, *conventional)
 
 
 def test_counted_networks_are_read_as_written(tmp_path: Path) -> None:

@@ -60,8 +60,10 @@ def test_a_network_that_always_fires_is_dense(
     entry = proxies_of(network, some, steps).as_checkpoint_entry()
     events = [spikes * target for spikes, target in zip(some, sizes[1:], strict=False)]
     assert entry["event_syn_per_inference"] == sum(events)
-    by_layer = entry["per_layer"].values()
-    assert [one["synaptic_events_per_inference"] for one in by_layer] == events
+    by_layer = [
+        layer["synaptic_events_per_inference"] for layer in entry["per_layer"].values()
+    ]
+    assert by_layer == events
 
 
 def test_events_can_be_recounted(tmp_path: Path) -> None:
