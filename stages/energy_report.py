@@ -59,9 +59,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
     trained = load_trained(paths["trained"])
     samples = load_samples(paths["test"])
-    measured = read_measurement(paths, trained, samples).first(
-        params.measure_inference.n_samples
-    )
+    n_samples = params.measure_inference.n_samples
+    measured = read_measurement(paths, trained, samples).first(n_samples)
     evaluation = Evaluation.read(paths["confusion"], params.evaluate.confidence)
     evaluated = EvaluationMetrics.read(paths["evaluate_metrics"])
     early = EarlyExit.read(paths["early_exit"])
