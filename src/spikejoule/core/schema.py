@@ -1,12 +1,12 @@
-"""Typed schemas of files, shared by their writers and readers.
+"""Schemas of the project's files, shared by their writers and readers.
 
-A `Record` is a JSON object, a `Table` a CSV file with a row for each of its records, an
-`ArrayFile` an .npz file. Fields carry ranges, and validators the relations between
-them. A file that breaks either is refused in one sentence that names it; a writer that
-would break them fails.
+A `Record` is a JSON object, a `Table` is a CSV file of `Row` records, and an
+`ArrayFile` describes an .npz file. Types state the range of each field; validators
+check relations between fields. Reading an invalid file raises an ArtifactError, one
+sentence that names the file; building an invalid record raises a ValueError.
 
-A field that is newer than existing files has the default None, in tables too: in an
-older file the value is unknown, and everything else is read as usual.
+A field added after files were first written defaults to None. Older files without it
+can still be read: the value is then unknown.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,23 +23,23 @@ from spikejoule.core.npz import read_npz, write_npz
 from spikejoule.core.store import FilePath, read_csv, read_json, write_csv, write_json
 
 Percent = Annotated[float, Field(ge=0, le=100)]
-# Below what int64 and float64 hold exactly, with room for a product with a window.
+# float64 holds every integer up to 2**53 exactly.
 Count = Annotated[int, Field(ge=0, le=2**53)]
 NotNegative = Annotated[float, Field(ge=0)]
-# A century: more would overflow where dates are added.
+# A century: a longer duration could overflow when it is added to a date.
 Seconds = Annotated[float, Field(ge=0, le=3.2e9)]
 Text = Annotated[str, Field(min_length=1)]
 PlainValue = str | int | float | bool | None
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
-# Cells of a table: an empty one is None.
+# Cells of a table; an empty cell is None.
 _EmptyIsNone = BeforeValidator(lambda value: None if value == "" else value)
 MaybeNotNegative = Annotated[NotNegative | None, _EmptyIsNone]
 MaybeCount = Annotated[Count | None, _EmptyIsNone]
 
 
 class Record(BaseModel):
-    """Named values: immutable, without conversions, NaN or unknown names."""
+    """An immutable JSON object; rejects NaN, unknown names and values of wrong type."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False
@@ -47,12 +47,12 @@ class Record(BaseModel):
 
     @classmethod
     def read(cls, path: FilePath) -> Self:
-        """Read a JSON file; ArtifactError if it is missing, damaged or misfits."""
+        """Read a JSON file; ArtifactError if it is missing, damaged or invalid."""
         return cls.from_content(path, read_json(path))
 
     @classmethod
     def from_content(cls, path: FilePath, content: Mapping[str, Any]) -> Self:
-        """Validate a file's content; ArtifactError, which names `path`, if it fails."""
+        """Validate a file's content; an ArtifactError names `path` if it is invalid."""
         try:
             return cls.model_validate(content)
         except ValidationError as error:
@@ -61,20 +61,25 @@ class Record(BaseModel):
             ) from error
 
     def write(self, path: FilePath) -> None:
-        """Write a JSON file atomically; fields that were never set are left out."""
+        """Write a JSON file atomically, without the fields that were never set."""
         write_json(path, self.model_dump(mode="json", exclude_unset=True))
 
 
 class Row(Record):
-    """A row of a table: its fields are the columns; cells are parsed from text."""
+    """A row of a table: fields are columns, and their values are parsed from text."""
 
     model_config = ConfigDict(strict=False)
 
 
 class Table(Record):
-    """Rows of one class; subclasses add relations between them.
+    """The rows of a CSV file; subclasses validate relations between rows.
 
-    A row class that allows extra fields makes a table with further columns of text.
+    If the row class allows extra fields, the file may have further columns, read as
+    text.
+
+    Attributes:
+        row: class of the rows.
+        rows: in the file's order.
     """
 
     row: ClassVar[type[Row]]
@@ -87,12 +92,13 @@ class Table(Record):
 
     @classmethod
     def read(cls, path: FilePath) -> Self:
-        """Read a CSV file; ArtifactError if it is missing, damaged or misfits."""
+        """Read a CSV file; ArtifactError if it is missing, damaged or invalid."""
         needed = [
             name for name, field in cls.row.model_fields.items() if field.is_required()
         ]
         rows = (
             cls.row.from_content(f"{path}, row {number}", cells)
+            # Row 1 of the file is the header.
             for number, cells in enumerate(read_csv(path, needed), start=2)
         )
         return cls.from_content(path, {"rows": tuple(rows)})
@@ -117,10 +123,10 @@ class Array:
     Attributes:
         dtype: a dtype's name (`uint8`), or a NumPy kind of one letter (`u`, `i`, `f`,
             `U`).
-        shape: a number or a letter for each dimension; `*` is any size. Equal letters
-            are equal sizes, throughout the file.
-        low, high: least and greatest value; None for no bound. Floating-point numbers
-            are finite.
+        shape: for each dimension its size, a letter, or `*` for any size. All
+            dimensions of a file with the same letter have the same size.
+        low, high: least and greatest value; None for no bound. Floating-point values
+            must also be finite.
     """
 
     dtype: str
@@ -134,11 +140,12 @@ class ArrayFile:
     """The schema of an .npz file.
 
     Attributes:
-        schema: its name, stored in the file.
-        arrays: every array by its name; a name with an asterisk is a pattern for any
-            number of arrays.
-        relation: describes what is wrong between the arrays; else returns "".
-        optional: arrays that a file may lack.
+        schema: name of the schema, stored in the file.
+        arrays: schemas of the arrays by name. A name with an asterisk is a pattern that
+            any number of arrays may match; an array with a plain name must exist.
+        relation: checks the arrays against each other; returns the problem in words, or
+            "" if there is none.
+        optional: schemas of arrays that a file may lack.
     """
 
     schema: str
@@ -186,19 +193,19 @@ class ArrayFile:
 def _problem(array: NDArray[Any], spec: Array, sizes: dict[int | str, int]) -> str:
     """Describe what is wrong with an array; empty if nothing is.
 
-    `sizes` holds the sizes of the letters that earlier arrays had, and gets new ones.
+    `sizes` maps each letter to its size in the arrays checked so far, and is extended.
     """
     is_kind = len(spec.dtype) == 1
-    found = array.dtype.kind if is_kind else array.dtype
-    if found != spec.dtype or array.ndim != len(spec.shape):
+    dtype = array.dtype.kind if is_kind else array.dtype
+    if dtype != spec.dtype or array.ndim != len(spec.shape):
         return (
             f"must have the type {spec.dtype!r} and {len(spec.shape)} "
             f"dimension(s), but has {array.dtype.name!r} and the shape {array.shape}"
         )
-    for size, letter in zip(array.shape, spec.shape, strict=True):
-        needed = letter if isinstance(letter, int) else sizes.setdefault(letter, size)
-        if size != needed and letter != "*":
-            return f"has the shape {array.shape}, but {letter} is {needed}"
+    for size, stated in zip(array.shape, spec.shape, strict=True):
+        needed = stated if isinstance(stated, int) else sizes.setdefault(stated, size)
+        if size != needed and stated != "*":
+            return f"has the shape {array.shape}, but {stated} is {needed}"
     if array.size == 0:
         return ""
     if array.dtype.kind == "f" and not np.isfinite(array).all():

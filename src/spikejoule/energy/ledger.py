@@ -1,9 +1,10 @@
-"""The ledger: networks counted on the same images, times prices, in one long table.
+"""The ledger: operation counts of networks on the same images, times prices.
 
-A network gives several variants. A spiking network runs its whole window or exits
-early, and updates its neurons in every step or only when needed. A conventional network
-computes every product or skips those with a zero. Training is a variant of its own.
-Every total, ratio and verdict is derived from the ledger.
+Each network has several variants, one for each way of running it. A spiking network
+runs its whole window or exits early, and updates its neurons in every step (clocked) or
+only when needed (lazy). A conventional network computes every product or skips those
+with a zero. Training is a variant of its own. Every row of the energy table, and every
+total, ratio and verdict, is computed from the ledger.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,6 +37,7 @@ CONVENTIONAL: Final = "conventional"
 WHOLE_WINDOW: Final = "whole window"
 EARLY_EXIT: Final = "early exit"
 LAZILY: Final = ", lazy updates"
+"""Ends the method of a spiking network that updates neurons only when needed."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,13 @@ class Variant:
 
     Attributes:
         side: ``spiking`` or ``conventional``.
-        network: its name, such as ``ReLU 784-100-10, 90 % pruned``.
-        method: ``whole window``, ``early exit``, ``dense`` or ``zero-skipping``.
+        network: name of the network, such as ``ReLU 784-100-10, 90 % pruned``.
+        method: ``whole window`` or ``early exit``, with or without ``, lazy updates``;
+            ``dense``, ``zero-skipping`` or ``training``.
         accuracies: None if unknown.
-        weight_bits: width of its weights: 32 for floating point, fewer for integers.
+        weight_bits: width of the weights: 32 for floating point, fewer for integers.
         operations: counts of N images, or their mean.
-        weights_sha256: checksum of its weights; empty if unknown.
+        weights_sha256: checksum of the weights; empty if unknown.
     """
 
     side: Side
@@ -100,7 +103,7 @@ class Execution:
     Attributes:
         method: its name, ``whole window`` or ``early exit``.
         accuracies: None if unknown.
-        exit_steps: the step, from 1, after which each image stops, [N]; None for the
+        exit_steps: number of steps, from 1, that each image runs for, [N]; None for the
             whole window.
     """
 
@@ -121,13 +124,13 @@ def spiking_variants(
 ) -> tuple[Variant, ...]:
     """Count a spiking network for each way of running it.
 
-    Each way is counted with clocked neuron updates, and then, if these are fewer, with
-    lazy ones.
+    Each way is counted with clocked neuron updates, and once more with lazy updates if
+    they are fewer.
 
     Args:
         name: the network's name.
-        measured: N images in the network.
-        encoder: how they became spikes.
+        measured: the spikes of N images in the network.
+        encoder: the encoder of the images.
         images: uint8 [N, height, width]; None for samples that are not images.
         executions: ways of running the network.
     """
@@ -167,7 +170,7 @@ def spiking_variants(
 def baseline_variants(
     baselines: Sequence[BaselineCounts], n_samples: int
 ) -> tuple[Variant, ...]:
-    """Count conventional networks on the first test images, dense and zero-skipping."""
+    """Count networks on the first `n_samples` test images, dense and zero-skipping."""
     return tuple(
         Variant(
             side=CONVENTIONAL,
@@ -188,7 +191,10 @@ def baseline_variants(
 def averaged(
     variants: Sequence[Variant], side: int, n_pixels: int
 ) -> tuple[Variant, ...]:
-    """Add what averaging squares of pixels takes (`operations.averaging`)."""
+    """Add the operations that average squares of `side` x `side` pixels.
+
+    See `operations.averaging`.
+    """
     return tuple(
         replace(variant, operations=averaging(variant.operations, side, n_pixels))
         for variant in variants
@@ -196,7 +202,7 @@ def averaged(
 
 
 TOTAL: Final = "total"
-"""The term of a row that sums others."""
+"""The term of a row that sums other rows."""
 
 _NO_ENERGY = Energy.of([np.nan] * 6)
 
@@ -207,13 +213,13 @@ class EnergyRow:
 
     Attributes:
         profile: id of the price list.
-        network: its name in the table, such as ``snn``.
+        network: name of the network in the table, such as ``snn``.
         phase: ``inference``, or a phase of training.
         term: an operation (`terms.TERMS`), or ``total``.
         layer: the layer or connection; empty for a total.
         status: whether its energy is part of the total.
         energy: None if it has no price.
-        label: the class whose images a total covers; None for all images.
+        label: class of the images that a total covers; None for all images.
         count, count_standard_deviation, count_interval_low, count_interval_high: mean
             operations per inference, their standard deviation over images, and the
             bootstrap interval of the mean. For training, all operations, without
@@ -276,7 +282,7 @@ def total_row(
     energy: Energy | None,
     label: int | None = None,
 ) -> EnergyRow:
-    """Build the row of a total; without an energy it has no price."""
+    """Build the row of a total; its status is unpriced if there is no energy."""
     status: Status = "unpriced" if energy is None else "priced"
     return EnergyRow(profile, network, phase, TOTAL, "", status, energy, label)
 
@@ -285,14 +291,19 @@ def total_row(
 class Ledger:
     """Variants counted on the same images, and the price of each of their operations.
 
+    A variant has C columns, one for each term in each layer (`operations.Column`).
+    Methods take the position of a variant in `variants`, and the id of a price list.
+    The weights here are not a network's: they are prices with 0 for a missing one, and
+    an energy is the sum of counts times weights.
+
     Attributes:
-        variants: V networks, each with a way of running it.
+        variants: the networks, each with a way of running it.
         profiles: the price lists.
-        settings: how intervals are drawn.
-        resampled: mean counts of each variant in B resamples, [B, C], with the same
-            resampled images for all variants.
-        prices: by price list, for each variant, low, value and high price of each
-            column, [3, C] (`HardwareProfile.price_at`).
+        settings: how bootstrap intervals are computed.
+        resampled: mean counts of each variant in B resamples, [B, C]. Each resample has
+            the same images for all variants, so ratios are paired.
+        prices: for each price list and variant, the low end, value and high end of the
+            price of each column, [3, C] (`HardwareProfile.price_at`).
     """
 
     variants: tuple[Variant, ...]
@@ -308,14 +319,14 @@ class Ledger:
         profiles: Iterable[HardwareProfile],
         settings: BootstrapSettings,
     ) -> "Ledger":
-        """Price variants; if one is known only as a mean, all become means."""
-        networks = tuple(variants)
-        if any(network.operations.n_images is None for network in networks):
-            networks = tuple(
-                replace(network, operations=network.operations.as_mean)
-                for network in networks
+        """Price variants; if only the mean of one is known, reduce all to means."""
+        alike = tuple(variants)
+        if any(variant.operations.n_images is None for variant in alike):
+            alike = tuple(
+                replace(variant, operations=variant.operations.as_mean)
+                for variant in alike
             )
-        operations = [network.operations for network in networks]
+        operations = [variant.operations for variant in alike]
         price_lists = tuple(profiles)
         prices = {
             profile.id: [prices_pj(counted.columns, profile) for counted in operations]
@@ -324,10 +335,10 @@ class Ledger:
         resampled = resampled_means(
             [counted.counts for counted in operations], settings
         )
-        return cls(networks, price_lists, settings, resampled, prices)
+        return cls(alike, price_lists, settings, resampled, prices)
 
     def weights(self, variant: int, profile: str) -> Floats:
-        """Return the factors of a variant's counts, [3, C] (`prices.weights_of`)."""
+        """Return the weights of a variant's counts, [3, C] (`prices.weights_of`)."""
         return weights_of(self.prices[profile][variant])
 
     def rows(
@@ -340,15 +351,16 @@ class Ledger:
         """Return the rows of a variant under a price list, one per column.
 
         Args:
-            variant: its number.
+            variant: position of the variant.
             profile: the price list.
-            network: its name in the table.
+            network: name of the network in the table.
             with_spread: whether energies have a standard deviation and an interval.
         """
         columns = self.variants[variant].operations.columns
         prices = self.prices[profile.id][variant]
         weights = self.weights(variant, profile.id)
         energies = self._by_column(variant, weights, with_spread)
+        # At a price of 1, the energy of a column is its count.
         counts = self._by_column(variant, np.ones((3, len(columns))))
         mean, _, _, deviation, interval_low, interval_high = counts.tolist()
         return [
@@ -390,7 +402,7 @@ class Ledger:
         return self._total(variant, self.weights(variant, profile))
 
     def _total(self, variant: int, weights: Floats) -> Energy:
-        """Return the energy of all columns, with weights [3, C] (NaN for ranges)."""
+        """Return the energy of all columns together, with weights [3, C]."""
         operations = self.variants[variant].operations
         deviations = ((operations.counts - operations.means) @ weights.T).T
         resampled = _sums(self.resampled[variant], weights)
@@ -404,12 +416,13 @@ class Ledger:
         if np.isnan(self.prices[profile][variant][0, ~outside]).all():
             return None
         weights = self.weights(variant, profile)
-        # Multiplying keeps NaN: with a range in another phase, no total has a value.
+        # 0 * NaN is NaN: if another phase has only a price range, all values are NaN,
+        # and this total has none either.
         weights[:, outside] *= 0.0
         return self._total(variant, weights)
 
     def means(self, variant: int, profile: str) -> Floats:
-        """Return the mean energy at the low, value and high end of the prices, [3]."""
+        """Return the mean energy at low end, value and high end of the prices, [3]."""
         return _sums(
             self.variants[variant].operations.means, self.weights(variant, profile)
         )
@@ -419,9 +432,10 @@ class Ledger:
         return _sums(self.resampled[variant], self.weights(variant, profile))
 
     def by_part(self, name: str, profile: str) -> dict[str, float]:
-        """Return pJ per inference by part (`terms.PARTS`) for a variant's name.
+        """Return pJ per inference by part (`terms.PARTS`); `name` is a variant's name.
 
-        Ranges count with their upper ends; a part without a price is 0.
+        A price that is only a range counts at its high end; a part without a price is
+        0.
         """
         number = [variant.name for variant in self.variants].index(name)
         _, values_pj, highs_pj = self.prices[profile][number]
@@ -437,7 +451,7 @@ class Ledger:
 
 
 def _sums(counts: Floats, weights: Floats) -> Floats:
-    """Sum the columns of counts [..., C] with weights [3, C], giving [3, ...]."""
+    """Return the weighted sums of counts [..., C], with weights [3, C]: [3, ...]."""
     return np.stack([counts @ row for row in weights])
 
 
@@ -447,10 +461,11 @@ def may_judge(profile: HardwareProfile, variant: Variant) -> bool:
 
 
 def judges(profile: HardwareProfile, variant: Variant) -> bool:
-    """Whether a price list compares networks, and fits what this one computes with.
+    """Whether a network can be compared with others under a price list.
 
-    It must also price something that the network does: a network without any priced
-    operation would seem to need no energy.
+    The list must price both kinds of networks, in this network's number format, and
+    price at least one of its operations: without any, the network would seem to need no
+    energy. `may_judge` also tests the weight width.
     """
     if not (profile.compares and profile.runs(variant.weight_bits)):
         return False

@@ -1,18 +1,21 @@
 """Loss, surrogate gradient and optimizer: the settings of a single training step.
 
-The loss of a sample is its cross-entropy plus an optional penalty on what it costs to
-run. A layer l after the input with S_l spikes, which cause E_l synaptic events, adds
+The loss of a sample is its cross-entropy plus an optional penalty on its spikes and
+synaptic events. If layer l emits S_l spikes, which cause E_l synaptic events, the
+penalty is the sum over the layers after the input of
 
     spike_penalty_l max(0, S_l - spike_target_l) / 1000
     + event_penalty_l max(0, E_l - event_target_l) / 1000
 
-The derivative of S_l by a spike is 1, and that of E_l the number of the unit's
-synapses; the derivative of the spike itself is the surrogate's, as in the rest of the
-loss. After Zenke and Vogels, Neural Computation 33(4), 2021, doi:10.1162/neco_a_01367
+Above the targets, one more spike of a unit raises S_l by 1 and E_l by the unit's
+fan-out; the spike itself is differentiated with the surrogate, as in the cross-entropy.
+Sources: Zenke and Vogels, Neural Computation 33(4), 2021, doi:10.1162/neco_a_01367
 (spikes above a bound), and Sorbaro et al., Frontiers in Neuroscience 14, 2020,
-doi:10.3389/fnins.2020.00662 (synaptic operations). Events of the input do not depend on
-weights, only on which synapses exist (`network/pruning.py`). Spikes of the output reach
-no synapse, so a list of event penalties has one entry per hidden layer.
+doi:10.3389/fnins.2020.00662 (synaptic operations).
+
+The input layer has no penalty: its events do not depend on weights, only on which
+synapses exist (`network/pruning.py`). Output spikes reach no synapse, so only hidden
+layers have event penalties.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -26,17 +29,17 @@ from spikejoule.core.parameters import ParameterSection, Real, chooses
 from spikejoule.network.neuron import ByLayer, allowed_lengths, number_or_list
 from spikejoule.network.surrogates import SURROGATES, Surrogate
 
+# Constants of Adam (Kingma and Ba 2015, arXiv:1412.6980).
 ADAM_BETAS: Final = (0.9, 0.999)
 ADAM_EPSILON: Final = 1e-8
-"""Constants of Adam (Kingma and Ba 2015, arXiv:1412.6980)."""
-
 
 PENALISED_TOGETHER: Final = 1000
-"""Spikes, or synaptic events, to which a penalty refers."""
+"""A penalty is the loss per this many spikes or synaptic events."""
 
 _SPIKING_LAYER: Final = "layer after the input"
 _HIDDEN_LAYER: Final = "hidden layer"
 
+# One number for all layers, or a tuple with one per layer.
 if TYPE_CHECKING:
     BySpikingLayer = ByLayer
     ByHiddenLayer = ByLayer
@@ -51,8 +54,8 @@ class LearningSettings(ParameterSection):
 
     Attributes:
         surrogate: name of the surrogate derivative
-            (:mod:`spikejoule.network.surrogates`), with `surrogate_slope`; None is the
-            slope of its source.
+            (:mod:`spikejoule.network.surrogates`). `chooses` adds its parameter
+            `surrogate_slope`; None takes the slope of the publication.
         logit_scale: factor from output spike counts to logits.
         label_smoothing: fraction of the target spread evenly over all classes
             (Szegedy et al., CVPR 2016, arXiv:1512.00567).
@@ -64,13 +67,13 @@ class LearningSettings(ParameterSection):
             Dean 2015, arXiv:1503.02531).
         spike_penalty: loss per 1,000 spikes of a layer above `spike_target`; 0 for
             none.
-        spike_target: free spikes of a layer per inference.
-        event_penalty: loss per 1,000 synaptic events of a layer above `event_target`; 0
-            for none.
-        event_target: free synaptic events of a hidden layer per inference.
+        spike_target: spikes of a layer per sample without penalty.
+        event_penalty: loss per 1,000 synaptic events of a hidden layer above
+            `event_target`; 0 for none.
+        event_target: synaptic events of a hidden layer per sample without penalty.
 
-    Penalties and targets are numbers or tuples: of spikes one number per layer after
-    the input, of events one per hidden layer.
+    Penalties and targets are numbers or tuples. Tuples for spikes have one number per
+    layer after the input, tuples for events one per hidden layer.
     """
 
     surrogate: str = "arctangent"
@@ -111,13 +114,13 @@ class LearningSettings(ParameterSection):
         return bool(np.any(self.spike_penalty) or np.any(self.event_penalty))
 
     def penalty_problem(self, n_layers: int) -> tuple[str, str] | None:
-        """Name a penalty or target of the wrong length and say what is allowed.
+        """Find a penalty or target whose tuple has the wrong length.
 
         Args:
             n_layers: layers after the input.
 
         Returns:
-            the name and what is allowed in words; None if all lengths fit.
+            its name, and what is allowed in words; None if all lengths fit.
         """
         needed = {
             "spike_penalty": (n_layers, _SPIKING_LAYER),
@@ -134,14 +137,14 @@ class LearningSettings(ParameterSection):
     def penalties(self, n_layers: int) -> NDArray[np.float64]:
         """The penalties of each layer, float64 [n_layers, 4].
 
-        The columns are the loss per spike above the second column, free spikes, the
-        loss per synaptic event above the fourth, free events.
+        The columns are the loss per spike above the spike target, the spike target, the
+        loss per synaptic event above the event target, and the event target.
 
         Args:
             n_layers: layers after the input.
 
         Raises:
-            ParameterError: a list is for another number of layers.
+            ParameterError: a tuple has the wrong length.
         """
         problem = self.penalty_problem(n_layers)
         if problem:

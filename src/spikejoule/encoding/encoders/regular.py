@@ -1,15 +1,16 @@
 """The regular rate encoding: the rates of the Poisson encoding, at even intervals.
 
-A pixel of intensity x in [0, 1] fires at the rate ``x * max_rate``. Its accumulator
-starts at the pixel's phase and grows by ``r = x * max_rate / 1000`` in every step of 1
-ms; where it reaches one, the pixel fires and it falls by one, as in Nengo's
-``RegularSpiking``. The phase of pixel p is the fractional part of p / golden ratio:
-those of neighbours are spread evenly, so an area of equal pixels does not fire at once.
-Over T steps a pixel fires exactly
+A pixel of intensity x in [0, 1] fires at the rate ``x * max_rate``. It has an
+accumulator, which starts at the pixel's phase and grows by ``r = x * max_rate / 1000``
+in every step of 1 ms. When the accumulator reaches one, the pixel fires and one is
+subtracted, as in Nengo's ``RegularSpiking``. Over T steps the pixel fires
 
     floor(phase + T r)
 
-times, with r and phase rounded to multiples of 2^-32.
+times. The phase of pixel number p is the fractional part of p / golden ratio. This
+spreads the phases of neighbouring pixels evenly, so that equal neighbours do not all
+fire in the same step. The kernel computes exactly in integers, with r and the inverse
+of the golden ratio rounded to multiples of 2^-32.
 """
 
 from typing import Any, ClassVar
@@ -29,7 +30,7 @@ from spikejoule.encoding.events import STEP_MS
 
 
 class Regular(ByLevel):
-    """Poisson's rates at even intervals; depends on the image only.
+    """The Poisson encoding's rates at even intervals; nothing is random.
 
     Attributes:
         max_rate: firing rate of a white pixel, Hz.
@@ -46,9 +47,9 @@ class Regular(ByLevel):
     max_rate: Real = Field(gt=0, le=1000)
 
     def table(self, intensities: NDArray[np.float64]) -> NDArray[np.uint64]:
-        """Return what each intensity adds per step, in units of 2^-32, uint64 [L]."""
-        rates = intensities * (self.max_rate * STEP_MS / 1000)
-        return np.rint(rates * 2.0**32).astype(np.uint64)
+        """Return r of each intensity in units of 2^-32, uint64 [L]."""
+        increments = intensities * (self.max_rate * STEP_MS / 1000)
+        return np.rint(increments * 2.0**32).astype(np.uint64)
 
     def emit(
         self,
@@ -66,7 +67,10 @@ class Regular(ByLevel):
     def operations(
         self, images: Images, steps: NDArray[np.int64] | None = None
     ) -> EncodingOperations:
-        """Count r of each pixel that is not black, and two operations per step."""
+        """Count the product r, and an addition and a comparison per step.
+
+        Black pixels, found by one comparison each, need none of these.
+        """
         n_steps = self.time_window if steps is None else steps
         return operations_of_pixels(
             images, 0.0, comparisons=n_steps, multiplications=1, additions=n_steps

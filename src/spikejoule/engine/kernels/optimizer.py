@@ -1,20 +1,23 @@
-"""Gradient clipping and Adam over flat parameters, one pass over memory for each.
+"""Gradient clipping and Adam over all parameters, in two passes over memory.
 
 Adam: Kingma and Ba, ICLR 2015, arXiv:1412.6980, as in ``torch.optim.Adam`` (weight
 decay is added to the gradient). Clipping: by the norm over all parameters, Pascanu,
 Mikolov and Bengio, ICML 2013, arXiv:1211.5063, as in
 ``torch.nn.utils.clip_grad_norm_``.
 
-Parameters are handled in rows (the weights of one source, or the biases of one layer).
-The gradient of a row that no lane touched in a batch is zero, and is not read.
+Parameters are one flat array of rows (the weights of one source, or the biases of one
+layer), each padded to whole vectors of 16. A batch is split into lanes, whose gradients
+are computed apart. `gather_gradient` adds the lanes up and sums the squares for
+clipping; `adam_step` clips and updates. Both skip the gradient of a row that no lane
+touched in the batch, which is zero. Threads share the rows in chunks.
 
-Under weight decay, the weights of a pixel that never fires and their moments shrink
+Under weight decay, the weights of a pixel that never fires, and their moments, shrink
 until they are denormal numbers, on which arithmetic is a hundred times slower.
-Gradients and moments below TINY are therefore set to zero; next to Adam's epsilon of
-1e-8 they change no step.
+Gradients and moments below TINY are therefore set to zero; compared with Adam's epsilon
+of 1e-8 they are negligible.
 
-The parameters of a quantised network are then rounded to the grids of their layers
-(spikejoule/network/quantisation.py).
+For a quantised network, `round_parameters` then rounds all parameters to the grids of
+their layers (spikejoule/network/quantisation.py).
 """
 
 import math
@@ -30,7 +33,9 @@ TINY = 1e-16
 @compiled
 def _sum_of_squares(values, start, stop, sums):
     # Sixteen running sums. LLVM may not reorder additions, so a single sum would be
-    # computed one element at a time; sixteen fill a vector, in a fixed order.
+    # computed one element at a time; sixteen fill a vector, in a fixed order. Rows are
+    # whole vectors, so none is left over. Indices are unsigned: numba checks the sign
+    # of signed ones, for negative indices.
     sums[:] = 0
     for first in range(start, stop, np.uint64(16)):
         for k in range(np.uint64(16)):
@@ -43,12 +48,14 @@ def _sum_of_squares(values, start, stop, sums):
 
 @compiled_parallel
 def gather_gradient(chunk, gradient, rows):
-    """Add the rows of one chunk over all lanes into lane 0, and square the sum.
+    """Add up the gradients of all lanes in lane 0, and sum the squares of the result.
 
     Args:
-        chunk: of the rows.
-        gradient: ``BatchGradient``; the touched rows of lane 0 become those of all
-            lanes, and ``squares[chunk]`` is written.
+        chunk: number of a chunk of rows; callers pass the number of chunks
+            (`compiled_parallel`).
+        gradient: ``BatchGradient``. Lane 0 receives the gradient, is touched where any
+            lane was, and the other lanes are cleared. ``squares[chunk]`` receives the
+            sum of squares.
         rows: ``ParameterRows``.
     """
     gradients = gradient.gradients
@@ -79,17 +86,17 @@ def gather_gradient(chunk, gradient, rows):
 
 @compiled
 def clip_coefficient(squares, max_norm):
-    """Return the factor that limits the gradient's norm to `max_norm`; 1 if that is
-    0.
-    """
+    """Return the factor that limits the gradient's norm; 1 if `max_norm` is 0."""
     if max_norm <= 0.0:
         return 1.0
     norm = math.sqrt(squares.sum())
+    # PyTorch adds 1e-6, too.
     return min(1.0, max_norm / (norm + 1e-6))
 
 
 @compiled
 def _adam_row(start, stop, is_touched, arrays, settings):
+    """Update the parameters of one row, ``start`` to ``stop``, and their moments."""
     parameters = arrays.parameters
     gradient = arrays.gradient
     first = arrays.moments.first
@@ -98,13 +105,13 @@ def _adam_row(start, stop, is_touched, arrays, settings):
     # Zero of the parameters' type: a literal 0.0 is float64, and would widen the sums.
     zero = tiny - tiny
     for k in range(start, stop):
-        slope = settings.weight_decay * parameters[k]
+        total = settings.weight_decay * parameters[k]
         if is_touched:
-            slope += settings.clip * gradient[k]
+            total += settings.clip * gradient[k]
             gradient[k] = 0
-        slope = slope if abs(slope) > tiny else zero
-        mean = settings.beta1 * first[k] + settings.rest1 * slope
-        square = settings.beta2 * second[k] + settings.rest2 * slope * slope
+        total = total if abs(total) > tiny else zero
+        mean = settings.beta1 * first[k] + settings.rest1 * total
+        square = settings.beta2 * second[k] + settings.rest2 * total * total
         first[k] = mean if abs(mean) > tiny else zero
         second[k] = square if square > tiny * tiny else zero
         root = math.sqrt(second[k]) * settings.correction
@@ -115,11 +122,11 @@ def _adam_row(start, stop, is_touched, arrays, settings):
 def adam_step(chunk, arrays, rows, settings):
     """Take one step of Adam for one chunk of rows, in place.
 
-    The gradient and the touched rows are cleared for the next batch; pruned parameters
+    The gradient and its touched rows are cleared for the next batch. Pruned parameters
     stay zero.
 
     Args:
-        chunk: of the rows.
+        chunk: as for :func:`gather_gradient`.
         arrays: ``AdamArrays``.
         rows: ``ParameterRows``.
         settings: ``AdamSettings``.
@@ -156,8 +163,8 @@ def round_parameters(chunk, parameters, rounded, rows, grids, not_zero):
     """Round every parameter to its grid: ``round(w 2^k) 2^-k``, saturated.
 
     Args:
-        chunk: of the rows.
-        parameters: as the optimizer keeps them, real [P].
+        chunk: as for :func:`gather_gradient`.
+        parameters: not rounded, as the optimizer keeps them, real [P].
         rounded: receives the parameters on their grids, real [P].
         rows: ``ParameterRows``.
         grids: ``Grids``.
@@ -172,10 +179,10 @@ def round_parameters(chunk, parameters, rounded, rows, grids, not_zero):
     limits = grids.limits
     for row in range(chunks[chunk], chunks[chunk + 1]):
         start = starts[row]
-        end = starts[row] + lengths[row]
+        stop = starts[row] + lengths[row]
         not_zero[row] = _round_row(
-            parameters[start:end],
-            rounded[start:end],
+            parameters[start:stop],
+            rounded[start:stop],
             per_unit[row],
             units[row],
             limits[row],
