@@ -1,5 +1,4 @@
-"""Each tool's own count, and ours by its convention, of the same networks: equal to the
-last digit.
+"""`count_as` counts what each tool counts in the same network, to the last digit.
 
 Sums stay below 2**24, above which NeuroBench's, in float32, lose digits.
 """
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from torch.nn import AvgPool2d, Conv1d, Conv2d, Flatten, Linear, MaxPool2d, ReLU
+from torch.nn import AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from torch.utils.flop_counter import FlopCounterMode
 
 from spikejoule import count_as, price
@@ -23,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 def prepared(module: nn.Module) -> Any:
-    """With a fifth of its weights zero."""
+    """The module with a fifth of its weights set to zero."""
     torch.manual_seed(3)
     for values in module.parameters():
         if values.dim() > 1:
@@ -32,28 +31,26 @@ def prepared(module: nn.Module) -> Any:
 
 
 def ours(tool: str, network: nn.Module, run: Callable[[], Any]) -> dict[str, int]:
-    with count_as(tool, network) as found:
+    with count_as(tool, network) as counts:
         run()
-    return found
+    return counts
 
 
 def running(case: Case, model: nn.Module, samples: torch.Tensor) -> torch.Tensor:
-    """All steps, from the beginning."""
+    """Reset the model, take all steps, and return the last output."""
     Known.of(model).reset(model)
-    given = [model(step) for step in samples] if case.stepwise else [model(samples)]
-    found: torch.Tensor = given[-1]
-    return found
+    if not case.stepwise:
+        return model(samples)  # type: ignore[no-any-return]
+    outputs: list[torch.Tensor] = [model(step) for step in samples]
+    return outputs[-1]
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        "Leaky subtract delayed",
         "Leaky graded 2",
         "RLeaky",
-        "RSynaptic",
         "currents in time",
-        "circular",
         "groups, dilation",
         "max pooling of currents",
         "average pooling of spikes",
@@ -89,13 +86,11 @@ def test_neurobench(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "LIF s",
         "LIF m",
         "multi-step convolution",
         "multi-step groups",
         "SEW ADD",
         "SEW AND",
-        "linear feedback s",
         "linear feedback m",
         "element-wise feedback",
     ],
@@ -120,10 +115,6 @@ def test_spikingjelly(name: str) -> None:
 Layers = list[nn.Module]
 FEED_FORWARD: dict[str, tuple[Callable[[], Layers], tuple[int, ...]]] = {
     "fully connected": (lambda: [Linear(30, 40), ReLU(), Linear(40, 10)], (30,)),
-    "without biases": (
-        lambda: [Linear(30, 9, bias=False), ReLU(), Linear(9, 3)],
-        (30,),
-    ),
     "of sequences": (lambda: [Linear(6, 9), ReLU(), Linear(9, 2)], (5, 6)),
     "stride, padding": (
         lambda: [
@@ -152,10 +143,6 @@ FEED_FORWARD: dict[str, tuple[Callable[[], Layers], tuple[int, ...]]] = {
             Conv2d(4, 4, 1),
         ],
         (2, 8, 8),
-    ),
-    "one dimension": (
-        lambda: [Conv1d(3, 6, 4, padding=2), ReLU(), Flatten(), Linear(66, 2)],
-        (3, 10),
     ),
     "transposed": (
         lambda: [
@@ -221,10 +208,9 @@ class TestWhereTheyDiffer:
 
 
 def test_another_name_is_refused() -> None:
+    allowed = "allowed are neurobench, spikingjelly, torch"
     with (
-        pytest.raises(
-            ParameterError, match="allowed are neurobench, spikingjelly, torch"
-        ),
-        count_as("keras", nn.Linear(1, 1)),
+        pytest.raises(ParameterError, match=allowed),
+        count_as("keras", Linear(1, 1)),
     ):
         pass

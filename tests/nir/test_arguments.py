@@ -1,6 +1,4 @@
-"""What people pass to the Python API by mistake: refused in one sentence that names
-it.
-"""
+"""Mistakes in calls of the Python API: refused in one sentence that names them."""
 
 import os
 import subprocess
@@ -31,7 +29,7 @@ def graph() -> Any:
 
 
 def refusal(call: Callable[..., object], *arguments: Any, **named: Any) -> str:
-    """The one sentence of a refusal."""
+    """The sentence with which a call is refused."""
     with pytest.raises(SpikejouleError) as error:
         call(*arguments, **named)
     sentence = str(error.value)
@@ -45,7 +43,7 @@ def refusal(call: Callable[..., object], *arguments: Any, **named: Any) -> str:
     [np, [[1, 0], [1]], Path("spikes.npy")],
     ids=["module", "ragged list", "path"],
 )
-def test_no_array_no_graph_no_events_and_no_conventions(value: Any) -> None:
+def test_arguments_of_other_types(value: Any) -> None:
     kind = type(value).__name__
     assert "spikes must be an array of numbers" in refusal(EventList.from_dense, value)
     assert f"a NIRGraph is needed, not a {kind}: " in refusal(run_graph, value, EVENTS)
@@ -62,7 +60,7 @@ def test_no_array_no_graph_no_events_and_no_conventions(value: Any) -> None:
 @pytest.mark.parametrize(
     "labels", [[1] * 5, [4] * 6, [0.5] * 6, np.eye(6, 4, dtype=int)]
 )
-def test_labels_that_are_none(labels: Any) -> None:
+def test_labels_that_do_not_fit(labels: Any) -> None:
     sentence = refusal(price_graph, graph(), EVENTS, GIVEN, SampleSet(labels=labels))
     assert (
         "each of the 6 samples needs one label from 0 to 3, but there are " in sentence
@@ -81,17 +79,13 @@ def test_tensors_and_lists_are_taken() -> None:
     assert analysis.inputs.labels.tolist() == labels.tolist()
 
 
-@pytest.mark.parametrize("name", ["price", "verify"])
-def test_without_torch_the_extra_is_named(name: str) -> None:
-    code = (
-        "import sys; sys.modules['torch'] = None\nimport "
-        f"spikejoule\nspikejoule.{name}\n"
-    )
+def test_without_torch_the_extra_is_named() -> None:
+    code = "import sys; sys.modules['torch'] = None; import spikejoule as s; s.price"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": str(Path(spikejoule.__file__).parents[1])},
         capture_output=True,
         text=True,
     )
-    assert f"spikejoule.{name} needs PyTorch" in done.stderr
+    assert "spikejoule.price needs PyTorch" in done.stderr
     assert "pip install 'spikejoule[torch]'" in done.stderr

@@ -164,6 +164,7 @@ class Watch:
         if isinstance(module, NORMS) and self._fold_norm(x, out):
             return
         emitted = self._layout.by_step(out, part.layout)
+        # Only layers and pooling change the shape of one sample and step.
         received = emitted
         if isinstance(module, (*WEIGHTED, *POOLING)):
             received = self._layout.by_step(x, part.layout)
@@ -203,6 +204,7 @@ class Watch:
         else:
             self._note_source(place, call)
         if isinstance(part.module, WEIGHTED):
+            # Sums are no output of their own: the neurons after them count theirs.
             self._traces.set(call.out, place.name)
         else:
             self._emit(place, call)
@@ -256,10 +258,14 @@ class Watch:
         """Count what enters a place, and the synapses or windows it reaches there."""
         trace = self._source_of(place, x)
         if trace is UNKNOWN:
+            # A function has computed it: give what it made a source, which later
+            # readers of the same tensor share.
             trace = self._traces.set(x, f"before {place.name}")
         source = trace.source
         if source == INPUT and self.input_shape is None:
             self.input_shape = by_step.shape[2:]
+        # Once values, always values: a batch whose values all happen to be whole must
+        # not be counted as spikes.
         had_values = place.receives_values and source in self._value_sources
         contents = contents_of(by_step, trace.are_values or had_values)
         if not contents.is_whole:
