@@ -26,7 +26,7 @@ from spikejoule.network import nodes
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.nir.conventions import Conventions, delay_steps, dynamics_of, limit_of
 from spikejoule.nir.kernels import stepping
-from spikejoule.nir.kernels.stepping import Given, Slide, Spikes
+from spikejoule.nir.kernels.stepping import Signals, Slide, Spikes
 
 Array = NDArray[Any]
 Counts = NDArray[np.int64]
@@ -86,7 +86,7 @@ class Adding(NamedTuple):
     """How a connection or pooling sums up what arrives.
 
     Attributes:
-        kernel: takes what a source gives, the arguments, and the sums.
+        kernel: takes the signals of a source, the arguments, and the sums.
         arguments: in the type of the run.
         bias: the sums begin with it, [n_out, 1] or 0.
     """
@@ -139,8 +139,8 @@ class Prepared:
             for node in network.of(nodes.Neurons)
         }
 
-    def gives_values(self, node: nodes.Node) -> bool:
-        """Whether a node gives numbers that are counted as values."""
+    def sends_values(self, node: nodes.Node) -> bool:
+        """Whether a node sends numbers that are counted as values."""
         if node.name in self.network.spiking:
             return False
         readers = self.network.readers_of(node.name)
@@ -155,7 +155,7 @@ class Prepared:
         """
         is_average = isinstance(node, nodes.Pooling) and node.average
         is_spiking = node.name in self.network.spiking
-        return is_spiking or is_average or self.gives_values(node)
+        return is_spiking or is_average or self.sends_values(node)
 
     def _adding_of(self, node: nodes.Connection | nodes.Pooling) -> Adding:
         if isinstance(node, nodes.Pooling):
@@ -201,7 +201,7 @@ Step = Callable[[], None]
 
 
 class Batch:
-    """Some samples: what each node gives in the present step, and the counts so far.
+    """Some samples: the signals of all nodes in the present step, and counts so far.
 
     Attributes:
         run: what all batches share.
@@ -209,7 +209,7 @@ class Batch:
             left.
         n_blocks: B.
         step: number of the present step.
-        given: by name, what each node gives.
+        signals: of each node, by name.
         at_end: what is done at the end of a step.
         output: what the output received, int64 or float64 [B, n, LANES].
     """
@@ -220,8 +220,8 @@ class Batch:
         self.size = min(size, run.n_samples - first)
         self.step = 0
         self.n_blocks = -(-self.size // LANES)
-        self.given = {
-            name: self._nothing_of(node) for name, node in run.network.nodes.items()
+        self.signals = {
+            name: self._silence_of(node) for name, node in run.network.nodes.items()
         }
         self.at_end: list[Step] = []
         kind = np.float64 if run.network.answer is None else np.int64
@@ -233,11 +233,11 @@ class Batch:
         """Make a real array [B, n, LANES] of zeros."""
         return np.zeros((self.n_blocks, n_units, LANES), self.run.dtype)
 
-    def _nothing_of(self, node: nodes.Node) -> Given:
-        """Make the arrays of what a node gives, before the first step."""
+    def _silence_of(self, node: nodes.Node) -> Signals:
+        """Make the signals of a node before the first step."""
         n_units = 0 if isinstance(node, nodes.Output) else node.n_out
         n_listed = node.n_out if self.run.is_listed(node) else 0
-        return Given(
+        return Signals(
             amounts=self.zeros(n_units),
             active=np.zeros((self.n_blocks, n_listed), np.uint8),
             units=np.zeros((self.n_blocks, n_listed + 1), np.int32),
@@ -245,9 +245,9 @@ class Batch:
             totals=np.zeros((self.n_blocks, n_listed, LANES), np.int32),
         )
 
-    def sources(self, node: nodes.Node) -> list[Given]:
-        """Return what each source of a node gives."""
-        return [self.given[source] for source in self.run.network.sources[node.name]]
+    def sources(self, node: nodes.Node) -> list[Signals]:
+        """Return the signals of each source of a node."""
+        return [self.signals[source] for source in self.run.network.sources[node.name]]
 
     def by_sample(self, values: Array) -> Array:
         """Return values [B, ..., LANES] as [samples, ...]."""
@@ -257,7 +257,7 @@ class Batch:
     def counts_of(self, node: nodes.Node) -> NodeCounts:
         """Return the counts of a node after the last step, int64 [samples].
 
-        They are how often its units gave something, and how many of its synapses or
+        They are how often its units sent something, and how many of its synapses or
         windows were reached.
         """
         network = self.run.network
@@ -265,7 +265,7 @@ class Batch:
         counts: dict[str, Counts] = {}
         if node.name in network.spiking:
             counts["spikes"] = self._total(node.name, once)
-        elif self.run.gives_values(node):
+        elif self.run.sends_values(node):
             counts["values"] = self._total(node.name, once)
         if isinstance(node, nodes.Pooling) and node.average:
             counts["multiplications"] = self._total(node.name, once)
@@ -287,7 +287,7 @@ class Batch:
         return NodeCounts(**counts)
 
     def _total(self, source: str, reached: Counts, waits: bool = False) -> Counts:
-        """Sum how often each unit gave something times what it reaches, [samples].
+        """Sum how often each unit sent something times what it reaches, [samples].
 
         Args:
             source: name of a listed node.
@@ -295,65 +295,65 @@ class Batch:
             waits: whether a step's spikes arrive in the next step: then those of the
                 last step have not arrived.
         """
-        given = self.given[source]
-        times = given.totals
+        signals = self.signals[source]
+        times = signals.totals
         if waits:
-            times = times - (given.amounts != 0)
+            times = times - (signals.amounts != 0)
         return self.by_sample(np.einsum("u,bul->bl", reached, times))
 
 
 class Arriving:
-    """What arrives at a node: the sum of what its sources give.
+    """What arrives at a node: the sum of its sources' signals.
 
     Attributes:
         sums: real [B, n, LANES], after `collect`.
     """
 
     def __init__(self, batch: Batch, node: nodes.Node) -> None:
-        self._amounts = [given.amounts for given in batch.sources(node)]
+        self._amounts = [signals.amounts for signals in batch.sources(node)]
         self._is_sum = len(self._amounts) > 1
         # The array of a single source is read in place.
         self.sums = batch.zeros(node.n_in) if self._is_sum else self._amounts[0]
 
     def collect(self) -> None:
-        """Sum up what the sources give."""
+        """Sum up the signals of the sources."""
         if self._is_sum:
             self.sums.fill(0)
             for amounts in self._amounts:
                 np.add(self.sums, amounts, out=self.sums)
 
 
-class Giving:
-    """What a node gives in a step.
+class Sending:
+    """What a node sends in a step.
 
     Attributes:
         sums: where the node writes it, real [B, n, LANES].
     """
 
     def __init__(self, batch: Batch, node: nodes.Node) -> None:
-        self._given = batch.given[node.name]
-        self._is_listed = self._given.active.size > 0
+        self._signals = batch.signals[node.name]
+        self._is_listed = self._signals.active.size > 0
         # A node that is its own source reads its last sums while it writes the next.
         self._is_own_source = node.name in batch.run.network.sources[node.name]
-        self.sums = self._given.amounts
+        self.sums = self._signals.amounts
         if self._is_own_source:
             self.sums = batch.zeros(node.n_out)
 
     def finish(self) -> None:
-        """Give what was written, and list it if it has readers that need the list."""
+        """Send what was written, and list its active units if readers need the list."""
         if self._is_own_source:
-            np.copyto(self._given.amounts, self.sums)
+            np.copyto(self._signals.amounts, self.sums)
         if self._is_listed:
-            stepping.take_nonzero(self._given)
+            stepping.take_nonzero(self._signals)
 
 
 def _input(batch: Batch, node: nodes.Input) -> Step:
     events = batch.run.events
     spikes = Spikes(events.sources, events.offsets, events.n_steps)
-    given = batch.given[node.name]
+    signals = batch.signals[node.name]
 
     def step() -> None:
-        stepping.take_events(spikes, batch.first, batch.size, batch.step, given)
+        stepping.take_events(spikes, batch.first, batch.size, batch.step, signals)
 
     return step
 
@@ -361,32 +361,32 @@ def _input(batch: Batch, node: nodes.Input) -> Step:
 def _connection(batch: Batch, node: nodes.Connection | nodes.Pooling) -> Step:
     kernel, arguments, bias = batch.run.adding[node.name]
     sources = batch.sources(node)
-    giving = Giving(batch, node)
-    sums = giving.sums
+    sending = Sending(batch, node)
+    sums = sending.sums
     fraction: Any = None
     if isinstance(node, nodes.Pooling) and node.average:
         fraction = sums.dtype.type(1 / math.prod(node.windows.kernel))
 
     def step() -> None:
         np.copyto(sums, bias)
-        for given in sources:
-            kernel(given, *arguments, sums)
+        for signals in sources:
+            kernel(signals, *arguments, sums)
         if fraction is not None:
             np.multiply(sums, fraction, out=sums)
-        giving.finish()
+        sending.finish()
 
     return step
 
 
 def _scale(batch: Batch, node: nodes.Scale) -> Step:
     arriving = Arriving(batch, node)
-    giving = Giving(batch, node)
+    sending = Sending(batch, node)
     scale = node.scale.astype(batch.run.dtype)[:, None]
 
     def step() -> None:
         arriving.collect()
-        np.multiply(arriving.sums, scale, out=giving.sums)
-        giving.finish()
+        np.multiply(arriving.sums, scale, out=sending.sums)
+        sending.finish()
 
     return step
 
@@ -423,10 +423,10 @@ def _fire(batch: Batch, node: nodes.Neurons, current: Array, potential: Array) -
     """Return what moves the potentials of neurons that spike."""
     membrane = batch.run.dynamics[node.name].membrane
     subtracts = batch.run.conventions.reset == "subtract"
-    given = batch.given[node.name]
+    signals = batch.signals[node.name]
 
     def step() -> None:
-        stepping.integrate_and_fire(membrane, subtracts, current, potential, given)
+        stepping.integrate_and_fire(membrane, subtracts, current, potential, signals)
 
     return step
 
@@ -434,61 +434,61 @@ def _fire(batch: Batch, node: nodes.Neurons, current: Array, potential: Array) -
 def _integrate(
     batch: Batch, node: nodes.Neurons, current: Array, potential: Array
 ) -> Step:
-    """Return what moves the potentials of neurons that give their potential."""
+    """Return what moves the potentials of neurons that send their potential."""
     membrane = batch.run.dynamics[node.name].membrane
-    giving = Giving(batch, node)
+    sending = Sending(batch, node)
 
     def step() -> None:
         stepping.integrate(membrane, current, potential)
-        np.copyto(giving.sums, potential)
-        giving.finish()
+        np.copyto(sending.sums, potential)
+        sending.finish()
 
     return step
 
 
 def _threshold(batch: Batch, node: nodes.Threshold) -> Step:
     arriving = Arriving(batch, node)
-    giving = Giving(batch, node)
+    sending = Sending(batch, node)
     threshold = node.threshold.astype(batch.run.dtype)
     limit = limit_of(threshold, batch.run.conventions.comparison)[:, None]
 
     def step() -> None:
         arriving.collect()
-        np.greater_equal(arriving.sums, limit, out=giving.sums)
-        giving.finish()
+        np.greater_equal(arriving.sums, limit, out=sending.sums)
+        sending.finish()
 
     return step
 
 
 def _delay(batch: Batch, node: nodes.Delay) -> Step:
-    """Store what arrives in a ring of the last steps, and give what is old enough."""
+    """Store what arrives in a ring of the last steps, and send what is old enough."""
     arriving = Arriving(batch, node)
-    giving = Giving(batch, node)
-    # What waits longer than the samples last is never given, and needs no place.
+    sending = Sending(batch, node)
+    # What waits longer than the samples last is never sent, and needs no place.
     delays = np.minimum(batch.run.delays[node.name], batch.run.n_steps)
     depth = int(delays.max()) + 1
-    ring = np.zeros((depth, *giving.sums.shape), batch.run.dtype)
+    ring = np.zeros((depth, *sending.sums.shape), batch.run.dtype)
     units = np.arange(node.n_out)
 
     def store() -> None:
         arriving.collect()
         ring[batch.step % depth] = arriving.sums
 
-    def give() -> None:
+    def send() -> None:
         places = (batch.step - delays) % depth
-        giving.sums[:] = ring[places, :, units].swapaxes(0, 1)
-        giving.finish()
+        sending.sums[:] = ring[places, :, units].swapaxes(0, 1)
+        sending.finish()
 
-    def store_and_give() -> None:
+    def store_and_send() -> None:
         store()
-        give()
+        send()
 
     if delays.min() == 0:
-        return store_and_give
-    # Nothing of this step is given in this step: in a cycle the delay runs before its
-    # sources, so that it stores what they give at the end of the step.
+        return store_and_send
+    # Nothing that arrives in this step is sent in this step. In a cycle the delay runs
+    # before its sources, so it stores what they sent at the end of the step.
     batch.at_end.append(store)
-    return give
+    return send
 
 
 def _output(batch: Batch, node: nodes.Output) -> Step:
@@ -598,7 +598,7 @@ def _run(batch: Batch, record: Sequence[str]) -> Outcome:
         for step in steps:
             step()
         for name in record:
-            fired[name][:, batch.step] = batch.by_sample(batch.given[name].amounts)
+            fired[name][:, batch.step] = batch.by_sample(batch.signals[name].amounts)
     return Outcome(
         counts={name: batch.counts_of(node) for name, node in network.nodes.items()},
         output=batch.by_sample(batch.output),

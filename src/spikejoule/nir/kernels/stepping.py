@@ -59,10 +59,10 @@ class Spikes(NamedTuple):
     n_steps: int
 
 
-class Given(NamedTuple):
-    """What the units of a node give in a step, and which of them are active.
+class Signals(NamedTuple):
+    """What the units of a node send in a step, and which of them are active.
 
-    A unit is active if it gives anything but zero in any sample of a block.
+    A unit is active if it sends anything but zero in any sample of a block.
 
     Attributes:
         amounts: real [B, n, LANES]; zeros and ones for spikes.
@@ -70,7 +70,7 @@ class Given(NamedTuple):
         units: the active units, ascending, the first ``counts[b]`` of a row; int32
             [B, n + 1]. `list_active` writes one place beyond the last.
         counts: active units of each block, int64 [B].
-        totals: for each sample, steps so far in which a unit gave something, int32
+        totals: for each sample, steps so far in which a unit sent something, int32
             [B, n, LANES].
     """
 
@@ -192,7 +192,7 @@ def _any_lane(builder, lanes):
 
 
 @emitted
-def fire_vectors(builder, neurons, given, block, n_units):
+def fire_vectors(builder, neurons, signals, block, n_units):
     """Step the neurons of a block, see `integrate_and_fire`."""
     potential = neurons.potential
     one = splat(potential.vector, 1.0)
@@ -213,9 +213,9 @@ def fire_vectors(builder, neurons, given, block, n_units):
         lowered = builder.fsub(value, membrane.threshold)
         after = builder.select(neurons.subtracts, lowered, membrane.reset)
         potential.store_vector(builder.select(fires, after, value), at)
-        given.amounts.store_vector(builder.select(fires, one, zero), at)
+        signals.amounts.store_vector(builder.select(fires, one, zero), at)
         is_active = builder.zext(_any_lane(builder, fires), ir.IntType(8))
-        given.active.store(is_active, first_unit + unit)
+        signals.active.store(is_active, first_unit + unit)
 
 
 @emitted
@@ -264,21 +264,21 @@ def list_active(active, units):
 
 
 @compiled
-def take_events(spikes, first_sample, n_samples, step, given):
-    """Give the input's spikes of one step.
+def take_events(spikes, first_sample, n_samples, step, signals):
+    """Send the input's spikes of one step.
 
     Args:
         spikes: of all samples.
         first_sample: of the batch.
         n_samples: of the batch.
-        step: whose spikes are given.
-        given: receives them.
+        step: whose spikes are sent.
+        signals: receives them.
     """
-    amounts = given.amounts
-    active = given.active
-    units = given.units
-    counts = given.counts
-    totals = given.totals
+    amounts = signals.amounts
+    active = signals.active
+    units = signals.units
+    counts = signals.counts
+    totals = signals.totals
     sources = spikes.sources
     offsets = spikes.offsets
     for b in range(counts.size):
@@ -298,15 +298,15 @@ def take_events(spikes, first_sample, n_samples, step, given):
 
 
 @compiled
-def take_nonzero(given):
+def take_nonzero(signals):
     """List the active units of a node whose amounts are computed."""
-    active = given.active
+    active = signals.active
     n_units = active.shape[1]
-    for b in range(given.counts.size):
+    for b in range(signals.counts.size):
         for unit in range(n_units):
             at = (b * n_units + unit) * LANES
-            active[b, unit] = count_vector(given.amounts, at, given.totals, at)
-        given.counts[b] = list_active(active[b], given.units[b])
+            active[b, unit] = count_vector(signals.amounts, at, signals.totals, at)
+        signals.counts[b] = list_active(active[b], signals.units[b])
 
 
 @compiled
@@ -335,25 +335,25 @@ def integrate(membrane, current, potential):
 
 
 @compiled
-def integrate_and_fire(membrane, subtracts, current, potential, given):
+def integrate_and_fire(membrane, subtracts, current, potential, signals):
     """Integrate, fire, and reset the neurons that fired.
 
     Args:
         membrane: constants.
         subtracts: whether a reset lowers the potential by the threshold.
         current, potential: see :class:`Neurons`.
-        given: receives the spikes.
+        signals: receives the spikes.
     """
     neurons = Neurons(membrane, subtracts, current, potential)
-    amounts = given.amounts
-    active = given.active
-    totals = given.totals
+    amounts = signals.amounts
+    active = signals.active
+    totals = signals.totals
     n_units = potential.shape[1]
-    for b in range(given.counts.size):
-        fire_vectors(neurons, given, b, n_units)
-        given.counts[b] = list_active(active[b], given.units[b])
-        for k in range(given.counts[b]):
-            at = (b * n_units + given.units[b, k]) * LANES
+    for b in range(signals.counts.size):
+        fire_vectors(neurons, signals, b, n_units)
+        signals.counts[b] = list_active(active[b], signals.units[b])
+        for k in range(signals.counts[b]):
+            at = (b * n_units + signals.units[b, k]) * LANES
             count_vector(amounts, at, totals, at)
 
 
@@ -368,7 +368,7 @@ def add_to_all(senders, targets):
 
 
 @compiled
-def add_dense(given, weights, sums):
+def add_dense(signals, weights, sums):
     """Add what arrives through full connections.
 
     ``sums[b, j] += amount * weights[unit, j]``; weights are real [n_in, n_out].
@@ -377,13 +377,13 @@ def add_dense(given, weights, sums):
     add every active unit. Apart: each sample adds the rows of weights of its own active
     units, which is less work where few samples share a unit.
     """
-    amounts = given.amounts
-    units = given.units
+    amounts = signals.amounts
+    units = signals.units
     n_out = weights.shape[1]
     rows = np.empty((LANES, n_out), sums.dtype)
     active_pairs = np.zeros(LANES, np.int32)
-    for b in range(given.counts.size):
-        count = given.counts[b]
+    for b in range(signals.counts.size):
+        count = signals.counts[b]
         first = b * amounts.shape[1] * LANES
         active_pairs[:] = 0
         for k in range(count):
@@ -452,16 +452,16 @@ def list_in_window(active, slide, place, channels, listed):
 
 
 @compiled
-def add_windows(given, slide, weights, sums):
+def add_windows(signals, slide, weights, sums):
     """Add what arrives through a convolution.
 
     Args:
-        given: of units (channel, y, x).
+        signals: of units (channel, y, x).
         slide: of the window.
         weights: real [C_in, places of the kernel, output channels of a group].
         sums: receives the sums of units (channel, row, column).
     """
-    active = given.active
+    active = signals.active
     n_units = active.shape[1]
     n_places, taps = slide.units.shape
     n_in, _, n_channels = weights.shape
@@ -469,16 +469,16 @@ def add_windows(given, slide, weights, sums):
     n_groups = n_out // n_channels
     plane = n_units // n_in
     per_group = n_in // n_groups
-    # One place more than units, see `Given.units`.
+    # One place more than units, see `Signals.units`.
     units = np.empty(per_group * taps + 1, np.int32)
     rows = np.empty(per_group * taps + 1, np.int32)
-    for b in range(given.counts.size):
+    for b in range(signals.counts.size):
         for place in range(n_places):
             for group in range(n_groups):
                 channels = Channels(group * per_group, (group + 1) * per_group, plane)
                 count = list_in_window(active[b], slide, place, channels, (units, rows))
                 senders = Senders(
-                    given.amounts, b * n_units * LANES, units, rows, count
+                    signals.amounts, b * n_units * LANES, units, rows, count
                 )
                 channel = b * n_out + group * n_channels
                 first = (channel * n_places + place) * LANES
@@ -488,16 +488,16 @@ def add_windows(given, slide, weights, sums):
 
 
 @compiled
-def add_pooling(given, slide, sums):
+def add_pooling(signals, slide, sums):
     """Add to each window of a channel the units in it; see `add_windows`."""
     n_places = slide.counts.size
     n_channels = sums.shape[1] // n_places
-    plane = given.amounts.shape[1] // n_channels
-    for b in range(given.counts.size):
+    plane = signals.amounts.shape[1] // n_channels
+    for b in range(signals.counts.size):
         for channel in range(n_channels):
             for place in range(n_places):
                 total = sums[b, channel * n_places + place]
                 for k in range(slide.counts[place]):
-                    amount = given.amounts[b, channel * plane + slide.units[place, k]]
+                    amount = signals.amounts[b, channel * plane + slide.units[place, k]]
                     for lane in range(LANES):
                         total[lane] += amount[lane]
