@@ -78,11 +78,11 @@ class Latency(ByLevel):
         out: Any,
     ) -> None:
         """See :meth:`ByLevel.emit`."""
-        from spikejoule.encoding.kernels.deterministic import Table, encode_lanes
+        from spikejoule.encoding.kernels.deterministic import LevelTable, encode_lanes
 
         # Intensities ascend, so those that never fire come first.
         first_level = int(np.count_nonzero(table == self.time_window))
-        steps = Table(first_level=first_level, step_of_level=table)
+        steps = LevelTable(first_level=first_level, step_of_level=table)
         encode_lanes(levels, steps, self.time_window, out)
 
     def operations(

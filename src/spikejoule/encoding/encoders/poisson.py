@@ -58,9 +58,11 @@ class Poisson(ByLevel):
         out: Any,
     ) -> None:
         """See :meth:`ByLevel.emit`; each image has a random stream of its own."""
-        from spikejoule.encoding.kernels.poisson import Images, Table, encode_lanes
+        from spikejoule.encoding.kernels.poisson import GapTable, Images, encode_lanes
 
-        encode_lanes(Images(levels, samples, key), Table(*table), self.time_window, out)
+        encode_lanes(
+            Images(levels, samples, key), GapTable(*table), self.time_window, out
+        )
 
     def operations(
         self, images: Images, steps: NDArray[np.int64] | None = None

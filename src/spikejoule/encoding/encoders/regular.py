@@ -60,9 +60,9 @@ class Regular(ByLevel):
         out: Any,
     ) -> None:
         """See :meth:`ByLevel.emit`."""
-        from spikejoule.encoding.kernels.deterministic import Table, encode_lanes
+        from spikejoule.encoding.kernels.deterministic import LevelTable, encode_lanes
 
-        encode_lanes(levels, Table(increments=table), self.time_window, out)
+        encode_lanes(levels, LevelTable(increments=table), self.time_window, out)
 
     def operations(
         self, images: Images, steps: NDArray[np.int64] | None = None

@@ -16,7 +16,7 @@ from spikejoule.compiling.bits import LISTED_AT_ONCE, list_at_least
 from spikejoule.encoding.kernels import order_by_step
 
 
-class Table(NamedTuple):
+class LevelTable(NamedTuple):
     """What an encoding makes of the L levels of pixels; the other's array is empty.
 
     Attributes:
@@ -53,7 +53,7 @@ def _latency_of_sample(levels, table, scratch, lengths, sources):
 
     Args:
         levels: index into the arrays of `table` of each pixel, [P].
-        table: ``Table`` of the encoding.
+        table: ``LevelTable`` of the encoding.
         scratch: ``Scratch``.
         lengths: receives the number of spikes of each step, int64 [T].
         sources: receives the pixels, uint16.
@@ -136,7 +136,7 @@ def encode_lanes(levels, table, n_steps, out):
 
     Args:
         levels: index into the arrays of `table` of each pixel, [N, P].
-        table: ``Table`` of the encoding.
+        table: ``LevelTable`` of the encoding.
         n_steps: T.
         out: receives, ``LaneSpikes``.
     """

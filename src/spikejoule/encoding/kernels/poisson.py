@@ -57,7 +57,7 @@ class Images(NamedTuple):
     key: Any
 
 
-class Table(NamedTuple):
+class GapTable(NamedTuple):
     """What the encoding makes of the L levels of pixels.
 
     Attributes:
@@ -204,7 +204,7 @@ def _draw(levels, gap_scale, n_steps, scratch):
 
     Args:
         levels: index into `gap_scale` of each pixel, [up to A, P].
-        gap_scale: see ``Table``.
+        gap_scale: see ``GapTable``.
         n_steps: T.
         scratch: ``Scratch``, with the states of the streams and the lit pixels; steps,
             pixels and counts receive.
@@ -297,7 +297,7 @@ def encode_lanes(images, table, n_steps, out):
 
     Args:
         images: ``Images``.
-        table: ``Table`` of the encoding.
+        table: ``GapTable`` of the encoding.
         n_steps: T.
         out: receives, ``LaneSpikes``.
     """
