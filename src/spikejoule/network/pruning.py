@@ -1,17 +1,18 @@
-"""Pruning: removing the synapses of least magnitude while the network learns.
+"""Pruning: removing the weights of smallest magnitude during training.
 
 A removed synapse carries no synaptic event, in training or in inference. The removed
 fraction follows the cubic schedule of Zhu and Gupta (2017, arXiv:1710.01878),
 
-    fraction(x) = fraction * (1 - (1 - x)^3)    for x from 0 to 1,
+    removed(x) = pruned_fraction * (1 - (1 - x)^3),
 
-where x runs from the first to the last pruning epoch; the remaining epochs train the
-pruned network. The magnitudes of all weight matrices are ranked together (Han et al.,
-NIPS 2015, arXiv:1506.02626). A removed synapse never returns.
+where x = k / n in pruning epoch k of n; weights are removed before the epoch's first
+batch. The remaining epochs train the pruned network. The magnitudes of all weight
+matrices are ranked together (Han et al., NIPS 2015, arXiv:1506.02626). A removed weight
+stays 0, so it ranks lowest, and every later mask removes it, too.
 
-Magnitude already weighs the effect of a synapse against its cost: a source with s
-spikes per inference adds s contributions of size w, whose squares sum to s w^2, and
-causes s synaptic events. That is w^2 per event for any s.
+Magnitude already weighs the effect of a synapse against its cost. If its source spikes
+s times per inference, a weight w is added s times, in s synaptic events. The sum of
+squares is s w^2, which is w^2 per event for any s.
 """
 
 import math
@@ -25,16 +26,16 @@ from pydantic import Field, model_validator
 from spikejoule.core.parameters import ParameterSection, Real, refused
 
 Masks = dict[str, NDArray[np.bool_]]
-"""By name of a weight matrix [target, source]: False where a synapse is removed."""
+"""By parameter name, in the shape of the weights: False where one is removed."""
 
 
 class PruningSettings(ParameterSection):
     """How much is pruned, and when.
 
     Attributes:
-        pruned_fraction: fraction of the synapses to remove in total; 0 prunes nothing.
-        prune_start: fraction of the epochs before the first synapse is removed.
-        prune_end: fraction of the epochs after which all are removed, above
+        pruned_fraction: fraction of the weights to remove in total; 0 prunes nothing.
+        prune_start: fraction of the epochs before the first pruning epoch.
+        prune_end: fraction of the epochs up to the last pruning epoch; above
             `prune_start`.
     """
 
@@ -52,7 +53,7 @@ class PruningSettings(ParameterSection):
         return self
 
     def pruned_fraction_at(self, epoch: int, max_epochs: int) -> float:
-        """Fraction of the synapses removed in an epoch (from 1 on) of `max_epochs`."""
+        """Fraction of the weights removed in an epoch (from 1 on) of `max_epochs`."""
         first = math.floor(self.prune_start * max_epochs) + 1
         last = max(first, math.ceil(self.prune_end * max_epochs))
         if epoch < first:
@@ -66,19 +67,19 @@ class PruningSettings(ParameterSection):
 
 
 def pruning_masks(state: Mapping[str, NDArray[Any]], fraction: float) -> Masks:
-    """Make masks that remove a fraction of all synapses, those of least magnitude.
+    """Make masks that remove a fraction of all weights, those of smallest magnitude.
 
-    Equal magnitudes are removed in the order of the matrices.
+    Equal magnitudes are removed in the order of `state`.
 
     Args:
-        state: parameters by name; biases are no synapses.
-        fraction: fraction of the synapses to remove, in [0, 1).
+        state: parameters by name; biases are ignored.
+        fraction: fraction of the weights to remove, in [0, 1).
     """
     weights = {name: values for name, values in state.items() if values.ndim > 1}
     flat = np.concatenate([np.abs(values).ravel() for values in weights.values()])
     n_removed = round(fraction * flat.size)
     kept = np.ones(flat.size, dtype=np.bool_)
-    # A stable sort: which of two equal magnitudes goes does not depend on the machine.
+    # With a stable sort, ties are broken in the same way on every machine.
     kept[np.argsort(flat, kind="stable")[:n_removed]] = False
     masks: Masks = {}
     first = 0

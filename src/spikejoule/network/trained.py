@@ -1,8 +1,8 @@
 """The result of a training: the best weights and their provenance, in a checkpoint.
 
-`save_trained` writes a complete checkpoint without clock times and without what is
-measured after training, so training twice gives the same bytes. `build_complete` adds
-both.
+The schema is that of the seed notebook, from which this project started (see
+`network.checkpoint`). `save_trained` omits clock times and later measurements, so
+training twice gives the same bytes; `build_complete` adds both.
 """
 
 import os
@@ -29,7 +29,7 @@ from spikejoule.network.checkpoint import (
 from spikejoule.network.network import Network
 
 SEED_CLASS: Final = "SimpleSpikingNetwork"
-"""The seed notebook's class; it runs the networks that `_seed_runs` accepts."""
+"""Class in the seed notebook, for the networks that `_notebook_runs` accepts."""
 
 OWN_CLASS: Final = "spikejoule.SpikingNetwork"
 """`spikejoule.network.torch_twin.SpikingNetwork`, which runs every network."""
@@ -40,7 +40,7 @@ _CLOCK_KEYS: Final = (
     "processor_seconds",
 )
 _SCHEMA_NAMES: Final = {"learning_rate": "lr", "grad_clip_max_norm": "grad_clip_norm"}
-"""Training parameters with another name in the schema; both names are written."""
+"""By name in the schema: the name in params.yaml. Checkpoints contain both names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ class TrainedNetwork:
 
     @property
     def encoding(self) -> dict[str, Any]:
-        """The file entry of the encoding, with the seed of its draws."""
+        """The checkpoint entry of the encoding, with the seed of its random draws."""
         return {**self.encoder.entry(), "seed": self.seed}
 
 
@@ -119,8 +119,8 @@ def save_trained(path: str | os.PathLike[str], trained: TrainedNetwork) -> None:
 def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
     """Read a file of `save_trained`, or the complete checkpoint of the pipeline.
 
-    ArtifactError if the file is missing or damaged, or does not record its training.
-    No pickle is executed.
+    Raises ArtifactError if the file is missing or damaged, or does not record its
+    training. No pickle is executed.
     """
     checkpoint = read_complete(path)
     content = checkpoint.content
@@ -153,7 +153,7 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
 
 
 def trained_content(trained: TrainedNetwork) -> dict[str, Any]:
-    """The entries of the schema that are known after training.
+    """The checkpoint entries that are known after training, without clock times.
 
     Raises ValueError if the weights of an integer network are not on their grids.
     """
@@ -162,11 +162,12 @@ def trained_content(trained: TrainedNetwork) -> dict[str, Any]:
     spikes = np.sum([record["spikes"] for record in history], axis=0).tolist()
     n_samples = sum(record["samples"] for record in history)
     renamed = {
-        name: trained.training_config.get(own) for name, own in _SCHEMA_NAMES.items()
+        schema_name: trained.training_config.get(name)
+        for schema_name, name in _SCHEMA_NAMES.items()
     }
     return {
         "schema_version": SCHEMA_VERSION,
-        "model_class": SEED_CLASS if _seed_runs(network) else OWN_CLASS,
+        "model_class": SEED_CLASS if _notebook_runs(network) else OWN_CLASS,
         "model_state_dict": trained.state,
         **quantisation_section(network, trained.state),
         "architecture": {
@@ -215,7 +216,7 @@ def build_complete(
     measured: InferenceResults,
     training_timings: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Assemble the complete checkpoint: all keys of the schema, and the additions.
+    """Assemble the complete checkpoint: all keys of the schema, and this project's own.
 
     The result consists of plain values, NumPy arrays and tensors.
 
@@ -256,10 +257,10 @@ def build_complete(
     }
 
 
-def _seed_runs(network: Network) -> bool:
-    """Whether the seed's class computes the same spikes from the same weights.
+def _notebook_runs(network: Network) -> bool:
+    """Whether the seed notebook's class computes the same spikes from these weights.
 
-    It has one hidden layer of LIF neurons with bias and reset to zero, with one
+    That class has one hidden layer of LIF neurons with bias and reset to zero, with one
     threshold and one decay for both layers, in floating point.
     """
     return (
@@ -281,7 +282,10 @@ def _sizes_entry(network: Network) -> dict[str, Any]:
 
 
 def _layers_entry(network: Network) -> dict[str, Any]:
-    """The layers as words; empty if their sizes say everything."""
+    """The input shape and the hidden layers as in `model.layers`, such as "12c5s2".
+
+    Empty if all layers are fully connected: `layer_sizes` describes these.
+    """
     if network.is_plain:
         return {}
     shape = network.input.out_shape
@@ -306,7 +310,7 @@ def _connectivity_entry(network: Network) -> dict[str, Any]:
 def _spikes_entry(
     names: Sequence[str], totals: Sequence[int], n_samples: int, unit: str
 ) -> dict[str, Any]:
-    """Totals and means of input, all hidden layers together, and output; and by layer.
+    """Total and mean spikes of input, hidden layers together, and output; and by layer.
 
     Args:
         names: names of all layers.
@@ -327,9 +331,9 @@ def _spikes_entry(
 
 
 def _timestamp(training_timings: Mapping[str, Any]) -> str:
-    """The end of training, in the schema's form: year-month-day hour:minute:second.
+    """The end of training, in the schema's format: year-month-day hour:minute:second.
 
-    Not the time of writing: the same inputs give the same checkpoint.
+    Not the time of writing, so that the same inputs give the same checkpoint.
     """
     began = datetime.fromisoformat(training_timings["timestamp"])
     ended = began + timedelta(seconds=training_timings["training_time_seconds"])

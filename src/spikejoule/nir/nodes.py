@@ -1,4 +1,8 @@
-"""Check NIR nodes, and make nodes of a network of them: flat arrays, fitting shapes."""
+"""Check NIR nodes and convert them to `network.nodes`.
+
+A NIR node rarely states its shape, so each node is converted after its source, whose
+output shape it receives. Parameters of units become flat arrays.
+"""
 
 import math
 from collections.abc import Callable, Mapping
@@ -25,8 +29,9 @@ from spikejoule.network.nodes import (
 )
 
 Raw = Mapping[str, Any]
-"""A NIR node by its fields; for a graph its nodes, edges and metadata."""
+"""The fields of a NIR node; for a graph, its nodes, edges and metadata."""
 
+# Names of the parameters of neurons, by NIR type.
 _NEURONS: Final = {
     "IF": ("r", "v_threshold", "v_reset"),
     "LIF": ("tau", "r", "v_leak", "v_threshold", "v_reset"),
@@ -37,15 +42,21 @@ _NEURONS: Final = {
 }
 
 _MAY_BE_INFINITE: Final = ("tau", "tau_syn", "tau_mem", "r", "w_in")
-"""Time constants and their gains: snnTorch writes so what never decays (``beta=1``)."""
+"""Time constants and gains: infinite where nothing decays (snnTorch's ``beta=1``)."""
 
 
 class Passing(Node):
-    """A node that gives what it receives: Flatten, or an end of a nested graph."""
+    """A node that only passes its input on: Flatten, or an end of a nested graph.
+
+    Such nodes are dropped once all shapes are known.
+    """
 
 
 def fits(shape: Shape, needed: Shape) -> bool:
-    """Whether two shapes are the same, or one is flat and they have the same size."""
+    """Whether two shapes agree, ignoring axes of size 1.
+
+    A flat shape agrees with every shape of the same total size.
+    """
     sizes = [size for size in shape if size != 1]
     needed_sizes = [size for size in needed if size != 1]
     if min(len(sizes), len(needed_sizes)) <= 1:
@@ -54,7 +65,12 @@ def fits(shape: Shape, needed: Shape) -> bool:
 
 
 def built_node(name: str, raw: Raw, shape: Shape) -> Node:
-    """Make the node of a network that receives a shape, () for the input.
+    """Convert a NIR node.
+
+    Args:
+        name: name of the node.
+        raw: fields of the NIR node.
+        shape: output shape of its source; () for the input.
 
     Raises:
         ArtifactError: the NIR node is damaged, or does not fit the shape.
@@ -75,8 +91,8 @@ def built_node(name: str, raw: Raw, shape: Shape) -> Node:
 
 
 def _array(value: Any, allows_infinity: bool = False) -> NDArray[np.float64]:
-    """Return an array of finite numbers; exporters may leave a tensor in a graph."""
-    if hasattr(value, "detach"):
+    """Return an array of finite numbers, or also of +infinity."""
+    if hasattr(value, "detach"):  # some exporters leave tensors in a graph
         value = value.detach().cpu().numpy()
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
@@ -90,7 +106,7 @@ def _array(value: Any, allows_infinity: bool = False) -> NDArray[np.float64]:
 
 
 def _whole(value: Any) -> tuple[int, ...]:
-    """Return whole numbers: those of an array, or a single one."""
+    """Return the whole numbers of an array, or a single one."""
     numbers = np.atleast_1d(_array(value))
     if (numbers != np.rint(numbers)).any():
         raise ValueError(f"it holds {numbers.tolist()} where whole numbers are needed")
@@ -98,15 +114,15 @@ def _whole(value: Any) -> tuple[int, ...]:
 
 
 def _pair(value: Any) -> tuple[int, int]:
-    """Return height and width; a single number is both."""
+    """Return height and width; a single number stands for both."""
     height, width = np.broadcast_to(_whole(value), 2).tolist()
     return height, width
 
 
-def _each(
+def _per_unit(
     raw: Raw, name: str, shape: Shape, allows_infinity: bool = False
 ) -> NDArray[np.float64]:
-    """Return a parameter of every unit, flat; a single number is that of all."""
+    """Return a parameter, flat, for each unit of `shape`; one number is repeated."""
     values = _array(raw[name], allows_infinity)
     if values.size == 1:
         return np.full(math.prod(shape), values.item())
@@ -118,7 +134,7 @@ def _each(
 
 
 def _input(name: str, raw: Raw, shape: Shape) -> Node:
-    """Make the input, whose shape a graph must state."""
+    """Make the input, the only node whose shape a graph must state."""
     value = raw["shape"] if "shape" in raw else raw["input_type"]["input"]
     sizes = () if value is None else _whole(value)
     if not sizes or min(sizes) < 1:
@@ -137,12 +153,12 @@ def _dense(name: str, raw: Raw, shape: Shape) -> Node:
             f"takes {weight.shape[1]} values, but is given the shape {shape}."
         )
     out_shape = (weight.shape[0],)
-    bias = _each(raw, "bias", out_shape) if "bias" in raw else None
+    bias = _per_unit(raw, "bias", out_shape) if "bias" in raw else None
     return Dense(name, shape, out_shape, weight, bias)
 
 
 def _conv1d(name: str, raw: Raw, shape: Shape) -> Node:
-    """Make a Conv1d, as a Conv2d of height 1."""
+    """Convert a Conv1d to a convolution of height 1."""
     planar = dict(raw)
     planar["weight"] = _array(raw["weight"])[:, :, None, :]
     planar["stride"] = (1, *_whole(raw["stride"]))
@@ -170,9 +186,9 @@ def _conv2d(name: str, raw: Raw, shape: Shape) -> Node:
         )
     shape = _plane(raw, shape, per_group * groups)
     window = _Window(_pair(kernel), _pair(raw["stride"]), _pair(raw["dilation"]))
-    windows, places = window.sliding(shape, window.padding(raw["padding"]))
-    bias = None if raw.get("bias") is None else _each(raw, "bias", (n_out,))
-    return Convolution(name, shape, (n_out, *places), weight, bias, groups, windows)
+    windows, out_plane = window.sliding(shape, window.padding(raw["padding"]))
+    bias = None if raw.get("bias") is None else _per_unit(raw, "bias", (n_out,))
+    return Convolution(name, shape, (n_out, *out_plane), weight, bias, groups, windows)
 
 
 def _plane(raw: Raw, shape: Shape, channels: int) -> Shape:
@@ -197,11 +213,11 @@ class _Window(NamedTuple):
     dilation: tuple[int, int] = (1, 1)
 
     def padding(self, stated: Any) -> tuple[int, int]:
-        """Return rows and columns of zeros, those on both sides of the plane together.
+        """Return the total padding in rows and columns, both sides together.
 
         Args:
-            stated: numbers for one side, ``valid`` for none, or ``same`` for as many as
-                keep the plane's size.
+            stated: padding of one side; or ``valid`` for none; or ``same`` for as much
+                as keeps the plane's size.
         """
         if not isinstance(stated, str):
             height, width = _pair(stated)
@@ -220,11 +236,11 @@ class _Window(NamedTuple):
     def sliding(
         self, shape: Shape, padding: tuple[int, int]
     ) -> tuple[Windows, tuple[int, int]]:
-        """Return the windows over (C, H, W), and their number in height and width.
+        """Return the windows over a shape, and the (height, width) of the output.
 
         Args:
-            shape: of the plane.
-            padding: on both sides together; of an odd number the smaller half is first.
+            shape: (C, H, W).
+            padding: total padding; if it is odd, the smaller half comes first.
         """
         before = (padding[0] // 2, padding[1] // 2)
         windows = Windows(self.kernel, self.stride, before, self.dilation)
@@ -241,9 +257,10 @@ def _pooling(name: str, raw: Raw, shape: Shape) -> Node:
     if len(shape) != 3:
         raise ArtifactError(f"takes (channels, height, width), not {shape}.")
     window = _Window(_pair(raw["kernel_size"]), _pair(raw["stride"]))
-    windows, places = window.sliding(shape, window.padding(_pair(raw["padding"])))
+    padding = window.padding(_pair(raw["padding"]))
+    windows, out_plane = window.sliding(shape, padding)
     is_average = raw["type"] == "AvgPool2d"
-    return Pooling(name, shape, (shape[0], *places), windows, is_average)
+    return Pooling(name, shape, (shape[0], *out_plane), windows, is_average)
 
 
 def _flatten(name: str, raw: Raw, shape: Shape) -> Node:
@@ -253,8 +270,8 @@ def _flatten(name: str, raw: Raw, shape: Shape) -> Node:
     start = start + n_axes if start < 0 else start
     end = end + n_axes if end < 0 else end
     if not 0 <= start <= end < n_axes:
-        # Some tools also count the axis of samples, which a shape here does not have:
-        # flatten everything.
+        # Some tools also count the sample axis, which shapes here do not have: flatten
+        # everything.
         start = 0
         end = n_axes - 1
     flat = math.prod(shape[start : end + 1])
@@ -262,7 +279,7 @@ def _flatten(name: str, raw: Raw, shape: Shape) -> Node:
 
 
 def _delay(name: str, raw: Raw, shape: Shape) -> Node:
-    seconds = _each(raw, "delay", shape)
+    seconds = _per_unit(raw, "delay", shape)
     if (seconds < 0).any():
         raise ArtifactError("has a delay below 0.")
     return Delay(name, shape, shape, seconds)
@@ -272,12 +289,15 @@ def _neurons(name: str, raw: Raw, shape: Shape) -> Node:
     kind = raw["type"]
     fields = {"v_reset": 0, **raw}  # older files have no v_reset
     values = {
-        field: _each(fields, field, shape, allows_infinity=field in _MAY_BE_INFINITE)
+        field: _per_unit(
+            fields, field, shape, allows_infinity=field in _MAY_BE_INFINITE
+        )
         for field in _NEURONS[kind]
     }
     for field in values:
         if field.startswith("tau") and (values[field] <= 0).any():
             raise ArtifactError(f"has a {field} that is not above 0.")
+    # A gain is infinite exactly where its tau is: see `nir.conventions`.
     gains = {"w_in": "tau_syn", "r": "tau_mem" if "tau_mem" in values else "tau"}
     for gain, tau in gains.items():
         if gain not in values:
@@ -302,16 +322,16 @@ BUILDERS: Final[Mapping[str, Callable[[str, Raw, Shape], Node]]] = {
     "Flatten": _flatten,
     "Identity": lambda name, raw, shape: Passing(name, shape, shape),
     "Scale": lambda name, raw, shape: Scale(
-        name, shape, shape, _each(raw, "scale", shape)
+        name, shape, shape, _per_unit(raw, "scale", shape)
     ),
     "Threshold": lambda name, raw, shape: Threshold(
-        name, shape, shape, _each(raw, "threshold", shape)
+        name, shape, shape, _per_unit(raw, "threshold", shape)
     ),
     "Delay": _delay,
     **dict.fromkeys(_NEURONS, _neurons),
 }
-"""Functions that make a node, by its NIR type: of a name, fields, and the input shape.
+"""By NIR type: the function that converts a node of a name, fields and input shape.
 
-They raise an ArtifactError whose words follow the node's name if the node does not fit,
-and a ValueError or the like if it is damaged.
+If the node does not fit, it raises ArtifactError with the end of a sentence that
+`built_node` begins with the node's name; if the node is damaged, ValueError or similar.
 """

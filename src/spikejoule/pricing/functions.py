@@ -1,6 +1,7 @@
-"""Functions that run outside counted modules: name those that may compute something.
+"""Name the PyTorch functions that may compute something outside counted modules.
 
 A model that calls `torch.matmul` or `x * 2` itself does work that no module hook sees.
+The report names this work as not counted.
 """
 
 from typing import Any
@@ -14,21 +15,27 @@ from spikejoule.pricing.layers import RESCALING, UNNAMED, WRITING
 from spikejoule.pricing.tensors import find_tensor
 
 COUNTED_MODULE = ""
-"""In `FunctionWatch.running`: a counted module, whose functions are not named."""
+"""In `FunctionWatch.running`: a module whose functions are not named.
+
+It is counted itself, or changes no number.
+"""
 
 
 class FunctionWatch(TorchFunctionMode):
-    """Name functions that are not counted, after the module that calls them.
+    """Watch all PyTorch functions, and name the callers of those that are not counted.
 
-    A function called directly by a container is named itself.
+    The caller is the running module of an unknown class. Where only containers run, the
+    function itself is named.
 
     Attributes:
-        unknown: receives the names.
-        requantises: whether rescaling by one number needs no name: an integer network
-            rescales each unit, which is counted with the units.
-        running: the modules that run now, outermost first, in words.
-        known: in an integer network the memory of module inputs, and of what functions
-            that need no name make of them.
+        unknown: receives the descriptions, by name.
+        requantises: whether the network computes in integers. Rescaling by one number
+            then needs no name: it is counted for each unit.
+        running: descriptions of the modules that run now, without containers, outermost
+            first; `COUNTED_MODULE` for one whose functions are not named.
+        known: in an integer network, the memory of module inputs and of all that is
+            made from it by functions that need no name. A module that returns such
+            memory is not named.
     """
 
     def __init__(self, unknown: dict[str, str], requantises: bool) -> None:
@@ -61,21 +68,28 @@ class FunctionWatch(TorchFunctionMode):
         return result
 
     def _needs_no_name(self, name: str, inputs: list[Tensor]) -> bool:
+        """Whether a function only moves or adds numbers, or rescales integers."""
         if name in UNNAMED:
             return True
         is_by_one_number = sum(x.numel() > 1 for x in inputs) <= 1
         return self.requantises and name in RESCALING and is_by_one_number
 
     def _add(self, function: str) -> None:
-        """Name the module that runs, or the function where only containers do."""
+        """Name the innermost running module, or the function if only containers run."""
         if self.running:
             words = self.running[-1]
         else:
             words = f"{function} (a function, and no module)"
-        self.unknown.setdefault(words.partition(" (")[0], words)
+        name = words.partition(" (")[0]
+        self.unknown.setdefault(name, words)
 
     def follow(self, module: nn.Module, words: str) -> list[RemovableHandle]:
-        """Hook a module, so that `running` has its words while it runs."""
+        """Hook a module, so that `running` contains `words` while it runs.
+
+        Args:
+            module: any module but a container.
+            words: its description, "name (class)", or `COUNTED_MODULE`.
+        """
 
         def enter(_: nn.Module, args: Any) -> None:
             self.running.append(words)

@@ -1,4 +1,4 @@
-"""The spikes of one sample in every layer."""
+"""The spike raster: one sample and its spikes in every layer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from spikejoule.encoding.events import STEP_MS, EventList
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
 
-_MOST_NUMBERED_UNITS = 16
+_MOST_NAMED_CLASSES = 16
 
 
 @dataclass(frozen=True, eq=False)
 class SpikeRaster:
-    """One sample and the spikes it causes; index 0 of a layer on top, as in the image.
+    """One sample and the spikes it causes.
 
     Attributes:
         image: uint8 [height, width]; None for a sample that is not an image.
@@ -45,7 +45,7 @@ class SpikeRaster:
 
     @cached_property
     def answer(self) -> int | None:
-        """The class with the most output spikes (first among equals); None without."""
+        """The class with most output spikes, the first if tied; None without spikes."""
         counts = self.layers[-1].counts_per_source()
         return int(counts.argmax()) if counts.any() else None
 
@@ -59,7 +59,7 @@ class SpikeRaster:
         return f"misclassified as {self.subject.class_names[self.answer]}"
 
     def title(self, place: int) -> str:
-        """Return the title of a layer: its name, spikes and spiking units."""
+        """Title layer `place` (0 is the input): its name, spikes and spiking units."""
         layer = self.layers[place]
         units = "neurons" if place else "units" if self.image is None else "pixels"
         return (
@@ -75,7 +75,7 @@ def raster_of(
     """Return the raster of one sample.
 
     Args:
-        measured: the first of `samples`, measured.
+        measured: spikes of the first of `samples`.
         samples: the test samples.
         sample: index of the sample.
         step_ms: duration of a time step.
@@ -103,25 +103,28 @@ def raster_of(
 
 @canvas.house_style()
 def spike_raster(raster: SpikeRaster) -> Chart:
-    """Draw the sample and its output spikes, and below the spikes of all layers."""
+    """Draw the sample and its output spike counts; below, the spikes of all layers.
+
+    Unit 0 of a layer is on top, as the first row of an image is.
+    """
     layers = raster.layers
     subject = raster.subject
     n_layers = len(raster.layers)
     figure = Figure(figsize=(5.4, 2 + 1.6 * n_layers))
     grid = figure.add_gridspec(2, 1, height_ratios=(1, 0.8 * n_layers))
-    top, rows = (figure.add_subfigure(grid[place]) for place in range(2))
-    shown = subject.one(raster.label)
+    top, bottom = (figure.add_subfigure(grid[place]) for place in range(2))
+    sample_text = subject.one(raster.label)
     image, counts = top.subplots(1, 2, width_ratios=(1, 1.5))
-    _draw_image(image, raster.image, shown)
+    _draw_image(image, raster.image, sample_text)
     _draw_counts(counts, raster)
-    axes = rows.subplots(n_layers, 1, sharex=True)
+    axes = bottom.subplots(n_layers, 1, sharex=True)
     for place, colour in enumerate(canvas.layer_colours(raster.layer_names).values()):
         _draw_spikes(axes[place], layers[place], colour, raster.step_ms)
         unit = "neuron"
         if place == 0:
             unit = "unit" if raster.image is None else "pixel, row by row"
         axes[place].set(title=raster.title(place), ylabel=unit)
-    if layers[-1].n_inputs <= _MOST_NUMBERED_UNITS:
+    if layers[-1].n_inputs <= _MOST_NAMED_CLASSES:
         names = subject.class_names[: layers[-1].n_inputs]
         axes[-1].set_yticks(range(len(names)), names, fontsize=7)
     # Spikes of step t are drawn at t, the middle of the step.
@@ -129,9 +132,10 @@ def spike_raster(raster: SpikeRaster) -> Chart:
     axes[-1].set_xlabel("Time (ms)")
     n_hidden_spikes = sum(layer.n_events for layer in layers[1:-1])
     finding = (
-        f"{shown[:1].upper()}{shown[1:]}, {raster.outcome}: {layers[0].n_events:,} "
-        f"input spikes cause {n_hidden_spikes:,} hidden and {layers[-1].n_events:,} "
-        f"output spikes in {layers[0].n_steps * raster.step_ms:g} ms"
+        f"{sample_text[:1].upper()}{sample_text[1:]}, {raster.outcome}: "
+        f"{layers[0].n_events:,} input spikes cause {n_hidden_spikes:,} hidden and "
+        f"{layers[-1].n_events:,} output spikes in "
+        f"{layers[0].n_steps * raster.step_ms:g} ms"
     )
     description = "; ".join(raster.title(place) for place in range(n_layers))
     return Chart("raster", finding, figure, raster.source, description)
@@ -147,14 +151,14 @@ def _draw_spikes(axes: Axes, layer: EventList, colour: str, step_ms: float) -> N
     y = np.stack([units - half, units + half, gaps], 1)
     axes.plot(x.ravel(), y.ravel(), color=colour, solid_capstyle="butt")
     margin = max(0.6, 0.02 * layer.n_inputs)
-    # Index 0 on top, as in the image.
+    # Unit 0 on top, as the first row of an image is.
     axes.set_ylim(layer.n_inputs - 1 + margin, -margin)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
 
 
-def _draw_image(axes: Axes, image: NDArray[np.uint8] | None, shown: str) -> None:
+def _draw_image(axes: Axes, image: NDArray[np.uint8] | None, text: str) -> None:
     axes.set_axis_off()
-    axes.set_title(f"Shown: {shown}")
+    axes.set_title(f"Shown: {text}")
     if image is not None:
         axes.imshow(image, vmin=0, vmax=255)
 
