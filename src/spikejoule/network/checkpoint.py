@@ -122,7 +122,7 @@ class EpochRecord(Record):
         spikes: of each layer over the epoch's training samples, the input first.
         synaptic_events: of each weight matrix in the forward passes of training; None
             in older files.
-        pruned_fraction: fraction of the synapses removed before the epoch; None in
+        pruned_fraction: fraction of the weights removed before the epoch; None in
             older files.
         samples: training samples of the epoch.
         teacher_macs, teacher_macs_nonzero: of the teacher's forward passes
