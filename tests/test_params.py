@@ -138,7 +138,15 @@ class TestRefused:
         del content["data"]
         keys = [line.split(":")[0] for line in refusal(content).splitlines()]
         assert sorted(keys) == ["data", "foo", "model.hidden", "train.lr"]
-        assert refusal(changed("train", 3)).startswith("train: 3 is not allowed")
+        line = "train: 3 is not allowed; allowed: a section with keys and values"
+        assert refusal(changed("train", 3)) == line
+
+    def test_null_is_among_what_is_allowed(self) -> None:
+        for key, value in (
+            ("measure_inference.n_samples", "all"),
+            ("energy_report.budget_nj", "None"),  # YAML's null is null or ~
+        ):
+            assert refusal(changed(key, value)).endswith(", or null")
 
 
 class TestFile:

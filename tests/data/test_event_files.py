@@ -129,6 +129,7 @@ def test_a_writer_refuses_what_a_reader_would_and_cuts_no_fraction(
         {"labels": whole.labels[:2]},
         {"labels": whole.labels + 3},
         {"labels": halves},
+        {"labels": np.array(["left", "right", "left"])},
         {"index": halves},
         {"events": beyond},
         {"setting": replace(SETTING, duration_us=halves[2])},

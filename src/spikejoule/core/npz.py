@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.store import MAX_BYTES, FilePath, atomic_writer, reading
 
+_SCHEMA = "schema.npy"
+
 
 def write_npz(path: FilePath, schema: str, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write named arrays, and `schema` as a further entry, atomically.
@@ -57,24 +59,25 @@ def read_npz(path: FilePath, schema: str) -> dict[str, NDArray[Any]]:
     Raises ArtifactError for a missing, damaged or too large file, and another schema.
     """
     with checked_archive(path) as archive:
-        arrays = {
-            name.removesuffix(".npy"): _member(archive, name)
-            for name in archive.namelist()
-        }
-    stated = str(arrays.pop("schema", "no schema"))
-    if stated != schema:
-        raise ArtifactError(
-            f"{path} must be a file of the schema {schema!r}, but is one of "
-            f"{stated!r:.80}."
-        )
-    return arrays
+        names = archive.namelist()
+        # First, since members of another file may not be readable at all.
+        stated = "no schema"
+        if _SCHEMA in names:
+            names.remove(_SCHEMA)
+            stated = str(_member(archive, _SCHEMA))
+        if stated != schema:
+            raise ArtifactError(
+                f"{path} must be a file of the schema {schema!r}, but is one of "
+                f"{stated!r:.80}."
+            )
+        return {name.removesuffix(".npy"): _member(archive, name) for name in names}
 
 
 def schema_of(path: FilePath) -> str:
     """Read the schema of a file; empty if it is missing, damaged or not an .npz."""
     try:
         with reading(path) as stream, zipfile.ZipFile(stream) as archive:
-            return str(_member(archive, "schema.npy"))
+            return str(_member(archive, _SCHEMA))
     except ArtifactError:
         return ""
 

@@ -12,10 +12,11 @@ A params.yaml holds every key: the defaults of classes are for code.
 import difflib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import ModuleType
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -35,7 +36,7 @@ def _exact(value: object) -> object:
     # A number is recorded as it is written: one that no float equals would differ from
     # the one used.
     if isinstance(value, int) and abs(value) > 2**53:
-        raise ValueError("a number beyond 2**53 with an exponent")
+        raise ValueError("up to 2**53 without an exponent")
     return value
 
 
@@ -254,8 +255,15 @@ def _problem(
         return key, f"{value} is given to an unknown key ({hint})"
     if problem["type"] == "missing":
         return key, "is missing"
-    allowed = model.model_fields[name].description or problem["msg"]
-    allowed = allowed.removeprefix("Input should be ").removeprefix("Value error, ")
+    field = model.model_fields[name]
+    if problem["type"] == "model_type":
+        allowed = "a section with keys and values"
+    elif field.description:
+        allowed = field.description
+    else:
+        allowed = re.sub("^(Input should be|Value error,) ", "", problem["msg"])
+        if type(None) in get_args(field.annotation):
+            allowed += ", or null"
     return key, f"{value} is not allowed; allowed: {allowed}"
 
 

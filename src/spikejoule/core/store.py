@@ -198,6 +198,11 @@ def read_csv(path: FilePath, columns: Sequence[str]) -> list[dict[str, str]]:
             raise ArtifactError(
                 f"{path} lacks the column {', '.join(missing)}: write it again."
             )
+        for number, row in enumerate(rows, start=2):
+            if len(row) != len(header):
+                raise ValueError(
+                    f"row {number} has {len(row)} cells, the header {len(header)}"
+                )
         return [dict(zip(header, row, strict=True)) for row in rows]
 
 

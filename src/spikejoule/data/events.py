@@ -211,8 +211,9 @@ def _whole(values: Any, dtype: type[np.integer], what: str) -> NDArray[Any]:
     """Convert to an integer type without loss, or raise DataError, which names them."""
     numbers = np.asarray(values)
     bounds = np.iinfo(dtype)
-    is_beyond = (numbers < bounds.min) | (numbers > bounds.max)
-    if numbers.dtype.kind not in "ui" or np.any(is_beyond):
+    if numbers.dtype.kind not in "ui" or np.any(
+        (numbers < bounds.min) | (numbers > bounds.max)
+    ):
         raise DataError(
             f"{what} must be whole numbers from {bounds.min} to {bounds.max}."
         )

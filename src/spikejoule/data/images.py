@@ -210,7 +210,7 @@ def split_validation(
     `validation_size` is the fraction of samples for validation, above 0 and below 1.
     Raises DataError if the set is too small to have every class on both sides.
     """
-    # Imported here: scikit-learn takes a second to import, for training in vain.
+    # Imported here: scikit-learn takes a second to import; training does not need it.
     from sklearn.model_selection import train_test_split
 
     try:

@@ -134,7 +134,7 @@ class IdxSource(Source):
     subject: ClassVar[Subject]
 
     def fetch_into(self, cache: Path) -> None:
-        """Download the files that a folder lacks; errors as for `fetch`."""
+        """Download the files that are missing or differ; errors as for `fetch`."""
         # Imported here: it imports PyTorch.
         from torchvision import datasets
 

@@ -44,6 +44,8 @@ class Events(Source):
                 f"data.files: {path} must say how many of its samples are for training "
                 "(n_train), but does not: write it again."
             )
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
         train = file.select(slice(file.n_train))
         test = file.select(slice(file.n_train, None))
         return Dataset(
@@ -51,7 +53,7 @@ class Events(Source):
             f"{file.setting.title} ({len(train):,} training and {len(test):,} test "
             "samples)",
             f"An event file of the user's own, {path.name}.",
-            {"event-file": hashlib.sha256(path.read_bytes()).hexdigest()},
+            {"event-file": digest},
             train,
             test,
         )
