@@ -134,8 +134,7 @@ def conventions_of(network: ImportedGraph, given: Conventions) -> Conventions:
     missing = [f"{name} ({_QUESTIONS[name]})" for name in needed if known[name] is None]
     if missing:
         raise ParameterError(
-            "The graph does not say how it is run; to be given are "
-            f"{'; '.join(missing)}."
+            f"the graph does not say how it is run; state {'; '.join(missing)}."
         )
     for name in _QUESTIONS:
         if name not in needed and name not in stated:

@@ -35,7 +35,8 @@ class Population:
         keeps: for each state that leaks, the factor applied in a step, one for all
             neurons or one each; a factor of 1 is no leak. By default the potential
             leaks.
-        states: per neuron: the potential, a synaptic current, an adaptive threshold.
+        states: how many a neuron has: its potential, a synaptic current, an adaptive
+            threshold.
         resets: whether a spike resets the potential.
         fires: False for a readout, which emits its potential.
         graded: whether a spike has another size than 1, which takes a multiplication.
