@@ -74,8 +74,10 @@ def reading(
     with open_regular(path, max_bytes, error_type) as stream:
         try:
             yield stream
-        except (SpikejouleError, MemoryError):
+        except SpikejouleError:
             raise
+        except MemoryError as error:  # also of a file that declares a huge array
+            raise error_type(f"{path} does not fit into memory ({error}).") from error
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             advice = ": write it again" if error_type is ArtifactError else ""
