@@ -1,7 +1,8 @@
 """All commands with their arguments.
 
-The function of the command's name in a module of this package runs it. That module is
-imported only then: PyTorch alone takes seconds, and `spikejoule --help` needs none.
+Each command names a module of this package, whose function of the command's name runs
+it. The module is imported only when the command runs, because importing PyTorch alone
+takes seconds; so this module imports nothing heavy.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from shtab import FILE
 from spikejoule.nir.options import add_convention_options
 
 STORAGE_VARIABLE: Final = "SPIKEJOULE_SEARCH_STORAGE"
-"""Environment variable with the default of `--storage`."""
+"""Environment variable that sets the default of `--storage`."""
 
 EXAMPLES: Final = """examples:
   spikejoule energy models/surrogate_snn_checkpoint.pth --profile lemaire-complete
@@ -44,6 +45,7 @@ def positive(text: str) -> int:
 
 
 def _slurm_option(text: str) -> tuple[str, str]:
+    """Parse OPTION=VALUE; the option as submitit names it, with underscores."""
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise argparse.ArgumentTypeError(
@@ -53,7 +55,10 @@ def _slurm_option(text: str) -> tuple[str, str]:
 
 
 def _command(commands: Any, name: str, module: str, does: str) -> Parser:
-    """Add a command, run by the function of its name in a module."""
+    """Add a command, which the function of the same name in `module` runs.
+
+    `does` is its help text. The lines of `EXAMPLES` that call it follow its options.
+    """
     examples = [line for line in EXAMPLES.splitlines() if line.split()[1:2] == [name]]
     parser: Parser = commands.add_parser(
         name,
@@ -69,7 +74,7 @@ def _command(commands: Any, name: str, module: str, does: str) -> Parser:
 def _add_path(
     parser: Parser, name: str, words: str, metavar: str = "FILE", **more: Any
 ) -> None:
-    """Add an argument or option that is a path, which shells complete."""
+    """Add an argument or option that is a path; shells complete it with file names."""
     action = parser.add_argument(name, type=Path, metavar=metavar, help=words, **more)
     action.complete = FILE  # type: ignore[attr-defined]
 
@@ -82,11 +87,13 @@ def _add_number(
 
 
 def _add_network(parser: Parser) -> None:
+    """Add the file of the network, and `--json`."""
     _add_path(parser, "file", "a complete checkpoint, or a NIR graph (GRAPH.nir)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_project(parser: Parser) -> None:
+    """Add the project's folder."""
     words = "project folder (default: the working directory)"
     _add_path(parser, "directory", words, "DIRECTORY", nargs="?", default=Path())
 
@@ -120,15 +127,17 @@ def _add_energy(commands: Any) -> None:
         "classes: a folder with four IDX files, an event file, or a source such as "
         "mnist5k (default: use the counts stored in the file)",
     )
-    _add_number(parser, "--samples", "the first N images or events (default: all)")
+    _add_number(parser, "--samples", "use the first N samples only (default: all)")
     _add_path(
-        parser, "--baselines", "compare with the networks counted by the baseline stage"
+        parser,
+        "--baselines",
+        "compare with the networks in results/baseline.npz of a pipeline run",
     )
     _add_path(parser, "--html", "also write the report as an HTML page")
     _add_path(
         parser,
         "--events",
-        "NIR graphs only: input spikes from save_events, or event file",
+        "NIR graphs only: input spikes written by save_events, or an event file",
     )
     _add_number(
         parser, "--step-us", "NIR graphs only: microseconds per step of an event file"
@@ -136,8 +145,8 @@ def _add_energy(commands: Any) -> None:
     parser.add_argument(
         "--against",
         metavar="FILE.py:FUNCTION",
-        help="NIR graphs only: compare with the conventional network that this "
-        "function returns, a PyTorch module",
+        help="NIR graphs only: compare with the conventional network (a PyTorch "
+        "module) that this function returns",
     )
     add_convention_options(parser)
 
@@ -151,7 +160,10 @@ def _add_publish(commands: Any) -> None:
 
 def _add_check(commands: Any) -> None:
     parser = _command(
-        commands, "check", "project", "fail if the recorded run breaks its limits"
+        commands,
+        "check",
+        "project",
+        "fail if the recorded run breaks a limit in params.yaml",
     )
     _add_project(parser)
 
@@ -170,7 +182,7 @@ def _add_seeds(commands: Any) -> None:
         metavar="SOURCE",
         help="only runs on this data, such as mnist5k (default: the most common)",
     )
-    _add_path(parser, "--table", "write means and seeds (CSV)")
+    _add_path(parser, "--table", "also write the table, with a row for each seed (CSV)")
 
 
 def _add_search(commands: Any) -> None:
@@ -208,7 +220,7 @@ def _add_search(commands: Any) -> None:
         "Slurm time limit per job; the job is requeued when it expires (default: 60)",
         60,
     )
-    _add_path(parser, "--table", "write every trial (CSV)")
+    _add_path(parser, "--table", "also write a table of all trials (CSV)")
     parser.add_argument(
         "--cluster",
         choices=("local", "slurm"),

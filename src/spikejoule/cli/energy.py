@@ -1,7 +1,7 @@
 """The command `energy`: the energy of a checkpoint's network, or of a NIR graph.
 
-A graph runs on events. A checkpoint records what its network did on the test images, or
-its network runs on other images.
+A NIR graph always runs, on the events of `--events`. A checkpoint's network runs only
+with `--images`; otherwise the mean counts stored in the file are priced.
 """
 
 import argparse
@@ -53,12 +53,12 @@ from spikejoule.report.page import energy_text
 if TYPE_CHECKING:
     from spikejoule.pricing.conventional import BaselineRun
 
-# Of checkpoints that record no seed.
+# Seed of the encoding, for checkpoints that record none.
 _DEFAULT_SEED = 42
 
 
 def energy(options: argparse.Namespace) -> str:
-    """Estimate the energy, and write the page if `--html` asks for it."""
+    """Return the estimate as text or JSON; also write the page that `--html` names."""
     is_graph = is_nir(options)
     profiles = load_profiles(options.hardware)
     chosen = headline_profile(profiles, options.profile, "--profile")
@@ -81,7 +81,7 @@ def energy(options: argparse.Namespace) -> str:
 
 
 def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
-    """Use the counts that a checkpoint records, or run its network on images."""
+    """Use the counts stored in a checkpoint, or run its network on `--images`."""
     if options.samples is not None and options.images is None:
         raise DataError(
             "--samples needs --images: without images there are none to choose from."
@@ -122,10 +122,11 @@ def _measured(checkpoint: CompleteCheckpoint, samples: Samples) -> Measurement:
 
 
 def _facts_of(measured: Measurement, labels: NDArray[Any]) -> list[Note]:
-    """State accuracy and spikes on the images."""
-    correct = accuracy(int((measured.predictions == labels).sum()), len(labels))
-    interval = f"{correct.low_percent:.2f} to {correct.high_percent:.2f}"
-    facts = [fact("classified correctly", f"{correct.percent:.2f} % ({interval})")]
+    """List the accuracy and the mean spikes of each layer as notes."""
+    n_correct = int((measured.predictions == labels).sum())
+    estimate = accuracy(n_correct, len(labels))
+    interval = f"{estimate.low_percent:.2f} to {estimate.high_percent:.2f}"
+    facts = [fact("classified correctly", f"{estimate.percent:.2f} % ({interval})")]
     for name, mean in measured.counts.means.items():
         facts.append(fact(f"spikes per inference: {name}", f"{mean:,.2f}"))
     return facts
@@ -134,9 +135,9 @@ def _facts_of(measured: Measurement, labels: NDArray[Any]) -> list[Note]:
 def _test_samples(
     source: str, n_samples: int | None, checkpoint: CompleteCheckpoint
 ) -> tuple[str, Samples]:
-    """Load a data set's title and its first test samples, or those of an event file.
+    """Load the title and the first test samples of a data set or an event file.
 
-    Images are reduced like those that the network was trained on.
+    Images are cropped and averaged as for training.
     """
     here = Path.cwd()
     places = Places(here, here / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
@@ -158,7 +159,7 @@ def _test_samples(
 
 
 def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
-    """Run a graph on events, and a conventional network too with `--against`."""
+    """Run a graph on events, and with `--against` also a conventional network."""
     if options.events is None:
         raise DataError("--events is needed: a NIR graph runs on input spikes.")
     network = read_nir(options.file)
@@ -169,7 +170,7 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
     not_counted: tuple[str, ...] = ()
     if options.against is not None:
         baseline_run = _baseline_run(run, samples, options.against)
-        assert samples.labels is not None
+        assert samples.labels is not None  # checked by _baseline_run
         baselines = [baseline_run.counts(samples.labels)]
         not_counted = tuple(baseline_run.run.not_counted)
         notes = (*notes, *baseline_run.run.notes)
@@ -186,8 +187,18 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
 
 
 def _baseline_run(run: GraphRun, samples: InputEvents, text: str) -> "BaselineRun":
-    """Run a conventional network on each sample's mean events over time."""
-    # Pricing a graph without it needs no PyTorch.
+    """Run a conventional network on rates: the mean events per step of each unit.
+
+    Args:
+        run: the graph's run.
+        samples: the events that the graph ran on.
+        text: the value of `--against`.
+
+    Raises:
+        DataError: the samples have no labels, or the graph has no predictions.
+        ParameterError: as for `conventional_network`.
+    """
+    # Imported here: it imports PyTorch, which only `--against` needs.
     from spikejoule.pricing.conventional import BaselineRun
 
     if samples.labels is None or run.predictions is None:

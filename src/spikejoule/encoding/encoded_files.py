@@ -1,4 +1,9 @@
-"""Files of encoded samples: event lists with their encoder, and metrics/encode.json."""
+"""Encoding a whole split, and reading the file that it is saved in.
+
+`spikejoule.encoding.events.save_events` writes the file: an event list, and a header
+with the encoder, the seed, the split and a checksum of the samples. A reader rebuilds
+the encoder from the header, and checks that the file fits its samples and parameters.
+"""
 
 import os
 from collections.abc import Mapping
@@ -18,13 +23,13 @@ Split = Literal["validation", "test"]
 
 
 class EncodedImages(Record):
-    """The encoder and the samples that an event list was made from.
+    """The header of an event list: what it was encoded from, and how.
 
     Attributes:
-        encoder: the encoding.
+        encoder: the encoder with its parameters.
         seed: the experiment's seed.
         split: ``validation`` or ``test``.
-        images_sha256: SHA-256 of the pixels.
+        images_sha256: SHA-256 of the samples: of their pixels, or of their events.
     """
 
     encoder: SerializeAsAny[Encoder]
@@ -33,17 +38,19 @@ class EncodedImages(Record):
     images_sha256: Sha256
 
     def entry(self) -> dict[str, Any]:
-        """Return the header of the event list, as plain values."""
+        """Return the header as plain values; the encoder's entry is part of it."""
         return {**self.encoder.entry(), **self.model_dump(exclude={"encoder"})}
 
 
 def encode_samples(
     encoder: Encoder, samples: Samples, seed: int, split: str
 ) -> Encoded:
-    """Encode the samples of a split that is encoded once.
+    """Encode the samples of a split that is not encoded anew in every epoch.
+
+    `split` is ``validation`` or ``test``: it chooses the random streams.
 
     Raises:
-        ParameterError: the encoding is not for this kind of samples, or as for
+        ParameterError: the encoder does not take this kind of samples, or as for
             `Encoder.events`.
     """
     samples_are = "images" if isinstance(samples, LabelledImages) else "events"
@@ -57,7 +64,7 @@ def encode_samples(
 
 
 def encoder_of_entry(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> Encoder:
-    """Make the encoder that an `Encoder.entry` states; other keys are ignored.
+    """Make an encoder from its `Encoder.entry` in a file; ignore the other keys.
 
     Raises:
         ArtifactError: the encoding is unknown, or a parameter is missing or out of
@@ -69,14 +76,14 @@ def encoder_of_entry(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> 
             f"{path} was made with the encoding {name!r:.80}, but the encodings are "
             f"{', '.join(ENCODERS)}."
         )
-    encoder = ENCODERS[name]
+    encoder_class = ENCODERS[name]
     values = {}
-    for field in encoder.model_fields:
-        stated = encoder.header_names.get(field, field)
-        if stated in entry:
-            values[field] = entry[stated]
+    for field in encoder_class.model_fields:
+        key = encoder_class.header_names.get(field, field)
+        if key in entry:
+            values[field] = entry[key]
     try:
-        return encoder.model_validate(values)
+        return encoder_class.model_validate(values)
     except ValidationError as error:
         raise ArtifactError(
             f"{path}: encoding.{first_problem(error)}: write it again."
@@ -84,17 +91,18 @@ def encoder_of_entry(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> 
 
 
 def load_events_of(path: Path, expected: Mapping[str, Any]) -> EventList:
-    """Read an event list whose header must have some entries.
+    """Read an event list, and compare its header with expected entries.
 
-    Raises ArtifactError as `load_encoded_images` does, and if an entry of the header
-    (`EncodedImages.entry`) differs from `expected`.
+    Raises:
+        ArtifactError: as for `load_encoded_images`, or an entry of the header
+            (`EncodedImages.entry`) differs from `expected`.
     """
     events, made_from = load_encoded_images(path)
-    stated = made_from.entry()
+    header = made_from.entry()
     for key, needed in expected.items():
-        if stated.get(key) != needed:
+        if header.get(key) != needed:
             raise ArtifactError(
-                f"{path} was encoded with {key} {stated.get(key)}, but {needed} is "
+                f"{path} was encoded with {key} {header.get(key)}, but {needed} is "
                 "needed: run the encode stage again, and train again from the same "
                 "parameters."
             )
@@ -111,12 +119,12 @@ def load_encoded_images(path: Path) -> tuple[EventList, EncodedImages]:
 
 
 def figures_of(encoded: Encoded) -> dict[str, int | float]:
-    """Return the figures of a split for metrics/encode.json.
+    """Summarise an encoded split for metrics/encode.json.
 
-    They are the number of `samples` and of input `spikes` (0 for constant currents);
-    `density`, the fraction of (sample, step, unit) places with a spike; and, for
-    samples that are events, `events_dropped` outside the window and `events_merged`
-    with another of the same unit and step.
+    The values are the number of `samples` and of input `spikes` (0 for constant
+    currents); `density`, the fraction of all (sample, step, unit) that have a spike;
+    and, for event samples, `events_dropped` outside the window and `events_merged` with
+    another of the same unit and step.
     """
     events = encoded.events
     figures: dict[str, int | float] = {

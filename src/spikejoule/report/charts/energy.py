@@ -1,4 +1,7 @@
-"""Energy by price list, and under one price list by term."""
+"""Charts of the energy per inference: by price list, and by term and layer.
+
+A term is one kind of operation, such as a weight read.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,21 +21,25 @@ if TYPE_CHECKING:
 
 
 _LARGEST = 8
-"""Terms drawn at most."""
+"""Most bars drawn by term; each is one term in one layer."""
 
 
 def _rows(inches: float, names: Sequence[str]) -> tuple[Figure, Axes]:
-    """Create a figure with one row per name, the first on top, each below its name."""
+    """Create a figure of one row per name, the first on top.
+
+    The name of row n is written at y = n, and the caller draws below it, at n + 0.25.
+    """
     figure, axes = canvas.new_figure(inches * len(names) + 1)
     for row, name in enumerate(names):
-        in_axes_width = axes.get_yaxis_transform()
+        # x is a fraction of the axes' width, y is in data units.
+        at_left = axes.get_yaxis_transform()
         axes.text(
             0,
             row + 0.08,
             name,
             va="bottom",
             fontsize=8.5,
-            transform=in_axes_width,
+            transform=at_left,
             in_layout=False,
         )
     axes.set(ylim=(len(names) - 0.45, -0.6), yticks=[])
@@ -42,14 +49,15 @@ def _rows(inches: float, names: Sequence[str]) -> tuple[Figure, Axes]:
 
 @canvas.house_style()
 def by_profile(analysis: "EnergyAnalysis") -> Chart:
-    """Draw every price list on one logarithmic axis, with the baselines it can price.
+    """Draw the energy under every price list, one row each, on a logarithmic axis.
 
-    A band spans the interval of the mean, price range included. The last row shows
+    A band spans the confidence interval of the mean and the range of the prices.
+    Conventional networks of equal size are marked in the same row. The last row shows
     published measurements of other networks on chips.
     """
     profiles = analysis.ledger.profiles
     totals = [analysis.total(profile=profile.id) for profile in profiles]
-    about = [
+    labels = [
         f"{profile.title}\n{energy_words(total)} · {profile.scope.replace('_', '-')} · "
         f"{profile.evidence}"
         for profile, total in zip(profiles, totals, strict=True)
@@ -58,7 +66,7 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
         "Chips that classify MNIST digits\nother networks · scope unconfirmed · "
         "measured"
     )
-    figure, axes = _rows(0.62, [*about, chips])
+    figure, axes = _rows(0.62, [*labels, chips])
     canvas.log_axis(axes, "x", digits=(1,))
     _draw_baselines(axes, analysis)
     for row, (profile, total) in enumerate(zip(profiles, totals, strict=True)):
@@ -85,10 +93,11 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
 
 
 def _draw_baselines(axes: Axes, analysis: "EnergyAnalysis") -> None:
-    """Mark the conventional networks of equal size in the row of each price list."""
+    """Mark the conventional networks of equal size in the rows of their price lists."""
     rows = [profile.id for profile in analysis.ledger.profiles]
     sizes: dict[str, int] = {}
     for verdict in analysis.comparisons:
+        # Such as "ReLU 784-400-10, zero-skipping".
         network, _, method = verdict.conventional.rpartition(", ")
         energy = verdict.energy("conventional")
         canvas.mark(
@@ -97,7 +106,7 @@ def _draw_baselines(axes: Axes, analysis: "EnergyAnalysis") -> None:
             rows.index(verdict.profile) + 0.25,
             f"{verdict.conventional}: {energy_words(energy)}",
             color=canvas.VERMILION,
-            # Points may nearly coincide: shapes show methods, sizes networks.
+            # Marks may overlap: the shape shows the method, the size the network.
             marker="D" if method == "dense" else "^",
             markersize=sizes.setdefault(network, (7, 4)[len(sizes) % 2]),
             markerfacecolor=canvas.PAPER,
@@ -122,28 +131,28 @@ def _draw_chips(axes: Axes, y: float) -> None:
 def by_term(analysis: "EnergyAnalysis") -> Chart | None:
     """Draw the largest terms under the headline's price list, one bar each.
 
-    A bar shows the mean at the low and high ends of the prices. None if nothing is
-    priced.
+    A bar ends at the mean at the lowest prices, its pale part at that at the highest.
+    None if nothing is priced.
     """
     priced = [
-        (row, row.energy)
-        for row in analysis.records()
-        if row.energy is not None and row.energy.high_pj > 0
+        (record, record.energy)
+        for record in analysis.records()
+        if record.energy is not None and record.energy.high_pj > 0
     ]
     if not priced:
         return None
     priced.sort(key=lambda pair: -pair[1].high_pj)
     largest = priced[:_LARGEST]
     names = [
-        f"{in_words(row.term)}, {place(row.layer)}: {energy_words(energy)}"
-        for row, energy in largest
+        f"{in_words(record.term)}, {place(record.layer)}: {energy_words(energy)}"
+        for record, energy in largest
     ]
     figure, axes = _rows(0.46, names)
     colours = canvas.place_colours(analysis.inputs.network)
-    for y, ((row, energy), name) in enumerate(zip(largest, names, strict=True)):
-        color = colours.get(row.layer, canvas.BLUE)
+    for row, ((record, energy), name) in enumerate(zip(largest, names, strict=True)):
+        color = colours.get(record.layer, canvas.BLUE)
         for end, alpha in ((energy.high_pj, 0.3), (energy.low_pj, 1)):
-            bar = axes.barh([y + 0.25], [end], height=0.3, color=color, alpha=alpha)
+            bar = axes.barh([row + 0.25], [end], height=0.3, color=color, alpha=alpha)
             canvas.tip(bar, name)
     axes.xaxis.set_major_formatter(lambda pj, _: joules(pj))
     axes.locator_params("x", nbins=5)
