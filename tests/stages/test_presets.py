@@ -1,6 +1,7 @@
 """Presets: one file each, and a plain DVC command for each preset and seed."""
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -24,6 +25,13 @@ PRESETS = sorted((REPOSITORY / "experiments").iterdir())
 def test_every_preset_is_allowed_and_has_a_description(path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith("# ")
     parse_params(with_values(parsed(params_text()), read_mapping(path)))
+
+
+def test_make_names_presets_that_exist() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    lines = re.findall(r"^\t\$\(PRESETS\) ([^$\n]+)$", makefile, flags=re.MULTILINE)
+    assert len(lines) == 5
+    assert set(" ".join(lines).split()) <= {path.stem for path in PRESETS}
 
 
 def test_conventional_networks_are_trained_once_for_the_presets_that_share_them() -> (

@@ -23,7 +23,7 @@ _FOR_GRAPHS = ("events", "step_us", "against", *CONVENTION_OPTIONS)
 
 
 def is_nir(options: argparse.Namespace) -> bool:
-    """Whether the file is a NIR graph; ParameterError for an option of the other."""
+    """Whether the file is a NIR graph; ParameterError for an option of other files."""
     is_graph: bool = options.file.suffix == ".nir"
     other = "checkpoint" if is_graph else "NIR graph"
     for name in _FOR_CHECKPOINTS if is_graph else _FOR_GRAPHS:
