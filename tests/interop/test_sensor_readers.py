@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikejoule.data.source import Sample
+from spikejoule.data.source import SensorSample
 from spikejoule.data.sources import n_mnist, shd
 from tests.tools import sensor_files
 
@@ -16,7 +16,7 @@ tonic = pytest.importorskip("tonic", reason="needs Tonic, a part of the extra in
 pytestmark = pytest.mark.slow
 
 
-def assert_same(ours: Sample, events: np.ndarray, label: int) -> None:
+def assert_same(ours: SensorSample, events: np.ndarray, label: int) -> None:
     """Of one sample; Tonic's events have a polarity and a row where they are of
     pixels.
     """

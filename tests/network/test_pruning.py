@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from spikejoule.encoding.events import EventList
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.pruning import PruningSettings, pruning_masks
 from tests.engine.agreement import engines
-from tests.engine.test_engines import batch
-from tests.tools.networks import firing_network
+from tests.tools.networks import firing_network, spike_trains
 from tests.tools.without_torch import needs_torch
 
 # On one worker: each would compile the kernels for double precision by itself.
@@ -73,9 +73,10 @@ class TestMasks:
 class TestEngines:
     @needs_torch
     def test_agree_after_pruned_steps(self) -> None:
-        architecture, state = firing_network(5, 21, 34, 4)
-        _, events, labels = batch(architecture, 6, 12)
-        both = engines(architecture, state, LEARNING)
+        network, state = firing_network(5, 21, 34, 4)
+        events = EventList.from_dense(spike_trains(5, 6, 12))
+        labels = np.arange(6) % 4
+        both = engines(network, state, LEARNING)
         outcomes = []
         for engine in both:
             engine.train_batch(events, labels, 0.01)

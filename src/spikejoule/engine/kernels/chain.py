@@ -557,7 +557,7 @@ def _current_gradient(currents, work, gradient):
 def _spike_costs(number, spikes, work, penalties, batch_size):
     """Set the cost of each spike of a population, and return the sample's penalty.
 
-    See ``deltas.spike_costs``. The costs of all elements are in ``memory.costs``, [U].
+    See ``deltas._spike_costs``. The costs of all elements are in ``memory.costs``, [U].
     """
     chain = work.chain
     costs = work.memory.costs

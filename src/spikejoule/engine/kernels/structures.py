@@ -33,7 +33,7 @@ class Spikes(NamedTuple):
     The units that fired in row r are ``sources[offsets[r] : offsets[r + 1]]``.
 
     Attributes:
-        sources: units, uint16 [E].
+        sources: units, uint16 [E], or uint32 for more than 65,536.
         offsets: start of each row, int64 [rows + 1]; the first need not be 0.
     """
 
@@ -270,9 +270,9 @@ class BatchGradient(NamedTuple):
         touched: rows that a lane changed, bool [K, R].
         squares: sum of the squared gradient in each chunk of rows, float64 [C].
         losses: sum over the samples of each lane, float64 [K].
-        counts: int64 [parts, 1 + (L + 1) + L], one row per part of the batch (a lane or
-            a slot): correctly classified samples, then spikes of each layer (the input
-            first), then synaptic events of each connection.
+        counts: int64 [parts, ...], one row per part of the batch (a lane or a slot):
+            correctly classified samples, then spikes of each layer (the input first),
+            then synaptic events of each connection, recurrent ones included.
     """
 
     gradients: Array
@@ -290,7 +290,8 @@ class Workspace(NamedTuple):
 
     Attributes:
         deltas: dL/dv, real [Z, L, G * T * W].
-        sources: spikes of each layer, uint16 [Z, L, G * T * W + SPARE_SPIKES].
+        sources: spikes of each layer, of the input's type, [Z, L, G * T * W +
+            SPARE_SPIKES].
         offsets: start of each row of `sources`, int64 [Z, L, G * T + 1].
         steps, active, firsts, n_active: the spikes into each layer, regrouped as
             :class:`BySource`; uint32 [Z, L, most spikes of a group], uint32
