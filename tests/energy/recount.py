@@ -150,9 +150,9 @@ class Spiking:
 
     def encode(self):
         """Count turning the image into spikes."""
-        for term in ("comparison", "multiplication", "addition", "logarithm"):
-            self.count.add(f"code_{term}", "input", 0)
-        self.count.add("random_draw", "input", 0)
+        computed = ("code_comparison", "code_multiplication", "code_addition")
+        for term in (*computed, "code_logarithm", "random_draw"):
+            self.count.add(term, "input", 0)
         for pixel in self.pixels:
             self.count.add("pixel_read", "input")
             if self.encoding.kind != "direct":
@@ -231,8 +231,8 @@ class Spiking:
         if self.lazy and not has_work:
             return
         place = self.places[number]
-        kind = "active" if spike else "inactive"
-        self.count.add(f"neuron_update_{kind}", place)
+        kind = "neuron_update_active" if spike else "neuron_update_inactive"
+        self.count.add(kind, place)
         self.count.add("threshold_comparison", place)
         self.count.add("state_access", place, 2)
         if self.leaks[number - 1]:

@@ -11,11 +11,12 @@ from spikejoule.data.images import Dataset
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import count_operations, load_profiles
 from spikejoule.energy.break_even import break_even
+from spikejoule.energy.estimates import plain
 from spikejoule.energy.outputs import COLUMNS, energy_rows
 from spikejoule.energy.prices import prices_pj, weights_of
 from spikejoule.network.network import Network
 from tests.energy import test_recount as recounted
-from tests.energy.by_hand import analysis, inputs, variant
+from tests.energy.by_hand import analysis, baseline, inputs, variant
 
 FOR_A_SPIKE = (
     "synaptic_event",
@@ -48,6 +49,24 @@ def test_neurons_that_spike_in_every_step() -> None:
     limit = break_even(counts, prices, 5000.0, 3.0)
     assert limit == pytest.approx(3 * (5000 - steps) / spikes)
     assert break_even(counts, prices, steps - 1.0, 3.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("nonzero", "words"),
+    [
+        # Without spikes the network takes 55.2 pJ; 1 or 12 MACs and 4 biases take
+        # 8.2 or 58.8 pJ. Its spikes add 14.4 pJ.
+        (1, "The spiking network would lose even with zero spikes: "),
+        (12, "Break-even: {limit} spikes per input (it has {own}), "),
+    ],
+)
+def test_break_even_in_words(nonzero: int, words: str) -> None:
+    relu = baseline(20, [nonzero] * 4, validation_accuracy_percent=88.0)
+    result = analysis(inputs((relu,)))
+    own = result.inputs.spikes_per_input
+    expected = words.format(limit=plain(own * 3.6 / 14.4), own=plain(own))
+    (sentence,) = result.says("break_even")
+    assert sentence.startswith(expected)
 
 
 @pytest.mark.parametrize("name", ["poisson, LIF", "latency, IF without biases"])

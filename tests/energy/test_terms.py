@@ -1,10 +1,12 @@
-"""The table of terms, and the page that lists them."""
+"""The table of terms, their counts, and the page that lists them."""
 
+import ast
 import re
 from pathlib import Path
 
 from spikejoule.energy.prices import TERMS_OF
 from spikejoule.energy.terms import PARTS, TERMS, in_words
+from tests.energy import recount
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # A chip's own units of work: their price spans several parts.
@@ -14,6 +16,25 @@ INFERENCE = [
     for term in TERMS.values()
     if term.side not in ("training", "arithmetic", "route")
 ]
+
+
+def literals(path: Path) -> set[str]:
+    """Return every string in the code of a module."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    constants = [
+        node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)
+    ]
+    return {constant for constant in constants if isinstance(constant, str)}
+
+
+def test_every_term_is_counted_and_those_of_inference_twice() -> None:
+    counted: set[str] = set()
+    for name in ("operations", "conventional", "training"):
+        counted |= literals(REPOSITORY / f"src/spikejoule/energy/{name}.py")
+    training = {term.name for term in TERMS.values() if term.side == "training"}
+    inference = {term.name for term in INFERENCE}
+    assert not (inference | training) - counted
+    assert not inference - literals(Path(recount.__file__))
 
 
 def test_rows_fit_each_other() -> None:

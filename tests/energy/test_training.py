@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from spikejoule.energy import TrainingRecord, count_operations, load_profiles
+from spikejoule.energy.estimates import joules
 from spikejoule.energy.operations import Column
 from spikejoule.energy.training import count_training
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.report.page import energy_text
 from tests.energy.by_hand import TRAINING, analysis, inputs, measured, training
 from tests.tools.tiny_network import NETWORK
 
@@ -71,6 +73,8 @@ def test_energies_by_hand() -> None:
     assert found.per_point is not None
     assert found.per_point.value_pj == pytest.approx(2 * EPOCH_PJ / 40)
     assert found.in_inferences == pytest.approx(2 * EPOCH_PJ / 69.6)
+    per_point = f"takes {joules(2 * EPOCH_PJ / 40)} per percentage point"
+    assert per_point in energy_text("by hand", result)
 
 
 def test_a_teacher_costs_its_forward_passes() -> None:

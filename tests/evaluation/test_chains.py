@@ -34,9 +34,14 @@ DESCRIBED = [
 
 
 def measurement(pruned: bool, bias: bool) -> tuple[Measurement, list[Any]]:
-    """Return random spikes and weights, half of which a pruned network removes."""
+    """Return random spikes and weights of a chain, and its populations."""
     neuron = LeakyIntegrateAndFire(bias=bias, decay=1.0)
     network = Network.of_chain(SHAPE, layers_of(["4c3p1g2", "2sum", "5r"]), 2, neuron)
+    return random_spikes(network, pruned, 0.08), naive.chain(SHAPE, DESCRIBED)
+
+
+def random_spikes(network: Network, pruned: bool, density: float) -> Measurement:
+    """Draw spikes and weights, half of which a pruned network removes."""
     generator = np.random.default_rng(4)
     state = {
         name: (
@@ -46,10 +51,10 @@ def measurement(pruned: bool, bias: bool) -> tuple[Measurement, list[Any]]:
         for name, shape in network.parameter_shapes().items()
     }
     layers = [
-        EventList.from_dense(spike_trains(size, SAMPLES, STEPS, 0.08, size))
+        EventList.from_dense(spike_trains(size, SAMPLES, STEPS, density, size))
         for size in network.layer_sizes
     ]
-    return Measurement(state, network, layers, pruned), naive.chain(SHAPE, DESCRIBED)
+    return Measurement(state, network, layers, pruned)
 
 
 @pytest.mark.parametrize("pruned", [False, True])
@@ -69,6 +74,23 @@ def test_events_and_lazy_updates(pruned: bool) -> None:
         [layer.tolist() for layer in dense], connections, bias=False
     )
     assert measured.lazy_updates.tolist() == updates
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_lazy_updates_of_rare_spikes(pruned: bool) -> None:
+    """Most steps bring no spike, so recurrent spikes of the step before matter."""
+    shape = (1, 3, 3)
+    neuron = LeakyIntegrateAndFire(bias=False)
+    network = Network.of_chain(shape, layers_of(["70r"]), 3, neuron)
+    measured = random_spikes(network, pruned, density=0.01)
+    described = [("dense", 70, True), ("dense", 3, False)]
+    connections = naive.connections_of(
+        measured.state, naive.chain(shape, described), pruned
+    )
+    dense = [layer.to_dense(np.int64).tolist() for layer in measured.layers]
+    updates = measured.lazy_updates
+    assert updates.tolist() == naive.lazy_updates(dense, connections, bias=False)
+    assert (updates.sum(axis=0) < SAMPLES * STEPS * np.array([70, 3])).all()
 
 
 def test_operations_of_each_kind_of_layer() -> None:
