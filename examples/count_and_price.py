@@ -1,7 +1,7 @@
 """Count what a network does for each image, and price it on several kinds of hardware.
 
-The network is not trained: counts and prices ask only for weights and spikes. Give the
-path of a complete checkpoint to count and price that instead.
+The network is not trained: counts and prices need only weights and spikes. With the
+path of a complete checkpoint as argument, that is counted and priced instead.
 """
 
 import sys

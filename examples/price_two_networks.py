@@ -1,9 +1,7 @@
-"""A spiking network and a conventional one of one shape, trained on MNIST, priced side
-by side.
+"""Price a spiking and a conventional network of equal shape, both trained on MNIST.
 
-Both are plain torch. The spiking one has a neuron of its own, takes the image as a
-constant current in its first layer, and answers by the spikes of its output over ten
-steps.
+Both are plain PyTorch. The spiking one has its own neuron class, reads the image as a
+constant current, and its class scores are output spike counts over ten steps.
 """
 
 import torch
@@ -18,9 +16,7 @@ EPOCHS = 4
 
 
 class LIF(nn.Module):
-    """v = 0.9 v + x; a spike where v >= 1, which resets v; backwards, a fast sigmoid's
-    slope.
-    """
+    """v = 0.9 v + x, a spike and reset where v >= 1; surrogate: the fast sigmoid."""
 
     def reset(self) -> None:
         self.v: Tensor | float = 0.0

@@ -1,10 +1,10 @@
 """Delayed coincidences, which no feed-forward network without memory can learn.
 
-One of four channels fires, and some steps later an echo of it on a channel of its own;
-the class is the delay. The window is a ring: every step of a sample appears as often
-with any delay. Who sees steps one by one, in whatever order, is right as often as by
-guessing, and with potentials that are wiped out after each step (a decay of 0) a
-feed-forward network sees no more. Recurrent weights remember.
+One of four channels fires, and some steps later its echo on a second channel; the class
+is the delay. The window is a ring, so every single step occurs equally often with
+either delay: a network that sees only single steps cannot do better than guess. A
+feed-forward network with a decay of 0 is such a network, since it keeps no potential
+from step to step; recurrent weights remember.
 """
 
 import sys
@@ -38,9 +38,7 @@ def delayed_coincidences(number: int, seed: int) -> tuple[EventList, np.ndarray]
 
 
 def accuracy_percent(word: str) -> float:
-    """Train a network of one hidden layer on 2,000 samples, and test it on 1,000
-    others.
-    """
+    """Train one hidden layer on 2,000 samples; its accuracy on 1,000 others."""
     neuron = LeakyIntegrateAndFire(decay=0.0)
     network = Network.of_chain((2 * CHANNELS,), layers_of([word]), len(DELAYS), neuron)
     learning = LearningSettings(logit_scale=1.0, grad_clip_norm=1.0)
@@ -64,7 +62,7 @@ def main() -> None:
         f"test accuracy: {feed_forward:.1f} % feed-forward, {recurrent:.1f} % recurrent"
     )
     if feed_forward > 80 or recurrent < 95:
-        sys.exit("error: one without memory has learned, or one with memory has not.")
+        sys.exit("error: feed-forward learned the delay, or recurrent did not.")
 
 
 if __name__ == "__main__":

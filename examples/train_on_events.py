@@ -1,7 +1,7 @@
-"""Train on events of your own: no image, no file, no pipeline.
+"""Train on your own events, without images, files or the pipeline.
 
 Thirty inputs fire at random. In each sample one third of them fires more often than the
-rest, and the network learns to say which.
+rest, and the network learns to recognise which.
 """
 
 import sys
@@ -35,8 +35,8 @@ def main() -> None:
     learning = LearningSettings(surrogate="arctangent", logit_scale=0.3)
     engine, _ = engine_to_train(EngineSettings(), network, learning, 1)
     print(
-        f"{events.n_events:,} spikes, {100 * events.density:.1f} % of the places "
-        "hold one"
+        f"{events.n_events:,} spikes: {100 * events.density:.1f} % of all inputs and "
+        "steps"
     )
     for epoch in range(1, 9):
         losses = []

@@ -1,7 +1,7 @@
-"""The same experiment by two engines that share no line of arithmetic.
+"""Train the same network with both engines, which share no arithmetic.
 
-The event engine adds the weights of the synapses that a spike reaches; the dense one is
-plain torch, which multiplies every zero. In float64 they agree on every spike.
+The event engine adds the weights of the synapses that a spike reaches; the dense engine
+is plain PyTorch and multiplies every zero. In float64 they agree on every spike.
 """
 
 import sys

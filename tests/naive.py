@@ -56,7 +56,7 @@ class Loss(NamedTuple):
 
 
 class Model(NamedTuple):
-    """What decides a batch besides its state and samples.
+    """Neuron, surrogate, loss and structure: a batch also needs a state and samples.
 
     `derivative` is (name of the surrogate, slope). In a pruned network, a weight of
     zero is no synapse.
@@ -400,7 +400,7 @@ def cross_entropy(counts, label, loss, probabilities):
     """Loss of one sample, and its derivative by each output count.
 
     logits = scale counts;  p = softmax(logits);  q = (1 - e) onehot + e / O, of which a
-    share d is replaced by a teacher's probabilities;  L = -sum q log p
+    `share` is replaced by a teacher's probabilities;  L = -sum q log p
 
     dL/dcounts = scale (p - q)
     """

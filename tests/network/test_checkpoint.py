@@ -77,6 +77,9 @@ class TestTrainedNetwork:
         [
             ((20,), {"threshold": 0.5, "decay": 1.0}, "SimpleSpikingNetwork"),
             ((20,), {"reset": "subtract"}, "spikejoule.SpikingNetwork"),
+            ((20,), {"threshold": (1.0, 0.5)}, "spikejoule.SpikingNetwork"),
+            ((20,), {"decay": (1.0, 0.5)}, "spikejoule.SpikingNetwork"),
+            ((20,), {"bias": False}, "spikejoule.SpikingNetwork"),
             (
                 (12, 8),
                 {"decay": (1.0, 0.9, 0.8), "bias": False},

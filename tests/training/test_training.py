@@ -322,6 +322,13 @@ class TestTeacher:
             load_teacher(path, 2, 2)
 
 
+def test_validation_events_of_another_window_are_refused() -> None:
+    data = problem()
+    longer = Poisson(time_window=N_STEPS + 1, max_rate=400.0)
+    with pytest.raises(ParameterError, match=r"time_window is .*encode them again"):
+        Training(replace(data, encoder=longer), fresh_engine(), SETTINGS, SEED)
+
+
 def test_kernels_use_the_free_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread while other processes are busy, all threads when they have ended."""
     before = numba.get_num_threads()

@@ -11,7 +11,7 @@ last.
 `network.trained` writes it: the train stage without later measurements, the end of the
 pipeline with them. This module reads it, whichever program wrote it. Sections may be
 missing, and their entries too, except those of an epoch; what is present must have its
-type and range; unknown entries are ignored.
+type and range; unknown entries are kept unchecked.
 
 An integer network also states its widths, grids and integers. Its weights are stored
 under their usual names as well, as the float32 numbers that the integers represent.

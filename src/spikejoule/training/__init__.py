@@ -4,6 +4,7 @@ training    the loop over epochs: learn, validate, keep the best weights
 epochs      the learning rate of each step; the files of training results
 schedules   learning-rate schedules
 teacher     the ReLU network of a distillation
+free_cores  the number of kernel threads beside other processes
 kernels     the compiled augmentation of images
 
 The settings here are the section `train` of params.yaml without engine and device.
