@@ -20,14 +20,24 @@ from spikejoule.data.images import (
     load_samples,
     subject_of_data,
 )
-from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
+from spikejoule.energy import (
+    BootstrapSettings,
+    EnergyAnalysis,
+    analyse,
+    load_profiles,
+    select_profile,
+)
 from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
 from spikejoule.energy.outputs import COLUMNS, energy_rows, headline
 from spikejoule.energy.variant_file import save_variants
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.evaluation import Evaluation, EvaluationMetrics
 from spikejoule.evaluation.inference import InferenceTimings, read_measurement
-from spikejoule.network.checkpoint import complete_checkpoint, write_complete
+from spikejoule.network.checkpoint import (
+    CompleteCheckpoint,
+    complete_checkpoint,
+    write_complete,
+)
 from spikejoule.network.trained import (
     InferenceResults,
     TrainedNetwork,
@@ -36,6 +46,13 @@ from spikejoule.network.trained import (
 )
 from spikejoule.nir.writing import graph_without_nodes, nir_graph, write_nir
 from spikejoule.params import Params
+from spikejoule.playground import (
+    PlaygroundInputs,
+    choose_opponent,
+    playground_page,
+    unplayable_page,
+    why_not_playable,
+)
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.learning import confusion_matrix, training_curves
 from spikejoule.report.charts.raster import SpikeRaster, raster_of, spike_raster
@@ -88,7 +105,11 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     pictures = _pictures(trained, raster, evaluation)
     provenance = network_provenance(trained, paths["trained"])
     page = PageContent(analysis, early, raster, provenance)
-    texts = {"energy_page": energy_page(page), "energy_card": energy_card(page)}
+    texts = {
+        "energy_page": energy_page(page),
+        "energy_card": energy_card(page),
+        "playground": _playground(paths, checkpoint, counted, samples, analysis),
+    }
 
     # Write.
     write_complete(paths["checkpoint"], content)
@@ -128,6 +149,39 @@ def _checkpoint_content(
 def _first_images(samples: Samples, number: int) -> NDArray[np.uint8] | None:
     """Return the first images; None for events, which are not encoded."""
     return samples.images[:number] if isinstance(samples, LabelledImages) else None
+
+
+def _playground(
+    paths: Mapping[str, Path],
+    checkpoint: CompleteCheckpoint,
+    counted: MeasuredSamples,
+    samples: Samples,
+    analysis: EnergyAnalysis,
+) -> str:
+    """Make the page on which people draw, or one that says why there is none."""
+    reason = why_not_playable(checkpoint.network, checkpoint.encoder.name)
+    if reason:
+        return unplayable_page(reason)
+    assert isinstance(samples, LabelledImages)  # as its encoder reads images
+    images = samples.select(slice(counted.measurement.n_samples))
+    headline_profile = analysis.chosen
+    others = [
+        profile
+        for profile in analysis.ledger.profiles
+        if profile.id != headline_profile.id
+    ]
+    accuracy = checkpoint.file.training_results.best_val_accuracy or 0.0
+    opponent = choose_opponent(paths["baseline"], images, headline_profile, accuracy)
+    return playground_page(
+        PlaygroundInputs(
+            checkpoint=checkpoint,
+            measured=counted.measurement,
+            images=images,
+            profiles=(headline_profile, *others),
+            early=counted.early,
+            opponent=opponent,
+        )
+    )
 
 
 def _raster(

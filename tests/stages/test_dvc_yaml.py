@@ -124,8 +124,8 @@ def test_each_artifact_is_written_by_one_stage_and_before_it_is_read(
 def test_dvc_keeps_the_outputs_that_git_does_not(
     repository: Path, definition: dict[str, Any]
 ) -> None:
-    """data/, models/ and results/ are ignored by git: DVC must cache them, and nothing
-    else.
+    """Git ignores data/, models/, results/ and the playground: DVC must cache them,
+    and nothing else.
     """
     paths = artifact_paths(repository)
     for stage in definition["stages"].values():
@@ -134,7 +134,8 @@ def test_dvc_keeps_the_outputs_that_git_does_not(
                 options = {} if isinstance(entry, str) else next(iter(entry.values()))
                 name = entry if isinstance(entry, str) else next(iter(entry))
                 path = paths[name[len("${paths.") : -1]]
-                is_ignored = path.startswith(("data/", "models/", "results/"))
+                ignored = ("data/", "models/", "results/", paths["playground"])
+                is_ignored = path.startswith(ignored)
                 assert options.get("cache", True) == is_ignored, path
 
 

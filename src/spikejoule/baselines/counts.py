@@ -292,6 +292,25 @@ def load_baseline(
     return baselines
 
 
+def load_weights(path: FilePath, name: str) -> dict[str, NDArray[Any]]:
+    """The arrays of a network's weights in a file of `save_baseline`, by their names
+    without `baselinek.`.
+
+    Raises:
+        ArtifactError: the file is missing or damaged, or has no network of that name.
+    """
+    arrays = BASELINE.read(path)
+    names = arrays["names"].tolist()
+    if name not in names:
+        raise ArtifactError(f"{path} has no network {name!r}; it has {names}.")
+    prefix = f"baseline{names.index(name) + 1}."
+    return {
+        key.removeprefix(prefix): array
+        for key, array in arrays.items()
+        if key.startswith(f"{prefix}layer")
+    }
+
+
 def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     """Read one network of a file, numbered from 1.
 

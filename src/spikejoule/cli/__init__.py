@@ -3,7 +3,8 @@
 arguments   all commands with their arguments
 inspecting  `inspect`
 energy      `energy`
-inputs      events, networks and conventions that `energy` is called with
+playing     `try`
+inputs      samples, events, networks and conventions that these are called with
 project     `publish`, `check` and `seeds`
 searching   `search`
 
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     status = 1
     try:
-        command = getattr(import_module(options.module), options.command)
+        command = getattr(import_module(options.module), options.function)
         sys.stdout.write(printable(command(options)))
         sys.stdout.flush()
         return 0

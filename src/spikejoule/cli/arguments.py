@@ -20,6 +20,7 @@ EXAMPLES: Final = """examples:
   spikejoule energy models/surrogate_snn_checkpoint.pth --profile lemaire-complete
   spikejoule energy models/surrogate_snn_checkpoint.pth --images mnist5k --samples 200
   spikejoule energy models/network.nir --events data/events_test.npz --html energy.html
+  spikejoule try models/surrogate_snn_checkpoint.pth --baselines results/baseline.npz
   spikejoule seeds --table seeds.csv
   spikejoule search --trials 100 --workers 4
 """
@@ -31,6 +32,7 @@ def add_commands(commands: Any) -> None:
     """Add every command, with its arguments."""
     _add_inspect(commands)
     _add_energy(commands)
+    _add_try(commands)
     _add_publish(commands)
     _add_check(commands)
     _add_seeds(commands)
@@ -54,8 +56,11 @@ def _slurm_option(text: str) -> tuple[str, str]:
     return name.lstrip("-").replace("-", "_"), value
 
 
-def _command(commands: Any, name: str, module: str, does: str) -> Parser:
-    """Add a command, which the function of the same name in `module` runs.
+def _command(
+    commands: Any, name: str, module: str, does: str, function: str = ""
+) -> Parser:
+    """Add a command, which a function in `module` runs: the one of the same name, or
+    `function`.
 
     `does` is its help text. The lines of `EXAMPLES` that call it follow its options.
     """
@@ -67,7 +72,9 @@ def _command(commands: Any, name: str, module: str, does: str) -> Parser:
         epilog="\n".join(examples),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(module=f"spikejoule.cli.{module}", command=name)
+    parser.set_defaults(
+        module=f"spikejoule.cli.{module}", command=name, function=function or name
+    )
     return parser
 
 
@@ -149,6 +156,28 @@ def _add_energy(commands: Any) -> None:
         "module) that this function returns",
     )
     add_convention_options(parser)
+
+
+def _add_try(commands: Any) -> None:
+    words = "write a page on which people draw digits for a checkpoint's network"
+    parser = _command(commands, "try", "playing", words, "write_page")
+    _add_path(parser, "file", "a complete checkpoint")
+    parser.add_argument(
+        "--images",
+        metavar="DIRECTORY|SOURCE",
+        default="auto",
+        help="test images to choose from, and to average over: a folder with four IDX "
+        "files, or a source such as mnist5k (default: auto, MNIST)",
+    )
+    _add_path(
+        parser, "--baselines", "compare with the networks counted by the baseline stage"
+    )
+    _add_path(parser, "--hardware", "a price file (default: the packaged list)")
+    parser.add_argument(
+        "--profile", metavar="ID", help="price list that is shown first"
+    )
+    _add_path(parser, "--html", "where to write it (default: try.html)")
+    parser.set_defaults(html=Path("try.html"))
 
 
 def _add_publish(commands: Any) -> None:

@@ -5,10 +5,8 @@ with `--images`; otherwise the mean counts stored in the file are priced.
 """
 
 import argparse
-import os
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,20 +16,17 @@ from spikejoule.baselines.counts import BaselineCounts, load_baseline
 from spikejoule.cli.inputs import (
     InputEvents,
     conventional_network,
-    first_samples,
     is_nir,
     read_events,
+    run_checkpoint,
+    test_samples,
 )
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import json_text, write_text
 from spikejoule.counts.measurement import Measurement
-from spikejoule.data.images import LabelledImages, Samples
-from spikejoule.data.source import Places
-from spikejoule.data.sources import load_dataset
-from spikejoule.data.sources.events import samples_of_file
+from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import class_counts
-from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles
 from spikejoule.energy.analysis import AnalysisInputs
 from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
@@ -40,8 +35,7 @@ from spikejoule.energy.notes import Note, fact, sentence
 from spikejoule.energy.outputs import analysis_values
 from spikejoule.energy.prices import arithmetic_profile, headline_profile
 from spikejoule.evaluation.accuracy import accuracy
-from spikejoule.evaluation.inference import measure_network
-from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
+from spikejoule.network.checkpoint import read_complete
 from spikejoule.nir.executor import GraphRun
 from spikejoule.nir.options import chosen_conventions
 from spikejoule.nir.reading import read_nir
@@ -52,9 +46,6 @@ from spikejoule.report.page import energy_text
 
 if TYPE_CHECKING:
     from spikejoule.pricing.conventional import BaselineRun
-
-# Seed of the encoding, for checkpoints that record none.
-_DEFAULT_SEED = 42
 
 
 def energy(options: argparse.Namespace) -> str:
@@ -91,8 +82,8 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
     labels = None
     notes: tuple[Note, ...] = ()
     if options.images is not None:
-        title, samples = _test_samples(options.images, options.samples, checkpoint)
-        measurement = _measured(checkpoint, samples)
+        title, samples = test_samples(options.images, options.samples, checkpoint)
+        measurement = run_checkpoint(checkpoint, samples)
         labels = samples.labels
         pixels = samples.images if isinstance(samples, LabelledImages) else None
         measured = MeasuredSamples(measurement, labels, pixels)
@@ -110,17 +101,6 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
     return replace(inputs, notes=notes)
 
 
-def _measured(checkpoint: CompleteCheckpoint, samples: Samples) -> Measurement:
-    """Run the network on samples, encoded with the seed of its training."""
-    seed = checkpoint.file.spikejoule.seed
-    if seed is None:
-        seed = _DEFAULT_SEED
-    events = encode_samples(checkpoint.encoder, samples, seed, "test").events
-    return measure_network(
-        checkpoint.state, checkpoint.network, events, pruned=checkpoint.pruned
-    )
-
-
 def _facts_of(measured: Measurement, labels: NDArray[Any]) -> list[Note]:
     """List the accuracy and the mean spikes of each layer as notes."""
     n_correct = int((measured.predictions == labels).sum())
@@ -130,32 +110,6 @@ def _facts_of(measured: Measurement, labels: NDArray[Any]) -> list[Note]:
     for name, mean in measured.counts.means.items():
         facts.append(fact(f"spikes per inference: {name}", f"{mean:,.2f}"))
     return facts
-
-
-def _test_samples(
-    source: str, n_samples: int | None, checkpoint: CompleteCheckpoint
-) -> tuple[str, Samples]:
-    """Load the title and the first test samples of a data set or an event file.
-
-    Images are cropped and averaged as for training.
-    """
-    here = Path.cwd()
-    places = Places(here, here / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
-    file = places.resolved(source)
-    test: Samples
-    if file.is_file():
-        title, test = samples_of_file(file)
-    else:
-        dataset = load_dataset(source, places, asked_by="--images")
-        data = checkpoint.file.spikejoule.data
-        if isinstance(dataset.test, LabelledImages):
-            dataset = dataset.reduced(
-                data.get("crop_pixels") or 0, data.get("average_pixels") or 1
-            )
-        title = dataset.title
-        test = dataset.test
-    what = f"test {test.subject.samples} of {source}"
-    return title, test.select(first_samples(n_samples, len(test), what))
 
 
 def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:

@@ -1,6 +1,7 @@
-"""What `energy` is called with: a graph's events, and a user's conventional network."""
+"""What commands are called with: samples, events, and a user's conventional network."""
 
 import argparse
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,25 @@ from numpy.typing import NDArray
 from spikejoule.core.errors import DataError, ParameterError, in_one_sentence
 from spikejoule.core.npz import schema_of
 from spikejoule.core.user_files import named_object
+from spikejoule.counts.measurement import Measurement
+from spikejoule.data.images import LabelledImages, Samples
+from spikejoule.data.source import Places
+from spikejoule.data.sources import load_dataset
 from spikejoule.data.sources.events import samples_of_file
 from spikejoule.data.subject import Subject
 from spikejoule.encoding.binning import bin_all
+from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.events import EVENTS, EventList, load_events
 from spikejoule.energy.notes import Note, fact
+from spikejoule.evaluation.inference import measure_network
+from spikejoule.network.checkpoint import CompleteCheckpoint
 from spikejoule.nir.options import CONVENTION_OPTIONS
 
 _FOR_CHECKPOINTS = ("images", "baselines")
 _FOR_GRAPHS = ("events", "step_us", "against", *CONVENTION_OPTIONS)
+
+# Seed of the encoding, for checkpoints that record none.
+_DEFAULT_SEED = 42
 
 
 def is_nir(options: argparse.Namespace) -> bool:
@@ -123,3 +134,40 @@ def first_samples(n_samples: int | None, available: int, what: str) -> slice:
     if n_samples is not None and n_samples > available:
         raise DataError(f"--samples {n_samples} is more than the {available} {what}.")
     return slice(n_samples)
+
+
+def test_samples(
+    source: str, n_samples: int | None, checkpoint: CompleteCheckpoint
+) -> tuple[str, Samples]:
+    """Load the title and the first test samples of a data set or an event file.
+
+    Images are cropped and averaged as for training.
+    """
+    here = Path.cwd()
+    places = Places(here, here / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
+    file = places.resolved(source)
+    test: Samples
+    if file.is_file():
+        title, test = samples_of_file(file)
+    else:
+        dataset = load_dataset(source, places, asked_by="--images")
+        data = checkpoint.file.spikejoule.data
+        if isinstance(dataset.test, LabelledImages):
+            dataset = dataset.reduced(
+                data.get("crop_pixels") or 0, data.get("average_pixels") or 1
+            )
+        title = dataset.title
+        test = dataset.test
+    what = f"test {test.subject.samples} of {source}"
+    return title, test.select(first_samples(n_samples, len(test), what))
+
+
+def run_checkpoint(checkpoint: CompleteCheckpoint, samples: Samples) -> Measurement:
+    """Run the network on samples, encoded with the seed of its training."""
+    seed = checkpoint.file.spikejoule.seed
+    if seed is None:
+        seed = _DEFAULT_SEED
+    events = encode_samples(checkpoint.encoder, samples, seed, "test").events
+    return measure_network(
+        checkpoint.state, checkpoint.network, events, pruned=checkpoint.pruned
+    )

@@ -1,0 +1,43 @@
+"""The command `try`: the page where people draw a digit, for any checkpoint."""
+
+import argparse
+
+from spikejoule.cli.inputs import run_checkpoint, test_samples
+from spikejoule.core.errors import DataError
+from spikejoule.core.store import write_text
+from spikejoule.data.images import LabelledImages
+from spikejoule.energy import load_profiles
+from spikejoule.energy.prices import headline_profile
+from spikejoule.network.checkpoint import read_complete
+from spikejoule.playground import (
+    PlaygroundInputs,
+    choose_opponent,
+    playground_page,
+    why_not_playable,
+)
+
+
+def write_page(options: argparse.Namespace) -> str:
+    """Run the network on test images, and write the page."""
+    checkpoint = read_complete(options.file)
+    reason = why_not_playable(checkpoint.network, checkpoint.encoder.name)
+    if reason:
+        raise DataError(f"{options.file}: {reason}")
+    profiles = load_profiles(options.hardware)
+    headline = headline_profile(profiles, options.profile, "--profile")
+    others = [profile for profile in profiles.values() if profile.id != headline.id]
+    _, samples = test_samples(options.images, None, checkpoint)
+    assert isinstance(samples, LabelledImages)  # as its encoder reads images
+    opponent = None
+    if options.baselines is not None:
+        accuracy = checkpoint.file.training_results.best_val_accuracy or 0.0
+        opponent = choose_opponent(options.baselines, samples, headline, accuracy)
+    inputs = PlaygroundInputs(
+        checkpoint=checkpoint,
+        measured=run_checkpoint(checkpoint, samples),
+        images=samples,
+        profiles=(headline, *others),
+        opponent=opponent,
+    )
+    write_text(options.html, playground_page(inputs))
+    return f"wrote {options.html}\n"

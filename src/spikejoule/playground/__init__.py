@@ -1,0 +1,23 @@
+"""The playground: a page where people draw a digit and watch a run's networks answer.
+
+content    what the page knows: networks, prices, and test images to choose from
+opponent   the conventional network next to the spiking one
+prices     what each count of an inference costs: the energy ledger as a linear function
+page       the page, from the template, the style and the scripts of this folder
+
+The scripts repeat the project's arithmetic in JavaScript, to the last bit: predictions,
+spikes, events and products equal the pipeline's.
+"""
+
+from spikejoule.playground.content import PlaygroundInputs, why_not_playable
+from spikejoule.playground.opponent import Opponent, choose_opponent
+from spikejoule.playground.page import playground_page, unplayable_page
+
+__all__ = [
+    "Opponent",
+    "PlaygroundInputs",
+    "choose_opponent",
+    "playground_page",
+    "unplayable_page",
+    "why_not_playable",
+]

@@ -1,0 +1,81 @@
+"""The conventional network next to the spiking one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.baselines.counts import BaselineCounts, load_baseline, load_weights
+from spikejoule.core.store import FilePath
+from spikejoule.data.images import LabelledImages
+from spikejoule.energy.ledger import Variant, baseline_variants, judges
+from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
+
+
+@dataclass(frozen=True, eq=False)
+class Opponent:
+    """The conventional network that a spiking one is compared with.
+
+    Attributes:
+        variant: the network as it is run: dense, or skipping zeros.
+        counts: what it multiplies on the test images.
+        weights: its arrays (`spikejoule.baselines.counts.load_weights`).
+    """
+
+    variant: Variant
+    counts: BaselineCounts
+    weights: Mapping[str, NDArray[Any]]
+
+    @property
+    def products(self) -> NDArray[np.int64]:
+        """Multiply-accumulates of each image in each matrix, int64 [N, L - 1]."""
+        if self.variant.method == "zero-skipping":
+            return self.counts.macs_nonzero
+        shape = self.counts.macs_nonzero.shape
+        return np.broadcast_to(np.array(self.counts.synapses, np.int64), shape)
+
+
+def choose_opponent(
+    path: FilePath,
+    images: LabelledImages,
+    profile: HardwareProfile,
+    accuracy_percent: float,
+) -> Opponent:
+    """Choose among the networks in a file of the stage `baseline`.
+
+    It is the one that needs least energy among those that are at least as accurate on
+    validation images; the most accurate one if none is.
+
+    Args:
+        path: the file.
+        images: test images, the first of those in the file.
+        profile: the price list of the headline.
+        accuracy_percent: validation accuracy of the spiking network.
+
+    Raises:
+        ArtifactError: the file is missing or damaged, or has other images.
+    """
+    counts = load_baseline(path, images.labels, images.images[0].size)
+    variants = baseline_variants(counts, len(images))
+    # A list of integer prices does not apply to networks in floating point.
+    priced = [variant for variant in variants if judges(profile, variant)] or variants
+    accurate = [
+        variant
+        for variant in priced
+        if (variant.validation_percent or 0.0) >= accuracy_percent
+    ]
+
+    def energy_pj(variant: Variant) -> float:
+        _, _, high = weights_of(prices_pj(variant.operations.columns, profile))
+        return float(variant.operations.means @ high)
+
+    if accurate:
+        chosen = min(accurate, key=energy_pj)
+    else:
+        most = max(variant.validation_percent or 0.0 for variant in priced)
+        best = [variant for variant in priced if variant.validation_percent == most]
+        chosen = min(best, key=energy_pj)
+    (network,) = (one for one in counts if one.name == chosen.network)
+    return Opponent(chosen, network, load_weights(path, network.name))

@@ -1,0 +1,37 @@
+// @ts-check
+/** Numbers in words: energies with their unit, large counts with commas. */
+
+/** @param {number} value three significant digits */
+function digits(value) {
+  return Number(value.toPrecision(3)).toLocaleString("en", { maximumFractionDigits: 6 });
+}
+
+/** @type {[number, string][]} */
+const UNITS = [
+  [1e9, "mJ"],
+  [1e6, "µJ"],
+  [1e3, "nJ"],
+  [1, "pJ"],
+];
+
+/** @param {number} pj */
+export function energy(pj) {
+  const [size, unit] = UNITS.find(([unitPj]) => pj >= unitPj) ?? [1, "pJ"];
+  return `${digits(pj / size)} ${unit}`;
+}
+
+/** @param {[number, number]} range lowest and highest, pJ */
+export function energyRange([low, high]) {
+  const [first, second] = [energy(low), energy(high)];
+  return first === second ? first : `${first} to ${second}`;
+}
+
+/** @param {number} number */
+export function count(number) {
+  return number.toLocaleString("en");
+}
+
+/** @param {number} ratio at least 1 */
+export function times(ratio) {
+  return `${digits(ratio)} times`;
+}

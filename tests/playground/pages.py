@@ -1,0 +1,103 @@
+"""Playgrounds of small trained networks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.baselines.counts import load_baseline, load_weights
+from spikejoule.data.images import Dataset, LabelledImages, load_samples
+from spikejoule.energy import load_profiles
+from spikejoule.energy.ledger import baseline_variants
+from spikejoule.evaluation.accuracy import EarlyExit
+from spikejoule.evaluation.inference import read_measurement
+from spikejoule.network.checkpoint import read_complete
+from spikejoule.network.trained import load_trained
+from spikejoule.playground import Opponent, PlaygroundInputs, playground_page
+from tests.tools.finished_project import finish_project
+from tests.tools.pipeline_tools import artifact_paths
+
+FLOAT = {"encode.time_window": 20, "model.hidden": 30}
+"""Poisson spikes, a leak, a reset to zero, float32; so is the opponent."""
+
+INTEGERS = {
+    "encode.encoding": "latency",
+    "encode.time_window": 20,
+    "model.hidden": [24, 16],
+    "model.decay": 1.0,
+    "model.reset": "subtract",
+    "model.bias": False,
+    "model.weight_bits": 4,
+    "model.state_bits": 16,
+    "train.pruned_fraction": 0.5,
+}
+"""One spike a pixel, two hidden layers, pruned, 4-bit weights; so is the opponent."""
+
+REGULAR = {"encode.encoding": "regular", "evaluate.early_exit_rule": "first_spike"}
+"""Regular spikes, and an exit at the first output spike."""
+
+
+@dataclass(frozen=True, eq=False)
+class Playground:
+    """A page, and what it was made from.
+
+    Attributes:
+        path: of the page.
+        inputs: of the page.
+    """
+
+    path: Path
+    inputs: PlaygroundInputs
+
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """Pixels of the test images in rows."""
+        images = self.inputs.images.images
+        return images.reshape(len(images), -1)
+
+
+def build(
+    repository: Path,
+    mnist5k: Dataset,
+    folder: Path,
+    parameters: Mapping[str, Any],
+) -> Playground:
+    """Train the networks, and write their page."""
+    everything = {"measure_inference.n_samples": "null", **parameters}
+    project = folder / "project"
+    finish_project(repository, mnist5k, project, everything, last="energy_report")
+    inputs = inputs_of(project, repository)
+    path = folder / "try.html"
+    path.write_text(playground_page(inputs), encoding="utf-8")
+    return Playground(path, inputs)
+
+
+def inputs_of(project: Path, repository: Path) -> PlaygroundInputs:
+    """What the project in a folder knows; its opponent skips zeros and is pruned."""
+    paths = {name: project / path for name, path in artifact_paths(repository).items()}
+    samples = load_samples(paths["test"])
+    assert isinstance(samples, LabelledImages)
+    measured = read_measurement(paths, load_trained(paths["trained"]), samples)
+    counts = load_baseline(paths["baseline"])
+    variants = baseline_variants(counts, measured.n_samples)
+    is_integer = measured.network.weight_bits < 32
+    variant = next(
+        variant
+        for variant in reversed(variants)
+        if variant.method == "zero-skipping"
+        and (variant.weight_bits < 32) == is_integer
+    )
+    chosen = next(network for network in counts if network.name == variant.network)
+    return PlaygroundInputs(
+        checkpoint=read_complete(paths["checkpoint"]),
+        measured=measured,
+        images=samples,
+        profiles=tuple(load_profiles().values()),
+        early=EarlyExit.read(paths["early_exit"]),
+        opponent=Opponent(
+            variant, chosen, load_weights(paths["baseline"], chosen.name)
+        ),
+    )
