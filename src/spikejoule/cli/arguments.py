@@ -165,9 +165,8 @@ def _add_try(commands: Any) -> None:
     parser.add_argument(
         "--images",
         metavar="DIRECTORY|SOURCE",
-        default="auto",
         help="test images to choose from, and to average over: a folder with four IDX "
-        "files, or a source such as mnist5k (default: auto, MNIST)",
+        "files, or a source such as mnist5k (default: those of the network's data)",
     )
     _add_path(
         parser, "--baselines", "compare with the networks counted by the baseline stage"
@@ -249,7 +248,7 @@ def _add_search(commands: Any) -> None:
         "Slurm time limit per job; the job is requeued when it expires (default: 60)",
         60,
     )
-    _add_path(parser, "--table", "also write a table of all trials (CSV)")
+    _add_path(parser, "--table", "also write a table of all trained trials (CSV)")
     parser.add_argument(
         "--cluster",
         choices=("local", "slurm"),

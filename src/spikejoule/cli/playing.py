@@ -8,7 +8,7 @@ from spikejoule.core.store import write_text
 from spikejoule.data.images import LabelledImages
 from spikejoule.energy import load_profiles
 from spikejoule.energy.prices import headline_profile
-from spikejoule.network.checkpoint import read_complete
+from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
 from spikejoule.playground import (
     PlaygroundInputs,
     choose_opponent,
@@ -26,8 +26,10 @@ def write_page(options: argparse.Namespace) -> str:
     profiles = load_profiles(options.hardware)
     headline = headline_profile(profiles, options.profile, "--profile")
     others = [profile for profile in profiles.values() if profile.id != headline.id]
-    _, samples = test_samples(options.images, None, checkpoint)
-    assert isinstance(samples, LabelledImages)  # as its encoder reads images
+    source = options.images or _recorded_source(checkpoint)
+    _, samples = test_samples(source, None, checkpoint)
+    if not isinstance(samples, LabelledImages):
+        raise DataError(f"--images {source}: these are events, and images are needed.")
     opponent = None
     if options.baselines is not None:
         accuracy = checkpoint.file.training_results.best_val_accuracy or 0.0
@@ -41,3 +43,9 @@ def write_page(options: argparse.Namespace) -> str:
     )
     write_text(options.html, playground_page(inputs))
     return f"wrote {options.html}\n"
+
+
+def _recorded_source(checkpoint: CompleteCheckpoint) -> str:
+    """The data that the network was trained on; MNIST also from `$MNIST_DIR`."""
+    source = str(checkpoint.file.spikejoule.data.get("source", "mnist"))
+    return "auto" if source == "mnist" else source
