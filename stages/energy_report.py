@@ -159,11 +159,12 @@ def _playground(
     analysis: EnergyAnalysis,
 ) -> str:
     """Make the page on which people draw, or one that says why there is none."""
-    reason = why_not_playable(checkpoint.network, checkpoint.encoder.name)
+    n_images = counted.measurement.n_samples
+    reason = why_not_playable(checkpoint.network, checkpoint.encoder.name, n_images)
     if reason:
         return unplayable_page(reason)
     assert isinstance(samples, LabelledImages)  # as its encoder reads images
-    images = samples.select(slice(counted.measurement.n_samples))
+    images = samples.select(slice(n_images))
     headline_profile = analysis.chosen
     others = [
         profile

@@ -280,5 +280,6 @@ def test_it_is_accessible(opened: "Page") -> None:
 
 def test_what_it_cannot_run_is_said() -> None:
     network, _ = firing_network(4, 3, 2)
-    assert why_not_playable(network, "poisson") == ""
-    assert "no encoding 'direct'" in why_not_playable(network, "direct")
+    assert why_not_playable(network, "poisson", 18) == ""
+    assert "at least 18 test images" in why_not_playable(network, "poisson", 17)
+    assert "no encoding 'direct'" in why_not_playable(network, "direct", 18)

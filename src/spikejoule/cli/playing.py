@@ -20,9 +20,6 @@ from spikejoule.playground import (
 def write_page(options: argparse.Namespace) -> str:
     """Run the network on test images, and write the page."""
     checkpoint = read_complete(options.file)
-    reason = why_not_playable(checkpoint.network, checkpoint.encoder.name)
-    if reason:
-        raise DataError(f"{options.file}: {reason}")
     profiles = load_profiles(options.hardware)
     headline = headline_profile(profiles, options.profile, "--profile")
     others = [profile for profile in profiles.values() if profile.id != headline.id]
@@ -30,6 +27,10 @@ def write_page(options: argparse.Namespace) -> str:
     _, samples = test_samples(source, None, checkpoint)
     if not isinstance(samples, LabelledImages):
         raise DataError(f"--images {source}: these are events, and images are needed.")
+    encoding = checkpoint.encoder.name
+    reason = why_not_playable(checkpoint.network, encoding, len(samples))
+    if reason:
+        raise DataError(f"{options.file}: {reason}")
     opponent = None
     if options.baselines is not None:
         accuracy = checkpoint.file.training_results.best_val_accuracy or 0.0

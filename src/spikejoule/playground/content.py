@@ -68,8 +68,14 @@ class PlaygroundInputs:
     opponent: Opponent | None = None
 
 
-def why_not_playable(network: Network, encoding: str) -> str:
-    """Why the scripts cannot run a network, in one sentence; empty if they can."""
+def why_not_playable(network: Network, encoding: str, n_images: int) -> str:
+    """Why there is no page for a network, in one sentence; empty if there can be one.
+
+    Args:
+        network: the network.
+        encoding: name of its encoding.
+        n_images: test images whose spikes were counted.
+    """
     if encoding not in ENCODINGS:
         return (
             f"The playground has no encoding {encoding!r}; it has "
@@ -82,6 +88,13 @@ def why_not_playable(network: Network, encoding: str) -> str:
         )
     if not isinstance(network.neuron, LeakyIntegrateAndFire):
         return "The playground runs leaky integrate-and-fire neurons only."
+    # Prices are solved from images: so many leave no other solution.
+    n_needed = 2 * _n_features(network)
+    if n_images < n_needed:
+        return (
+            f"The playground needs the counts of at least {n_needed} test images, and "
+            f"there are {n_images}."
+        )
     return ""
 
 
@@ -92,7 +105,9 @@ def playground_content(inputs: PlaygroundInputs) -> dict[str, Any]:
         ValueError: the page's scripts cannot run the network (`why_not_playable`).
     """
     checkpoint = inputs.checkpoint
-    reason = why_not_playable(checkpoint.network, checkpoint.encoder.name)
+    reason = why_not_playable(
+        checkpoint.network, checkpoint.encoder.name, inputs.measured.n_samples
+    )
     if reason:
         raise ValueError(reason)
     images = inputs.images.images
@@ -353,6 +368,11 @@ def _features(
     return np.column_stack(
         [ones, steps, lit, lit * steps, *spikes, run.synaptic_events]
     )
+
+
+def _n_features(network: Network) -> int:
+    """F, the number of counts in `_features`."""
+    return 4 + len(network.layers) + len(network.connections)
 
 
 def _exit_steps(inputs: PlaygroundInputs) -> NDArray[np.int64]:

@@ -30,11 +30,14 @@ class Opponent:
 
     @property
     def products(self) -> NDArray[np.int64]:
-        """Multiply-accumulates of each image in each matrix, int64 [N, L - 1]."""
+        """Multiply-accumulates of each image in each matrix, int64 [N, L - 1].
+
+        N is the number of images that the variant was counted on.
+        """
+        nonzero = self.counts.macs_nonzero[: len(self.variant.operations.counts)]
         if self.variant.method == "zero-skipping":
-            return self.counts.macs_nonzero
-        shape = self.counts.macs_nonzero.shape
-        return np.broadcast_to(np.array(self.counts.synapses, np.int64), shape)
+            return nonzero
+        return np.broadcast_to(np.array(self.counts.synapses, np.int64), nonzero.shape)
 
 
 def choose_opponent(
