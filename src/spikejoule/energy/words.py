@@ -126,13 +126,13 @@ def tally(verdicts: Sequence[RunVerdict]) -> str:
     """Say how many price lists each side wins."""
     outcomes = [verdict.outcome for verdict in verdicts]
     if len(outcomes) == 1:
-        return f"Only one price list can compare the two: {OUTCOMES[outcomes[0]]}."
+        return f"Only one price list applies to both: {OUTCOMES[outcomes[0]]}."
     wins = outcomes.count("snn")
     losses = outcomes.count("ann")
     undecided = outcomes.count("undecided")
     words = (
         f"The spiking network wins under {wins or 'none'} of the {len(outcomes)} price "
-        f"lists that can compare the two, the conventional network under "
+        f"lists that apply to both, the conventional network under "
         f"{losses or 'none'}"
     )
     if undecided:
