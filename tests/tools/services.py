@@ -79,7 +79,7 @@ class S3Store:
             "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
             "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
             # Nothing of this machine's user.
-            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_CONFIG_FILE": str(self.folder.with_name("no-configuration")),
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
@@ -127,6 +127,8 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Store]:
     address = f"{LOOPBACK}:{free_port()}"
     store = S3Store(f"http://{address}", secrets.token_hex(16), base / "buckets")
     store.folder.mkdir()
+    # It must exist, and be a file.
+    Path(store.environment()["AWS_CONFIG_FILE"]).touch()
     command = [
         *(program, "serve", "s3", "--addr", address),
         *("--auth-key", f"team,{store.secret_key}", str(store.folder)),
