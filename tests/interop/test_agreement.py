@@ -120,8 +120,8 @@ class TestPage:
         assert f"SpikingJelly: {first:.1f} and {second:.1f} pJ a word" in text
         assert f"qualia: {weights[0]:.1f} and {weights[1]:.1f} pJ" in text
         macs = baseline_macs(SKIPPING)
-        assert f"with its {macs:,.0f} MACs" in text
-        assert f"at most {nj(macs * first)}" in text
+        assert f"weights of its {macs:,.0f} MACs" in text
+        assert f"cost at most {nj(macs * first)}" in text
 
 
 @pytest.mark.parametrize(
