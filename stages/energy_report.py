@@ -47,11 +47,11 @@ from spikejoule.network.trained import (
 from spikejoule.nir.writing import graph_without_nodes, nir_graph, write_nir
 from spikejoule.params import Params
 from spikejoule.playground import (
+    PlaygroundError,
     PlaygroundInputs,
     choose_opponent,
     playground_page,
     unplayable_page,
-    why_not_playable,
 )
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.learning import confusion_matrix, training_curves
@@ -159,30 +159,30 @@ def _playground(
     analysis: EnergyAnalysis,
 ) -> str:
     """Make the page on which people draw, or one that says why there is none."""
-    n_images = counted.measurement.n_samples
-    reason = why_not_playable(checkpoint.network, checkpoint.encoder.name, n_images)
-    if reason:
-        return unplayable_page(reason)
-    assert isinstance(samples, LabelledImages)  # as its encoder reads images
-    images = samples.select(slice(n_images))
+    if not isinstance(samples, LabelledImages):
+        return unplayable_page("The playground shows networks that read images only.")
+    images = samples.select(slice(counted.measurement.n_samples))
     headline_profile = analysis.chosen
     others = [
         profile
         for profile in analysis.ledger.profiles
         if profile.id != headline_profile.id
     ]
-    accuracy = checkpoint.file.training_results.best_val_accuracy or 0.0
-    opponent = choose_opponent(paths["baseline"], images, headline_profile, accuracy)
-    return playground_page(
-        PlaygroundInputs(
-            checkpoint=checkpoint,
-            measured=counted.measurement,
-            images=images,
-            profiles=(headline_profile, *others),
-            early=counted.early,
-            opponent=opponent,
-        )
+    inputs = PlaygroundInputs(
+        checkpoint=checkpoint,
+        measured=counted.measurement,
+        images=images,
+        profiles=(headline_profile, *others),
+        early=counted.early,
+        opponent=choose_opponent(
+            paths["baseline"], images, headline_profile, checkpoint
+        ),
     )
+    try:
+        return playground_page(inputs)
+    except PlaygroundError as error:
+        logger.warning("%s says only: %s", paths["playground"], error)
+        return unplayable_page(str(error))
 
 
 def _raster(

@@ -18,8 +18,8 @@ from spikejoule.energy.ledger import (
 from spikejoule.energy.prices import prices_pj, weights_of
 from spikejoule.evaluation.accuracy import exit_steps, step_outcomes
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.playground import why_not_playable
-from spikejoule.playground.content import playground_content
+from spikejoule.playground import PlaygroundError
+from spikejoule.playground.content import check_playable, playground_content
 from tests.playground.handwriting import STYLES, strokes
 from tests.playground.pages import FLOAT, INTEGERS, REGULAR, Playground, build
 from tests.tools.networks import firing_network
@@ -280,6 +280,8 @@ def test_it_is_accessible(opened: "Page") -> None:
 
 def test_what_it_cannot_run_is_said() -> None:
     network, _ = firing_network(4, 3, 2)
-    assert why_not_playable(network, "poisson", 18) == ""
-    assert "at least 18 test images" in why_not_playable(network, "poisson", 17)
-    assert "no encoding 'direct'" in why_not_playable(network, "direct", 18)
+    check_playable(network, "poisson", 18)
+    with pytest.raises(PlaygroundError, match="at least 18 test images"):
+        check_playable(network, "poisson", 17)
+    with pytest.raises(PlaygroundError, match="no encoding 'direct'"):
+        check_playable(network, "direct", 18)

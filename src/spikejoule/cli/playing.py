@@ -13,7 +13,6 @@ from spikejoule.playground import (
     PlaygroundInputs,
     choose_opponent,
     playground_page,
-    why_not_playable,
 )
 
 
@@ -27,14 +26,9 @@ def write_page(options: argparse.Namespace) -> str:
     _, samples = test_samples(source, None, checkpoint)
     if not isinstance(samples, LabelledImages):
         raise DataError(f"--images {source}: these are events, and images are needed.")
-    encoding = checkpoint.encoder.name
-    reason = why_not_playable(checkpoint.network, encoding, len(samples))
-    if reason:
-        raise DataError(f"{options.file}: {reason}")
     opponent = None
     if options.baselines is not None:
-        accuracy = checkpoint.file.training_results.best_val_accuracy or 0.0
-        opponent = choose_opponent(options.baselines, samples, headline, accuracy)
+        opponent = choose_opponent(options.baselines, samples, headline, checkpoint)
     inputs = PlaygroundInputs(
         checkpoint=checkpoint,
         measured=run_checkpoint(checkpoint, samples),

@@ -9,15 +9,16 @@ The scripts repeat the project's arithmetic in JavaScript, to the last bit: pred
 spikes, events and products equal the pipeline's.
 """
 
-from spikejoule.playground.content import PlaygroundInputs, why_not_playable
+from spikejoule.playground.content import PlaygroundInputs
 from spikejoule.playground.opponent import Opponent, choose_opponent
 from spikejoule.playground.page import playground_page, unplayable_page
+from spikejoule.playground.prices import PlaygroundError
 
 __all__ = [
     "Opponent",
+    "PlaygroundError",
     "PlaygroundInputs",
     "choose_opponent",
     "playground_page",
     "unplayable_page",
-    "why_not_playable",
 ]

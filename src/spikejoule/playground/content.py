@@ -16,7 +16,7 @@ from spikejoule.counts.measurement import Measurement, clocked_updates
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.encoder import INTENSITIES, ByLevel
 from spikejoule.energy.ledger import judges
-from spikejoule.energy.operations import count_operations
+from spikejoule.energy.operations import averaging, count_operations
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.evaluation.accuracy import (
     EarlyExit,
@@ -30,8 +30,8 @@ from spikejoule.network.integers import integers_of, layer_constants
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import FLOAT_BITS
-from spikejoule.playground.opponent import Opponent
-from spikejoule.playground.prices import LinearOperations
+from spikejoule.playground.opponent import Opponent, averaged_side
+from spikejoule.playground.prices import LinearOperations, PlaygroundError
 
 ENCODINGS: Final = ("latency", "poisson", "regular")
 """The encodings that `scripts/encoders.js` has."""
@@ -68,48 +68,51 @@ class PlaygroundInputs:
     opponent: Opponent | None = None
 
 
-def why_not_playable(network: Network, encoding: str, n_images: int) -> str:
-    """Why there is no page for a network, in one sentence; empty if there can be one.
+def check_playable(network: Network, encoding: str, n_images: int) -> None:
+    """Refuse what the scripts cannot run or price.
 
     Args:
         network: the network.
         encoding: name of its encoding.
         n_images: test images whose spikes were counted.
+
+    Raises:
+        PlaygroundError: the page has no such encoding, layers or neurons, or too few
+            images were counted.
     """
     if encoding not in ENCODINGS:
-        return (
+        raise PlaygroundError(
             f"The playground has no encoding {encoding!r}; it has "
             f"{', '.join(ENCODINGS)}."
         )
     if not network.is_plain:
-        return (
+        raise PlaygroundError(
             "The playground runs fully connected layers only, without convolution, "
             "pooling and recurrence."
         )
     if not isinstance(network.neuron, LeakyIntegrateAndFire):
-        return "The playground runs leaky integrate-and-fire neurons only."
+        raise PlaygroundError(
+            "The playground runs leaky integrate-and-fire neurons only."
+        )
     # Prices are solved from images: so many leave no other solution.
     n_needed = 2 * _n_features(network)
     if n_images < n_needed:
-        return (
+        raise PlaygroundError(
             f"The playground needs the counts of at least {n_needed} test images, and "
             f"there are {n_images}."
         )
-    return ""
 
 
 def playground_content(inputs: PlaygroundInputs) -> dict[str, Any]:
     """The content of the page.
 
     Raises:
-        ValueError: the page's scripts cannot run the network (`why_not_playable`).
+        PlaygroundError: the scripts cannot run or price the network.
     """
     checkpoint = inputs.checkpoint
-    reason = why_not_playable(
+    check_playable(
         checkpoint.network, checkpoint.encoder.name, inputs.measured.n_samples
     )
-    if reason:
-        raise ValueError(reason)
     images = inputs.images.images
     return {
         "images": {
@@ -136,8 +139,7 @@ def packed(array: NDArray[Any]) -> dict[str, str]:
 
 def _ink_side(checkpoint: CompleteCheckpoint) -> float:
     """Pixels that a drawing's ink fits, where images were averaged over squares."""
-    averaged = checkpoint.file.spikejoule.data.get("average_pixels") or 1
-    return INK_SIDE / int(averaged)
+    return INK_SIDE / averaged_side(checkpoint)
 
 
 # The spiking network.
@@ -330,8 +332,13 @@ class _SpikingPrices:
             inputs.images.images[: first.n_samples], steps
         )
         features = _features(run, steps, inputs)
-        without_rule = count_operations(run.activity(updates), encoding)
-        with_rule = count_operations(run.activity(updates, steps), encoding)
+        # As in the ledger, averaging pixels before they are encoded is paid for.
+        side = averaged_side(inputs.checkpoint)
+        n_pixels = measured.network.n_input
+        without_rule, with_rule = (
+            averaging(count_operations(activity, encoding), side, n_pixels)
+            for activity in (run.activity(updates), run.activity(updates, steps))
+        )
         whole_steps = np.full(measured.n_samples, n_steps)
         exits = _exit_steps(inputs)
         return cls(

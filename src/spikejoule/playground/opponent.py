@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from spikejoule.baselines.counts import BaselineCounts, load_baseline, load_weights
 from spikejoule.core.store import FilePath
 from spikejoule.data.images import LabelledImages
-from spikejoule.energy.ledger import Variant, baseline_variants, judges
+from spikejoule.energy.ledger import Variant, averaged, baseline_variants, judges
 from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
+from spikejoule.network.checkpoint import CompleteCheckpoint
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +41,16 @@ class Opponent:
         return np.broadcast_to(np.array(self.counts.synapses, np.int64), nonzero.shape)
 
 
+def averaged_side(checkpoint: CompleteCheckpoint) -> int:
+    """Side of the squares of pixels whose means a network reads; 1 for none."""
+    return int(checkpoint.file.spikejoule.data.get("average_pixels") or 1)
+
+
 def choose_opponent(
     path: FilePath,
     images: LabelledImages,
     profile: HardwareProfile,
-    accuracy_percent: float,
+    checkpoint: CompleteCheckpoint,
 ) -> Opponent:
     """Choose among the networks in a file of the stage `baseline`.
 
@@ -55,13 +61,16 @@ def choose_opponent(
         path: the file.
         images: test images, the first of those in the file.
         profile: the price list of the headline.
-        accuracy_percent: validation accuracy of the spiking network.
+        checkpoint: the spiking network, whose validation accuracy is to be reached.
 
     Raises:
         ArtifactError: the file is missing or damaged, or has other images.
     """
-    counts = load_baseline(path, images.labels, images.images[0].size)
-    variants = baseline_variants(counts, len(images))
+    n_pixels = images.images[0].size
+    counts = load_baseline(path, images.labels, n_pixels)
+    side = averaged_side(checkpoint)
+    variants = averaged(baseline_variants(counts, len(images)), side, n_pixels)
+    accuracy_percent = checkpoint.file.training_results.best_val_accuracy or 0.0
     # A list of integer prices does not apply to networks in floating point.
     priced = [variant for variant in variants if judges(profile, variant)] or variants
     accurate = [

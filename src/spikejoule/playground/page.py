@@ -55,7 +55,7 @@ def playground_page(inputs: PlaygroundInputs) -> str:
     """The page as HTML: one file, which loads nothing.
 
     Raises:
-        ValueError: the scripts cannot run the network (`content.why_not_playable`).
+        PlaygroundError: the scripts cannot run or price the network.
     """
     content = playground_content(inputs)
     opponent = inputs.opponent

@@ -11,9 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.core.errors import SpikejouleError
 from spikejoule.energy.estimates import Floats
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
+
+
+class PlaygroundError(SpikejouleError):
+    """There is no page for a network; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +44,7 @@ class LinearOperations:
             operations: of the same images.
 
         Raises:
-            ValueError: an operation is no such function.
+            PlaygroundError: an operation is no such function.
         """
         # Columns of equal scale keep the solution exact to the last operation.
         scale = np.maximum(np.abs(features).max(axis=0), 1).astype(np.float64)
@@ -48,8 +53,9 @@ class LinearOperations:
         exact = np.rint(features @ coefficients) == operations.counts
         if not exact.all():
             column = operations.columns[int(np.argmin(exact.all(axis=0)))]
-            raise ValueError(
-                f"{column.term} of {column.place} is not linear in an image's counts"
+            raise PlaygroundError(
+                f"The playground cannot price {column.term} of {column.place}: it is "
+                "not linear in an image's counts."
             )
         return cls(operations, coefficients)
 
