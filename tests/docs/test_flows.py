@@ -1,4 +1,4 @@
-"""The page on three flows: the running code makes each call of its tables."""
+"""The page on packages: the running code makes each call of its tables."""
 
 import re
 import sys
@@ -19,7 +19,7 @@ from tests.tools.committed import committed_params
 from tests.tools.without_torch import needs_torch
 
 SOURCES = Path(spikejoule.__file__).parent
-PAGE = Path("docs") / "explanation" / "three-flows.md"
+PAGE = Path("docs") / "explanation" / "packages.md"
 ROW = re.compile(r"\| `([\w/]+\.py)` \| `([\w.]+)` \| `(\w+)` \|")
 
 pytestmark = needs_torch
