@@ -214,7 +214,7 @@ def add_arriving(potentials, population, parameters, step, before):
                 potentials[j] += parameters.own[j][i] * before[i]
 
 
-def forward(state, spikes, neuron, populations=None):
+def forward(state, spikes, neuron, populations=None, state_bits=None):
     """One sample [T][I] through every layer: a list of (potentials, spikes).
 
     Both are [T][neurons]. The input may be numbers instead of spikes.
@@ -223,6 +223,11 @@ def forward(state, spikes, neuron, populations=None):
     s[t] = (v[t] >= threshold)
     u[t] = 0 where s[t], else v[t]  (reset ``zero``)
     u[t] = v[t] - threshold where s[t], else v[t]  (reset ``subtract``)
+
+    Potentials of `state_bits` belong to a state of integers, from :func:`quantise`,
+    with a threshold on the grid. Then u[t] saturates, and with m = round(256 decay)
+
+    v[t] = floor(m u[t-1] / 256) + b + inputs
     """
     neuron = Neuron(*neuron)
     passed = []
@@ -231,9 +236,12 @@ def forward(state, spikes, neuron, populations=None):
         threshold, decay = constants_of(state, layer, neuron)
         potentials = []
         emitted = []
-        u = [0.0] * population.n
+        u = [0] * population.n
         for step in spikes:
-            v = [decay * u[j] + parameters.biases[j] for j in range(population.n)]
+            v = [
+                leaked(u[j], decay, state_bits) + parameters.biases[j]
+                for j in range(population.n)
+            ]
             before = emitted[-1] if emitted else None
             add_arriving(v, population, parameters, step, before)
             fired = [1 if value >= threshold else 0 for value in v]
@@ -241,11 +249,21 @@ def forward(state, spikes, neuron, populations=None):
                 after_reset(v[j], fired[j], threshold, neuron.reset)
                 for j in range(population.n)
             ]
+            if state_bits:
+                half = 2 ** (state_bits - 1)
+                u = [clamp(value, -half, half - 1) for value in u]
             potentials.append(v)
             emitted.append(fired)
         passed.append((potentials, emitted))
         spikes = emitted
     return passed
+
+
+def leaked(u, decay, state_bits):
+    """What a step leaves of a potential, rounded down in integers."""
+    if state_bits:
+        return math.floor(round(256 * decay) * u / 256)
+    return decay * u
 
 
 def after_reset(v, fired, threshold, reset):
@@ -323,44 +341,6 @@ def quantise(state, exponents, weight_bits, state_bits):
         ]
         integers[name] = np.array(rounded).reshape(np.shape(values))
     return integers
-
-
-def integer_forward(integers, spikes, constants, state_bits, populations=None):
-    """One sample through layers of integers, from :func:`quantise`.
-
-    `constants` are (thresholds on the grid, decays, reset), one value per layer. With
-    m = round(256 decay), and as :func:`forward` otherwise,
-
-    v[t] = floor(m u[t-1] / 256) + b + inputs;  u[t] saturates
-    """
-    thresholds, decays, reset = constants
-    lowest = -(2 ** (state_bits - 1))
-    highest = 2 ** (state_bits - 1) - 1
-    passed = []
-    for layer, population in enumerate(populations or populations_of(integers)):
-        parameters = parameters_of(integers, layer + 1, population)
-        threshold = thresholds[layer]
-        m = round(256 * decays[layer])
-        potentials = []
-        emitted = []
-        u = [0] * population.n
-        for step in spikes:
-            v = [
-                math.floor(m * u[j] / 256) + parameters.biases[j]
-                for j in range(population.n)
-            ]
-            before = emitted[-1] if emitted else None
-            add_arriving(v, population, parameters, step, before)
-            fired = [1 if value >= threshold else 0 for value in v]
-            u = [
-                clamp(after_reset(v[j], fired[j], threshold, reset), lowest, highest)
-                for j in range(population.n)
-            ]
-            potentials.append(v)
-            emitted.append(fired)
-        passed.append((potentials, emitted))
-        spikes = emitted
-    return passed
 
 
 def surrogate(name, slope, x):
@@ -470,20 +450,20 @@ def penalty(passed, fan_outs, loss):
         fan_out = [sum(reached[unit] for reached in into) for unit in range(len(sums))]
         n_spikes = sum(sums)
         n_events = sum(n * reached for n, reached in zip(sums, fan_out, strict=True))
-        by_spike = _above(n_spikes, loss.spike_penalty, layer)
-        by_event = _above(n_events, loss.event_penalty, layer) if into else 0.0
-        if by_spike:
-            value += by_spike * (n_spikes - of_layer(loss.spike_penalty[1], layer))
-        if by_event:
-            value += by_event * (n_events - of_layer(loss.event_penalty[1], layer))
+        spike_loss, by_spike = _above(n_spikes, loss.spike_penalty, layer)
+        event_loss, by_event = (0.0, 0.0)
+        if into:
+            event_loss, by_event = _above(n_events, loss.event_penalty, layer)
+        value += spike_loss + event_loss
         costs.append([by_spike + by_event * reached for reached in fan_out])
     return value, costs
 
 
 def _above(number, penalty, layer):
-    """The loss of one more spike or event, 0 up to the free number."""
-    weight, free = penalty
-    return of_layer(weight, layer) / 1000 if number > of_layer(free, layer) else 0.0
+    """The loss of a number, and that of one more; both are 0 up to the free number."""
+    weight, free = (of_layer(value, layer) for value in penalty)
+    by_one = weight / 1000 if number > free else 0.0
+    return by_one * (number - free), by_one
 
 
 class LayerPass(NamedTuple):
@@ -713,8 +693,8 @@ def integer_batch_gradient(state, dense, labels, model, grids):
     samples = dense.tolist()
     passed = []
     for sample in samples:
-        layers = integer_forward(
-            integers, sample, (on_grid, decays, reset), state_bits, model.populations
+        layers = forward(
+            integers, sample, (on_grid, decays, reset), model.populations, state_bits
         )
         passed.append(
             [

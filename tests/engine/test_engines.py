@@ -162,11 +162,6 @@ def test_all_agree(data: st.DataObject) -> None:
 def test_a_network_that_fires_has_gradients_everywhere() -> None:
     """What `test_all_agree` compares is not all zero."""
     network, state = firing_network(14, 17, 9, 4, learned="both")
-    for layer, (logit, log) in enumerate(
-        ((2.0, 0.1), (-0.5, -0.2), (1.0, 0.0)), start=1
-    ):
-        state[f"layer{layer}.neurons.decay_logit"][:] = logit
-        state[f"layer{layer}.neurons.log_threshold"][:] = log
     expected = assert_spikes_agree(case_of(network, state, 9))
     assert all(np.abs(gradient).max() > 0 for gradient in expected.gradients.values())
 
@@ -188,7 +183,7 @@ def test_a_batch_leaves_nothing_behind() -> None:
         expected, fresh_gradients = fresh.gradients(events, labels)
         assert outcome == expected
         for name, gradient in fresh_gradients.items():
-            assert gradients[name].tobytes() == gradient.tobytes()
+            assert gradients[name].tobytes() == gradient.tobytes(), name
         engine.train_batch(events, labels, 0.01)
 
 
@@ -200,7 +195,7 @@ def test_a_batch_leaves_nothing_behind() -> None:
 def test_adam_and_clipping_are_those_of_torch(
     name: str, clip_norm: float, neuron: dict[str, Any]
 ) -> None:
-    """PyTorch takes the same steps, also from an engine's state."""
+    """PyTorch takes the same steps, the last ones from an engine's state."""
     import torch
 
     rates = (0.01, 0.003, 0.02, 0.02, 0.001, 0.01)
@@ -239,13 +234,6 @@ def test_adam_and_clipping_are_those_of_torch(
         for key, value in engine.state().items():
             np.testing.assert_allclose(
                 value, parameters[key].detach(), rtol=1e-9, atol=1e-15
-            )
-    entries = engine.optimizer_state(rates[-1])["state"]
-    for index, theirs in optimizer.state_dict()["state"].items():
-        assert entries[index]["step"] == theirs["step"] == len(rates)
-        for kind, smallest in (("exp_avg", 1e-15), ("exp_avg_sq", 1e-30)):
-            np.testing.assert_allclose(
-                entries[index][kind], theirs[kind], rtol=1e-9, atol=smallest
             )
 
 

@@ -68,9 +68,19 @@ class TestExactSpikes:
     """Without rounding, spikes equal the loops' even where v is the threshold."""
 
     @both_engines
-    def test_every_width(self, engine: str) -> None:
+    def test_every_width_in_small_chunks(
+        self, engine: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         dense = np.random.default_rng(1).integers(0, 2, (3, 8, 19))
         for width in WIDTHS:
+            two_samples = 2 * width * 8
+            monkeypatch.setattr(
+                "spikejoule.encoding.kernels.CHUNK_BYTES", 4 * two_samples
+            )
+            if engine == "dense":
+                monkeypatch.setattr(
+                    "spikejoule.engine.dense.CHUNK_ELEMENTS", two_samples
+                )
             network, state = exact(19, width, 3)
             expected = naive.run(state, dense.tolist(), naive.Neuron(1.0, 0.5))
             assert expected[0].sum() > 0
@@ -90,18 +100,6 @@ class TestExactSpikes:
         assert hidden.offsets.tolist() == [0, 0, 1]
         assert output.sources.tolist() == [0, 65_534]
         assert output.offsets.tolist() == [0, 0, 2]
-
-    @both_engines
-    def test_small_chunks(self, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        network, state = exact(11, 18, 4)
-        dense = np.random.default_rng(2).integers(0, 2, (9, 7, 11))
-        elements = 2 * 18 * 7
-        monkeypatch.setattr("spikejoule.encoding.kernels.CHUNK_BYTES", 4 * elements)
-        if engine == "dense":
-            monkeypatch.setattr("spikejoule.engine.dense.CHUNK_ELEMENTS", elements)
-        layers = make_engine(engine, network, state).run(EventList.from_dense(dense))
-        expected = naive.run(state, dense.tolist(), naive.Neuron(1.0, 0.5))
-        assert_spikes(layers, expected)
 
 
 @needs_torch
@@ -141,11 +139,10 @@ def compiled_call(intrinsic: Any) -> Any:
     return call
 
 
-@pytest.mark.parametrize("sign", [-1, 1])
-def test_a_leak_on_a_grid_is_rounded_down_exactly(sign: int) -> None:
+def test_a_leak_on_a_grid_is_rounded_down_exactly() -> None:
     """Potentials have up to 24 bits, with which a float32 product is not exact."""
     integrate = compiled_call(vector.integrate_and_fire)
-    values = sign * np.random.default_rng(1).integers(0, 2**24, 4000 * LANES)
+    values = np.random.default_rng(1).integers(-(2**24), 2**24, 4000 * LANES)
     neuron = NeuronConstants(
         decay=np.float32(230 / 256),
         threshold=np.float32(np.inf),
@@ -203,14 +200,17 @@ def train_with_threads(*threads: int, **environment: str) -> str:
     return output
 
 
-def test_same_bits_for_any_threads() -> None:
-    """Also with more threads than lanes."""
+def test_same_bits_for_any_threads_and_compiled_once() -> None:
+    """Also with more threads than lanes; a second process loads every kernel."""
     output = train_with_threads(*THREADS, NUMBA_NUM_THREADS=str(max(THREADS)))
     digests: dict[str, list[str]] = json.loads(output)
     for case in with_threads.CASES:
         assert len(digests[case]) == len(THREADS)
         assert len(set(digests[case])) == 1, case
     assert len({values[0] for values in digests.values()}) == len(with_threads.CASES)
+    output = train_with_threads(1, NUMBA_DEBUG_CACHE="1")
+    assert output.count("[cache] data loaded") >= 5
+    assert "[cache] data saved" not in output
 
 
 SMALL_KERNEL = """
@@ -237,12 +237,6 @@ class TestCache:
         assert process.returncode == 0, warnings
         printed: dict[str, Any] = json.loads(output)
         return printed | {"warnings": warnings}
-
-    def test_a_second_process_compiles_nothing(self) -> None:
-        train_with_threads(1)
-        output = train_with_threads(1, NUMBA_DEBUG_CACHE="1")
-        assert output.count("[cache] data loaded") >= 5
-        assert "[cache] data saved" not in output
 
     def test_checkouts_share_one_cache_and_a_changed_kernel_gets_another(
         self, tmp_path: Path, repository: Path

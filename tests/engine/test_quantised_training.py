@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikejoule.encoding.events import EventList
+from spikejoule.engine import make_engine
 from spikejoule.engine.quantised import run_integers
 from spikejoule.network.integers import layer_constants, quantisation_of, with_grids
 from spikejoule.network.learning import LearningSettings
@@ -21,10 +22,14 @@ from tests.tools.without_torch import needs_torch
 pytestmark = pytest.mark.xdist_group("engines")
 
 
-def assert_all_agree(
-    network: Network, state: dict[str, Any], dense: np.ndarray
+def assert_integers_agree(
+    network: Network, state: dict[str, Any], dense: np.ndarray, populations: Any = None
 ) -> list[np.ndarray]:
-    """Assert that grids, spikes, loss and gradients equal the loops'; return spikes."""
+    """Assert that grids, spikes, loss and gradients equal the loops'; return spikes.
+
+    With `populations` the network has more than full connections, which the event
+    engine does not run in integers.
+    """
     labels = np.arange(len(dense)) % network.n_output
     quantisation = quantisation_of(network)
     neuron = network.neuron
@@ -41,25 +46,34 @@ def assert_all_agree(
         naive.Neuron(thresholds, decays, neuron.reset),
         (LEARNING.surrogate, LEARNING.chosen_surrogate.slope),
         naive.Loss(LEARNING.logit_scale, LEARNING.label_smoothing),
+        populations,
     )
     grids = naive.Grids(quantisation.exponents, *bits)
     expected = naive.integer_batch_gradient(state, dense, labels.tolist(), model, grids)
     events = EventList.from_dense(dense)
-    assert_spikes(run_integers(network, state, events), expected.spikes)
-    for engine in engines(network, state):
+    if populations is None:
+        assert_spikes(run_integers(network, state, events), expected.spikes)
+        for engine in engines(network, state):
+            assert_agrees(engine, events, labels, expected)
+    else:
+        engine = make_engine("dense", network, state, LEARNING, np.float64)
         assert_agrees(engine, events, labels, expected)
+        # A file holds the rounded weights; they give the same spikes.
+        reloaded = make_engine("dense", network, engine.state())
+        assert_spikes(reloaded.run(events), expected.spikes)
     return expected.spikes
 
 
 @settings(max_examples=40)
 @given(data=st.data())
 def test_both_engines_learn_as_the_loops_on_integers(data: st.DataObject) -> None:
-    """For any integer widths, leaks, resets, depths and sizes."""
+    """For any integer widths, leaks, resets, depths, sizes and scales."""
     draw = data.draw
     hidden = draw(st.lists(st.sampled_from([1, 9, 16, 17, 20]), min_size=1, max_size=3))
     n_layers = len(hidden) + 1
+    scale = draw(st.sampled_from([1.0, 1.0, 1.0, 1e-29, 1e29]))
     decay = st.sampled_from([1.0, 0.9, 0.5, 0.3, 0.0])
-    threshold = st.sampled_from([0.7, 1.0, 1.3])
+    threshold = st.sampled_from([0.7 * scale, scale, 1.3 * scale])
     network, state = firing_network(
         14,
         *hidden,
@@ -72,15 +86,10 @@ def test_both_engines_learn_as_the_loops_on_integers(data: st.DataObject) -> Non
         reset=draw(st.sampled_from(["zero", "subtract"])),
         bias=draw(st.booleans()),
     )
-    assert_all_agree(network, state, spike_trains(14, draw(st.integers(1, 5)), 9))
-
-
-@pytest.mark.parametrize("threshold", [1e-30, 0.37, 1e30])
-def test_thresholds_of_any_size(threshold: float) -> None:
-    network, state = firing_network(14, 18, 4, bits=(8, 32), threshold=threshold)
-    state = {name: threshold * values for name, values in state.items()}
-    spikes = assert_all_agree(with_grids(network, state), state, spike_trains(14, 5, 9))
-    assert all(0.01 < layer.mean() < 0.9 for layer in spikes)
+    state = {name: scale * values for name, values in state.items()}
+    network = with_grids(network, state)
+    dense = spike_trains(14, draw(st.integers(1, 5)), 9)
+    assert_integers_agree(network, state, dense)
 
 
 def test_potentials_that_saturate() -> None:
@@ -100,10 +109,10 @@ def test_potentials_that_saturate() -> None:
     constants = (thresholds, [0.9] * 2, "subtract")
     lowest = 0
     for sample in dense.tolist():
-        (potentials, _), *_ = naive.integer_forward(integers, sample, constants, 16)
+        (potentials, _), *_ = naive.forward(integers, sample, constants, None, 16)
         lowest = min(lowest, np.min(potentials))
     assert lowest < -(2**15)
-    assert_all_agree(network, state, dense)
+    assert_integers_agree(network, state, dense)
 
 
 @pytest.mark.parametrize(("bits", "decay"), [((2, 16), 1.0), ((8, 16), 0.9)])
@@ -139,7 +148,6 @@ def test_steps_below_a_unit_of_the_grid_add_up() -> None:
     running = event.state()
     dense_running = dense.state()
     dense_learned = dense.learned_state()
-    changed = 0
     for name, learned in event.learned_state().items():
         np.testing.assert_allclose(learned, dense_learned[name], rtol=1e-7, atol=1e-12)
         unit = 2.0 ** -exponents[naive.layer_number(name)]
@@ -147,8 +155,7 @@ def test_steps_below_a_unit_of_the_grid_add_up() -> None:
         rounded = np.clip(np.round(learned / unit), -limit, limit) * unit
         assert np.array_equal(running[name], rounded)
         assert np.array_equal(running[name], dense_running[name])
-        changed += np.count_nonzero(running[name] != before[name])
-    assert changed > 20
+        assert not np.array_equal(running[name], before[name])
     for engine in (event, dense):
         engine.choose_grids()
         assert engine.network == with_grids(network, engine.learned_state())
@@ -157,30 +164,23 @@ def test_steps_below_a_unit_of_the_grid_add_up() -> None:
 
 def test_a_pruned_weight_and_one_that_rounds_to_zero_carry_no_event() -> None:
     network, state = firing_network(14, 18, 4, bits=(2, 32))
+    first = "layer1.synapses.weight"
     mask = np.ones((18, 14), dtype=np.bool_)
     mask[:, 3] = False
     mask[4] = False
-    masks = {
-        "layer1.synapses.weight": mask,
-        "layer2.synapses.weight": np.ones((4, 18), bool),
-    }
     trains = spike_trains(14, 6, 9)
     events = EventList.from_dense(trains)
     labels = np.arange(6) % 4
+    spikes = trains.sum(axis=(0, 1))
     for engine in engines(network, state):
         full, _ = engine.gradients(events, labels)
         assert full.synaptic_events[0] == 18 * events.n_events
-        engine.prune(masks)
+        engine.prune({first: mask, "layer2.synapses.weight": np.ones((4, 18), bool)})
         outcome = engine.train_batch(events, labels, 0.0)
-        weights = engine.state()["layer1.synapses.weight"]
+        weights = engine.state()[first]
         assert not weights[~mask].any()
         assert (weights[mask] == 0).any()
-        sent = [trains, engine.run(events)[0].to_dense(np.int64)]
-        for layer, spikes in enumerate(sent):
-            present = np.count_nonzero(
-                engine.state()[f"layer{layer + 1}.synapses.weight"], 0
-            )
-            assert outcome.synaptic_events[layer] == spikes.sum(axis=(0, 1)) @ present
+        assert outcome.synaptic_events[0] == spikes @ np.count_nonzero(weights, 0)
         for _ in range(5):
             engine.train_batch(events, labels, 0.05)
-        assert not engine.learned_state()["layer1.synapses.weight"][~mask].any()
+        assert not engine.learned_state()[first][~mask].any()

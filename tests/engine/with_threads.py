@@ -27,16 +27,13 @@ POISSON = Poisson(time_window=9, max_rate=300.0)
 # Layer sizes, batch size, other settings
 CASES: dict[str, tuple[tuple[int, ...], int, dict[str, Any]]] = {
     "one sample": ((60, 100, 10), 1, {}),
-    "an odd batch": ((60, 100, 10), 13, {}),
-    "two hidden layers": ((60, 100, 70, 10), 64, {}),
+    "two hidden layers": ((60, 100, 70, 10), 13, {}),
     "a narrow layer": ((60, 20, 10), 64, {}),
     "several turns": ((60, 100, 10), 300, {}),
-    "no biases": ((60, 100, 10), 64, {"neuron": {"bias": False, "reset": "subtract"}}),
-    "learned neurons": ((60, 100, 10), 64, {"neuron": {"learned": "both"}}),
-    "penalties": (
+    "all that is learned": (
         (60, 100, 10),
         64,
-        {"learning": {"event_penalty": 1e-4, "spike_penalty": 1e-3}},
+        {"neuron": {"learned": "both"}, "learning": {"event_penalty": 1e-4}},
     ),
     "constant currents": ((60, 100, 10), 64, {"encoder": Direct(time_window=9)}),
     "integers, pruned": ((60, 100, 10), 64, {"bits": 4}),

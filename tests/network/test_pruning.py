@@ -3,19 +3,8 @@
 import numpy as np
 import pytest
 
-from spikejoule.encoding.events import EventList
-from spikejoule.network.learning import LearningSettings
 from spikejoule.network.pruning import PruningSettings, pruning_masks
-from tests.engine.agreement import engines
-from tests.tools.networks import firing_network, spike_trains
-from tests.tools.without_torch import needs_torch
 
-# On one worker: each would compile the kernels for double precision by itself.
-pytestmark = pytest.mark.xdist_group("engines")
-
-LEARNING = LearningSettings(
-    logit_scale=0.3, label_smoothing=0.1, weight_decay=1e-3, grad_clip_norm=1.0
-)
 HALF = PruningSettings(pruned_fraction=0.5, prune_start=0.2, prune_end=0.6)
 
 
@@ -68,31 +57,3 @@ class TestMasks:
     def test_the_earlier_of_equals_goes(self) -> None:
         masks = pruning_masks({"layer1.synapses.weight": np.ones((1, 4))}, 0.5)
         assert masks["layer1.synapses.weight"].tolist() == [[False, False, True, True]]
-
-
-class TestEngines:
-    @needs_torch
-    def test_agree_after_pruned_steps(self) -> None:
-        network, state = firing_network(5, 21, 34, 4)
-        events = EventList.from_dense(spike_trains(5, 6, 12))
-        labels = np.arange(6) % 4
-        both = engines(network, state, LEARNING)
-        outcomes = []
-        for engine in both:
-            engine.train_batch(events, labels, 0.01)
-            masks = pruning_masks(engine.state(), 0.6)
-            engine.prune(masks)
-            outcomes.append(
-                [engine.train_batch(events, labels, 0.01) for _ in range(5)]
-            )
-            for name, mask in masks.items():
-                weights = engine.state()[name]
-                assert (weights[~mask] == 0).all()
-                assert (weights[mask] != 0).all()
-        for one, other in zip(*outcomes, strict=True):
-            assert one.spikes == other.spikes
-            assert one.synaptic_events == other.synaptic_events
-        for name, values in both[0].state().items():
-            np.testing.assert_allclose(
-                values, both[1].state()[name], rtol=1e-9, atol=1e-14
-            )

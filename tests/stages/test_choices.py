@@ -162,7 +162,7 @@ def check_the_integers(paths: dict[str, Path]) -> None:
     constants = (stated["thresholds"], decays, trained.network.neuron.reset)
     inputs = load_events(paths["events_test"])[0].select(slice(5)).to_dense(np.int64)
     passed = [
-        naive.integer_forward(integers, sample, constants, stated["state_bits"])
+        naive.forward(integers, sample, constants, None, stated["state_bits"])
         for sample in inputs.tolist()
     ]
     later = [np.array([layers[number][1] for layers in passed]) for number in range(2)]
