@@ -218,14 +218,3 @@ class TestTorch:
         assert torch_files.encode(numpy) == torch_files.encode(plain)
         with pytest.raises(TypeError, match="not a plain value"):
             torch_files.encode({"a": object()})
-
-    @pytest.mark.parametrize(
-        "value", [np.array(["a"], dtype=object), Path("a"), Pickled()]
-    )
-    def test_nothing_in_a_file_is_executed(
-        self, tmp_path: Path, value: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.chdir(tmp_path)
-        torch.save({"a": [value]}, tmp_path / "a.pt")
-        assert "opened safely" in refusal(torch_files.read, tmp_path / "a.pt")
-        assert not (tmp_path / MARK).exists()

@@ -41,8 +41,14 @@ class TestTorchFiles:
         torch.load(tmp_path / "evil.pth", weights_only=False)
         assert flag.exists(), "the file was harmless, so the test above showed nothing"
 
-    def test_stand_ins_for_numpy_build_nothing_else(self, tmp_path: Path) -> None:
-        torch.save({"x": _Scalar()}, tmp_path / "a.pth")
+    @pytest.mark.parametrize("kind", ["pointer", "objects", "path"])
+    def test_nothing_but_plain_values_is_built(self, tmp_path: Path, kind: str) -> None:
+        objects = {
+            "pointer": _Scalar(),
+            "objects": np.array(["a"], dtype=object),
+            "path": Path("a"),
+        }
+        torch.save({"x": [objects[kind]]}, tmp_path / "a.pth")
         assert "safely" in refusal(torch_files.read, tmp_path / "a.pth")
 
     def test_changed_weight_is_noticed(self, tmp_path: Path) -> None:
@@ -107,15 +113,7 @@ class TestTrainedNetwork:
         for name, weights in network.state.items():
             assert loaded.state[name].dtype == np.float32
             np.testing.assert_array_equal(loaded.state[name], weights)
-        for name in (
-            "encoder",
-            "seed",
-            "training_config",
-            "history",
-            "best_epoch",
-            "data",
-            "engine",
-        ):
+        for name in ("encoder", "seed", "training_config", "history", "data", "engine"):
             assert getattr(loaded, name) == getattr(network, name)
         complete = checkpoint.read_complete(write_example(tmp_path / "c.pth", network))
         assert complete.content["model_class"] == model_class
@@ -134,10 +132,6 @@ class TestTrainedNetwork:
             tmp_path / "two.pth", trained.load_trained(tmp_path / "one.pth")
         )
         assert (tmp_path / "one.pth").read_bytes() == (
-            tmp_path / "two.pth"
-        ).read_bytes()
-        trained.save_trained(tmp_path / "two.pth", trained_network(seed=2))
-        assert (tmp_path / "one.pth").read_bytes() != (
             tmp_path / "two.pth"
         ).read_bytes()
 
@@ -212,16 +206,6 @@ class TestReadComplete:
                 "epoch is missing",
             ),
             (
-                _with("training_config", "pruned_fraction", "0.0"),
-                "pruned_fraction is '0.0'",
-            ),
-            (
-                lambda content: content["spikejoule"]["history"][0].update(
-                    samples=2**70
-                ),
-                "samples is 11805",
-            ),
-            (
                 _with("model_state_dict", "layer3.synapses.bias", torch.zeros(1)),
                 "unknown",
             ),
@@ -232,16 +216,6 @@ class TestReadComplete:
                     torch.zeros(10, dtype=torch.int32),
                 ),
                 "holds no floating-point numbers",
-            ),
-            (
-                lambda content: content["model_state_dict"].update(
-                    {
-                        "layer1.synapses.bias": torch.full(
-                            (20,), 1e300, dtype=torch.float64
-                        )
-                    }
-                ),
-                "not finite in float32",
             ),
         ],
     )

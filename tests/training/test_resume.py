@@ -38,22 +38,31 @@ SETTINGS = TrainingSettings(
     shift_pixels=1,
 )
 CASES: dict[str, dict[str, Any]] = {
-    "averaged": {"average_epochs": 3, "pruned_fraction": 0.3, "prune_start": 0.1},
+    "averaged": {
+        "average_epochs": 3,
+        "pruned_fraction": 0.3,
+        "prune_start": 0.1,
+        "reset": "subtract",
+        "bias": False,
+        "spike_penalty": 1.0,
+    },
     "quantised, pruned, averaged": {
         "weight_bits": 8,
         "pruned_fraction": 0.6,
         "prune_end": 0.9,
         "average_epochs": 2,
     },
-    "learned": {"learned": "both"},
-    "distilled": {"distillation": 0.5, "schedule": "cosine"},
+    "learned, distilled": {
+        "learned": "both",
+        "distillation": 0.5,
+        "schedule": "cosine",
+    },
     "stopped early": {
         "patience": 1,
         "schedule": "plateau",
         "plateau_patience": 0,
         "lr": 0.2,
     },
-    "penalised, no biases": {"spike_penalty": 1.0, "reset": "subtract", "bias": False},
     "convolution and recurrence": {
         "layers": ("2c3", "6r"),
         "pruned_fraction": 0.3,
