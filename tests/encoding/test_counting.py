@@ -15,32 +15,30 @@ dense_spikes = hnp.arrays(
 
 
 @given(dense_spikes, st.integers(1, 4), st.integers(0, 2**32 - 1))
-def test_counts_against_loops(dense: np.ndarray, n_units: int, seed: int) -> None:
+def test_counts_and_predictions_against_loops(
+    dense: np.ndarray, n_units: int, seed: int
+) -> None:
     other = np.random.default_rng(seed).integers(0, 2, (*dense.shape[:2], n_units))
-    counts = count_spikes(
-        [EventList.from_dense(dense), EventList.from_dense(other)], ["input", "output"]
+    layers = {
+        "input": EventList.from_dense(dense),
+        "output": EventList.from_dense(other),
+    }
+    counts = count_spikes([*layers.values()], [*layers])
+    by_sample, by_step, by_unit, by_class = zip(
+        naive.count(dense), naive.count(other), strict=True
     )
-    expected = [naive.count(dense), naive.count(other)]
     assert counts.layer_names == ("input", "output")
-    assert counts.n_samples == dense.shape[0]
-    assert counts.per_sample.tolist() == [
-        list(row) for row in zip(*(e[0] for e in expected), strict=True)
-    ]
-    assert counts.per_step.tolist() == [e[1] for e in expected]
-    assert [neuron.tolist() for neuron in counts.per_neuron] == [e[2] for e in expected]
-    assert counts.totals == {
-        "input": sum(expected[0][0]),
-        "output": sum(expected[1][0]),
+    assert counts.per_sample.T.tolist() == [*by_sample]
+    assert counts.per_step.tolist() == [*by_step]
+    assert [units.tolist() for units in counts.per_neuron] == [*by_unit]
+    totals = {
+        name: sum(of_layer) for name, of_layer in zip(layers, by_step, strict=True)
     }
-    assert counts.means == {
-        name: total / dense.shape[0] for name, total in counts.totals.items()
-    }
-
-
-@given(dense_spikes)
-def test_class_counts_and_prediction(dense: np.ndarray) -> None:
-    output = EventList.from_dense(dense)
-    by_unit = naive.count(dense)[3]
-    assert class_counts(output).tolist() == by_unit
-    assert class_counts(output).dtype == np.int64
-    assert predict(output).tolist() == [row.index(max(row)) for row in by_unit]
+    assert counts.totals == totals
+    n_samples = len(dense)
+    assert counts.n_samples == n_samples
+    assert counts.means == {name: total / n_samples for name, total in totals.items()}
+    for layer, of_samples in zip(layers.values(), by_class, strict=True):
+        assert class_counts(layer).tolist() == of_samples
+        assert class_counts(layer).dtype == np.int64
+        assert predict(layer).tolist() == [row.index(max(row)) for row in of_samples]

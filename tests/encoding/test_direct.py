@@ -22,32 +22,30 @@ def currents_of(events: EventList) -> Currents:
     return events.currents
 
 
-class TestImages:
-    def test_by_hand(self) -> None:
-        events = DIRECT.events(IMAGES, KEY)
-        currents = currents_of(events)
-        assert currents.sources.tolist() == [1, 2, 0]
-        assert currents.values.tolist() == [np.float32(0.2), 1.0, np.float32(0.4)]
-        assert currents.offsets.tolist() == [0, 2, 2, 3]
-        assert (events.n_samples, events.n_steps, events.n_inputs) == (3, 4, 3)
-        assert events.n_events == events.density == 0
-        assert np.array_equal(currents.to_dense(3), (IMAGES / 255).astype(np.float32))
+def test_currents_by_hand() -> None:
+    events = DIRECT.events(IMAGES, KEY)
+    currents = currents_of(events)
+    assert currents.sources.tolist() == [1, 2, 0]
+    assert currents.values.tolist() == [np.float32(0.2), 1.0, np.float32(0.4)]
+    assert currents.offsets.tolist() == [0, 2, 2, 3]
+    assert (events.n_samples, events.n_steps, events.n_inputs) == (3, 4, 3)
+    assert events.n_events == events.density == 0
+    assert np.array_equal(currents.to_dense(3), (IMAGES / 255).astype(np.float32))
 
-    @pytest.mark.parametrize(
-        ("change", "words"),
-        [
-            ({"values": np.zeros(3, np.float32)}, "none of them 0"),
-            ({"offsets": np.array([0, 2, 1, 3])}, "offsets must rise"),
-            ({"sources": np.array([2, 1, 0], np.uint16)}, "ascending order"),
-        ],
-    )
-    def test_broken_layouts_are_refused(
-        self, change: dict[str, Any], words: str
-    ) -> None:
-        currents = currents_of(DIRECT.events(IMAGES, KEY))
-        currents.check(3, 3)
-        with pytest.raises(ArtifactError, match=words):
-            replace(currents, **change).check(3, 3)
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"values": np.zeros(3, np.float32)}, "none of them 0"),
+        ({"offsets": np.array([0, 2, 1, 3])}, "offsets must rise"),
+        ({"sources": np.array([2, 1, 0], np.uint16)}, "ascending order"),
+    ],
+)
+def test_broken_layouts_are_refused(change: dict[str, Any], words: str) -> None:
+    currents = currents_of(DIRECT.events(IMAGES, KEY))
+    currents.check(3, 3)
+    with pytest.raises(ArtifactError, match=words):
+        replace(currents, **change).check(3, 3)
 
 
 def test_files_return_currents_and_encoder(tmp_path: Path) -> None:

@@ -22,37 +22,28 @@ def two_sided(counts: np.ndarray, trials: int, p: np.ndarray) -> np.ndarray:
     return np.minimum(1.0, 2 * np.minimum(lower, upper))
 
 
-def ramp(n_samples: int) -> np.ndarray:
-    """Images whose pixels take every level once."""
-    return np.tile(EVERY_LEVEL, (n_samples, 1))
-
-
 class TestBernoulliLaw:
-    @pytest.mark.parametrize(
-        ("seed", "max_rate_hz"), [(0, 20.0), (12345, 80.0), (0, 1000.0)]
-    )
-    def test_rate_of_every_level(self, seed: int, max_rate_hz: float) -> None:
-        n = 600
+    @pytest.mark.parametrize("max_rate_hz", [80.0, 1000.0])
+    def test_rate_of_every_level(self, max_rate_hz: float) -> None:
+        n_samples = 600
         n_steps = 50
-        events = encode(ramp(n), n_steps, max_rate_hz, draw_key(seed, "train", 1))
+        images = np.tile(EVERY_LEVEL, (n_samples, 1))
+        events = encode(images, n_steps, max_rate_hz, draw_key(0, "train", 1))
         events.check()
         p = EVERY_LEVEL / 255 * max_rate_hz / 1000
         counts = events.counts_per_source()
         random = (p > 0) & (p < 1)
-        values = two_sided(counts[random], n * n_steps, p[random])
+        values = two_sided(counts[random], n_samples * n_steps, p[random])
         assert values.min() > LEVEL / random.sum()
         assert counts[0] == 0
         if max_rate_hz == 1000:
-            assert counts[255] == n * n_steps
+            assert counts[255] == n_samples * n_steps
 
-    @pytest.mark.parametrize("max_rate_hz", [80.0, 700.0])
-    def test_steps_pixels_and_samples_are_independent(self, max_rate_hz: float) -> None:
+    def test_steps_pixels_and_samples_are_independent(self) -> None:
         images = np.full((200, 100), 255, np.uint8)
-        dense = encode(images, 60, max_rate_hz, draw_key(5, "train", 1)).to_dense(
-            np.float64
-        )
-        p = max_rate_hz / 1000
-        noise = (dense - p) / np.sqrt(p * (1 - p))
+        events = encode(images, 60, 80.0, draw_key(5, "train", 1))
+        p = 0.08
+        noise = (events.to_dense(np.float64) - p) / np.sqrt(p * (1 - p))
         bound = stats.norm.isf(LEVEL / 2 / 5)
         pairs = {
             "lag 1": (noise[:, 1:], noise[:, :-1]),

@@ -52,15 +52,11 @@ class TestDense:
         assert np.array_equal(events.to_dense(np.uint8), dense)
         assert events.density == pytest.approx(dense.mean() if dense.size else 0.0)
 
-    def test_the_widest_layer(self) -> None:
-        dense = np.zeros((1, 1, 65_536), dtype=np.uint8)
-        dense[0, 0, [0, 65_535]] = 1
-        events = EventList.from_dense(dense)
-        assert events.sources.tolist() == [0, 65_535]
-        assert np.array_equal(events.to_dense(np.uint8), dense)
-        wider = EventList.from_dense(np.ones((1, 1, 65_537), dtype=np.uint8))
-        assert wider.sources.tolist() == [*range(65_537)]
-        assert (events.sources.dtype, wider.sources.dtype) == (np.uint16, np.uint32)
+    def test_wide_layers(self) -> None:
+        for n_units, dtype in ((65_536, np.uint16), (65_537, np.uint32)):
+            events = EventList.from_dense(np.ones((1, 1, n_units), dtype=np.uint8))
+            assert events.sources.tolist() == [*range(n_units)]
+            assert events.sources.dtype == dtype
 
 
 class TestSelect:
@@ -71,10 +67,8 @@ class TestSelect:
         events = EventList.from_dense(dense)
         n = dense.shape[0]
         indices = data.draw(st.lists(st.integers(-n, n - 1), max_size=8)) if n else []
-        chosen = np.array(indices, dtype=np.int64)
-        assert same(events.select(chosen), EventList.from_dense(dense[chosen]))
-        mask = np.arange(n) % 3 != 1
-        assert same(events.select(mask), EventList.from_dense(dense[mask]))
+        for chosen in (np.array(indices, dtype=np.int64), np.arange(n) % 3 != 1):
+            assert same(events.select(chosen), EventList.from_dense(dense[chosen]))
 
     @given(dense_spikes, st.integers(0, 5))
     def test_parts_make_the_whole(self, dense: np.ndarray, cut: int) -> None:
