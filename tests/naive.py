@@ -758,37 +758,6 @@ def regular(intensities, n_steps, max_rate_hz):
     return dense
 
 
-def event_list(dense):
-    """(sources, offsets) of dense spikes [N, T, units]: a row per sample and step."""
-    sources = []
-    offsets = [0]
-    for sample in dense:
-        for step in sample:
-            for unit, spike in enumerate(step):
-                if spike:
-                    sources.append(unit)
-            offsets.append(len(sources))
-    return sources, offsets
-
-
-def count(dense):
-    """Spikes of one layer [N, T, units]: by sample, step, unit, (sample, unit)."""
-    n_samples, n_steps, n_units = np.shape(dense)
-    by_sample = [0] * n_samples
-    by_step = [0] * n_steps
-    by_unit = [0] * n_units
-    by_sample_and_unit = [[0] * n_units for _ in range(n_samples)]
-    for n in range(n_samples):
-        for t in range(n_steps):
-            for unit in range(n_units):
-                spike = int(dense[n][t][unit])
-                by_sample[n] += spike
-                by_step[t] += spike
-                by_unit[unit] += spike
-                by_sample_and_unit[n][unit] += spike
-    return by_sample, by_step, by_unit, by_sample_and_unit
-
-
 def splitmix64(state, n):
     """The next n outputs of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014)."""
     outputs = []
@@ -832,23 +801,6 @@ def affine_warp(image, shift, rotation, size, shear):
                     weight_column = max(0.0, 1 - abs(origin[1] - j))
                     warped[row, column] += weight_row * weight_column * image[i][j]
     return warped
-
-
-def input_macs(images, weights, n_steps, pruned=False):
-    """Products of the first layer for each image [N][P] over a window: a list of N.
-
-    In each step, every pixel that is not black is multiplied at each of its synapses.
-    `weights` are [target][source]; in a pruned network, a weight of 0 is no synapse.
-    """
-    counted = []
-    for image in images:
-        count = 0
-        for _ in range(n_steps):
-            for row in weights:
-                for x, weight in zip(image, row, strict=True):
-                    count += 1 if x and not (pruned and weight == 0) else 0
-        counted.append(count)
-    return counted
 
 
 def lazy_updates(layers, connections, bias=True):

@@ -4,6 +4,8 @@ Tests of randomness draw from fixed seeds, so their outcome repeats. Their bound
 a level of 1 in 1000 per test, split over its comparisons (Bonferroni).
 """
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -39,19 +41,26 @@ class TestBernoulliLaw:
         if max_rate_hz == 1000:
             assert counts[255] == n_samples * n_steps
 
-    def test_steps_pixels_and_samples_are_independent(self) -> None:
+    def test_steps_pixels_samples_and_keys_are_independent(self) -> None:
         images = np.full((200, 100), 255, np.uint8)
-        events = encode(images, 60, 80.0, draw_key(5, "train", 1))
         p = 0.08
-        noise = (events.to_dense(np.float64) - p) / np.sqrt(p * (1 - p))
-        bound = stats.norm.isf(LEVEL / 2 / 5)
+
+        def noise_of(*key: Any) -> np.ndarray:
+            events = encode(images, 60, 80.0, draw_key(*key))
+            return (events.to_dense(np.float64) - p) / np.sqrt(p * (1 - p))
+
+        noise = noise_of(5, "train", 1)
         pairs = {
             "lag 1": (noise[:, 1:], noise[:, :-1]),
             "lag 2": (noise[:, 2:], noise[:, :-2]),
             "next pixel": (noise[:, :, 1:], noise[:, :, :-1]),
             "next sample": (noise[1:], noise[:-1]),
             "next pixel a step later": (noise[:, 1:, 1:], noise[:, :-1, :-1]),
+            "next seed": (noise, noise_of(6, "train", 1)),
+            "next epoch": (noise, noise_of(5, "train", 2)),
+            "other split": (noise, noise_of(5, "test", 1)),
         }
+        bound = stats.norm.isf(LEVEL / 2 / len(pairs))
         for name, (one, other) in pairs.items():
             correlation = (one * other).mean() * np.sqrt(one.size)
             assert abs(correlation) < bound, name
@@ -69,13 +78,3 @@ def test_every_spike_is_that_of_plain_loops(max_rate_hz: float) -> None:
     for number, dense in enumerate(events.to_dense(np.uint8)):
         expected = naive.poisson(p[number], 40, int(key), samples[number])
         assert np.array_equal(dense, expected)
-
-
-def test_each_part_of_the_key_changes_the_draw() -> None:
-    images = np.full((8, 400), 255, np.uint8)
-    keys = [(1, "train", 1), (2, "train", 1), (1, "train", 2), (1, "test", 1)]
-    draws = [encode(images, 50, 500.0, draw_key(*key)) for key in keys]
-    draws.append(encode(images, 50, 500.0, draw_key(*keys[0]), np.arange(8, 16)))
-    noise = np.array([draw.to_dense(np.float64).ravel() - 0.5 for draw in draws]) * 2
-    products = np.abs(noise @ noise.T)[np.triu_indices(len(draws), 1)]
-    assert products.max() < stats.norm.isf(LEVEL / 2 / 10) * np.sqrt(noise[0].size)
