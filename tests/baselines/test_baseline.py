@@ -31,18 +31,6 @@ from spikejoule.training.teacher import activations
 
 SMALL = ConventionalNetwork.of_layers(784, (12, 9), 10)
 SEED = 3
-Digits = tuple[LabelledImages, LabelledImages]
-SETTINGS = BaselineTraining(
-    batch_size=32,
-    max_epochs=3,
-    schedule="one_cycle",
-    lr=0.01,
-    shift_pixels=1,
-    rotate_degrees=5.0,
-    scale_fraction=0.05,
-    weight_decay=1e-5,
-    label_smoothing=0.1,
-)
 
 
 def random_state(network: ConventionalNetwork, seed: int = 1) -> dict[str, np.ndarray]:
@@ -59,12 +47,6 @@ def random_images(n_images: int, seed: int = 2) -> np.ndarray:
     images = generator.integers(0, 256, (n_images, 28, 28), dtype=np.uint8)
     images[generator.random(images.shape) < 0.8] = 0
     return images
-
-
-@pytest.fixture(scope="module")
-def digits(mnist5k: Dataset) -> Digits:
-    chosen = np.random.default_rng(0).permutation(4000)
-    return mnist5k.train.select(chosen[:600]), mnist5k.train.select(chosen[600:800])
 
 
 def test_activations_equal_a_loop_over_plain_numbers() -> None:
@@ -90,29 +72,11 @@ def test_activations_equal_a_loop_over_plain_numbers() -> None:
             )
 
 
-def test_it_learns(digits: Digits) -> None:
-    train, validation = digits
-    epochs: list[int] = []
-    training = train_baselines(
-        BaselinesTraining(train, validation, [BaselineVariant(SMALL)], SETTINGS, SEED),
-        on_epoch=epochs.append,
-    )
-    assert epochs == [1, 2, 3]
-    (result,) = training.baselines
-    assert result.best_validation_accuracy_percent == max(
-        result.validation_accuracies_percent
-    )
-    assert result.best_validation_accuracy_percent > 50
-    scores = activations(result.network, validation.images)[-1]
-    accuracy = 100 * np.mean(scores.argmax(axis=1) == validation.labels)
-    assert accuracy == pytest.approx(result.best_validation_accuracy_percent)
-
-
-def test_one_step_is_that_of_plain_torch(digits: Digits) -> None:
-    train = digits[0].select(slice(16))
+def test_one_step_is_that_of_plain_torch(mnist5k: Dataset) -> None:
+    train = mnist5k.train.select(slice(16))
     settings = BaselineTraining(batch_size=16, max_epochs=1, lr=0.01)
     variants = [BaselineVariant(SMALL)]
-    training = BaselinesTraining(train, digits[1], variants, settings, SEED)
+    training = BaselinesTraining(train, train, variants, settings, SEED)
     (result,) = train_baselines(training).baselines
     model = torch.nn.Sequential(
         torch.nn.Linear(784, 12),
@@ -121,11 +85,8 @@ def test_one_step_is_that_of_plain_torch(digits: Digits) -> None:
         torch.nn.ReLU(),
         torch.nn.Linear(9, 10),
     )
-    with torch.no_grad():
-        for parameter, values in zip(
-            model.parameters(), initial_state(SMALL, SEED).values(), strict=True
-        ):
-            parameter.copy_(values)
+    names = initial_state(SMALL, SEED)
+    model.load_state_dict(dict(zip(model.state_dict(), names.values(), strict=True)))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=1e-5)
     pixels = torch.from_numpy(train.images.reshape(16, 784).astype(np.float32) / 255)
     labels = torch.from_numpy(train.labels.astype(np.int64))
@@ -187,24 +148,25 @@ LABELS = np.array([3, 1, 4, 1], dtype=np.uint8)
 
 
 def measured() -> list[MeasuredBaseline]:
-    """A network, its quantised form and a pruned one, on four images."""
+    """A network, an integer one, and a pruned integer one without biases."""
     network = ConventionalNetwork.of_layers(784, (12,), 10)
     state = random_state(network)
-    images = random_images(4)
-    pruned = {name: np.where(values > 0.1, values, 0) for name, values in state.items()}
-    bare = {name: values for name, values in state.items() if values.ndim == 2}
-    samples = LabelledImages(images, LABELS, np.arange(4))
+    few = {
+        name: np.where(values > 0.1, values, 0)
+        for name, values in state.items()
+        if values.ndim == 2
+    }
+    samples = LabelledImages(random_images(4), LABELS, np.arange(4))
     splits = {"validation": samples.select(slice(2)), "test": samples}
-    exact = activations(state, images)
-    coarse = quantise(state, exact, Widths(6, 8, 32))
-    few = quantise(pruned, exact, Widths(4, 4, 16))
-    whole = quantise(bare, exact, Widths(4, 4, 16))
+    exact = activations(state, samples.images)
     return [
         measure_baseline("exact", state, True, False, splits),
-        measure_baseline("coarse", coarse, True, False, splits),
-        measure_baseline("few", few, False, True, splits),
-        measure_baseline("bare", bare, False, False, splits),
-        measure_baseline("whole", whole, False, False, splits),
+        measure_baseline(
+            "coarse", quantise(state, exact, Widths(6, 8, 32)), True, False, splits
+        ),
+        measure_baseline(
+            "few", quantise(few, exact, Widths(4, 4, 16)), False, True, splits
+        ),
     ]
 
 
@@ -216,15 +178,12 @@ def test_the_file_holds_what_was_measured(tmp_path: Path) -> None:
     for counts, baseline in zip(loaded, baselines, strict=True):
         for name, value in vars(baseline.counts).items():
             np.testing.assert_array_equal(getattr(counts, name), value, name)
-    exact, coarse, few, *without = loaded
-    has_bias = [counts.network.has_bias for counts in loaded]
-    assert has_bias == [True, True, True, False, False]
-    assert [counts.sum_bits for counts in loaded] == [32, 32, 16, 32, 16]
-    assert [counts.pruned for counts in loaded] == [False, False, True, False, False]
+    exact, coarse, few = loaded
+    assert [counts.network.has_bias for counts in loaded] == [True, True, False]
+    assert [counts.sum_bits for counts in loaded] == [32, 32, 16]
+    assert [counts.pruned for counts in loaded] == [False, False, True]
     assert (coarse.name, coarse.weight_bits, coarse.activation_bits) == ("coarse", 8, 6)
-    assert {counts.macs_dense for counts in (exact, coarse, *without)} == {
-        784 * 12 + 120
-    }
+    assert exact.macs_dense == coarse.macs_dense == 784 * 12 + 120
     assert few.macs_dense < exact.macs_dense / 2
     with pytest.raises(ArtifactError, match="other test images"):
         load_baseline(path, LABELS + 1)
@@ -232,15 +191,7 @@ def test_the_file_holds_what_was_measured(tmp_path: Path) -> None:
         load_baseline(path, n_input=100)
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files if name != "schema"}
-    for name, changed, words in (
-        ("baseline1.synapses", [1, 1], "not the number of its weights"),
-        ("baseline1.macs_nonzero", np.ones((len(LABELS), 1)), "does not have 2 layers"),
-    ):
-        broken = {**arrays, name: np.asarray(changed, dtype=np.int64)}
-        write_npz(path, "spikejoule/baseline/4", broken)
-        with pytest.raises(ArtifactError, match=words):
-            load_baseline(path)
-    del arrays["baseline1.synapses"]
+    arrays["baseline1.synapses"] = np.array([1, 1])
     write_npz(path, "spikejoule/baseline/4", arrays)
-    with pytest.raises(ArtifactError, match="baseline1.synapses"):
+    with pytest.raises(ArtifactError, match="not the number of its weights"):
         load_baseline(path)
