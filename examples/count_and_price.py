@@ -1,7 +1,7 @@
-"""Count what a network does for each image, and price it on several kinds of hardware.
+"""Count a network's operations per image, and price them on several kinds of hardware.
 
-The network is not trained: counts and prices need only weights and spikes. With the
-path of a complete checkpoint as argument, that is counted and priced instead.
+The network is not trained: counts and prices need only weights and spikes. To price a
+trained network, give the path of a complete checkpoint as argument.
 """
 
 import sys

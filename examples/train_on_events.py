@@ -20,7 +20,7 @@ generator = np.random.default_rng(1)
 
 
 def samples(number: int) -> tuple[EventList, np.ndarray]:
-    """Spikes [N, T, I] of noisy inputs, and the third of them that is busier."""
+    """Spikes [N, T, I] of noisy inputs, and which third of them is busier."""
     labels = generator.integers(0, CLASSES, number)
     busy = np.arange(INPUTS) // (INPUTS // CLASSES) == labels[:, None]
     probability = np.where(busy, 0.12, 0.06)[:, None, :]
