@@ -2,10 +2,11 @@
 
 Written from the docstrings of the ledger, without `spikejoule.energy`. Spikes are dense
 lists [T][units] of zeros and ones for each layer, weights [target][source], pixels 0 to
-255. Counts are a dict from (term, place) to a number, for one image.
+255. Counts of one image are a Counter of (term, place).
 """
 
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -24,7 +25,7 @@ COMPARE = ("arithmetic", "memory", "system")
 # Accesses that hardware can do without, at the price of a state access.
 OPTIONAL = ("state_access_per_event", "sum_access_per_mac")
 
-Counts = dict[tuple[str, str], int]
+Counts = Counter[tuple[str, str]]
 Words = dict[tuple[str, str], tuple[int, int, int]]
 
 
@@ -60,13 +61,6 @@ def reached(weights, pruned):
     ]
 
 
-class Tally(dict):
-    """Counts that start at zero."""
-
-    def add(self, term, place, number=1):
-        self[term, place] = self.get((term, place), 0) + number
-
-
 @dataclass
 class Encoding:
     """How an image becomes spikes."""
@@ -94,7 +88,7 @@ class Spiking:
     lazy: bool = False
     lead: int | None = None
     products: str | None = None
-    count: Tally = field(default_factory=Tally)
+    count: Counts = field(default_factory=Counter)
 
     def __post_init__(self):
         self.sizes = [len(layer[0]) for layer in self.layers]
@@ -106,7 +100,6 @@ class Spiking:
 
     def recount(self) -> Counts:
         """Count one image."""
-        self.begin_at_zero()
         self.encode()
         if self.products is not None:
             self.multiply_currents()
@@ -114,88 +107,52 @@ class Spiking:
             for number in range(len(self.layers)):
                 self.run_layer(number, step)
         self.decide()
-        return dict(self.count)
-
-    def begin_at_zero(self):
-        """Name every term at every place, even if nothing happens there."""
-        for place in self.places:
-            self.count.add("spike_routed", place, 0)
-        for place in self.places[:-1]:
-            self.count.add("spike_read", place, 0)
-        at_connections = [
-            "synaptic_event",
-            "address_event",
-            "weight_read",
-            "state_access_per_event",
-        ]
-        if self.pruned:
-            at_connections.append("index_read")
-        for connection in self.between:
-            for term in at_connections:
-                self.count.add(term, connection, 0)
-        for place in self.places[1:]:
-            for term in (
-                "neuron_update_active",
-                "neuron_update_inactive",
-                "leak_multiplication",
-                "bias_addition",
-                "bias_read",
-                "threshold_comparison",
-                "reset",
-                "state_access",
-                "spike_write",
-            ):
-                self.count.add(term, place, 0)
-        self.count.add("spike_counted", "output", 0)
+        return self.count
 
     def encode(self):
         """Count turning the image into spikes."""
-        computed = ("code_comparison", "code_multiplication", "code_addition")
-        for term in (*computed, "code_logarithm", "random_draw"):
-            self.count.add(term, "input", 0)
         for pixel in self.pixels:
-            self.count.add("pixel_read", "input")
+            self.count["pixel_read", "input"] += 1
             if self.encoding.kind != "direct":
                 self.encode_pixel(pixel)
         if self.encoding.kind == "latency":
-            self.count.add("code_addition", "input", self.window)
+            self.count["code_addition", "input"] += self.window
 
     def encode_pixel(self, pixel):
-        add = self.count.add
-        add("code_comparison", "input")
+        self.count["code_comparison", "input"] += 1
         if pixel / 255 <= self.encoding.threshold:
             return
-        add("code_multiplication", "input")
+        self.count["code_multiplication", "input"] += 1
         if self.encoding.kind == "latency":
             is_linear = self.encoding.curve == "linear"
-            add("code_addition", "input", 3 if is_linear else 4)
-            add("code_logarithm", "input", 0 if is_linear else 1)
+            self.count["code_addition", "input"] += 3 if is_linear else 4
+            if not is_linear:
+                self.count["code_logarithm", "input"] += 1
             return
         for _ in range(self.steps):
             draws = self.encoding.kind == "poisson"
-            add("random_draw" if draws else "code_addition", "input")
-            add("code_comparison", "input")
+            self.count["random_draw" if draws else "code_addition", "input"] += 1
+            self.count["code_comparison", "input"] += 1
 
     def multiply_currents(self):
         """Count the products of constant currents."""
         connection = self.between[0]
-        self.count.add("input_mac", connection, 0)
         for source, pixel in enumerate(self.pixels):
-            self.count.add("zero_comparison", "input")
+            self.count["zero_comparison", "input"] += 1
             if pixel == 0:
                 continue
             for _ in range(self.steps if self.products == "every_step" else 1):
                 for _ in self.targets[0][source]:
-                    self.count.add("input_mac", connection)
+                    self.count["input_mac", connection] += 1
                     self.read_weight(connection)
 
     def read_weight(self, connection):
         """A weight is found, read, and added to a potential."""
-        self.count.add("address_event", connection)
-        self.count.add("weight_read", connection)
+        self.count["address_event", connection] += 1
+        self.count["weight_read", connection] += 1
         if self.pruned:
-            self.count.add("index_read", connection)
-        self.count.add("state_access_per_event", connection, 2)
+            self.count["index_read", connection] += 1
+        self.count["state_access_per_event", connection] += 2
 
     def run_layer(self, number, step):
         touched = set()
@@ -212,16 +169,16 @@ class Spiking:
     def emit(self, number, unit):
         """A unit of layer `number` spikes."""
         place = self.places[number]
-        self.count.add("spike_routed", place)
+        self.count["spike_routed", place] += 1
         if number > 0:
-            self.count.add("reset", place)
-            self.count.add("spike_write", place)
+            self.count["reset", place] += 1
+            self.count["spike_write", place] += 1
         if number == len(self.between):
-            self.count.add("spike_counted", place)
+            self.count["spike_counted", place] += 1
             return
-        self.count.add("spike_read", place)
+        self.count["spike_read", place] += 1
         for _ in self.targets[number][unit]:
-            self.count.add("synaptic_event", self.between[number])
+            self.count["synaptic_event", self.between[number]] += 1
             self.read_weight(self.between[number])
 
     def update(self, number, spike, touched):
@@ -232,25 +189,25 @@ class Spiking:
             return
         place = self.places[number]
         kind = "neuron_update_active" if spike else "neuron_update_inactive"
-        self.count.add(kind, place)
-        self.count.add("threshold_comparison", place)
-        self.count.add("state_access", place, 2)
+        self.count[kind, place] += 1
+        self.count["threshold_comparison", place] += 1
+        self.count["state_access", place] += 2
         if self.leaks[number - 1]:
-            self.count.add("leak_multiplication", place)
+            self.count["leak_multiplication", place] += 1
         if self.bias or (has_currents and self.products == "once"):
-            self.count.add("bias_addition", place)
-            self.count.add("bias_read", place)
+            self.count["bias_addition", place] += 1
+            self.count["bias_read", place] += 1
 
     def decide(self):
         """Find the class with the most spikes, after the window or in every step."""
         n = self.sizes[-1]
         if self.lead is None:
-            self.count.add("decision_comparison", "output", n - 1)
+            self.count["decision_comparison", "output"] += n - 1
             return
         for _ in range(self.steps):
             # The best, the second among the others, and the distance of the two.
             for comparisons in (n - 1, n - 2, 1):
-                self.count.add("decision_comparison", "output", comparisons)
+                self.count["decision_comparison", "output"] += comparisons
 
 
 def exit_step(output, lead):
@@ -310,7 +267,7 @@ class Conventional:
     pruned: bool
     bits: Bits
     bias: bool
-    count: Tally = field(default_factory=Tally)
+    count: Counts = field(default_factory=Counter)
 
     def __post_init__(self):
         self.sizes = [len(layer) for layer in self.layers]
@@ -329,34 +286,23 @@ class Conventional:
                 "code_addition",
                 "activation_write",
             ):
-                self.count.add(term, "input", self.sizes[0])
+                self.count[term, "input"] += self.sizes[0]
         for number, matrix in enumerate(self.weights):
-            self.begin_at_zero(number)
             for source, activation in enumerate(self.layers[number]):
                 self.take_activation(number, matrix, source, activation)
             for _ in matrix:
                 self.finish_sum(number)
-        self.count.add("decision_comparison", "output", self.sizes[-1] - 1)
-        return dict(self.count)
-
-    def begin_at_zero(self, number):
-        terms = ["mac", "weight_read"]
-        if self.skips:
-            terms += ["address_event", "sum_access_per_mac"]
-        else:
-            terms.append("address_mac")
-        if self.pruned:
-            terms.append("index_read")
-        for term in terms:
-            self.count.add(term, self.between[number], 0)
+        self.count["decision_comparison", "output"] += self.sizes[-1] - 1
+        return self.count
 
     def take_activation(self, number, matrix, source, activation):
         place = self.places[number]
         if self.skips:
-            self.count.add("zero_comparison", place)
+            self.count["zero_comparison", place] += 1
         else:
-            self.count.add("address_unit", self.between[number])
-        self.count.add("activation_read", place, 0 if self.gathers else 1)
+            self.count["address_unit", self.between[number]] += 1
+        if not self.gathers:
+            self.count["activation_read", place] += 1
         for row in matrix:
             is_removed = self.pruned and row[source] == 0
             is_skipped = self.skips and activation == 0
@@ -365,31 +311,31 @@ class Conventional:
 
     def multiply(self, number):
         into = self.between[number]
-        self.count.add("mac", into)
-        self.count.add("weight_read", into)
+        self.count["mac", into] += 1
+        self.count["weight_read", into] += 1
         if self.gathers:
-            self.count.add("activation_read", self.places[number])
+            self.count["activation_read", self.places[number]] += 1
         if self.skips:
-            self.count.add("sum_access_per_mac", into, 2)
-        self.count.add("address_event" if self.skips else "address_mac", into)
+            self.count["sum_access_per_mac", into] += 2
+        self.count["address_event" if self.skips else "address_mac", into] += 1
         if self.pruned:
-            self.count.add("index_read", into)
+            self.count["index_read", into] += 1
 
     def finish_sum(self, number):
         place = self.places[number + 1]
         biases = 1 if self.bias else 0
         if self.skips:
             # A sum without bias starts at 0, as a potential does.
-            self.count.add("sum_access", place, 1 + biases)
+            self.count["sum_access", place] += 1 + biases
         else:
-            self.count.add("address_unit", self.between[number])
-        self.count.add("bias_addition", place, biases)
-        self.count.add("bias_read", place, biases)
-        self.count.add("activation_write", place)
+            self.count["address_unit", self.between[number]] += 1
+        self.count["bias_addition", place] += biases
+        self.count["bias_read", place] += biases
+        self.count["activation_write", place] += 1
         if number < len(self.weights) - 1:
-            self.count.add("activation_comparison", place)
+            self.count["activation_comparison", place] += 1
             if self.bits.weight < 32:
-                self.count.add("requantisation", place)
+                self.count["requantisation", place] += 1
 
 
 def conventional_words(network: Conventional, synapses) -> Words:
@@ -436,7 +382,7 @@ def read_prices(path) -> dict[str, Any]:
 def price_of(profile, term, words):
     """Return (low, value, high) in pJ for words of (bits, memory, parameters).
 
-    None without a price; the value of a range is None.
+    None without a price; the value of a range is NaN.
     """
     prices = profile["prices"]
     price = prices.get(term)
@@ -461,9 +407,9 @@ def price_of(profile, term, words):
     if not isinstance(price, list):
         price = [price, price, price]
     low = price[0] * factor
-    value = price[1] * factor if len(price) == 3 else None
+    value = price[1] * factor if len(price) == 3 else math.nan
     high = price[-1] * factor
-    return (0, None, high) if is_optional else (low, value, high)
+    return (0, math.nan, high) if is_optional else (low, value, high)
 
 
 def access(memory, bits, stored, parameters):
@@ -485,15 +431,10 @@ def access(memory, bits, stored, parameters):
 
 
 def energy(profile, counts, words):
-    """Return (low, value, high) in pJ of counts, and of each that has a price."""
-    parts = {}
+    """Return (low, value, high) in pJ of counts; the value of a range is NaN."""
+    total = [0.0, 0.0, 0.0]
     for (term, place), count in counts.items():
         price = price_of(profile, term, words.get((term, place), (32, 0, 0)))
-        if price is not None:
-            parts[term, place] = tuple(
-                None if end is None else end * count for end in price
-            )
-    low = sum(part[0] for part in parts.values())
-    high = sum(part[2] for part in parts.values())
-    values = [part[1] for part in parts.values()]
-    return (low, None if None in values else sum(values), high), parts
+        for end, pj in enumerate(price or (0, 0, 0)):
+            total[end] += count * pj
+    return total

@@ -74,7 +74,7 @@ def test_at_break_even_the_table_adds_up_to_the_baseline(
     mnist5k: Dataset, name: str
 ) -> None:
     """Under every price list that compares networks, on real digits."""
-    drawn, encoder, _ = recounted.NETWORKS[name]
+    drawn, encoder = recounted.NETWORKS[name]
     images = mnist5k.test.images[:6]
     relu = recounted.DrawnBaseline((784, 100, 10))
     counted = recounted.case(images, encoder, drawn)
