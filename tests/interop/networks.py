@@ -1,4 +1,4 @@
-"""Sixty small networks of four simulators, with random weights."""
+"""Small networks of four simulators, with random weights."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -37,7 +37,6 @@ class Case:
         recurrent: by neurons with recurrent weights, the synapses a spike reaches.
         skipped: layers inside neurons.
         inputs: by neurons with input weights, the synapses an input unit reaches.
-        dtype: of its weights.
         stepwise: whether the model takes one step after another.
     """
 
@@ -51,7 +50,6 @@ class Case:
     recurrent: dict[str, int] = field(default_factory=dict)
     skipped: frozenset[str] = frozenset()
     inputs: dict[str, int] = field(default_factory=dict)
-    dtype: torch.dtype = torch.float32
     stepwise: bool = False
 
     def samples(self) -> Tensor:
@@ -177,11 +175,18 @@ def of_snntorch() -> dict[str, Case]:
         for reset in ("subtract", "zero", "none")
         for delay in (True, False)
     }
+    at_once = {"reset_mechanism": "zero", "reset_delay": False}
     own = {"lif1": H, "lif2": C}
     inner = frozenset({"lif1.recurrent", "lif2.recurrent"})
     direct = {"time_axis": "none", "currents": True, "stepwise": False}
+
+    def unbiased(n: int) -> Any:
+        neuron: Any = snn("RLeaky", **at_once)(n)
+        nn.init.zeros_(neuron.recurrent.bias)
+        return neuron
+
     return resets | {
-        "Leaky beta 1": case(partial(dense, leaky(beta=1.0))),
+        "Leaky beta 1": case(partial(dense, leaky(beta=1.0, **at_once))),
         "Leaky beta by neuron": case(
             lambda: dense(lambda n: leaky(beta=torch.rand(n))(n))
         ),
@@ -190,9 +195,16 @@ def of_snntorch() -> dict[str, Case]:
             values=frozenset({"fc2", "lif1", "lif2"}),
         ),
         "Synaptic": case(partial(dense, snn("Synaptic", alpha=0.7))),
+        "Synaptic at once": case(partial(dense, snn("Synaptic", alpha=0.7, **at_once))),
         "Alpha": case(partial(dense, snn("Alpha", alpha=0.9))),
         "Lapicque": case(partial(dense, snn("Lapicque"))),
         "RLeaky": case(partial(dense, snn("RLeaky")), recurrent=own, skipped=inner),
+        "RLeaky at once": case(
+            partial(dense, snn("RLeaky", **at_once)), recurrent=own, skipped=inner
+        ),
+        "RLeaky without bias": case(
+            partial(dense, unbiased), recurrent=own, skipped=inner
+        ),
         "RLeaky one to one": case(
             partial(dense, snn("RLeaky", all_to_all=False, V=0.5)),
             recurrent={"lif1": 1, "lif2": 1},
@@ -211,7 +223,9 @@ def of_snntorch() -> dict[str, Case]:
         "groups, dilation": conv(groups=2, dilation=2, padding=1, bias=False),
         "max pooling of currents": conv(between={"pool": nn.MaxPool2d(2)}, before=True),
         "max pooling of spikes": conv(between={"pool": nn.MaxPool2d(2)}),
-        "average pooling of spikes": conv(between={"pool": nn.AvgPool2d(3, 2)}),
+        "average pooling of spikes": conv(
+            leaky(**at_once), between={"pool": nn.AvgPool2d(3, 2)}
+        ),
         "batch norm": conv(between={"norm": nn.BatchNorm2d(4)}, before=True),
         "dropout": conv(between={"drop": nn.Dropout(0.5)}),
         "dropout in training": case(
@@ -324,9 +338,6 @@ def of_spikingjelly() -> dict[str, Case]:
     return plain | {
         "multi-step convolution": case(multi_step, shape=PLANE),
         "multi-step groups": case(partial(multi_step, groups=2), shape=PLANE),
-        "LIF bfloat16": case(
-            partial(dense, jelly("LIFNode", "m")), dtype=torch.bfloat16
-        ),
         "SEW ADD": case(partial(Residual, lif, False), stepwise=True),
         "SEW AND": case(partial(Residual, jelly("LIFNode", "m", tau=1.5), True)),
         "element-wise feedback": case(
@@ -485,5 +496,5 @@ def made(name: str) -> tuple[Case, Any, Tensor]:
     case = CASES[name]
     pytest.importorskip(case.simulator, reason="needs the extra interop")
     torch.manual_seed(1)
-    model = louder(case.make()).to(case.dtype).train(case.training)
+    model = louder(case.make()).train(case.training)
     return case, model, case.samples()

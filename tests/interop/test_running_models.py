@@ -105,7 +105,7 @@ def test_events_are_those_of_a_plain_loop(name: str) -> None:
     activity = spikejoule.price(model, samples, progress=False, **settings).activity
     recorder = Recorder(model, neurons | set(case.inputs))
     torch.manual_seed(1)
-    run(case, model, samples.to(case.dtype))
+    run(case, model, samples)
     events, macs, spikes = expected(case, recorder, neurons)
     assert any(emitted.any() for emitted in spikes.values()), "nothing fires"
     ours = by_kind(activity)
@@ -117,24 +117,3 @@ def test_events_are_those_of_a_plain_loop(name: str) -> None:
         our_spikes = ours["spikes"].get(place, ours["values"].get(place))
         np.testing.assert_array_equal(our_spikes, emitted, err_msg=place)
     assert activity.time_window == T
-
-
-def test_as_many_samples_as_steps_where_a_layer_demands_its_axis_of_time() -> None:
-    pytest.importorskip("spikingjelly")
-    from spikingjelly.activation_based import layer, neuron
-
-    class Repeated(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = layer.Linear(6, 4, step_mode="m")
-            self.neurons = neuron.LIFNode(step_mode="m")
-
-        def forward(self, x: Tensor) -> Tensor:
-            steps = x.expand(len(x), *x.shape)
-            spikes: Tensor = self.neurons(self.layer(steps))
-            return spikes.sum(dim=0)
-
-    model = Repeated().eval()
-    samples = torch.rand(5, 6)
-    report = spikejoule.price(model, samples, time_axis="none", progress=False)
-    assert report.activity.time_window == 5

@@ -73,9 +73,20 @@ JELLY = ("IF", "LIF", "LIF without decay of the input", "PLIF", "CUBALIF")
 SAME = {
     "snntorch: Leaky zero delayed",
     "snntorch: Leaky zero at once",
+    "snntorch: Leaky beta 1",
+    "snntorch: Synaptic at once",
+    "snntorch: RLeaky without bias",
+    "snntorch: average pooling of spikes",
     "norse: LIFBoxCell",
     *(f"spikingjelly: {name} {mode}" for mode in "sm" for name in JELLY),
     "spikingjelly: SEW ADD",
+}
+
+# What snnTorch's exporter drops without an error: delays, and recurrent biases.
+DROPPED = {
+    "snntorch: Leaky subtract delayed",
+    "snntorch: Synaptic",
+    "snntorch: RLeaky at once",
 }
 
 
@@ -88,13 +99,13 @@ def test_a_graph_is_the_same_network_or_said_not_to_be(name: str) -> None:
     try:
         graph, given = exported(case, model, samples)
     except Exception:  # not every network can be exported
-        assert name not in SAME
+        assert name not in SAME | DROPPED
         return
     axis = case.time_axis
     try:
         found = spikejoule.verify(model, graph, samples, given, time_axis=axis)
     except SpikejouleError:
-        assert name not in SAME
+        assert name not in SAME | DROPPED
         return
     # The last layer of some small networks never fires, and is named as not compared.
     fires = any(layer.spikes for layer in found.layers)
@@ -129,78 +140,4 @@ def test_a_graph_that_is_run_in_another_way(name: str) -> None:
     found = spikejoule.verify(
         model, graph, samples, replace(given, **changes), time_axis=case.time_axis
     )
-    assert found.same == is_same, str(found)
-
-
-N_SAMPLES = 12
-STEPS = 20
-N_IN = 30
-N_OUT = 10
-
-
-def snn(kind: str, *shape: int, **options: Any) -> nn.Module:
-    """Neurons of snnTorch as its exporter takes them, by default reset to zero."""
-    import snntorch
-
-    constants = {
-        "beta": torch.full(shape, options.pop("beta", 0.5)),
-        "threshold": torch.ones(shape),
-    }
-    if kind == "Synaptic":
-        constants["alpha"] = torch.full(shape, 0.5)
-    bias = options.pop("bias", 0.0)
-    settings = {"reset_mechanism": "zero", "init_hidden": True, **options}
-    if kind == "RLeaky":
-        settings["linear_features"] = shape[0]
-    neurons: nn.Module = getattr(snntorch, kind)(**constants, **settings)
-    if kind == "RLeaky":
-        nn.init.constant_(neurons.recurrent.bias, bias)  # type: ignore[arg-type, union-attr]
-    return neurons
-
-
-def dense(kind: str = "Leaky", **options: Any) -> Callable[[], list[nn.Module]]:
-    return lambda: [nn.Linear(N_IN, 40), snn(kind, 40, **options)]
-
-
-def convolution() -> list[nn.Module]:
-    conv = nn.Conv2d(2, 6, 3, stride=2, padding=1)
-    return [conv, snn("Leaky", 6, 6, 6), nn.AvgPool2d(2), nn.Flatten()]
-
-
-# Hidden layers, and whether snnTorch's exporter keeps all that they do.
-EXPORTED: dict[str, tuple[Callable[[], list[nn.Module]], bool]] = {
-    "beta is 1": (dense(beta=1.0), True),
-    "convolution": (convolution, True),
-    "default reset": (dense(reset_mechanism="subtract"), False),
-    "subtracts at once": (
-        dense(reset_mechanism="subtract", reset_delay=False),
-        False,
-    ),
-    "Synaptic": (dense("Synaptic", reset_delay=False), True),
-    "Synaptic, delayed": (dense("Synaptic"), False),
-    "recurrent": (dense("RLeaky", reset_delay=False), True),
-    "recurrent with a bias": (dense("RLeaky", reset_delay=False, bias=0.25), False),
-}
-
-
-@pytest.mark.parametrize("name", EXPORTED)
-@torch.no_grad()
-def test_what_snntorchs_exporter_drops_is_found(name: str) -> None:
-    pytest.importorskip("snntorch", reason="needs the extra interop")
-    make, is_same = EXPORTED[name]
-    torch.manual_seed(3)
-    hidden = make()
-    is_dense = isinstance(hidden[0], nn.Linear)
-    shape = (N_IN,) if is_dense else (2, 12, 12)
-    readout = nn.Linear(40 if is_dense else 54, N_OUT)
-    network = nn.Sequential(*hidden, readout, snn("Leaky", N_OUT))
-    for values in network.parameters():
-        if values.dim() > 1:  # sums are exact in any order, and all layers fire
-            drawn = torch.randn(values.shape) * 3 / values[0].numel() ** 0.5
-            values.copy_(torch.round(256 * drawn) / 256)
-    graph_of, given = recipe("snntorch")
-    graph = graph_of(network, torch.zeros(1, *shape))
-    spikes = (torch.rand(STEPS, N_SAMPLES, *shape) < 0.15).float()
-    found = spikejoule.verify(network, graph, spikes, given, time_axis=0)
-    assert all(layer.spikes > 50 for layer in found.layers), str(found)
     assert found.same == is_same, str(found)
