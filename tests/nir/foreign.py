@@ -103,6 +103,16 @@ def _dense(make: Maker) -> nir.NIRGraph:
     return graph_of(nodes, (6,), (4,))
 
 
+def _plain_chain(make: Maker) -> nir.NIRGraph:
+    """The event engine runs it: the neurons of a layer are alike."""
+    graph = _dense(make)
+    graph.nodes["b"].tau[:] = 2 * DT
+    graph.nodes["b"].r[:] = 2
+    for name in "bd":
+        graph.nodes[name].v_threshold[:] = 0.5
+    return graph
+
+
 def _leaking(make: Maker) -> nir.NIRGraph:
     leak = {
         "v_leak": make.each((5,), 0.25, 0.5),
@@ -171,17 +181,6 @@ def _delays(make: Maker) -> nir.NIRGraph:
     return graph_of(nodes, (4,), (3,), "input a b c d e output", "b late w b")
 
 
-def _delay_into_a_cycle(make: Maker) -> nir.NIRGraph:
-    """A cycle: the input enters at its neurons, a delay at its weights."""
-    nodes = {
-        "a": make.affine(4, 5),
-        "b": make.lif(5),
-        "w": make.linear(5, 5),
-        "late": nir.Delay(DT * np.array([1, 2, 1, 3, 1])),
-    }
-    return graph_of(nodes, (4,), (5,), "input a b output", "b w b", "b late w")
-
-
 def _entered_twice(make: Maker) -> nir.NIRGraph:
     """Two paths lead into a cycle, the shorter one to `near`."""
     nodes = {
@@ -209,33 +208,13 @@ def _potentials_that_wait(make: Maker) -> nir.NIRGraph:
     return graph_of(nodes, (4,), (3,), "input a b c output", "b b")
 
 
-def _sums_that_wait(make: Maker) -> nir.NIRGraph:
-    """Nodes that are their own source."""
-    halves = make.each((8, 8), -0.5, 0, 0, 0.5)
-    signs = make.each((8,), 1, -1)
-    nodes = {
-        "a": make.affine(6, 8),
-        "b": nir.Linear(halves),
-        "c": nir.Scale(signs),
-        "d": make.affine(8, 4),
-        "e": make.if_(4),
-    }
-    return graph_of(nodes, (6,), (4,), "input a b c d e output", "b b", "c c")
-
-
 def _nothing_decays(make: Maker) -> nir.NIRGraph:
     """Some states never decay, as snnTorch writes ``beta=1``, and some do."""
     tau = DT * make.each((8,), 2, 4, np.inf)
-    tau_syn = DT * make.each((5,), 2, 4, np.inf)
-    cuba = nir.CubaLIF(
-        tau_syn=tau_syn,
-        tau_mem=tau_syn[::-1],
-        r=tau_syn[::-1] / DT,
-        v_leak=np.full(5, 0.25),
-        v_threshold=np.full(5, 1.5),
-        v_reset=np.zeros(5),
-        w_in=tau_syn / DT,
-    )
+    cuba = make.cuba(5)
+    for name in ("tau_syn", "w_in", "tau_mem", "r"):
+        getattr(cuba, name)[1:3] = np.inf
+    cuba.v_leak += 0.25
     nodes = {
         "a": make.affine(6, 8),
         "b": make.lif(8, tau=tau, r=tau / DT),
@@ -297,16 +276,15 @@ def _joined(make: Maker) -> nir.NIRGraph:
 
 GRAPHS = {
     "fully connected": _dense,
+    "plain chain": _plain_chain,
     "leak and reset": _leaking,
     "convolution": _convolution,
     "groups, dilation": _groups,
     "one dimension": _one_dimension,
     "recurrent": _recurrent,
     "delays": _delays,
-    "delay into a cycle": _delay_into_a_cycle,
     "entered twice": _entered_twice,
     "potentials that wait": _potentials_that_wait,
-    "sums that wait": _sums_that_wait,
     "nothing decays": _nothing_decays,
     "nested": _nested,
     "values": _values,
@@ -315,14 +293,11 @@ GRAPHS = {
 # Edges that wait, and orders of a step, as a person reads them off the graphs.
 WAITING = {
     "recurrent": (("w", "b"), ("d", "d")),
-    "delay into a cycle": (("w", "b"),),
     "entered twice": (("q", "near"),),
     "potentials that wait": (("b", "b"),),
-    "sums that wait": (("b", "b"), ("c", "c")),
     "nested": (("layer.rec", "layer.lif"),),
 }
 ORDERS = {
     "delays": ["late", "input", "a", "w", "b", "c", "d", "e", "output"],
-    "delay into a cycle": ["late", "input", "a", "b", "w", "output"],
     "entered twice": ["input", "b", "c", "z", "near", "p", "far", "q", "output"],
 }

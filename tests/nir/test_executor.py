@@ -107,6 +107,10 @@ def test_plain_loops_give_the_same(name: str, choice: str) -> None:
     run = run_graph(graph, spikes_for(graph), given, np.float64)
     assert sum(counts.sum() for counts in by_kind(run)["spikes"].values()) > 15
     compare(name, graph, given, run)
+    if name == "plain chain":  # sums are exact in float32
+        run = run_graph(graph, spikes_for(graph), given)
+        assert run.engine == "event"
+        compare(name, graph, given, run)
 
 
 def run_in_executor(*arguments: Any, **options: Any) -> GraphRun:
@@ -242,36 +246,6 @@ class TestEventEngine:
             for run in (fast, slow):
                 assert np.array_equal(run.recorded[name].to_dense(), ours.to_dense())
         assert_equal(fast, slow)
-
-    def test_layers_with_and_without_bias(self) -> None:
-        make = Maker()
-        nodes = {"a": make.affine(6, 5), "b": make.if_(5), "c": make.linear(5, 4)}
-        nodes |= {"d": make.if_(4)}
-        for name in "bd":
-            nodes[name].v_threshold[:] = 0.5
-        graph = graph_of(nodes, (6,), (4,))
-        events = spikes_for(graph, samples=20)
-        fast = run_graph(graph, events, GIVEN)
-        assert fast.engine == "event"
-        assert fast.output.any()
-        assert_equal(fast, run_in_executor(graph, events, GIVEN))
-
-    @pytest.mark.parametrize(("comparison", "fires"), [("ge", True), ("gt", False)])
-    def test_above_the_threshold_is_the_next_number(
-        self, comparison: str, fires: bool
-    ) -> None:
-        """One spike lifts a neuron exactly to its threshold."""
-        nodes = {"a": nir.Linear(np.eye(6)), "b": Maker().if_(6)}
-        nodes["b"].v_threshold[:] = 1.0
-        graph = graph_of(nodes, (6,), (6,))
-        events = spikes_for(graph)
-        given = replace(GIVEN, comparison=comparison)
-        fast = run_graph(graph, events, given)
-        slow = run_in_executor(graph, events, given)
-        assert (fast.engine, slow.engine) == ("event", "graph")
-        assert np.array_equal(fast.output, slow.output)
-        n_spikes = count_of(fast, "spikes", "b").sum()
-        assert (n_spikes == events.n_events) == fires
 
 
 class TestAnswers:
