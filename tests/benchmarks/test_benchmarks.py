@@ -49,30 +49,6 @@ def dyadic_state(job, generator):
     return state
 
 
-def spikes_of(row, inputs):
-    """Return each layer's spikes [B, T, units] for input spikes [B, T, I]."""
-    emitted = [[] for _ in row.layers]
-    # The notebook's loop takes one step at a time, the other rows all at once.
-    each_step = hasattr(row, "_step")
-    name = "_step" if each_step else "neurons_fire"
-    call = getattr(row, name)
-
-    def recorded(number, *arguments):
-        result = call(number, *arguments)
-        emitted[number].append(
-            result[0] if each_step else result.flatten(2).transpose(0, 1)
-        )
-        return result
-
-    setattr(row, name, recorded)
-    with torch.no_grad():
-        row.counts(row.arrange(torch.from_numpy(inputs)))
-    delattr(row, name)
-    if each_step:
-        return [torch.stack(steps, dim=1).numpy() for steps in emitted]
-    return [steps[0].numpy() for steps in emitted]
-
-
 @pytest.fixture
 def digits():
     """Synthetic images of four classes, each with seven lit rows."""
@@ -113,7 +89,8 @@ ANY_LAYER = ("snntorch", "spikingjelly")
         *((name, SMALL_RECURRENT, [("dense", 9, True)]) for name in ANY_LAYER),
     ],
 )
-def test_spikes_and_gradients_equal_the_naive_loop(name, job, described):
+def test_gradients_equal_those_of_the_naive_loop(name, job, described):
+    """A spike too many, too few or too late changes them."""
     job = replace(job, n_output=4, time_window=15, batch_size=4)
     row = build_or_skip(name, job)
     generator = np.random.default_rng(1)
@@ -128,9 +105,8 @@ def test_spikes_and_gradients_equal_the_naive_loop(name, job, described):
         populations=naive.chain(job.in_shape, [*described, ("dense", 4, False)]),
     )
     expected = naive.batch_gradient(state, spikes, labels.tolist(), model)
-    for layer, fired in zip(spikes_of(row, spikes), expected.spikes, strict=True):
+    for fired in expected.spikes:
         assert 0 < fired.mean() < 0.95
-        np.testing.assert_array_equal(layer, fired)
     row.optimizer.zero_grad()
     row.loss(row.arrange(torch.from_numpy(spikes)), torch.from_numpy(labels)).backward()
     gradients = dict(row.network.named_parameters())

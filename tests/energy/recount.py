@@ -21,7 +21,6 @@ CONSISTS_OF = {
     "bias_addition": "addition",
     "leak_multiplication": "multiplication",
 }
-COMPARE = ("arithmetic", "memory", "system")
 # Accesses that hardware can do without, at the price of a state access.
 OPTIONAL = ("state_access_per_event", "sum_access_per_mac")
 

@@ -9,13 +9,9 @@ import pytest
 from spikejoule.counts.measurement import Measurement
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import BootstrapSettings, OperationCounts, load_profiles
-from spikejoule.energy.analysis import network_name
 from spikejoule.energy.ledger import Ledger, spiking_variants
 from spikejoule.energy.operations import Column
 from spikejoule.energy.outputs import COLUMNS, energy_rows, headline
-from spikejoule.energy.words import layers
-from spikejoule.network.layers import layers_of
-from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests.energy.by_hand import (
     analysis,
@@ -53,19 +49,6 @@ def test_intervals_are_the_normal_ones_for_many_images() -> None:
     assert total.highest_pj == pytest.approx(
         energies.mean() + 1.96 * error, abs=0.1 * error
     )
-
-
-def test_deep_networks_have_short_names() -> None:
-    assert network_name(NETWORK, "poisson") == "spiking 3-2-2 (poisson)"
-    deep = Network.of_layers(784, (400, 400, 400, 400), 10)
-    assert layers(deep) == "784 - 4 x 400 - 10"
-    assert network_name(deep, "latency") == "spiking 784 - 4 x 400 - 10 (latency)"
-    chain = layers_of(["12c5s2", "2sum", "8r"])
-    assert layers(Network.of_chain((1, 28, 28), chain, 10)) == (
-        "28 x 28 - conv 12 x 5x5 stride 2 - pool 2 - 8 - 10"
-    )
-    sizes = tuple(range(20, 9, -1))
-    assert layers(Network.of_layers(30, sizes, 9)) == "30 - 20 - 19 - (8 more) - 10 - 9"
 
 
 def test_one_image_has_no_interval() -> None:

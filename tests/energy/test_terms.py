@@ -4,13 +4,10 @@ import ast
 import re
 from pathlib import Path
 
-from spikejoule.energy.prices import TERMS_OF
-from spikejoule.energy.terms import PARTS, TERMS, in_words
+from spikejoule.energy.terms import TERMS, in_words
 from tests.energy import recount
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# A chip's own units of work: their price spans several parts.
-WHOLE = {"neuron_update_active", "neuron_update_inactive", "spike_routed"}
 INFERENCE = [
     term
     for term in TERMS.values()
@@ -35,18 +32,6 @@ def test_every_term_is_counted_and_those_of_inference_twice() -> None:
     inference = {term.name for term in INFERENCE}
     assert not (inference | training) - counted
     assert not inference - literals(Path(recount.__file__))
-
-
-def test_rows_fit_each_other() -> None:
-    for term in TERMS.values():
-        assert term.sentence
-        assert set(term.within) <= set(TERMS)
-        assert term.operation in ("", "mac", "addition", "multiplication")
-        assert term.part in ("", *PARTS)
-        assert not term.optional_as or TERMS[term.optional_as].part == term.part
-    assert {term.name for term in INFERENCE if not term.part} == WHOLE
-    for terms in TERMS_OF.values():
-        assert set(terms) <= set(TERMS)
 
 
 def test_the_page_has_every_term_and_no_other() -> None:

@@ -28,10 +28,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 PAGE = "docs/how-to/hand-a-network-to-another-simulator.md"
 SIMULATORS = ("spikingjelly", "snntorch", "norse", "sinabs")
 NETWORKS: dict[str, dict[str, Any]] = {
-    "default": {},
     "no bias": {"bias": False},
     "a number a layer": {"threshold": (1.0, 0.7, 0.5), "decay": (0.95, 0.6, 0.8)},
-    "learned": {"learned": "both"},
     "no leak": {"decay": 1.0},
     "nothing kept": {"decay": 0.0},
     "subtracts": {"reset": "subtract"},
