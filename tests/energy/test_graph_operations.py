@@ -1,5 +1,6 @@
 """Operations of imported graphs: against this project's networks, or by hand."""
 
+from collections import Counter
 from typing import Any
 
 import nir
@@ -22,13 +23,14 @@ from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import run_graph
 from spikejoule.nir.writing import nir_graph
 from spikejoule.report import PageContent, energy_page
-from tests.nir.foreign import DT, GRAPHS, WAITING, Maker, graph_of
-from tests.tools.counted import count_of
+from tests.nir.foreign import GRAPHS, WAITING, Maker
+from tests.nir.naive_graph import NaiveGraph
+from tests.nir.test_executor import GIVEN, STEPS, naive_of, spikes_for
 from tests.tools.examples import trained_network
 
-GIVEN = Conventions(
-    dt=DT, reset="zero", comparison="ge", current="same_step", initial="zero"
-)
+SYNAPSES = ("Affine", "Linear", "Conv1d", "Conv2d")
+COMPUTING = (*SYNAPSES, "SumPool2d", "AvgPool2d", "Scale")
+Terms = dict[str, int]
 
 
 def spikes(samples: int, n_inputs: int, density: float, steps: int = 20) -> EventList:
@@ -84,79 +86,113 @@ def found_in(counted: OperationCounts) -> dict[tuple[str, str], NDArray[np.int64
     }
 
 
-def test_convolution_and_pooling_by_hand() -> None:
-    """T = 20 steps; conv (2, 7, 5) -> (4, 4, 6), IF, sums of (2, 2), 24 -> 3, LIF."""
+def readers(naive: NaiveGraph, name: str) -> int:
+    """Count the nodes that compute with what a node gives."""
+    total = 0
+    for source, target in naive.edges:
+        if source == name:
+            kind = naive.kind(target)
+            passes_on = kind == "Flatten"
+            total += readers(naive, target) if passes_on else kind in COMPUTING
+    return total
+
+
+def operations_of_synapses(node: Any, events: int, macs: int, outputs: int) -> Terms:
+    used = events + macs
+    biases = 0 if getattr(node, "bias", None) is None else outputs
+    return {
+        "synaptic_event": events,
+        "mac": macs,
+        "address_event": used,
+        "weight_read": used,
+        "state_access_per_event": 2 * used,
+        "bias_addition": biases,
+        "bias_read": biases,
+    }
+
+
+def operations_of_neurons(node: Any, spikes: int, updates: int) -> Terms:
+    """A synaptic current is a second state, which is added to the potential."""
+    decaying = 0
+    for name in ("tau", "tau_mem", "tau_syn"):
+        decaying += np.isfinite(getattr(node, name, np.inf)).sum()
+    has_current = hasattr(node, "tau_syn")
+    drives = updates if np.any(getattr(node, "v_leak", 0)) else 0
+    return {
+        "neuron_update_active": spikes,
+        "neuron_update_inactive": updates - spikes,
+        "leak_multiplication": STEPS * decaying,
+        "addition": updates if has_current else 0,
+        "bias_addition": drives,
+        "bias_read": drives,
+        "reset": spikes,
+        "state_access": 2 * updates * (1 + has_current),
+    }
+
+
+def recounted(naive: NaiveGraph, sample: list[list[int]]) -> Counter[tuple[str, str]]:
+    """Return the operations on one sample by term and node, from the plain loops."""
+    gave, counts = naive.run(sample)
+    total: Counter[tuple[str, str]] = Counter()
+    for name in naive.order:
+        kind = naive.kind(name)
+        node = naive.nodes[name]
+        spikes = counts["spikes"][name]
+        outputs = np.size(gave[name])
+        # A Delay is a memory, which is read when its time has come.
+        n_readers = 1 if kind == "Delay" else readers(naive, name)
+        values = np.count_nonzero(gave[name]) if n_readers else 0
+        terms: Terms = {
+            "addition": counts["additions"][name],
+            "multiplication": counts["multiplications"][name],
+        }
+        if kind in SYNAPSES:
+            events, macs = counts["events"][name], counts["macs"][name]
+            terms = operations_of_synapses(node, events, macs, outputs)
+        elif naive.gives_spikes(name):
+            terms["spike_routed"] = spikes
+            terms["spike_read"] = spikes * n_readers
+            terms["spike_write"] = 0 if kind == "Input" else spikes
+        elif kind == "Output":
+            gives_spikes = all(
+                naive.gives_spikes(s) for s, t in naive.edges if t == name
+            )
+            terms["spike_counted"] = np.sum(gave[name]) if gives_spikes else 0
+            terms["decision_comparison"] = len(gave[name][0]) - 1 if gives_spikes else 0
+        elif kind != "Flatten":
+            terms["activation_write"] = values
+            terms["activation_read"] = values * n_readers
+        if hasattr(node, "r"):
+            terms |= operations_of_neurons(node, spikes, outputs)
+        if kind == "Threshold" or hasattr(node, "v_threshold"):
+            terms["threshold_comparison"] = outputs
+        total.update({(term, name): int(count) for term, count in terms.items()})
+    return total
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_every_operation_follows_from_the_plain_loops(name: str) -> None:
+    graph = GRAPHS[name](Maker())
+    events = spikes_for(graph)
+    counted = count_operations(run_graph(graph, events, GIVEN))
+    naive = naive_of(name, graph, GIVEN)
+    places = [(column.term, column.place) for column in counted.columns]
+    samples = events.to_dense(np.int64).tolist()
+    for counts, sample in zip(counted.counts.tolist(), samples, strict=True):
+        found = Counter(dict(zip(places, counts, strict=True)))
+        assert found == recounted(naive, sample)
+
+
+def test_kernels_are_stored_once_and_addresses_name_a_neuron() -> None:
+    """Convolution (2, 7, 5) -> (4, 4, 6): 4 * 2 * 3 * 2 weights of 32 bits."""
     graph = GRAPHS["convolution"](Maker())
-    run = run_graph(graph, spikes(5, 70, 0.2), GIVEN)
-    counted = count_operations(run)
-    found = found_in(counted)
+    counted = count_operations(run_graph(graph, spikes_for(graph), GIVEN))
     sizes = {
         (column.term, column.place): (column.bits, column.memory_bits)
         for column in counted.columns
     }
-    events = count_of(run, "events", "a")
-    macs = count_of(run, "macs", "e")
-    fired = count_of(run, "spikes", "b")
-    values = count_of(run, "values", "c")
-    assert macs.sum() > 0
-    for key, counts in {
-        ("synaptic_event", "a"): events,
-        ("weight_read", "a"): events,
-        ("bias_addition", "a"): 20 * 96,
-        ("neuron_update_active", "b"): fired,
-        ("neuron_update_inactive", "b"): 20 * 96 - fired,
-        ("state_access", "b"): 2 * 20 * 96,
-        ("addition", "c"): fired,
-        ("spike_read", "b"): fired,
-        ("activation_write", "c"): values,
-        ("activation_read", "c"): values,
-        ("mac", "e"): macs,
-        ("state_access_per_event", "e"): 2 * macs,
-        ("leak_multiplication", "f"): 20 * 3,
-        ("spike_counted", "output"): count_of(run, "spikes", "f"),
-        ("decision_comparison", "output"): 2,
-    }.items():
-        assert np.array_equal(found[key], np.broadcast_to(counts, 5)), key
-    assert np.array_equal(macs, 3 * values)
-    assert ("synaptic_event", "e") not in found
-    assert ("leak_multiplication", "b") not in found
-    # Kernels are stored once: 4 * 2 * 3 * 2 weights of 32 bits.
     assert sizes["weight_read", "a"] == (32, 48 * 32)
     assert sizes["spike_read", "b"] == (7, 96 * 7)
-
-
-def test_a_synaptic_current_is_a_second_state() -> None:
-    run = run_graph(GRAPHS["recurrent"](Maker()), spikes(3, 4, 0.4), GIVEN)
-    counted = count_operations(run)
-    assert (counted.of("leak_multiplication") == [2 * 20 * 5, 20 * 3]).all()
-    assert (counted.of("state_access") == [4 * 20 * 5, 2 * 20 * 3]).all()
-    assert (counted.of("addition") == 20 * 5).all()
-
-
-def test_a_delay_is_a_memory() -> None:
-    """One Delay holds potentials for neurons, one holds spikes for the output."""
-    make = Maker()
-    nodes = {
-        "a": make.linear(6, 4),
-        "b": nir.Delay(np.array([0, 1, 2, 3]) * DT),
-        "c": make.lif(4),
-        "d": nir.Delay(np.array([1, 1, 2, 19]) * DT),
-    }
-    run = run_graph(graph_of(nodes, (6,), (4,)), spikes(5, 6, 0.4), GIVEN)
-    found = found_in(count_operations(run))
-    weight = nodes["a"].weight
-    dense = spikes(5, 6, 0.4).to_dense()
-    given = np.count_nonzero(dense @ weight.T, axis=1)
-    late = [
-        np.count_nonzero((dense @ weight.T)[:, : 20 - d, d], axis=1) for d in range(4)
-    ]
-    assert np.array_equal(count_of(run, "values", "b"), np.sum(late, axis=0))
-    assert count_of(run, "values", "b").sum() < given.sum()
-    for term in ("activation_write", "activation_read"):
-        assert np.array_equal(found[term, "b"], count_of(run, "values", "b"))
-    for term in ("spike_write", "spike_read"):
-        assert np.array_equal(found[term, "d"], count_of(run, "spikes", "d"))
-    assert 0 < count_of(run, "spikes", "d").sum() < count_of(run, "spikes", "c").sum()
 
 
 def test_every_graph_is_priced_and_gets_its_page() -> None:

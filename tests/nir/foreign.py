@@ -171,6 +171,7 @@ def _recurrent(make: Maker) -> nir.NIRGraph:
 def _delays(make: Maker) -> nir.NIRGraph:
     nodes = {
         "a": make.affine(4, 5),
+        "v": nir.Delay(DT * np.array([0, 1, 2, 0, 1])),
         "b": make.lif(5),
         "c": nir.Delay(DT * np.arange(5)),
         "d": make.linear(5, 3),
@@ -178,7 +179,7 @@ def _delays(make: Maker) -> nir.NIRGraph:
         "w": make.linear(5, 5),
         "late": nir.Delay(DT * np.array([1, 2, 1, 3, 1])),
     }
-    return graph_of(nodes, (4,), (3,), "input a b c d e output", "b late w b")
+    return graph_of(nodes, (4,), (3,), "input a v b c d e output", "b late w b")
 
 
 def _entered_twice(make: Maker) -> nir.NIRGraph:
@@ -298,6 +299,6 @@ WAITING = {
     "nested": (("layer.rec", "layer.lif"),),
 }
 ORDERS = {
-    "delays": ["late", "input", "a", "w", "b", "c", "d", "e", "output"],
+    "delays": ["late", "input", "a", "v", "w", "b", "c", "d", "e", "output"],
     "entered twice": ["input", "b", "c", "z", "near", "p", "far", "q", "output"],
 }
