@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
-from spikejoule.cli import EXTRAS
+from spikejoule.core.extras import EXTRAS
 from spikejoule.encoding.events import EventList, save_events
 from tests.nir.foreign import DT, GRAPHS, Maker
 from tests.tools.pipeline_tools import artifact_paths

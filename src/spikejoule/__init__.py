@@ -12,7 +12,12 @@ TYPE_CHECKING = False  # as in typing, which takes time to import
 
 if TYPE_CHECKING:
     from spikejoule.nir.verification import Verification
-    from spikejoule.pricing import Baseline, Population, Report, count_as, price, verify
+    from spikejoule.pricing.conventional import Baseline
+    from spikejoule.pricing.neurons import Population
+    from spikejoule.pricing.other_counters import count_as
+    from spikejoule.pricing.price_model import price
+    from spikejoule.pricing.report import Report
+    from spikejoule.pricing.verify_graph import verify
 
 __version__ = "0.1.0"
 __all__ = [
@@ -25,6 +30,16 @@ __all__ = [
     "verify",
 ]
 
+_MODULE_OF = {
+    "Baseline": "pricing.conventional",
+    "Population": "pricing.neurons",
+    "Report": "pricing.report",
+    "Verification": "nir.verification",
+    "count_as": "pricing.other_counters",
+    "price": "pricing.price_model",
+    "verify": "pricing.verify_graph",
+}
+
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
@@ -33,13 +48,17 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # not a static import of a higher package
+    # Imported here, so that these are no static imports of higher packages.
+    from importlib import import_module
+
+    from spikejoule.core.extras import extra_of
 
     try:
-        pricing = import_module("spikejoule.pricing")
+        module = import_module(f"spikejoule.{_MODULE_OF[name]}")
     except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        advice = f"spikejoule.{name} needs PyTorch: pip install 'spikejoule[torch]'."
-        raise ModuleNotFoundError(advice, name="torch") from None
-    return getattr(pricing, name)
+        missing, extra = extra_of(error)
+        advice = (
+            f"spikejoule.{name} needs {missing}: pip install 'spikejoule[{extra}]'."
+        )
+        raise ModuleNotFoundError(advice, name=missing) from None
+    return getattr(module, name)

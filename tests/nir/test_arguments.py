@@ -87,5 +87,5 @@ def test_without_torch_the_extra_is_named() -> None:
         capture_output=True,
         text=True,
     )
-    assert "spikejoule.price needs PyTorch" in done.stderr
+    assert "spikejoule.price needs torch" in done.stderr
     assert "pip install 'spikejoule[torch]'" in done.stderr

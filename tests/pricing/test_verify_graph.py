@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 import spikejoule
+from spikejoule import Population
 from spikejoule.core.errors import (
     ArtifactError,
     DataError,
@@ -25,7 +26,6 @@ from spikejoule.energy.analysis import EnergyAnalysis
 from spikejoule.energy.from_graph import price_graph
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.verification import Verification
-from spikejoule.pricing import Population
 from tests.tools.cli import Cli
 
 DT = 2.0**-10

@@ -25,13 +25,7 @@ import shtab
 from spikejoule import __version__
 from spikejoule.cli.arguments import EXAMPLES, add_commands
 from spikejoule.core.errors import SpikejouleError, printable
-
-EXTRAS = {
-    "torch": "torch",
-    **dict.fromkeys(("dvc", "mlflow", "mlxtend", "sklearn", "torchvision"), "pipeline"),
-    **dict.fromkeys(("optuna", "submitit"), "search"),
-}
-"""Modules that `pip install spikejoule` does not bring, and the extra that does."""
+from spikejoule.core.extras import extra_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,11 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SpikejouleError as error:
         problems = str(error)
     except ModuleNotFoundError as error:
-        module = (error.name or "").partition(".")[0]
-        if module not in EXTRAS:
-            raise
-        # Commands on a project need more of its extra than this one module.
-        extra = "pipeline" if options.module.endswith(".project") else EXTRAS[module]
+        module, extra = extra_of(error)
+        # These need more of another extra than this one module.
+        if options.module.endswith(".project"):
+            extra = "pipeline"
+        elif extra == "nir" and options.file.suffix != ".nir":
+            extra = "torch"
         problems = (
             f"`spikejoule {options.command}` needs {module}: pip install "
             f"'spikejoule[{extra}]'."

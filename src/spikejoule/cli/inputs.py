@@ -52,7 +52,7 @@ def conventional_network(text: str) -> Any:
     Raises:
         ParameterError: there is no such file or function, or the function fails.
     """
-    from spikejoule.pricing import Baseline
+    from spikejoule.pricing.conventional import Baseline
 
     function = named_object(text, "--against", "FILE.py:FUNCTION")
     with in_one_sentence(f"--against {text}"):

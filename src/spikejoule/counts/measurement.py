@@ -8,7 +8,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.counts.kernels.lazy_updates import lazy_updates_per_sample
 from spikejoule.counts.proxies import EnergyProxies, energy_proxies
 from spikejoule.counts.records import Activity, Counts, NodeCounts
 from spikejoule.encoding.counting import (
@@ -114,6 +113,9 @@ class Measurement:
 
         See :mod:`spikejoule.counts.kernels.lazy_updates`.
         """
+        # Imported here: it needs numba, and models that are only priced do not.
+        from spikejoule.counts.kernels.lazy_updates import lazy_updates_per_sample
+
         return lazy_updates_per_sample(self.bound, self.layers, self.pruned)
 
     @cached_property

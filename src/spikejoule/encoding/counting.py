@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,17 @@ def best_class(scores: NDArray[Any]) -> NDArray[np.int64]:
     """Return the class with the highest of scores [N, O], the first of equals, [N]."""
     classes: NDArray[np.int64] = scores.argmax(axis=1)
     return classes
+
+
+NO_ANSWER: Final = -1
+"""The class of a sample if several classes have the highest score."""
+
+
+def clear_class(scores: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the class with the highest score, [N]; `NO_ANSWER` for equals."""
+    is_highest = scores == scores.max(axis=1, keepdims=True)
+    is_clear = is_highest.sum(axis=1) == 1
+    return np.where(is_clear, scores.argmax(axis=1), NO_ANSWER)
 
 
 def predict(output: EventList) -> NDArray[np.int64]:

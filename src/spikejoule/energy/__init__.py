@@ -10,7 +10,8 @@ front, comparison       the Pareto front of conventional networks, and ratios to
 published               published conventional networks
 break_even, contents    where a network stops winning; what a total includes
 from_checkpoint         the analysis of a trained network
-from_graph              the analysis of a NIR graph or a PyTorch model
+from_counts             the analysis of a network that is counted while it runs
+from_graph              the analysis of a NIR graph
 analysis                everything together
 outputs, notes, words   tables and JSON, notes, and sentences (folder `sentences`)
 """

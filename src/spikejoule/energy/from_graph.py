@@ -1,73 +1,21 @@
-"""Energy analysis of imported networks: NIR graphs and PyTorch models.
-
-Both are counted while they run: a NIR graph by the graph executor, a PyTorch model by
-hooks (`pricing`). Importing this module imports the graph executor, so no pipeline
-stage does.
-"""
+"""Energy analysis of NIR graphs, counted by the graph executor while they run."""
 
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from collections.abc import Sequence
+from dataclasses import replace
 
 from spikejoule.baselines.counts import BaselineCounts
-from spikejoule.core.errors import ArtifactError
-from spikejoule.counts.proxies import energy_proxies
-from spikejoule.counts.records import Activity
-from spikejoule.data.subject import Subject, numbered
-from spikejoule.encoding.events import STEP_MS, EventList
-from spikejoule.energy.analysis import (
-    AnalysisInputs,
-    EnergyAnalysis,
-    analyse,
-    network_name,
-)
+from spikejoule.encoding.events import EventList
+from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse
 from spikejoule.energy.estimates import BootstrapSettings
-from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
-from spikejoule.energy.notes import Note, NoteKind, fact, sentence, warning
-from spikejoule.energy.operations import count_operations
+from spikejoule.energy.from_counts import Answers, SampleSet, counted_inputs
+from spikejoule.energy.notes import Note, NoteKind, fact, sentence
 from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
-from spikejoule.evaluation.accuracy import accuracy, class_labels
-from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.executor import GraphRun
 from spikejoule.nir.running import Graph, run_graph
 from spikejoule.nir.verification import NOT_VERIFIED
 from spikejoule.nir.writing import FORMAT
-
-
-@dataclass(frozen=True, eq=False)
-class SampleSet:
-    """The samples that an imported network ran on.
-
-    Attributes:
-        title: name of the data.
-        labels: class of each sample, [N]; None if unknown.
-        subject: what the samples show; None for numbered classes.
-        step_ms: duration of a time step; None for the network's own.
-    """
-
-    title: str = "events"
-    labels: ArrayLike | None = None
-    subject: Subject | None = None
-    step_ms: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """How a network classified N samples.
-
-    Attributes:
-        classes: the predicted class of each sample, [N]; -1 where several classes tie.
-            None if the output cannot be read as classes.
-        n_classes: number of classes.
-    """
-
-    classes: NDArray[np.int64] | None
-    n_classes: int
 
 
 def price_graph(
@@ -132,91 +80,3 @@ def graph_inputs(
     answers = Answers(run.predictions, run.output.shape[1])
     inputs = counted_inputs(run, samples, answers, "graph", baselines)
     return replace(inputs, notes=(*notes, *inputs.notes))
-
-
-def counted_inputs(
-    activity: Activity,
-    samples: SampleSet,
-    answers: Answers,
-    counted_in: Literal["graph", "modules"],
-    baselines: Sequence[BaselineCounts] = (),
-) -> AnalysisInputs:
-    """Collect what an energy analysis of a counted network needs.
-
-    Args:
-        activity: counts of N samples.
-        samples: the samples.
-        answers: how the network classified them.
-        counted_in: whether a NIR ``graph`` or the ``modules`` of a model were counted.
-        baselines: conventional networks to compare with, at an accuracy that both
-            reach.
-
-    Raises:
-        ArtifactError: the network has no synapses.
-        DataError: there are more or fewer labels than samples, or a label is no class.
-    """
-    network = activity.network
-    n_samples = activity.n_rows
-    if not any(network.synapses):
-        raise ArtifactError("the network has no synapses, and nothing to price.")
-    labels = accuracies = level = None
-    if samples.labels is not None:
-        labels = class_labels(samples.labels, n_samples, answers.n_classes)
-    if labels is not None and answers.classes is not None:
-        accuracies = _accuracies(labels, answers.classes)
-        if baselines:
-            # There are no validation samples: networks are compared on these.
-            percent = accuracies.test_percent
-            accuracies = replace(accuracies, validation_percent=percent)
-            best = max(baseline.accuracy_percent for baseline in baselines)
-            level = min(percent, best)
-    spiking = Variant(
-        side=SPIKING,
-        network=network_name(network, "none"),
-        method=WHOLE_WINDOW,
-        accuracies=accuracies,
-        weight_bits=FLOAT_BITS,
-        operations=count_operations(activity),
-    )
-    numbered_classes = Subject("class", numbered(answers.n_classes), "samples")
-    return AnalysisInputs(
-        title=samples.title,
-        network=network,
-        variants=(spiking,),
-        proxies=energy_proxies(activity),
-        n_images=n_samples,
-        step_ms=samples.step_ms or STEP_MS,
-        labels=labels,
-        baselines=tuple(baselines),
-        value_macs_per_inference=float(activity.macs.mean()) or None,
-        notes=tuple(_notes(activity, None if accuracies is None else answers)),
-        subject=samples.subject or numbered_classes,
-        counted_in=counted_in,
-        level_percent=level,
-    )
-
-
-def _accuracies(labels: NDArray[np.int64], classes: NDArray[np.int64]) -> Accuracies:
-    """Return the accuracy on N samples; a tie is a wrong answer."""
-    correct = accuracy(int((classes == labels).sum()), len(labels))
-    assert correct.percent is not None
-    return Accuracies(None, correct.percent, correct.low_percent, correct.high_percent)
-
-
-def _notes(activity: Activity, answers: Answers | None) -> Iterator[Note]:
-    """Note layers without spikes and, for labelled samples, tied answers."""
-    silent = [
-        name
-        for name in activity.network.layer_names
-        if name in activity.network.spiking
-        and activity.counts[name].values is None
-        and not activity.spikes_of(name).any()
-    ]
-    n_samples = f"{activity.n_rows:,}"
-    if silent:
-        names = ", ".join(silent)
-        yield warning(f"no spike of {names} in any of the {n_samples} samples")
-    if answers is not None and answers.classes is not None:
-        tied = int((answers.classes < 0).sum())
-        if tied:
-            yield Note(NoteKind.UNANSWERED, f"{tied:,} of {n_samples}")

@@ -11,6 +11,7 @@ is ahead of the second by a margin of spikes, which is chosen on validation imag
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Any, Self
 
 import numpy as np
@@ -118,10 +119,7 @@ def accuracy(n_correct: int, n_samples: int, confidence: float = 0.95) -> Accura
 
 def two_sided_z(confidence: float) -> float:
     """Return how many standard deviations hold a fraction of a normal distribution."""
-    # Imported here: it takes time that readers of results need not spend.
-    from scipy.special import ndtri
-
-    return float(ndtri(0.5 + 0.5 * confidence))
+    return NormalDist().inv_cdf(0.5 + 0.5 * confidence)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.compiling.emit import LANES
 from spikejoule.counts.records import Activity, NodeCounts
+from spikejoule.encoding.counting import clear_class
 from spikejoule.encoding.events import EventList, concatenate_samples
 from spikejoule.network import nodes
 from spikejoule.network.imported import ImportedGraph
@@ -32,17 +33,6 @@ Array = NDArray[Any]
 Counts = NDArray[np.int64]
 Events = Mapping[str, EventList]
 """Spikes of all samples by the name of a node."""
-
-
-NO_ANSWER: Final = -1
-"""The class of a sample if several classes have the highest score."""
-
-
-def answers_of(scores: Array) -> NDArray[np.int64]:
-    """Return the class with the highest score in each sample [N, classes]."""
-    is_highest = scores == scores.max(axis=1, keepdims=True)
-    is_clear = is_highest.sum(axis=1) == 1
-    return np.where(is_clear, scores.argmax(axis=1), NO_ANSWER)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,7 +56,7 @@ class GraphRun(Activity):
     @property
     def predictions(self) -> NDArray[np.int64] | None:
         """The output unit with the most spikes, int64 [N]; None for values."""
-        return None if self.network.answer is None else answers_of(self.output)
+        return None if self.network.answer is None else clear_class(self.output)
 
 
 class Outcome(NamedTuple):

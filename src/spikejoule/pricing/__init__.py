@@ -18,21 +18,3 @@ conventional    `Baseline`: a conventional network to compare with, counted on t
 verify_graph    `verify`: compare a model with its NIR graph, spike by spike
 other_counters  `count_as`: what NeuroBench, SpikingJelly and PyTorch count
 """
-
-from spikejoule.nir.verification import Verification
-from spikejoule.pricing.conventional import Baseline
-from spikejoule.pricing.neurons import Population
-from spikejoule.pricing.other_counters import count_as
-from spikejoule.pricing.price_model import price
-from spikejoule.pricing.report import Report
-from spikejoule.pricing.verify_graph import verify
-
-__all__ = [
-    "Baseline",
-    "Population",
-    "Report",
-    "Verification",
-    "count_as",
-    "price",
-    "verify",
-]

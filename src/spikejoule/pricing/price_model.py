@@ -26,7 +26,7 @@ from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.counts.records import Activity
 from spikejoule.energy.analysis import AnalysisInputs, analyse
 from spikejoule.energy.estimates import BootstrapSettings
-from spikejoule.energy.from_graph import Answers, SampleSet, counted_inputs
+from spikejoule.energy.from_counts import Answers, SampleSet, counted_inputs
 from spikejoule.energy.notes import Note, fact, sentence
 from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import class_labels

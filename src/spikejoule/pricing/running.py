@@ -28,9 +28,9 @@ from spikejoule.core.errors import (
     first_problem,
     in_one_sentence,
 )
+from spikejoule.encoding.counting import clear_class
 from spikejoule.encoding.events import array_of
 from spikejoule.energy.notes import Note, warning
-from spikejoule.nir.executor import answers_of
 from spikejoule.pricing.layers import NORMS, WEIGHTED
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.parts import INPUT
@@ -356,7 +356,7 @@ class Run:
     def answers(self) -> NDArray[np.int64] | None:
         """Return the class of each sample, [N]; None if the model gives no scores."""
         scores = self.all_scores
-        return None if scores is None else answers_of(scores)
+        return None if scores is None else clear_class(scores)
 
 
 @contextmanager
