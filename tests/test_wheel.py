@@ -77,14 +77,14 @@ def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def needed(requirements: Iterable[str]) -> dict[str, Distribution]:
-    """The installed distributions of requirements, and of theirs, by name."""
+def needed(requirements: Iterable[str], extra: str) -> dict[str, Distribution]:
+    """The installed distributions of requirements and an extra, and of theirs."""
     installed: dict[str, Distribution] = {}
     left = [Requirement(line) for line in requirements]
     while left:
         requirement = left.pop()
         marker = requirement.marker
-        if marker is not None and not marker.evaluate({"extra": ""}):
+        if marker is not None and not marker.evaluate({"extra": extra}):
             continue
         try:
             package = distribution(requirement.name)
@@ -105,14 +105,14 @@ def requirements_of(wheel: Path) -> list[str]:
     return metadata.get_all("Requires-Dist") or []
 
 
-def environment(folder: Path, wheel: Path, *others: str) -> Environment:
-    """A fresh environment with the wheel, its requirements, and some others."""
+def environment(folder: Path, wheel: Path, extra: str, *others: str) -> Environment:
+    """A fresh environment with the wheel, an extra of it, and some others."""
     venv.create(folder, with_pip=False, symlinks=True)
     pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python"]
     install = ["install", "--no-index", "--no-deps", "--disable-pip-version-check"]
     subprocess.run([*pip, *install, wheel], check=True)
     (packages,) = folder.glob("lib/python*/site-packages")
-    for package in needed([*requirements_of(wheel), *others]).values():
+    for package in needed([*requirements_of(wheel), *others], extra).values():
         tops = {file.parts[0] for file in package.files or ()}
         for top in tops - {"..", "__pycache__"}:
             source = Path(str(package.locate_file(top))).resolve()
@@ -123,10 +123,10 @@ def environment(folder: Path, wheel: Path, *others: str) -> Environment:
 
 @pytest.fixture(scope="module")
 def library(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """The wheel without extras, with a graph and its events."""
+    """The wheel with the extra for graphs, a graph and its events."""
     import nir
 
-    made = environment(tmp_path_factory.mktemp("library"), wheel)
+    made = environment(tmp_path_factory.mktemp("library"), wheel, "nir")
     graph = GRAPHS["fully connected"](Maker())
     nir.write(made.folder / "graph.nir", graph)
     spikes = np.random.default_rng(3).random((6, 10, 6)) < 0.3
@@ -138,14 +138,14 @@ def library(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environmen
 def with_snntorch(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     pytest.importorskip("snntorch", reason="needs the extra interop")
     return environment(
-        tmp_path_factory.mktemp("simulator"), wheel, "torch", "snntorch", "nirtorch"
+        tmp_path_factory.mktemp("simulator"), wheel, "", "torch", "snntorch"
     )
 
 
 HOW = ("--dt", str(DT), "--reset", "zero", "--threshold", "ge")
 
 
-def test_graph_is_priced_with_the_wheel_alone(library: Environment) -> None:
+def test_a_graph_is_priced_without_pytorch(library: Environment) -> None:
     modules = (*OF_THE_PIPELINE, "torch", "nirtorch", "yaml")
     code = f"from importlib.util import find_spec; print(*map(find_spec, {modules}))"
     assert set(library.python(code).split()) == {"None"}
@@ -215,13 +215,38 @@ report.save("priced.html")
 """
 
 
-def test_model_is_priced_beside_its_simulator(with_snntorch: Environment) -> None:
-    code = (
-        "from importlib.util import find_spec; print(*map(find_spec, "
-        f"{OF_THE_PIPELINE}))"
-    )
+OF_GRAPHS = ("h5py", "llvmlite", "nir", "numba", "scipy")
+
+
+def test_a_model_is_priced_with_the_wheel_alone(with_snntorch: Environment) -> None:
+    modules = (*OF_THE_PIPELINE, *OF_GRAPHS)
+    code = f"from importlib.util import find_spec; print(*map(find_spec, {modules}))"
     assert set(with_snntorch.python(code).split()) == {"None"}
     assert "45nm-fp32" in with_snntorch.python(THREE_LINES)
     assert "snntorch" in (with_snntorch.folder / "priced.html").read_text(
         encoding="utf-8"
     )
+
+
+def test_verify_names_its_extra(with_snntorch: Environment) -> None:
+    said = with_snntorch.run(
+        "python", "-c", "import spikejoule as s; s.verify", status=1
+    )
+    needs = "ModuleNotFoundError: spikejoule.verify needs "
+    assert said.splitlines()[-1].startswith(needs)
+    assert said.endswith("pip install 'spikejoule[nir]'.\n")
+
+
+def test_the_wheel_is_small_besides_pytorch(wheel: Path) -> None:
+    packages = needed(requirements_of(wheel), "").values()
+    files = [file.locate() for package in packages for file in package.files or ()]
+    size = sum(Path(str(file)).stat().st_size for file in files if file.is_file())
+    assert size < 300e6
+
+
+def test_the_import_is_quick(with_snntorch: Environment) -> None:
+    code = (
+        "import time; before = time.process_time(); import spikejoule; "
+        "print(time.process_time() - before)"
+    )
+    assert float(with_snntorch.python(code)) < 0.2
