@@ -3,30 +3,15 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from stages.shared.project import project_root
+from tests.tools.pipeline_tools import run
 from tests.tools.processes import fake_program
-
-
-def run(
-    command: list[str], folder: Path, environment: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=None if environment is None else dict(environment),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
 
 
 def test_what_is_compiled_keys_its_cache(repository: Path) -> None:
@@ -47,12 +32,8 @@ def test_the_package_and_the_command_line_import_nothing_heavy(
         "heavy = {'torch', 'numpy', 'numba', 'mlflow', 'matplotlib', 'sklearn'}\n"
         "sys.exit(', '.join(heavy.intersection(sys.modules)) or 0)\n"
     )
-    done = run(
-        [sys.executable, "-c", code],
-        repository,
-        {"PYTHONPATH": str(repository / "src")},
-    )
-    assert done.returncode == 0, done.stderr
+    environment = {"PYTHONPATH": str(repository / "src")}
+    run([sys.executable, "-c", code], repository, environment)
 
 
 @pytest.fixture
@@ -68,9 +49,10 @@ def made(repository: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 class TestMakefile:
-    def make(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def make_test(self, folder: Path, *variables: str, status: int = 0) -> str:
         path = f"{folder / 'programs'}:/usr/bin:/bin"
-        return run(["make", *arguments], folder, {"PATH": path, "HOME": str(folder)})
+        environment = {"PATH": path, "HOME": str(folder)}
+        return run(["make", "test", *variables], folder, environment, status)
 
     def pythons(self, folder: Path, suitable: str) -> Path:
         """Programs with the names of Python, one of which has a suitable version."""
@@ -94,8 +76,7 @@ class TestMakefile:
 
         def installations() -> int:
             """The number of installations by pip during `make test`."""
-            done = self.make(made, "test")
-            assert done.returncode == 0, done.stderr
+            self.make_test(made)
             log = made / "log"
             lines = log.read_text(encoding="utf-8").splitlines()
             log.unlink()
@@ -110,13 +91,12 @@ class TestMakefile:
             os.utime(made / name, (0, 0))
 
     def test_no_suitable_python_and_a_failed_installation(self, made: Path) -> None:
-        done = self.make(made, "test", "PYTHON=/bin/false")
-        assert done.returncode != 0
-        assert re.search("error: Python 3.11, 3.12 or 3.13.*/bin/false", done.stderr)
+        said = self.make_test(made, "PYTHON=/bin/false", status=2)
+        assert re.search("error: Python 3.11, 3.12 or 3.13.*/bin/false", said)
         assert not (made / ".venv").exists()
         programs = self.pythons(made, "python3")
         fake_program(programs / "environment-python", '[ "$1" = -c ]')
-        assert self.make(made, "test").returncode != 0
+        self.make_test(made, status=2)
         assert not (made / ".venv" / ".installed").exists(), "so make tries again"
 
 
@@ -136,11 +116,8 @@ class TestLauncher:
 
     def launch(self, workspace: Path, **environment: str) -> list[str]:
         path = f"{workspace.parent / 'programs'}:/usr/bin:/bin"
-        done = run(
-            ["stages/shared/run", "train"], workspace, {"PATH": path, **environment}
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip().split("|")
+        command = ["stages/shared/run", "train"]
+        return run(command, workspace, {"PATH": path, **environment}).strip().split("|")
 
     def test_which_environment_is_used(self, workspace: Path) -> None:
         """The activated one if it has spikejoule; else the project's own."""
@@ -160,14 +137,13 @@ class TestLauncher:
         assert self.launch(workspace)[1:] == [own, "true", "-m stages.shared train"]
 
     def test_what_cannot_be_run(self, workspace: Path) -> None:
-        for stage, words in (
-            ("nothing", "usage: stages/shared/run NAME"),
-            ("train", "no environment with spikejoule was found"),
+        for stage, status, words in (
+            ("nothing", 2, "usage: stages/shared/run NAME"),
+            ("train", 1, "no environment with spikejoule was found"),
         ):
             command = ["stages/shared/run", stage]
-            done = run(command, workspace, {"PATH": "/usr/bin:/bin"})
-            assert done.returncode != 0
-            assert done.stderr.startswith(f"error: {words}")
+            said = run(command, workspace, {"PATH": "/usr/bin:/bin"}, status)
+            assert said.startswith(f"error: {words}")
 
 
 def test_project_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

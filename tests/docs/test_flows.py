@@ -3,30 +3,25 @@
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 
 import spikejoule
-from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
-from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
+from spikejoule.cli import main
 from spikejoule.params import parse_params
 from tests.tools.committed import committed_params
 from tests.tools.without_torch import needs_torch
 
-SOURCES = Path(spikejoule.__file__).parent
-PAGE = Path("docs") / "explanation" / "packages.md"
+SOURCES = f"{Path(spikejoule.__file__).parent}/"
 ROW = re.compile(r"\| `([\w/]+\.py)` \| `([\w.]+)` \| `(\w+)` \|")
 
 pytestmark = needs_torch
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """A call that ended: file, function, and the class of the result.
 
     For a list or a tuple, the class of its first item.
@@ -37,26 +32,18 @@ class Call:
     returns: str
 
 
-def rows_of(repository: Path, heading: str) -> list[Call]:
-    """The table below a heading of the page."""
-    page = (repository / PAGE).read_text(encoding="utf-8")
-    section = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    return [Call(*row) for row in ROW.findall(section)]
-
-
 def calls_of(run: Callable[[], object]) -> list[Call]:
     """The calls of the library's functions during `run`, in the order they end."""
     calls: list[Call] = []
 
     def look(frame: FrameType, event: str, returned: Any) -> None:
-        path = Path(frame.f_code.co_filename)
-        if event != "return" or not path.is_relative_to(SOURCES):
+        path = frame.f_code.co_filename
+        if event != "return" or not path.startswith(SOURCES):
             return
-        first = (
-            returned[0] if type(returned) in (list, tuple) and returned else returned
-        )
-        file = path.relative_to(SOURCES).as_posix()
-        calls.append(Call(file, frame.f_code.co_qualname, type(first).__name__))
+        if type(returned) in (list, tuple) and returned:
+            returned = returned[0]
+        file = path.removeprefix(SOURCES)
+        calls.append(Call(file, frame.f_code.co_qualname, type(returned).__name__))
 
     sys.setprofile(look)
     try:
@@ -66,51 +53,40 @@ def calls_of(run: Callable[[], object]) -> list[Call]:
     return calls
 
 
-def check_flow(rows: list[Call], calls: list[Call]) -> None:
-    """Fail unless the calls of the rows are made in their order."""
+def check_flow(repository: Path, heading: str, run: Callable[[], object]) -> list[Call]:
+    """Fail unless `run` makes the calls below a heading, in their order."""
+    page = repository / "docs" / "explanation" / "packages.md"
+    _, _, below = page.read_text(encoding="utf-8").partition(f"\n## {heading}\n")
+    rows = [Call(*row) for row in ROW.findall(below.partition("\n## ")[0])]
     assert rows
+    calls = calls_of(run)
     after = 0
     for row in rows:
         assert row in calls[after:], f"{row} does not end after the row above it"
         after = calls.index(row, after) + 1
+    return calls
 
 
-def test_a_spike_becomes_a_joule(repository: Path) -> None:
-    from spikejoule.evaluation.inference import measure_network
-    from spikejoule.network.checkpoint import complete_checkpoint
-    from tests.tools.examples import complete_content, trained_network
+def test_a_spike_becomes_a_joule(repository: Path, tmp_path: Path) -> None:
+    from tests.tools.examples import write_example
 
-    trained = trained_network()
-    checkpoint = complete_checkpoint(Path("network.pth"), complete_content(trained))
-    images = np.random.default_rng(0).integers(0, 256, (4, 28, 28)).astype(np.uint8)
-    events = trained.encoder.events(images, np.uint64(7))
-    profiles = load_profiles()
-    headline = select_profile(profiles, "lemaire-complete", "profile")
-    arithmetic = select_profile(profiles, "45nm-fp32", "arithmetic_profile")
-
-    def run() -> None:
-        measured = measure_network(trained.state, trained.network, events)
-        samples = MeasuredSamples(measured, np.zeros(4, np.uint8), images)
-        inputs = analysis_inputs(checkpoint, samples)
-        analyse(inputs, profiles, headline, arithmetic, BootstrapSettings(20))
-
-    check_flow(rows_of(repository, "From a hidden spike to a joule"), calls_of(run))
+    file = str(write_example(tmp_path / "network.pth"))
+    command = ["energy", file, "--images", "mnist5k", "--samples", "4"]
+    check_flow(repository, "From a hidden spike to a joule", lambda: main(command))
 
 
 def test_a_model_becomes_a_report(repository: Path) -> None:
     import torch
 
     snntorch = pytest.importorskip("snntorch")
-    torch.manual_seed(1)
-    model = torch.nn.Sequential(
-        torch.nn.Linear(20, 10),
-        snntorch.Leaky(beta=0.9, init_hidden=True),
-        torch.nn.Linear(10, 5),
-        snntorch.Leaky(beta=0.9, init_hidden=True),
-    ).eval()
-    spikes = (torch.rand(8, 7, 20) < 0.5).float()
-    calls = calls_of(lambda: spikejoule.price(model, [(spikes,)], time_axis=1))
-    check_flow(rows_of(repository, "From a PyTorch model to a report"), calls)
+    neurons = snntorch.Leaky(beta=0.9, init_hidden=True)
+    model = torch.nn.Sequential(torch.nn.Linear(20, 10), neurons).eval()
+    batches = [(torch.ones(8, 7, 20),)]
+    check_flow(
+        repository,
+        "From a PyTorch model to a report",
+        lambda: spikejoule.price(model, batches, time_axis=1),
+    )
 
 
 def test_layers_are_parsed_once(repository: Path) -> None:
@@ -124,6 +100,5 @@ def test_layers_are_parsed_once(repository: Path) -> None:
         network = params.model.network_of((28, 28), 10)
         engine_to_train(params.train, network, params.train, params.seed)
 
-    calls = calls_of(run)
-    check_flow(rows_of(repository, "From `model.layers` to an engine"), calls)
+    calls = check_flow(repository, "From `model.layers` to an engine", run)
     assert [call.function for call in calls].count("layers_of") == 1

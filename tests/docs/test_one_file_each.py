@@ -1,25 +1,27 @@
-"""A new kind is one file: the tests for all kinds pass with those that pages add.
+"""A new kind is one file: four pages are followed in one project.
 
-Each page gives one new file (or entry) and lines of params.yaml; `test_pages.py` runs
-its commands.
+One experiment uses all four kinds, with the options of all pages. Then the tests for
+every kind pass, with the new ones.
 """
 
+import shlex
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.tools.pages import blocks_of, write_block
-from tests.tools.pipeline_tools import clean_environment, clone_of_working_tree, run
+from tests.tools.pages import Reader, blocks_of
+from tests.tools.pipeline_tools import run
 from tests.tools.without_torch import needs_torch
 
 pytestmark = [needs_torch, pytest.mark.slow]
 
+# The last one names the experiment.
 PAGES = {
-    "add-an-encoder": "encoding/encoders/periodic.py",
     "add-a-data-set": "data/sources/uci_digits.py",
     "add-a-neuron": "network/neurons/linear_leak.py",
     "add-a-hardware-profile": "energy/hardware.yaml",
+    "add-an-encoder": "encoding/encoders/periodic.py",
 }
 HOLD_FOR_EVERY_KIND = (
     "tests/energy/test_profiles.py",
@@ -28,15 +30,24 @@ HOLD_FOR_EVERY_KIND = (
 )
 
 
-def test_the_tests_for_every_kind_pass(repository: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "project"
-    environment = clean_environment(tmp_path)
-    clone_of_working_tree(repository, folder, environment, {})
-    for page in PAGES:
+def test_one_experiment_with_four_new_kinds(reader: Reader, repository: Path) -> None:
+    command = ["dvc", "exp", "run"]
+    options = []
+    afterwards = []
+    for page, file in PAGES.items():
         for block in blocks_of(repository / "docs" / "how-to" / f"{page}.md"):
             if block.title:
-                assert block.title in ("params.yaml", f"src/spikejoule/{PAGES[page]}")
-                write_block(block, folder)
-    environment["PYTHONPATH"] = f"{folder / 'src'}:{folder}"
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", *HOLD_FOR_EVERY_KIND]
-    run(command, folder, environment)
+                assert block.title in ("params.yaml", f"src/spikejoule/{file}")
+                reader.follow(block)
+            if block.title or block.language != "sh":
+                continue
+            for line in block.text.strip().splitlines():
+                words = shlex.split(line)
+                if words[:3] == command:
+                    options += words[3:]
+                else:
+                    afterwards.append(line)
+    run([*command, *options], reader.folder, reader.environment)
+    reader.shell("\n".join(afterwards))
+    tests = [sys.executable, "-m", "pytest", "-q", "-n", "0", *HOLD_FOR_EVERY_KIND]
+    run(tests, reader.folder, reader.environment)

@@ -8,9 +8,6 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import groupby
 from operator import attrgetter
@@ -19,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from tests.tools.pages import Block, blocks_of, write_block
+from tests.docs.test_one_file_each import PAGES as FOLLOWED_TOGETHER
+from tests.tools.pages import Reader, blocks_of
 from tests.tools.pipeline_tools import run
-from tests.tools.recorded_project import Project
-from tests.tools.services import SHARED, WITHOUT_JOBS, answers, free_port, running
+from tests.tools.services import SHARED
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = (
@@ -55,80 +52,6 @@ def marked(page: Path) -> Any:
     return pytest.param(page, id=page.stem, marks=marks)
 
 
-@dataclass
-class Reader:
-    """A reader who follows a page in one shell.
-
-    Attributes:
-        folder: the project.
-        environment: variables of the shell, including those that blocks export.
-        servers: servers that blocks have started.
-    """
-
-    folder: Path
-    environment: dict[str, str]
-    servers: ExitStack
-
-    def follow(self, block: Block) -> None:
-        """Run a block, apply it, or write it to its file."""
-        for command in block.before:
-            self.shell(command)
-        if block.language == "diff":
-            patch = self.folder.parent / "patch"
-            patch.write_text(block.text, encoding="utf-8")
-            run(["git", "apply", "--recount", patch], self.folder, self.environment)
-        elif block.title:
-            write_block(block, self.folder)
-        elif block.until:
-            self.serve(block)
-        elif block.language == "sh":
-            self.shell(block.text, block.status)
-        else:
-            assert block.language == "text"
-
-    def shell(self, text: str, status: int = 0) -> None:
-        """Run commands, which must end with a status, and remember their exports."""
-        exports = self.folder.parent / "environment"
-        script = f"set -euo pipefail\n{text}\nenv -0 > {exports}\n"
-        run(["bash", "-c", script], self.folder, self.environment, status)
-        if status == 0:
-            variables = exports.read_text(encoding="utf-8").split("\0")
-            self.environment = dict(line.split("=", 1) for line in variables if line)
-
-    def serve(self, block: Block) -> None:
-        """Run all commands, the last of which is a server until the page ends."""
-        *others, command = block.text.replace("\\\n", " ").strip().splitlines()
-        self.shell("\n".join(others))
-        url = run(
-            ["bash", "-c", f'printf %s "{block.until}"'], self.folder, self.environment
-        )
-        self.servers.enter_context(
-            running(
-                ["bash", "-c", command],
-                log=self.folder.parent / "server.log",
-                ready=lambda: answers(url),
-                env=self.environment,
-                cwd=self.folder,
-            )
-        )
-
-
-@pytest.fixture
-def reader(recorded_project: Project, tmp_path: Path) -> Iterator[Reader]:
-    """A reader with a copy of the project and its environment."""
-    folder = tmp_path / "spikejoule"
-    shutil.copytree(recorded_project.folder, folder, symlinks=True)
-    port = free_port()
-    variables = {
-        "PYTHONPATH": f"{folder / 'src'}:{folder}",
-        "TEST_PORT": str(port),
-        "TEST_SERVER": f"http://127.0.0.1:{port}",
-    }
-    environment = {**recorded_project.environment, **WITHOUT_JOBS, **variables}
-    with ExitStack() as servers:
-        yield Reader(folder, environment, servers)
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_block_can_be_run(page: Path, tmp_path: Path, committed: Path) -> None:
     """Run, written to a file, applied, or, as `text`, the output of a command."""
@@ -152,7 +75,9 @@ def test_every_block_can_be_run(page: Path, tmp_path: Path, committed: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", map(marked, PAGES))
+@pytest.mark.parametrize(
+    "page", [marked(page) for page in PAGES if page.stem not in FOLLOWED_TOGETHER]
+)
 def test_page(page: Path, reader: Reader, request: pytest.FixtureRequest) -> None:
     if page.stem in WITH_SERVICES:
         s3 = request.getfixturevalue("s3")

@@ -28,13 +28,9 @@ from spikejoule.network.trained import (
     build_complete,
 )
 
-# Metrics and timings of a run, as the stages write them.
+# Timings and figures of a run, as the stages write them.
 _FILES = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 TRAIN_TIMINGS = _FILES["train_timings"]
-TRAIN_METRICS = _FILES["train_metrics"]
-INFERENCE_METRICS = _FILES["inference_metrics"]
-EVALUATION_METRICS = _FILES["evaluation_metrics"]
-ENERGY_METRICS = _FILES["energy_metrics"]
 EVALUATION = _FILES["evaluation"]
 LIF = LeakyIntegrateAndFire(threshold=1.0, decay=0.9)
 

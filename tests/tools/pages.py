@@ -11,11 +11,13 @@ block, which readers do not see, adapt it for tests:
 """
 
 import re
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.tools.pipeline_tools import set_parameters
+from tests.tools.pipeline_tools import run, set_parameters
+from tests.tools.services import answers, running
 
 _FENCE = re.compile(
     r"(?P<comments>(?:^<!-- test: [^\n]* -->\n)*)"
@@ -111,3 +113,61 @@ def by_full_key(text: str) -> dict[str, str]:
     section, *lines = text.splitlines()
     pairs = [line.strip().split(": ", 1) for line in lines]
     return {f"{section}{key}".replace(":", "."): value for key, value in pairs}
+
+
+@dataclass
+class Reader:
+    """A reader who follows a page in one shell.
+
+    Attributes:
+        folder: the project.
+        environment: variables of the shell, including those that blocks export.
+        servers: servers that blocks have started.
+    """
+
+    folder: Path
+    environment: dict[str, str]
+    servers: ExitStack
+
+    def follow(self, block: Block) -> None:
+        """Run a block, apply it, or write it to its file."""
+        for command in block.before:
+            self.shell(command)
+        if block.language == "diff":
+            patch = self.folder.parent / "patch"
+            patch.write_text(block.text, encoding="utf-8")
+            run(["git", "apply", "--recount", patch], self.folder, self.environment)
+        elif block.title:
+            write_block(block, self.folder)
+        elif block.until:
+            self.serve(block)
+        elif block.language == "sh":
+            self.shell(block.text, block.status)
+        else:
+            assert block.language == "text"
+
+    def shell(self, text: str, status: int = 0) -> None:
+        """Run commands, which must end with a status, and remember their exports."""
+        exports = self.folder.parent / "environment"
+        script = f"set -euo pipefail\n{text}\nenv -0 > {exports}\n"
+        run(["bash", "-c", script], self.folder, self.environment, status)
+        if status == 0:
+            variables = exports.read_text(encoding="utf-8").split("\0")
+            self.environment = dict(line.split("=", 1) for line in variables if line)
+
+    def serve(self, block: Block) -> None:
+        """Run all commands, the last of which is a server until the page ends."""
+        *others, command = block.text.replace("\\\n", " ").strip().splitlines()
+        self.shell("\n".join(others))
+        url = run(
+            ["bash", "-c", f'printf %s "{block.until}"'], self.folder, self.environment
+        )
+        self.servers.enter_context(
+            running(
+                ["bash", "-c", command],
+                log=self.folder.parent / "server.log",
+                ready=lambda: answers(url),
+                env=self.environment,
+                cwd=self.folder,
+            )
+        )

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -155,43 +156,28 @@ def test_no_store(project: Path, cli: Cli) -> None:
     assert sorted(project.iterdir()) == before
 
 
-def test_the_command_of_a_point_of_a_search() -> None:
-    """Whatever differs is named, and what another command may have changed."""
-    parameters = {
+def test_the_command_of_a_point_of_a_search_names_what_differs() -> None:
+    recorded = {
         "data.source": "/my digits",
         "train.target_accuracy": "None",
-        "train.lr": "1",
+        "seed": "1",
     }
-    current = {"data.source": "auto", "train.target_accuracy": 98.0, "train.lr": 1}
+    current = {"data.source": "auto", "train.target_accuracy": 98.0, "seed": 1}
     command = "dvc exp run -S 'data.source=/my digits' -S train.target_accuracy=null"
-    assert experiment_command(parameters, current) == command
-    assert "-S train.lr=1 " in experiment_command(
-        parameters, current, always=["train.lr"]
-    )
+    assert experiment_command(recorded, current) == command
+    assert "-S seed=1" in experiment_command(recorded, current, always=["seed"])
 
 
 def test_seeds_from_the_store_to_the_table(project: Path, cli: Cli) -> None:
     for name, seed, energy_nj in (("n", 42, 9.0), ("n-seed-43", 43, 11.0)):
         record(project, seeded(name, seed, metrics={"energy_nj": energy_nj}))
-    table = project / "seeds.csv"
-    assert "42 43" in cli.text("seeds", project, "--table", table)
-    rows = [line.split(",") for line in table.read_text().splitlines()[1:]]
-    figures = [
-        "98.0",
-        "97.0",
-        "97.0",
-        "97.0",
-        "4000.0",
-        "100.0",
-        "100.0",
-        "100.0",
-        "",
-        "",
-    ]
-    assert [row[:-5] for row in rows] == [
-        ["n", "0", "1", "42 43", *figures],
-        ["n", "0", "0", "42", *figures],
-        ["n-seed-43", "0", "0", "43", *figures],
-    ]
-    assert [row[-5] for row in rows] == ["10.0", "9.0", "11.0"]
-    assert rows[0][-3] == f"{rows[1][-3]} {rows[2][-3]}"
+    file = project / "seeds.csv"
+    assert "42 43" in cli.text("seeds", project, "--table", file)
+    table = pd.read_csv(file)
+    assert list(table["name"]) == ["n", "n", "n-seed-43"]
+    assert list(table["seeds"]) == ["42 43", "42", "43"]
+    assert list(table["on_front"]) == [1, 0, 0]
+    assert list(table["energy_nj"]) == [10, 9, 11]
+    assert list(table["synaptic_events_per_inference"]) == [4000] * 3
+    both, *ids = table["run_ids"]
+    assert both == " ".join(ids)

@@ -42,6 +42,13 @@ def pipeline() -> Iterator[Start]:
         yield lambda: psutil.Process(started.enter_context(sleeping()).pid)
 
 
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """What the training has saved."""
+    (tmp_path / "trained.pth").write_bytes(b"weights")
+    return tmp_path / "trained.pth"
+
+
 def runs(store: Store) -> list[Any]:
     with opened(store) as (client, experiment_id):
         return list(client.search_runs([experiment_id]))
@@ -74,12 +81,20 @@ def cut_short(training: LiveRun, error: BaseException) -> None:
         raise error
 
 
+def record_of(weights: Path, **parameters: Any) -> RunRecord:
+    """The result of a training of three epochs."""
+    return RunRecord(
+        "a-result",
+        parameters=PARAMETERS | parameters,
+        history=[{"epoch": epoch, "train_loss": 1 / epoch} for epoch in (1, 2, 3)],
+        tags={"trained.sha256": file_digest(weights, "sha256")},
+    )
+
+
 def test_curves_grow_and_the_run_is_completed_when_it_is_published(
-    store: Store, pipeline: Start, tmp_path: Path
+    store: Store, pipeline: Start, weights: Path
 ) -> None:
     keeper = pipeline()
-    weights = tmp_path / "trained.pth"
-    weights.write_bytes(b"weights")
     with shown(store, keeper) as run:
         run.on_epoch(EPOCHS[0], 0.5)
         wait_until(lambda: [steps(store, run) for run in runs(store)] == [[1]])
@@ -89,12 +104,7 @@ def test_curves_grow_and_the_run_is_completed_when_it_is_published(
     assert live.info.status == "RUNNING"
     assert live.data.params == {name: str(value) for name, value in PARAMETERS.items()}
     assert live.data.metrics["by_epoch/hidden_spikes_per_sample"] == 200.0
-    record = RunRecord(
-        "a-result",
-        parameters={**PARAMETERS, "evaluate.confidence": 0.95},
-        history=[{"epoch": epoch, "train_loss": 1 / epoch} for epoch in (1, 2, 3)],
-        tags={"trained.sha256": file_digest(weights, "sha256")},
-    )
+    record = record_of(weights, **{"evaluate.confidence": 0.95})
     # Another pipeline, with this one still at work, has a run of its own.
     other = publish(RunRecord("another", tags=record.tags), store, keeper=pipeline())
     assert other.run_id != live.info.run_id
@@ -175,11 +185,9 @@ def test_another_training_or_other_threads_have_a_run_of_their_own(
 
 
 def test_an_epoch_that_the_store_missed_is_added_when_the_run_is_published(
-    store: Store, pipeline: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, pipeline: Start, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = pipeline()
-    weights = tmp_path / "trained.pth"
-    weights.write_bytes(b"weights")
     log_history = live.log_history
     failures = [OSError("away")]
 
@@ -195,14 +203,9 @@ def test_an_epoch_that_the_store_missed_is_added_when_the_run_is_published(
         run.trained(weights)
     (before,) = runs(store)
     assert steps(store, before) == [2]
-    record = RunRecord(
-        "a-result",
-        parameters=PARAMETERS,
-        history=[{"epoch": epoch, "train_loss": 1 / epoch} for epoch in (1, 2)],
-        tags={"trained.sha256": file_digest(weights, "sha256")},
-    )
-    assert publish(record, store, keeper=keeper).run_id == before.info.run_id
-    assert [steps(store, run) for run in runs(store)] == [[1, 2]]
+    published = publish(record_of(weights), store, keeper=keeper)
+    assert published.run_id == before.info.run_id
+    assert [steps(store, run) for run in runs(store)] == [[1, 2, 3]]
 
 
 def test_a_store_out_of_reach_is_one_warning_and_costs_seconds(

@@ -63,6 +63,21 @@ def named(name: str, store: Store) -> Any:
         return None
 
 
+PUBLISH_ALL = """
+import sys
+from pathlib import Path
+from spikejoule.energy.prices import PACKAGED
+from spikejoule.tracking.publishing import ModelFiles, RunRecord, publish
+from spikejoule.tracking.store import project_store
+
+uri, root, *results = sys.argv[1:]
+store = project_store(Path(root), "spikejoule", {"MLFLOW_TRACKING_URI": uri})
+for result in results:
+    model = ModelFiles(Path(root).with_name(f"{result}.pth"), PACKAGED, "45nm-fp32")
+    assert publish(RunRecord(result, model=model), store).registration
+"""
+
+
 class TestVersions:
     def test_one_for_each_result(self, publish: Publish, store: Store) -> None:
         bare = publishing.publish(RunRecord("one"), store)
@@ -96,34 +111,19 @@ class TestVersions:
         assert {"model/MLmodel", "model/code", "model/artifacts"} <= listed
 
     @pytest.mark.slow
-    def test_processes_at_once_give_one_run_and_version_each(
+    def test_processes_at_once_give_one_run_and_version_for_each_result(
         self, tmp_path: Path
     ) -> None:
         """From two projects that share a database, which does not exist yet."""
-        code = (
-            "import sys; from pathlib import Path;"
-            "from spikejoule.tracking.publishing import ModelFiles, RunRecord, publish;"
-            "from spikejoule.tracking.store import project_store;"
-            "from spikejoule.energy.prices import PACKAGED;"
-            "root, uri, name, file = sys.argv[1:];"
-            "model = ModelFiles(Path(file), PACKAGED, '45nm-fp32');"
-            "done = publish(RunRecord(name, model=model),"
-            "   project_store(Path(root), 'spikejoule', {'MLFLOW_TRACKING_URI': uri}));"
-            "sys.exit(0 if done.registration else 1)"
-        )
-        first = tmp_path / "a new project"
-        second = tmp_path / "a clone"
         uri = f"sqlite:///{tmp_path / 'shared' / 'runs.db'}"
         for result, accuracy in {"a": 80.0, "b": 95.0}.items():
             record_of(tmp_path / f"{result}.pth", result, accuracy)
         processes = [
-            start_python(
-                "-c", code, str(root), uri, result, str(tmp_path / f"{result}.pth")
-            )
-            for root, result in ((first, "a"), (first, "b"), (second, "b"))
+            start_python("-c", PUBLISH_ALL, uri, str(tmp_path / root), *results)
+            for root, results in (("a new project", "ab"), ("a clone", "ba"))
         ]
-        assert [process.wait(timeout=300) for process in processes] == [0, 0, 0]
-        store = project_store(first, "spikejoule", {"MLFLOW_TRACKING_URI": uri})
+        assert [process.wait(timeout=300) for process in processes] == [0, 0]
+        store = project_store(tmp_path, "spikejoule", {"MLFLOW_TRACKING_URI": uri})
         with opened(store) as (client, experiment_id):
             runs = client.search_runs([experiment_id])
         assert [run.info.status for run in runs] == ["FINISHED"] * 2

@@ -4,24 +4,21 @@ import json
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
-import numpy as np
 import pytest
 from mlflow import MlflowClient
 
 from spikejoule.core.errors import StoreError
-from spikejoule.core.provenance import file_digest, provenance_tags
-from spikejoule.core.store import write_json
+from spikejoule.core.provenance import file_digest
+from spikejoule.core.store import read_json, write_json
 from spikejoule.core.yaml_files import artifact_paths
-from spikejoule.data.images import LabelledImages
-from spikejoule.energy.prices import PACKAGED
+from spikejoule.data.images import load_samples
 from spikejoule.network.trained import save_trained
+from spikejoule.params import Params, load_params
 from spikejoule.tracking.datasets import DataSplit
 from spikejoule.tracking.publishing import (
     Publication,
@@ -39,21 +36,8 @@ from spikejoule.tracking.store import (
     project_store,
     shown_uri,
 )
-from spikejoule.training.epochs import EpochTimes
-from tests.tools.committed import committed_params
-from tests.tools.examples import (
-    ENERGY_METRICS,
-    EVALUATION_METRICS,
-    INFERENCE_METRICS,
-    TRAIN_METRICS,
-    TRAIN_TIMINGS,
-    trained_network,
-    write_example,
-)
-
-PARAMS = committed_params()
-IMAGES = np.arange(3 * 784, dtype=np.uint8).reshape(3, 28, 28)
-FILES = tuple(artifact_paths(Path(__file__).parents[2], "publish"))
+from tests.tools.examples import trained_network
+from tests.tools.finished_project import N_TEST, N_TRAIN, N_VALIDATION
 
 
 @pytest.fixture
@@ -150,31 +134,8 @@ class TestPublish:
         assert statuses[elsewhere] == "RUNNING"
 
 
-class Elsewhere(BaseHTTPRequestHandler):
-    """A server that is not MLflow's, and quotes the address."""
-
-    def do_GET(self) -> None:
-        self.send_response(404)
-        self.end_headers()
-        self.wfile.write(f"Cannot GET {self.path}".encode())
-
-    do_POST = do_GET  # noqa: N815
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def no_mlflow() -> Iterator[int]:
-    """The port of a server that is not MLflow's."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port
-        server.shutdown()
-
-
 def test_a_store_out_of_reach_is_reported_soon_and_without_secrets(
-    project: Path, record: RunRecord, no_mlflow: int, monkeypatch: pytest.MonkeyPatch
+    project: Path, record: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The user's own limits take precedence.
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
@@ -183,7 +144,6 @@ def test_a_store_out_of_reach_is_reported_soon_and_without_secrets(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         for uri, reason in (
             (f"http://127.0.0.1:{silent.getsockname()[1]}/t/s3cret", "timed out"),
-            (f"http://127.0.0.1:{no_mlflow}/t/s3cret", "404"),
             ("postgresql://user:s3cret@127.0.0.1:9/mlflow", "127.0.0.1:9"),
             ("sqlite:////proc/none/mlflow.db?key=s3cret", "/proc/none"),
         ):
@@ -204,6 +164,8 @@ def test_a_store_out_of_reach_is_reported_soon_and_without_secrets(
         ("to http://user:s3cret@host:5000/api failed: x", "to *** failed: x"),
         ("unsupported 'u:s3cret@h:5432/db'", "unsupported ***"),
         ("AWS_SECRET_ACCESS_KEY=s3cret is\nrefused.", "*** is refused"),
+        # A server that is not MLflow's may quote the address.
+        ("error 404. Response body: Cannot GET /s3cret", "error 404"),
     ],
 )
 def test_messages_show_no_word_that_may_be_secret(message: str, shown: str) -> None:
@@ -315,77 +277,49 @@ def test_an_experiment_has_a_saved_view(project: Path) -> None:
 
 
 class TestRunRecord:
-    def build(self, folder: Path, **changes: Any) -> RunRecord:
-        """Build the record of a pipeline's outputs, some of them changed."""
-        paths = {name: folder / "out" / name for name in FILES}
-        (folder / "out").mkdir(exist_ok=True)
-        for path in paths.values():
-            path.write_text("{}")
-        save_trained(paths["trained"], changes.pop("trained", trained_network()))
-        write_example(paths["checkpoint"])
-        LabelledImages(IMAGES, np.arange(3, dtype=np.uint8), np.arange(3)).save(
-            paths["test"]
-        )
-        shutil.copy(Path(PACKAGED), paths["hardware"])
-        contents = {
-            "evaluate_metrics": EVALUATION_METRICS,
-            "train_metrics": TRAIN_METRICS,
-            "inference_metrics": INFERENCE_METRICS,
-            "energy_metrics": ENERGY_METRICS,
-            "summary": {
-                "accuracy": 91.25,
-                "energy_nj": 12.5,
-                "events": 9000,
-                "data": "mnist5k",
-            },
-            "train_timings": TRAIN_TIMINGS,
-            "inference_timings": {"measurement_time_seconds": 0.5},
-            "baseline_timings": {
-                name: TRAIN_TIMINGS[name] for name in EpochTimes.model_fields
-            },
-        }
-        for name, content in contents.items():
-            write_json(paths[name], {**content, **changes.get(name, {})})
-        tags = provenance_tags(folder, {"DVC_EXP_NAME": "brash-fan"})
-        return build_run_record(paths, changes.get("params", PARAMS), tags)
+    """The record of a pipeline in which every stage has run."""
 
-    def test_content(self, tmp_path: Path) -> None:
-        record = self.build(tmp_path)
-        expected = {
-            "accuracy": 91.25,
-            "energy_nj": 12.5,
-            "events": 9000.0,
-            "test_accuracy_percent": 91.25,
-            "input_spikes_per_inference": 4.5,
-            "training_time_seconds": 12.5,
-            "baseline_time_seconds": 12.5,
-        }
-        assert expected.items() <= record.metrics.items()
-        out = tmp_path / "out"
-        splits = [
+    @pytest.fixture
+    def paths(self, copied: Path) -> Mapping[str, Path]:
+        return artifact_paths(copied, "publish")
+
+    def test_it_has_every_figure_and_file(self, paths: Mapping[str, Path]) -> None:
+        record = build_run_record(paths, load_params(Path("params.yaml")), {})
+        for name in ("evaluate_metrics", "energy_metrics", "inference_metrics"):
+            for key, value in read_json(paths[name]).items():
+                if isinstance(value, int | float):
+                    assert record.metrics[key] == value
+        times = read_json(paths["train_timings"])
+        seconds = times["training_time_seconds"]
+        assert record.metrics["training_time_seconds"] == seconds
+        assert [
             (split.context, split.n_samples, split.digest) for split in record.splits
+        ] == [
+            ("training", N_TRAIN, file_digest(paths["train"], "md5")),
+            ("validation", N_VALIDATION, file_digest(paths["validation"], "md5")),
+            ("testing", N_TEST, file_digest(paths["test"], "md5")),
         ]
-        assert splits == [
-            ("training", 100, file_digest(out / "train", "md5")),
-            ("validation", 20, file_digest(out / "validation", "md5")),
-            ("testing", 1000, file_digest(out / "test", "md5")),
-        ]
-        stored = {path.name for path in record.artifacts}
-        assert {"checkpoint", "history", "spike_raster"} <= stored
-        assert not {"train", "validation", "test"} & stored
+        stored = set(record.artifacts)
+        assert {paths["checkpoint"], paths["history"], paths["spike_raster"]} <= stored
+        assert not {paths["train"], paths["validation"], paths["test"]} & stored
         assert record.model is not None
-        assert record.model.example is not None
-        assert record.model.example.tolist() == IMAGES[0].tolist()
+        first = load_samples(paths["test"]).images[0]
+        assert record.model.example.tolist() == first.tolist()
 
-    def test_all_but_clocks_makes_a_new_result(self, tmp_path: Path) -> None:
-        clocks = {"timestamp": "2027-01-01", "epoch_times_seconds": [90.0, 9.0]}
-        changes: tuple[dict[str, Any], ...] = (
-            {},
-            {"train_timings": {**clocks, "training_time_seconds": 99.0}},
-            {"params": PARAMS.model_copy(update={"seed": 7})},
-            {"trained": trained_network(seed=2)},
-            {"evaluate_metrics": {"test_accuracy_percent": 91.26}},
-        )
-        known = [self.build(tmp_path, **change).result_id for change in changes]
-        assert known[0] == known[1]
+    def test_all_but_clocks_makes_a_new_result(self, paths: Mapping[str, Path]) -> None:
+        params = load_params(Path("params.yaml"))
+
+        def result(params: Params = params) -> str:
+            return build_run_record(paths, params, {}).result_id
+
+        def change(name: str, **values: object) -> None:
+            write_json(paths[name], {**read_json(paths[name]), **values})
+
+        known = [result(), result(params.model_copy(update={"seed": 7}))]
+        change("train_timings", training_time_seconds=99.0, timestamp="2027-01-01")
+        assert result() == known[0]
+        change("evaluate_metrics", test_accuracy_percent=91.26)
+        known.append(result())
+        save_trained(paths["trained"], trained_network())
+        known.append(result())
         assert len(set(known)) == 4

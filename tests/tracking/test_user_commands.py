@@ -1,7 +1,6 @@
 """Commands for users print; only `make record` replaces recorded tables and pages."""
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,41 +15,25 @@ from tests.tools.pipeline_tools import (
 from tests.tools.recorded_project import build_environment
 from tests.tools.without_torch import needs_torch
 
-pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 
-
-@pytest.fixture
-def clone(
+@needs_torch
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_the_verdict_and_the_means_of_a_user_change_no_file(
     tmp_path: Path, repository: Path, empty_database: Path
-) -> tuple[Path, Mapping[str, str]]:
-    """A committed clone with a store of two runs, and the environment of a shell."""
+) -> None:
+    """In a committed clone with a store of two runs."""
     folder = tmp_path / "a clone"
     environment = clean_environment(tmp_path)
-    clone_of_working_tree(
-        repository, folder, environment, {"energy_report.bootstrap_samples": 100}
-    )
+    few = {"energy_report.bootstrap_samples": 100}
+    clone_of_working_tree(repository, folder, environment, few)
     shutil.copy(empty_database, folder)
     for seed in (42, 43):
         record_networks(folder, f"lean-{seed}", networks(seed, large=True), seed)
     build_environment(folder)
-    return folder, {**environment, "PYTHONPATH": f"{folder / 'src'}:{folder}"}
-
-
-@needs_torch
-@pytest.mark.slow
-def test_the_verdict_and_the_means_of_a_user_change_no_file(
-    clone: tuple[Path, Mapping[str, str]],
-) -> None:
-    folder, environment = clone
+    environment["PYTHONPATH"] = f"{folder / 'src'}:{folder}"
     said = run(["make", "verdict", "seeds"], folder, environment)
     assert git(folder, environment, "status", "--porcelain") == ""
     # The recorded networks of the same data were counted on more images.
     assert "6 networks counted on fewer test images" in said
     assert "lean-42" in said
-    # With TABLE they write.
-    run(["make", "verdict", "TABLE=verdict of mine.csv"], folder, environment)
-    run(["make", "seeds", "TABLE=seeds.csv"], folder, environment)
-    assert git(folder, environment, "status", "--porcelain").split("\n")[:-1] == [
-        "?? seeds.csv",
-        '?? "verdict of mine.csv"',
-    ]
