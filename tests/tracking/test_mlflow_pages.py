@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,13 @@ pytestmark = [
 ]
 
 
+# MLflow shows its assistant to first visitors.
+WITHOUT_ASSISTANT = {
+    "mlflow.assistant.panelOpen_v1": "false",
+    "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
+}
+
+
 @pytest.fixture
 def noise() -> tuple[str, ...]:
     return (
@@ -34,58 +40,35 @@ def noise() -> tuple[str, ...]:
     )
 
 
-@dataclass(frozen=True)
-class Ui:
-    """A running server.
-
-    Attributes:
-        address: the server's own.
-        address_of_runs: what `make ui` printed.
-    """
-
-    address: str
-    address_of_runs: str
-
-
-@pytest.fixture(scope="module")
-def ui(recorded_project: Project) -> Iterator[Ui]:
-    """The server of `make ui`, in the present environment: nothing is installed."""
+@pytest.fixture
+def runs_address(recorded_project: Project) -> Iterator[str]:
+    """The address that `make ui` prints, while its server runs."""
     log = recorded_project.folder.parent / "ui.log"
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
     with running(
+        # In the present environment: nothing is installed.
         ["make", "--old-file=.venv/.installed", "ui", f"PORT={port}"],
         log=log,
-        ready=partial(answers, f"{url}/health"),
+        ready=partial(answers, f"http://127.0.0.1:{port}/health"),
         env={**recorded_project.environment, **WITHOUT_JOBS},
         cwd=recorded_project.folder,
     ):
         printed = re.findall(r"http://\S+", log.read_text(encoding="utf-8"))
         assert len(printed) == 1, "the plain address opens a page without runs"
-        yield Ui(url, printed[0])
-
-
-@pytest.fixture
-def page(browser: "Page") -> "Page":
-    """A page without the assistant, which MLflow shows to first visitors."""
-    browser.add_init_script(
-        "localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false')"
-    )
-    browser.add_init_script(
-        "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
-    )
-    return browser
+        yield printed[0]
 
 
 def test_the_list_of_runs_shows_metrics_and_a_runs_page_its_curves(
-    page: "Page", ui: Ui, recorded_project: Project
+    browser: "Page", runs_address: str, recorded_project: Project
 ) -> None:
     from playwright.sync_api import expect
 
+    page = browser
+    for key, value in WITHOUT_ASSISTANT.items():
+        page.add_init_script(f"localStorage.setItem('{key}', '{value}')")
     (recorded,) = recorded_project.all_runs()
-    experiment = f"{ui.address}/#/experiments/{recorded.info.experiment_id}"
     page.set_viewport_size({"width": 1440, "height": 900})
-    page.goto(ui.address_of_runs)
+    page.goto(runs_address)
     expect(page.get_by_role("link", name=recorded.info.run_name)).to_be_visible()
     path = recorded_project.folder / artifact_paths(recorded_project.folder)["summary"]
     figures = json.loads(path.read_text(encoding="utf-8"))
@@ -96,6 +79,7 @@ def test_the_list_of_runs_shows_metrics_and_a_runs_page_its_curves(
     dataset = page.locator("[role=gridcell][col-id='attributes.`Dataset`']").first
     expect(dataset).to_contain_text("mnist5k training")
     name = "validation_accuracy_percent"
+    experiment, _, _ = runs_address.partition("/runs?")
     page.goto(f"{experiment}/runs/{recorded.info.run_id}/model-metrics")
     page.get_by_placeholder("Search metric charts").fill(name)
     card = page.get_by_test_id("experiment-view-compare-runs-card").filter(

@@ -89,15 +89,6 @@ def test_a_whole_result_without_its_inputs(project: Path) -> None:
     check_against_lock(RECORD)
 
 
-def test_a_missing_intermediate_of_two_runs(project: Path) -> None:
-    stages = lock()
-    stages["train"]["deps"][0]["md5"] = "0" * 32
-    write(project, stages)
-    (project / "data" / "images.npz").unlink()
-    (line,) = refusal()
-    assert f"not {'0' * 32} and {md5(b'images')}" in line
-
-
 @pytest.mark.parametrize("path", ["models/net.pth", "prices.yaml", "data/images.npz"])
 def test_a_file_with_other_content(project: Path, path: str) -> None:
     (project / path).write_bytes(b"another")
