@@ -383,7 +383,7 @@ def price_of(profile, term, words):
 
     None without a price; the value of a range is NaN.
     """
-    prices = profile["prices"]
+    prices = profile.get("prices", {})
     price = prices.get(term)
     if price is None and profile["scope"] == "arithmetic":
         price = prices.get(CONSISTS_OF.get(term))

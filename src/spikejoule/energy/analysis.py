@@ -277,9 +277,9 @@ class EnergyAnalysis:
         inputs: the counted network.
         bootstrap: how intervals were drawn.
         chosen: the price list of the headline.
-        arithmetic: an arithmetic-only price list, for a second figure and for training;
-            None without one.
-        ledger: the variants of the network, conventional networks, and training.
+        arithmetic: an arithmetic-only price list, for a second figure; None without
+            one.
+        ledger: the variants of the network, and conventional networks.
         table: rows under every price list: the network in every way of running it,
             conventional networks of equal size, and training, each with its totals.
         comparisons: the network against conventional networks of equal size; none under
@@ -363,12 +363,11 @@ class EnergyAnalysis:
         The default is an inference under the headline's price list.
         """
         prices = profile or self.chosen
-        terms: dict[str, None] = {}
+        terms: dict[str, str] = {}
         for phase in phases or (INFERENCE,):
-            terms |= dict.fromkeys(
-                row.term for row in self.records(phase=phase, profile=prices.id)
-            )
-        return contents_of(tuple(terms), prices)
+            rows = self.records(phase=phase, profile=prices.id)
+            terms |= {row.term: row.phase for row in rows}
+        return contents_of(terms, prices)
 
     def holds(self, *phases: str, profile: HardwareProfile | None = None) -> str:
         """Return `contents` in words."""
@@ -540,16 +539,16 @@ def analyse(
         ArtifactError: a baseline was counted on fewer images than the network.
     """
     variants = [*inputs.variants, *_baselines_of(inputs)]
-    if inputs.training is not None:
-        variants.append(_training_variant(inputs, inputs.training))
-    ledger = Ledger.of(variants, profiles.values(), bootstrap)
+    for_inference = [profile for profile in profiles.values() if profile.prices]
+    ledger = Ledger.of(variants, for_inference, bootstrap)
 
     training = None
     if inputs.training is not None:
+        trained = _training_variant(inputs, inputs.training)
         training = training_energy(
-            ledger,
-            # No price list prices the memory accesses of the backward pass.
-            prices=arithmetic or chosen,
+            Ledger.of([trained], profiles.values(), bootstrap),
+            inference=ledger.total(0, chosen.id),
+            prices=chosen,
             record=inputs.training,
             n_classes=inputs.network.n_output,
         )
@@ -653,8 +652,8 @@ def _table(
             total = ledger.total(number, profile.id)
             yield total_row(profile.id, network, INFERENCE, total)
     if training is not None:
-        for profile in ledger.profiles:
-            yield from ledger.rows(len(names) - 1, profile, SNN)
+        for profile in training.ledger.profiles:
+            yield from training.ledger.rows(0, profile, SNN)
             for phase, phase_energy in training.phases[profile.id].items():
                 yield total_row(profile.id, SNN, phase, phase_energy)
             yield total_row(profile.id, SNN, TRAINING, training.totals[profile.id])

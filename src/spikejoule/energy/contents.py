@@ -1,6 +1,6 @@
 """Which terms a total includes under a price list, and which not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spikejoule.energy.prices import HardwareProfile
@@ -32,11 +32,11 @@ class TotalContents:
         ]
 
 
-def contents_of(terms: Sequence[str], profile: HardwareProfile) -> TotalContents:
-    """Sort the counted terms by what a price list makes of them."""
+def contents_of(terms: Mapping[str, str], profile: HardwareProfile) -> TotalContents:
+    """Sort the counted terms, each with a phase, by what a price list makes of them."""
     by_status: dict[str, list[str]] = {"priced": [], "covered": [], "unpriced": []}
-    for term in terms:
-        by_status[profile.status_of(term)].append(term)
+    for term, phase in terms.items():
+        by_status[profile.status_of(term, phase)].append(term)
     uncounted: list[str] = []
     # The prices of arithmetic lists are for what terms consist of.
     if profile.scope != "arithmetic":

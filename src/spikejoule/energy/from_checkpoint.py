@@ -34,8 +34,9 @@ from spikejoule.energy.ledger import (
 from spikejoule.energy.operations import count_operations
 from spikejoule.energy.published import published_networks
 from spikejoule.energy.training import TrainingRecord
+from spikejoule.energy.training.record import Augmented
 from spikejoule.evaluation.accuracy import EarlyExit, exit_steps, step_outcomes
-from spikejoule.network.checkpoint import CompleteCheckpoint
+from spikejoule.network.checkpoint import CompleteCheckpoint, TrainingConfigSection
 
 _COUNTING = "`spikejoule energy --images`"
 
@@ -229,6 +230,8 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
         nonzero = _column(epochs, "teacher_macs_nonzero")
         nonzero = np.zeros_like(teacher) if nonzero is None else nonzero
         teacher = np.stack([teacher, nonzero], axis=1)
+    data = file.spikejoule.data
+    accuracies = [row.validation_accuracy_percent for row in epochs]
     return TrainingRecord(
         network=network,
         activity=activity_of_layers(network, checkpoint.encoder.time_window, layers),
@@ -240,7 +243,21 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
         teacher_macs=teacher,
         events_counted=_column(epochs, "synaptic_events") is not None,
         pruned=checkpoint.pruned,
+        batch_size=batch_size,
+        engine=file.spikejoule.engine,
+        surrogate=config.surrogate,
+        encoder=checkpoint.encoder,
+        augmented=_augmented(config),
+        average_pixels=data.get("average_pixels") or 1,
+        validation_accuracies_percent=np.array(accuracies) if accuracies else None,
     )
+
+
+def _augmented(config: TrainingConfigSection) -> Augmented:
+    """Return how the images of training were changed."""
+    if config.rotate_degrees or config.scale_fraction or config.shear_degrees:
+        return "mapped"
+    return "shifted" if config.shift_pixels else "no"
 
 
 def _training_counts(checkpoint: CompleteCheckpoint) -> LayerCounts | None:

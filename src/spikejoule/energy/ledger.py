@@ -370,7 +370,7 @@ class Ledger:
                 phase=column.phase,
                 term=column.term,
                 layer=column.place,
-                status=profile.status_of(column.term),
+                status=profile.status_of(column.term, column.phase),
                 energy=None
                 if np.isnan(prices[0, number])
                 else Energy.of(energies[:, number]),

@@ -3,8 +3,8 @@
 Rows of metrics/energy.csv:
 
     network                            ``snn``, or a conventional network and its method
-    phase                              ``inference``; or ``forward``, ``backward`` or
-                                       ``optimizer`` of training
+    phase                              ``inference``; or ``data``, ``forward``,
+                                       ``backward`` or ``optimizer`` of training
     term                               an operation (`terms.TERMS`), or ``total``
     layer, class                       empty: all of them
     count                              mean operations per inference; for training, all
@@ -92,15 +92,7 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
         numbers["arithmetic_profile"] = analysis.arithmetic.id
         total = analysis.total(profile=analysis.arithmetic.id)
         numbers |= _nanojoules("arithmetic", total)
-    # Price lists with memory price only the forward pass of training.
-    prefix = "training" if analysis.arithmetic is None else "training_arithmetic"
-    training = analysis.training
-    if training is not None:
-        numbers |= {
-            f"{prefix}_mj": _millijoules(training.total),
-            f"{prefix}_per_percentage_point_mj": _millijoules(training.per_point),
-            f"{prefix}_in_inferences": training.in_inferences,
-        }
+    numbers |= _training(analysis)
     # The first network of equal size comes first, dense and then zero-skipping.
     names = ("equal_size_dense_ratio", "equal_size_zero_skipping_ratio")
     for comparison, name in zip(analysis.of_chosen, names, strict=False):
@@ -140,10 +132,30 @@ def _ratio(name: str, verdict: RunVerdict) -> dict[str, float | None]:
     }
 
 
-def _millijoules(energy: Energy | None) -> float | None:
-    if energy is None or energy.value_pj is None:
-        return None
-    return energy.value_pj / PJ_PER_MJ
+def _training(analysis: EnergyAnalysis) -> dict[str, float | None]:
+    """Return the energy of training, if its counts are recorded."""
+    training = analysis.training
+    if training is None:
+        return {}
+    numbers = {
+        **_millijoules("training", training.total),
+        **_millijoules("training_per_percentage_point", training.per_point),
+        "training_in_inferences": training.in_inferences,
+    }
+    if analysis.arithmetic is not None:
+        arithmetic = training.total_of(analysis.arithmetic.id)
+        numbers |= _millijoules("training_arithmetic", arithmetic)
+    return numbers
+
+
+def _millijoules(name: str, energy: Energy | None) -> dict[str, float | None]:
+    if energy is None:
+        return {}
+    return {
+        f"{name}_mj": energy.middle_pj / PJ_PER_MJ,
+        f"{name}_low_mj": energy.low_pj / PJ_PER_MJ,
+        f"{name}_high_mj": energy.high_pj / PJ_PER_MJ,
+    }
 
 
 def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from pydantic import (
 from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
 from spikejoule.core.yaml_files import read_yaml
 from spikejoule.energy.estimates import Floats
-from spikejoule.energy.operations import Column, OperationCounts
+from spikejoule.energy.operations import INFERENCE, Column, OperationCounts
 from spikejoule.energy.terms import TERMS, UPDATES, priceable
 from spikejoule.network.quantisation import FLOAT_BITS
 
@@ -127,13 +127,17 @@ class PriceByWidth(_Mapping):
     per_bit: _Pj = 0.0
     per_bit_squared: _Pj = 0.0
 
-    def pj(self, column: Column) -> float:
+    def pj(self, column: Column) -> Price:
         """Return the price at the width of a column."""
-        return (
+        pj = (
             self.constant
             + self.per_bit * column.bits
             + self.per_bit_squared * column.bits**2
         )
+        return Price(pj, pj, pj)
+
+
+_Point = tuple[_Size, _PjOrFree] | tuple[_Size, _PjOrFree, _PjOrFree]
 
 
 class MemoryPrice(_Mapping):
@@ -141,23 +145,25 @@ class MemoryPrice(_Mapping):
 
     Attributes:
         pj_per_byte: points (memory size in bytes, pJ per byte accessed) in ascending
-            order; linear in between, constant outside. A first point of 0 bytes
-            extrapolates below the smallest memory of a source; without it, that
-            memory's price is a floor. None if the next two are given.
+            order, or with two prices, the ends of a range; linear in between, constant
+            outside. A first point of 0 bytes extrapolates below the smallest memory of
+            a source; without it, that memory's price is a floor. None if the next two
+            are given.
         access: pJ per word, at any width.
         access_per_bit_stored: further pJ per word for each bit that the memory holds.
         parameters: ``joined`` if one memory holds a layer's weights, indices and
             biases.
     """
 
-    pj_per_byte: tuple[tuple[_Size, _PjOrFree], ...] | None = None
+    pj_per_byte: tuple[_Point, ...] | None = None
     access: _Pj | None = None
     access_per_bit_stored: _Pj | None = None
     parameters: Literal["joined", "separate"] = "separate"
 
     @model_validator(mode="after")
     def _is_per_byte_or_per_word(self) -> Self:
-        sizes = [size for size, _ in self.pj_per_byte or ()]
+        points = self.pj_per_byte or ()
+        sizes = [point[0] for point in points]
         if (self.pj_per_byte is None) == (self.access is None):
             raise ValueError("it needs either pj_per_byte or access")
         if sizes and self.access_per_bit_stored is not None:
@@ -166,18 +172,29 @@ class MemoryPrice(_Mapping):
             raise ValueError(
                 "pj_per_byte must be points [bytes, price] of ascending sizes"
             )
+        if any(point[1] > point[-1] for point in points):
+            raise ValueError("pj_per_byte must be points [bytes, low, high], ascending")
         return self
 
-    def pj(self, column: Column) -> float:
+    def pj(self, column: Column) -> Price:
         """Return the price of accessing one word of a column."""
         stored = column.memory_bits
         if self.parameters == "joined" and column.parameters_bits:
             stored = column.parameters_bits
         if self.pj_per_byte is None:
-            return (self.access or 0.0) + (self.access_per_bit_stored or 0.0) * stored
-        sizes, prices = zip(*self.pj_per_byte, strict=True)
-        per_byte = float(np.interp(stored / _BITS_PER_BYTE, sizes, prices))
-        return column.bits / _BITS_PER_BYTE * per_byte
+            pj = (self.access or 0.0) + (self.access_per_bit_stored or 0.0) * stored
+            return Price(pj, pj, pj)
+        sizes = [point[0] for point in self.pj_per_byte]
+        low_pj, high_pj = (
+            column.bits
+            / _BITS_PER_BYTE
+            * float(np.interp(stored / _BITS_PER_BYTE, sizes, ends))
+            for ends in (
+                [point[1] for point in self.pj_per_byte],
+                [point[-1] for point in self.pj_per_byte],
+            )
+        )
+        return Price(low_pj, low_pj if low_pj == high_pj else None, high_pj)
 
 
 AnyPrice = Price | PriceByWidth | Literal["by_size"]
@@ -204,6 +221,9 @@ def _any_price(node: Any, info: ValidationInfo) -> AnyPrice:
     return Price(pj, pj, pj)
 
 
+_Prices = dict[str, Annotated[AnyPrice, BeforeValidator(_any_price)]]
+
+
 class HardwareProfile(_Mapping):
     """A price list: prices of operations on one piece of hardware, from one source.
 
@@ -216,7 +236,9 @@ class HardwareProfile(_Mapping):
         scope: what the prices cover, one of `SCOPES`.
         evidence: how they were obtained, one of `EVIDENCE`.
         unit: unit of the prices in the file, pJ or nJ; here all are in pJ.
-        prices: by term (see `TERMS_OF`).
+        prices: by term (see `TERMS_OF`); empty if only training is priced.
+        training: prices that replace `prices` in the phases of training, by term or by
+            the operation that terms consist of.
         notes: what else a reader must know.
         numbers: the number format that the prices hold for, one of `NUMBERS`.
         memory: prices of memory accesses by size; None unless a price is ``by_size``.
@@ -233,28 +255,34 @@ class HardwareProfile(_Mapping):
     numbers: Annotated[str, _one_of(NUMBERS)] = "any"
     notes: Text | None = None
     memory: MemoryPrice | None = None
-    prices: Annotated[
-        dict[str, Annotated[AnyPrice, BeforeValidator(_any_price)]], Field(min_length=1)
-    ]
+    prices: _Prices = Field(default_factory=dict)
+    training: _Prices = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _prices_fit_scope(self) -> Self:
-        allowed = TERMS_OF[self.scope]
-        for term, price in self.prices.items():
-            if term not in allowed:
-                raise ValueError(
-                    f"prices.{term} is nothing that scope {self.scope} can price; "
-                    f"allowed: {', '.join(allowed)}"
-                )
-            is_scaled = not isinstance(price, Price)
-            if is_scaled and self.scope not in ("system", "memory"):
-                raise ValueError(
-                    f"prices.{term} depends on a width or a size, which scope "
-                    f"{self.scope} does not allow; allowed: system and memory"
-                )
-            if price == "by_size" and self.memory is None:
-                raise ValueError(f"prices.{term} is by_size, but there is no memory")
+        if not self.prices and not self.training:
+            raise ValueError("prices is missing")
+        for block in ("prices", "training"):
+            for term, price in getattr(self, block).items():
+                self._check(f"{block}.{term}", term, price)
         return self
+
+    def _check(self, name: str, term: str, price: AnyPrice) -> None:
+        """Refuse a price that the scope does not allow; `name` is its key."""
+        allowed = TERMS_OF[self.scope]
+        if term not in allowed:
+            raise ValueError(
+                f"{name} is nothing that scope {self.scope} can price; "
+                f"allowed: {', '.join(allowed)}"
+            )
+        is_scaled = not isinstance(price, Price)
+        if is_scaled and self.scope not in ("system", "memory"):
+            raise ValueError(
+                f"{name} depends on a width or a size, which scope "
+                f"{self.scope} does not allow; allowed: system and memory"
+            )
+        if price == "by_size" and self.memory is None:
+            raise ValueError(f"{name} is by_size, but there is no memory")
 
     @model_validator(mode="after")
     def _prices_fit_each_other(self) -> Self:
@@ -271,8 +299,8 @@ class HardwareProfile(_Mapping):
 
     @property
     def compares(self) -> bool:
-        """Whether it prices spiking and conventional networks alike; no chip does."""
-        return self.scope in ("arithmetic", "memory", "system")
+        """Whether it prices inference of both kinds of networks alike; no chip does."""
+        return self.scope in ("arithmetic", "memory", "system") and bool(self.prices)
 
     def runs(self, weight_bits: int) -> bool:
         """Whether a network with such weights computes in this list's number format.
@@ -299,35 +327,37 @@ class HardwareProfile(_Mapping):
         that hardware can do without (`Term.optional_as`) costs nothing at the low end
         and has no value, unless the price list prices it explicitly.
         """
-        stated = self.price_of(column.term)
+        stated = self.price_of(column.term, column.phase)
         price = self.memory if isinstance(stated, str) else stated
         if price is None:
             return np.nan, np.nan, np.nan
-        if isinstance(price, Price):
-            low = price.low_pj
-            value = np.nan if price.value_pj is None else price.value_pj
-            high = price.high_pj
-        else:
-            low = value = high = price.pj(column)
+        if not isinstance(price, Price):
+            price = price.pj(column)
+        value = np.nan if price.value_pj is None else price.value_pj
         if TERMS[column.term].optional_as and column.term not in self.prices:
-            low = 0.0
-            value = np.nan
-        return low, value, high
+            return 0.0, np.nan, price.high_pj
+        return price.low_pj, value, price.high_pj
 
-    def price_of(self, name: str) -> AnyPrice | None:
+    def price_of(self, name: str, phase: str = INFERENCE) -> AnyPrice | None:
         """Return the price of a term; None if the list has none.
 
-        A list of scope `arithmetic` prices what a term consists of.
+        In the phases of training, the block `training` comes first: the price of the
+        term, or of the operation that it consists of. A list of scope `arithmetic`
+        prices what a term consists of in inference, too.
         """
-        own = self.prices.get(name)
         term = TERMS[name]
+        if phase != INFERENCE:
+            in_training = self.training.get(name, self.training.get(term.operation))
+            if in_training is not None:
+                return in_training
+        own = self.prices.get(name)
         if own is None and self.scope == "memory" and term.optional_as:
             return self.prices.get(term.optional_as)
         if own is None and self.scope == "arithmetic" and term.operation:
             return self.prices.get(term.operation)
         return own
 
-    def status_of(self, name: str) -> Status:
+    def status_of(self, name: str, phase: str = INFERENCE) -> Status:
         """Return whether a term is priced, covered by another price, or unpriced.
 
         An all-in price covers all of inference on the chip, but not learning, products
@@ -335,7 +365,7 @@ class HardwareProfile(_Mapping):
         chip's price of an event or an update covers what it consists of
         (`Term.within`).
         """
-        if self.price_of(name) is not None:
+        if self.price_of(name, phase) is not None:
             return "priced"
         if self.scope in ("arithmetic", "system"):
             return "unpriced"
@@ -426,10 +456,16 @@ def load_profiles(
 def select_profile(
     profiles: Mapping[str, HardwareProfile], profile_id: str, name: str
 ) -> HardwareProfile:
-    """Return the price list of an id; ParameterError naming `name` if there is none."""
-    if profile_id not in profiles:
+    """Return the price list of an id.
+
+    Raises:
+        ParameterError: there is none, or it prices training only; the message calls the
+            request `name`.
+    """
+    allowed = [profile.id for profile in profiles.values() if profile.prices]
+    if profile_id not in allowed:
         raise ParameterError(
-            f"{name}: {profile_id!r} is not allowed; allowed: {', '.join(profiles)}"
+            f"{name}: {profile_id!r} is not allowed; allowed: {', '.join(allowed)}"
         )
     return profiles[profile_id]
 

@@ -38,7 +38,8 @@ class Term:
             ``either`` network, finding the ``answer``, the ``route`` of a spike on a
             chip, or ``training``. ``arithmetic`` operations are what terms consist of.
         operation: the arithmetic it consists of: ``mac``, ``addition`` or
-            ``multiplication``.
+            ``multiplication``; in training also ``comparison``, ``division``, ``root``
+            or ``exponential``.
         priced: scopes of price lists that may price it: ``arithmetic``, ``memory``,
             ``system`` or ``chip``.
         part: its part of an inference's energy, one of `PARTS`. Empty outside

@@ -107,6 +107,11 @@ class TrainingConfigSection(Section):
     grad_clip_norm: NotNegative | None = None
     grad_clip_max_norm: NotNegative | None = None
     pruned_fraction: float | None = Field(default=None, ge=0, lt=1)
+    surrogate: str | None = None
+    shift_pixels: NotNegative = 0
+    rotate_degrees: NotNegative = 0
+    scale_fraction: NotNegative = 0
+    shear_degrees: NotNegative = 0
 
 
 class EpochRecord(Record):
@@ -221,8 +226,12 @@ class EvaluationSection(Section):
 
 
 class ProjectSection(Section):
-    """This project's additions to the schema."""
+    """This project's additions to the schema.
 
+    The seed notebook, which has none, trained with dense products in PyTorch.
+    """
+
+    engine: str = "dense"
     seed: int | None = Field(default=None, ge=0, lt=2**32)
     best_epoch: Size | None = None
     data: dict[str, Any] = Field(default_factory=dict)

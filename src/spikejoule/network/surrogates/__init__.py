@@ -6,6 +6,7 @@ event engine, so each checks the other; ``tests/naive.py`` states it a third tim
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -26,11 +27,15 @@ class Surrogate(Kind):
     Attributes:
         formula: the derivative as a function of x = v - threshold and the slope.
         default_slope: the slope in the source.
+        operations: arithmetic of one evaluation, as :meth:`emit` computes it, for the
+            energy of training: number by ``addition``, ``multiplication``,
+            ``division``, ``comparison`` and ``exponential``. Signs take nothing.
         surrogate_slope: the slope; None is `default_slope`.
     """
 
     formula: ClassVar[str]
     default_slope: ClassVar[float]
+    operations: ClassVar[Mapping[str, int]]
 
     # Its square must be a float32.
     surrogate_slope: Real | None = Field(default=None, gt=0, le=1e6)

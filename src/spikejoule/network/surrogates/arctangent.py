@@ -12,6 +12,7 @@ class Arctangent(Surrogate):
     reference: ClassVar = "Fang et al., ICCV 2021, arXiv:2007.05785"
     formula: ClassVar = "(slope / 2) / (1 + (pi / 2 * slope * x)^2)"
     default_slope: ClassVar = 2.0
+    operations: ClassVar = {"multiplication": 2, "addition": 1, "division": 1}
 
     def derivative(self, x: Tensor) -> Tensor:
         """See :meth:`spikejoule.network.surrogates.Surrogate.derivative`."""

@@ -14,6 +14,7 @@ class Boxcar(Surrogate):
     )
     formula: ClassVar = "slope if |x| < 1 / (2 * slope) else 0"
     default_slope: ClassVar = 1.0
+    operations: ClassVar = {"comparison": 1}
 
     def derivative(self, x: Tensor) -> Tensor:
         """See :meth:`spikejoule.network.surrogates.Surrogate.derivative`."""

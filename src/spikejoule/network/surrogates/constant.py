@@ -14,6 +14,7 @@ class Constant(Surrogate):
     )
     formula: ClassVar = "slope"
     default_slope: ClassVar = 0.3
+    operations: ClassVar = {}
 
     def derivative(self, x: Tensor) -> Tensor:
         """See :meth:`spikejoule.network.surrogates.Surrogate.derivative`."""

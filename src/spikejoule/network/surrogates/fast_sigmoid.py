@@ -13,6 +13,7 @@ class FastSigmoid(Surrogate):
     )
     formula: ClassVar = "1 / (1 + slope * |x|)^2"
     default_slope: ClassVar = 10.0
+    operations: ClassVar = {"multiplication": 2, "addition": 1, "division": 1}
 
     def derivative(self, x: Tensor) -> Tensor:
         """See :meth:`spikejoule.network.surrogates.Surrogate.derivative`."""

@@ -15,6 +15,7 @@ class Gaussian(Surrogate):
     )
     formula: ClassVar = "slope / sqrt(2 * pi) * exp(-(slope * x)^2 / 2)"
     default_slope: ClassVar = 2.0
+    operations: ClassVar = {"multiplication": 3, "exponential": 1}
 
     def derivative(self, x: Tensor) -> Tensor:
         """See :meth:`spikejoule.network.surrogates.Surrogate.derivative`."""

@@ -13,6 +13,12 @@ class Sigmoid(Surrogate):
     )
     formula: ClassVar = "slope * sigmoid(slope * x) * (1 - sigmoid(slope * x))"
     default_slope: ClassVar = 4.0
+    operations: ClassVar = {
+        "multiplication": 4,
+        "addition": 1,
+        "division": 1,
+        "exponential": 1,
+    }
 
     def derivative(self, x: Tensor) -> Tensor:
         """See :meth:`spikejoule.network.surrogates.Surrogate.derivative`."""

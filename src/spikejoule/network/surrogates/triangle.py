@@ -11,6 +11,7 @@ class Triangle(Surrogate):
     reference: ClassVar = "Bellec et al., NeurIPS 2018, arXiv:1803.09574"
     formula: ClassVar = "slope * max(0, 1 - |x|)"
     default_slope: ClassVar = 0.3
+    operations: ClassVar = {"multiplication": 1, "addition": 1, "comparison": 1}
 
     def derivative(self, x: Tensor) -> Tensor:
         """See :meth:`spikejoule.network.surrogates.Surrogate.derivative`."""

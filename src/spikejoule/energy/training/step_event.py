@@ -1,0 +1,100 @@
+"""The event-driven training step, as the event engine runs it: sample by sample.
+
+For one sample, with S_l spikes of layer l and E_l synaptic events of a connection:
+
+    forward                  as inference; potentials before the reset are kept, and
+                             the spikes of all T steps: queues hold T n_l addresses
+    weight gradients         E_l accumulations. Each reads the target's delta, computes
+                             an address, and reads and writes the gradient; recurrent
+                             ones include the last step, which no step follows
+    spike reads              S_l again, once per connection
+    constant currents        as many MACs as going forward, with the same accesses; the
+                             currents are read again
+    other gradients          read and written once per sample: the sum over the window
+                             is in a register
+
+Passing deltas back between layers is dense (`step`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from spikejoule.energy.operations import OperationCounts, Words, block
+from spikejoule.energy.training.step import (
+    TrainingStep,
+    backpropagated,
+    backpropagated_units,
+    backpropagation,
+    backward_of_neurons,
+    delta_words,
+    deltas_passed,
+    gradients_of_layers,
+)
+from spikejoule.network.quantisation import FLOAT_BITS
+
+_QUEUES = ("spike_read", "spike_write")
+
+
+def forward(step: TrainingStep) -> Iterator[OperationCounts]:
+    """Count the forward passes of all samples."""
+    inference = step.inference
+    columns = tuple(
+        replace(column, memory_bits=column.memory_bits * step.time_window)
+        if column.term in _QUEUES
+        else column
+        for column in inference.columns
+    )
+    yield replace(inference, columns=columns)
+    yield block("trace_write", step.layers, step.updates, step.values())
+
+
+def backward(step: TrainingStep) -> Iterator[OperationCounts]:
+    """Count the backward passes of all samples."""
+    yield from backward_of_neurons(step)
+    yield from gradients_of_layers(step, 2 * step.samples)
+    yield from backpropagation(step)
+    yield from step.at_connections("address_mac", backpropagated(step))
+    yield from step.at_connections("address_unit", backpropagated_units(step))
+    yield from _weight_gradients(step)
+    yield from _inputs_again(step)
+
+
+def _weight_gradients(step: TrainingStep) -> Iterator[OperationCounts]:
+    events = step.inference.of("synaptic_event")
+    # Products with constant currents change gradients as events do.
+    products = np.zeros_like(events)
+    if step.activity.products is not None:
+        products[:, :1] = step.inference.of("input_mac")
+        first = [step.connections[0].name]
+        yield block("input_gradient_mac", first, products[:, :1])
+    changes = events + products
+    by_connection = np.hsplit(changes, len(step.connections))
+    passed = deltas_passed(step)
+    deltas = [
+        changed + read for changed, read in zip(by_connection, passed, strict=True)
+    ]
+    gradients = [connection.parameter_words for connection in step.connections]
+    accesses = [2 * changed for changed in by_connection]
+    yield from step.at_connections(
+        "gradient_accumulation", np.hsplit(events, len(step.connections))
+    )
+    yield from step.at_connections("address_event", by_connection)
+    yield from step.at_connections("delta_read", deltas, delta_words(step))
+    yield from step.at_connections("gradient_access", accesses, gradients)
+
+
+def _inputs_again(step: TrainingStep) -> Iterator[OperationCounts]:
+    """Count reading the spikes or currents that the weight gradients need."""
+    for counted in forward(step):
+        is_read = [column.term == "spike_read" for column in counted.columns]
+        if any(is_read):
+            columns = tuple(
+                column for column in counted.columns if column.term == "spike_read"
+            )
+            yield OperationCounts(columns, counted.counts[:, is_read])
+    if step.activity.products is not None:
+        node = step.record.network.input
+        currents = Words(FLOAT_BITS, node.n_out)
+        yield block("activation_read", [node.name], step.samples * node.n_out, currents)
