@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from spikejoule.baselines.counts import (
     MeasuredBaseline,
+    TrainingRun,
     measure_baseline,
     save_baseline,
 )
@@ -46,7 +47,13 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     with resumable("baseline", params) as resume:
         training = _train(splits, params, resume)
         baselines = list(_measured(training, splits, params))
-        save_baseline(paths["baseline"], baselines, splits["test"].labels)
+        run = TrainingRun(
+            epochs=len(training.epoch_seconds),
+            samples=len(splits["train"]),
+            batch_size=training.settings.batch_size,
+            weight_decay=training.settings.weight_decay > 0,
+        )
+        save_baseline(paths["baseline"], baselines, splits["test"].labels, run)
         labels = splits["test"].labels
         confidence = params.evaluate.confidence
         write_json(

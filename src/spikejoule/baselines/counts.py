@@ -11,6 +11,7 @@ predictions                  uint8 [K, N]
 labels                       uint8 [N]
 baselinek.synapses           [L - 1], of each network k from 1 to K
 baselinek.macs_nonzero       [N, L - 1], as in `BaselineCounts`
+training                     int64 [4], a `TrainingRun`; older files lack it
 
 and the weights, so that every count can be recounted: of matrix j,
 `baselinek.layerj.weight` [target, source] and `.bias` in float32, or the integers
@@ -21,7 +22,7 @@ shift). Networks without biases have no bias arrays.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,22 @@ FLOATS = Widths(activation=FLOAT_BITS, weight=FLOAT_BITS, sum=FLOAT_BITS)
 """Widths of a floating-point network."""
 
 
+class TrainingRun(NamedTuple):
+    """What the energy of training a network follows from, besides the network.
+
+    Attributes:
+        epochs: number of epochs.
+        samples: images of an epoch.
+        batch_size: images of a batch; the last one of an epoch may have fewer.
+        weight_decay: whether there is an L2 penalty.
+    """
+
+    epochs: int
+    samples: int
+    batch_size: int
+    weight_decay: bool
+
+
 @dataclass(frozen=True, eq=False)
 class BaselineCounts:
     """Multiplications of a fully connected ReLU network of L layers on N test images.
@@ -64,6 +81,7 @@ class BaselineCounts:
         macs_nonzero: products of a nonzero activation and a weight that is left, of
             each image and matrix, int64 [N, L - 1].
         weights_sha256: checksum of its weights (`weights_digest`); empty if unknown.
+        training: how it was trained; None if unknown.
 
     Raises ParameterError if it multiplies by more weights than it has.
     """
@@ -79,6 +97,7 @@ class BaselineCounts:
     accuracy_percent: float
     macs_nonzero: NDArray[np.int64]
     weights_sha256: str = ""
+    training: TrainingRun | None = None
 
     def __post_init__(self) -> None:
         if (self.macs_nonzero > np.array(self.synapses)).any():
@@ -222,13 +241,24 @@ BASELINE = ArrayFile(
         "baseline*.layer*.integer_bias": Array("int64", ("*",)),
         "baseline*.layer*.requantisation": Array("int64", (2,)),
     },
+    optional={"training": Array("int64", (4,), low=0)},
 )
 
 
 def save_baseline(
-    path: FilePath, measured: Sequence[MeasuredBaseline], labels: NDArray[np.uint8]
+    path: FilePath,
+    measured: Sequence[MeasuredBaseline],
+    labels: NDArray[np.uint8],
+    training: TrainingRun | None = None,
 ) -> None:
-    """Write counts, predictions and weights of networks, and the labels [N]."""
+    """Write counts, predictions and weights of networks, and the labels [N].
+
+    Args:
+        path: the file.
+        measured: the networks.
+        labels: classes of the test images.
+        training: how all of them were trained; None if unknown.
+    """
     counts = [baseline.counts for baseline in measured]
     names = [baseline.name for baseline in counts]
     arrays: dict[str, NDArray[Any]] = {"names": np.array(names, np.str_)}
@@ -238,6 +268,8 @@ def save_baseline(
     predictions = np.stack([baseline.predictions for baseline in measured])
     arrays["predictions"] = predictions.astype(np.uint8)
     arrays["labels"] = labels
+    if training is not None:
+        arrays["training"] = np.array(training, dtype=np.int64)
     for number, baseline in enumerate(measured, start=1):
         own = {
             "synapses": np.array(baseline.counts.synapses, dtype=np.int64),
@@ -335,6 +367,10 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     macs = arrays[f"{prefix}macs_nonzero"]
     if macs.shape[1:] != (len(synapses),):
         raise ValueError(f"{prefix}macs_nonzero does not have {len(synapses)} layers")
+    training = None
+    if "training" in arrays:
+        epochs, samples, batch_size, weight_decay = arrays["training"].tolist()
+        training = TrainingRun(epochs, samples, batch_size, bool(weight_decay))
     correct = int((arrays["predictions"][place] == arrays["labels"]).sum())
     return BaselineCounts(
         name=printable(str(arrays["names"][place])),
@@ -344,6 +380,7 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
         accuracy_percent=100 * correct / max(len(arrays["labels"]), 1),
         macs_nonzero=macs,
         weights_sha256=weights_digest(own),
+        training=training,
         **{
             name: arrays[name][place].item()
             for name in _FIGURES

@@ -53,8 +53,8 @@ from spikejoule.energy.training import (
     TRAINING,
     TrainingEnergy,
     TrainingRecord,
-    count_training,
     training_energy,
+    training_ledger,
 )
 from spikejoule.energy.words import architecture, sentences
 from spikejoule.network.quantisation import FLOAT_BITS
@@ -544,9 +544,14 @@ def analyse(
 
     training = None
     if inputs.training is not None:
-        trained = _training_variant(inputs, inputs.training)
         training = training_energy(
-            Ledger.of([trained], profiles.values(), bootstrap),
+            training_ledger(
+                inputs.variant,
+                inputs.training,
+                inputs.baselines,
+                [*profiles.values()],
+                bootstrap,
+            ),
             inference=ledger.total(0, chosen.id),
             prices=chosen,
             record=inputs.training,
@@ -576,13 +581,6 @@ def _baselines_of(inputs: AnalysisInputs) -> tuple[Variant, ...]:
         n_images = min(lengths, default=0)
     baselines = baseline_variants(inputs.baselines, n_images)
     return averaged(baselines, inputs.average_pixels, inputs.network.n_input)
-
-
-def _training_variant(inputs: AnalysisInputs, record: TrainingRecord) -> Variant:
-    """Count training, all epochs together."""
-    by_epoch = count_training(record)
-    all_epochs = replace(by_epoch, counts=by_epoch.counts.sum(axis=0)[None])
-    return replace(inputs.variant, method=TRAINING, operations=all_epochs)
 
 
 def _equal_size_verdicts(

@@ -106,12 +106,11 @@ def joules(energy_pj: float, digits: int = 4, like_pj: float | None = None) -> s
 
 
 def energy_words(energy: Energy, digits: int = 4) -> str:
-    """Write the value, or the price range without one; empty if there is neither."""
+    """Write the value, or the price range without one."""
     value = energy.value_pj
-    ends: list[float | None] = (
-        [energy.low_pj, energy.high_pj] if value is None else [value]
-    )
-    return " to ".join(joules(pj, digits) for pj in ends if pj is not None)
+    ends = [energy.low_pj, energy.high_pj] if value is None else [value]
+    # Ends that round to the same words are written once.
+    return " to ".join(dict.fromkeys(joules(pj, digits) for pj in ends))
 
 
 def interval_words(energy: Energy) -> str:

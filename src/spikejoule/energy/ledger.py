@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.counts.measurement import Measurement, clocked_updates
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.energy.conventional import METHODS, count_baseline
+from spikejoule.energy.conventional import METHODS, Method, count_baseline
 from spikejoule.energy.estimates import (
     BootstrapSettings,
     Energy,
@@ -172,19 +172,26 @@ def baseline_variants(
 ) -> tuple[Variant, ...]:
     """Count networks on the first `n_samples` test images, dense and zero-skipping."""
     return tuple(
-        Variant(
-            side=CONVENTIONAL,
-            network=baseline.name,
-            method=method.replace("_", "-"),
-            accuracies=Accuracies(
-                baseline.validation_accuracy_percent, baseline.accuracy_percent
-            ),
-            weight_bits=baseline.weight_bits,
-            operations=count_baseline(baseline, method, n_samples),
-            weights_sha256=baseline.weights_sha256,
-        )
+        baseline_variant(baseline, method, count_baseline(baseline, method, n_samples))
         for baseline in baselines
         for method in METHODS
+    )
+
+
+def baseline_variant(
+    baseline: BaselineCounts, method: Method, operations: OperationCounts
+) -> Variant:
+    """Return a conventional network and one way of running it, with its counts."""
+    return Variant(
+        side=CONVENTIONAL,
+        network=baseline.name,
+        method=method.replace("_", "-"),
+        accuracies=Accuracies(
+            baseline.validation_accuracy_percent, baseline.accuracy_percent
+        ),
+        weight_bits=baseline.weight_bits,
+        operations=operations,
+        weights_sha256=baseline.weights_sha256,
     )
 
 

@@ -1,17 +1,24 @@
 """Training: every operation and memory access, by epoch, and their energy.
 
-record      what is recorded of a training
-arrays      the arrays of a training step, and their memories
-step        what all variants have in common
-step_event  the event-driven step
-optimizer   Adam
-data        samples and a teacher's answers
-counting    the counts of a training
-pricing     their energy
+record        what is recorded of a training
+arrays        the arrays of a training step, and their memories
+step          what all variants of a step have in common
+step_event    the event-driven step
+step_dense    the dense step, storing potentials or computing them twice
+optimizer     Adam
+data          samples and a teacher's answers
+counting      the counts of a training
+conventional  the counts of training a conventional network
+pricing       their energy
 """
 
+from spikejoule.energy.training.conventional import count_conventional_training
 from spikejoule.energy.training.counting import count_training
-from spikejoule.energy.training.pricing import TrainingEnergy, training_energy
+from spikejoule.energy.training.pricing import (
+    TrainingEnergy,
+    training_energy,
+    training_ledger,
+)
 from spikejoule.energy.training.record import PHASES, TRAINING, TrainingRecord
 
 __all__ = [
@@ -19,6 +26,8 @@ __all__ = [
     "TRAINING",
     "TrainingEnergy",
     "TrainingRecord",
+    "count_conventional_training",
     "count_training",
     "training_energy",
+    "training_ledger",
 ]

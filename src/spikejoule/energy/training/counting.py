@@ -2,7 +2,7 @@
 
     data       samples are read, augmented and encoded (`data`)
     forward    as inference, over the training samples, and a teacher's answers
-    backward   surrogate gradients (`step`, `step_event`)
+    backward   surrogate gradients (`step`, `step_event`, `step_dense`)
     optimizer  Adam (`optimizer`)
 
 These are the terms of the equations in `neuron` and of Adam, each counted once; an
@@ -13,11 +13,12 @@ ten operations per class and sample.
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Final, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from spikejoule.energy.operations import Column, OperationCounts, joined
-from spikejoule.energy.training import step_event
+from spikejoule.energy.training import step_dense, step_event
 from spikejoule.energy.training.data import data, teacher
 from spikejoule.energy.training.optimizer import adam, optimizer
 from spikejoule.energy.training.record import (
@@ -29,25 +30,63 @@ from spikejoule.energy.training.record import (
 )
 from spikejoule.energy.training.step import TrainingStep
 
+Variant = Literal["event", "dense", "dense_recompute"]
+VARIANTS: Final[tuple[Variant, ...]] = get_args(Variant)
+"""Ways of running a training step: event by event, densely, and densely with potentials
+that are computed again in place of being stored."""
 
-def count_training(record: TrainingRecord) -> OperationCounts:
-    """Count the operations of each epoch, int64 [E, C]."""
-    step = TrainingStep(record)
+
+def count_training(
+    record: TrainingRecord, variant: Variant = "event"
+) -> OperationCounts:
+    """Count the operations of each epoch, int64 [E, C].
+
+    Args:
+        record: the training.
+        variant: how its steps are run.
+    """
+    steps = _steps_of(record, variant)
     operations = adam(
         weight_decay=record.weight_decay,
         clipping=record.clipping,
-        clears=True,
+        clears=variant == "event",
         pruned=record.pruned,
         rounds=record.network.quantisation is not None,
     )
     parts = [
         *in_phase(DATA, data(record)),
-        *in_phase(FORWARD, step_event.forward(step)),
+        *in_phase(FORWARD, steps.forward),
         *in_phase(FORWARD, teacher(record)),
-        *in_phase(BACKWARD, step_event.backward(step)),
-        *in_phase(OPTIMIZER, _optimizer(step, operations)),
+        *in_phase(BACKWARD, steps.backward),
+        *in_phase(OPTIMIZER, _optimizer(steps.sizes, operations)),
     ]
     return added(joined(parts, len(record.batches), record.activity.time_window))
+
+
+class _Steps(NamedTuple):
+    """The sizes of a training step, and the counts of its two passes."""
+
+    sizes: TrainingStep
+    forward: Iterator[OperationCounts]
+    backward: Iterator[OperationCounts]
+
+
+def _steps_of(record: TrainingRecord, variant: Variant) -> _Steps:
+    if variant == "event":
+        step = TrainingStep(record)
+        return _Steps(step, step_event.forward(step), step_event.backward(step))
+    recomputes = variant == "dense_recompute"
+    batch_size = record.batch_size
+    step = TrainingStep(
+        record,
+        traced_samples=1 if recomputes else batch_size,
+        held_samples=batch_size,
+    )
+    return _Steps(
+        step,
+        step_dense.forward(step, keeps=not recomputes),
+        step_dense.backward(step, recomputes=recomputes),
+    )
 
 
 def _optimizer(

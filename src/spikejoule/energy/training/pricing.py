@@ -1,22 +1,42 @@
-"""The energy of a training, by price list and phase."""
+"""The energy of a training, by price list, phase and kind of access."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
-from spikejoule.energy.estimates import Energy
-from spikejoule.energy.ledger import Ledger
+from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.energy.conventional import METHODS
+from spikejoule.energy.estimates import BootstrapSettings, Energy
+from spikejoule.energy.ledger import (
+    CONVENTIONAL,
+    SPIKING,
+    Ledger,
+    Variant,
+    baseline_variant,
+)
+from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile
+from spikejoule.energy.training.conventional import count_conventional_training
+from spikejoule.energy.training.counting import VARIANTS, count_training
 from spikejoule.energy.training.record import DATA, PHASES, TrainingRecord
+
+WAYS: Final = {
+    "event": "event by event",
+    "dense": "dense",
+    "dense_recompute": "dense, potentials computed twice",
+}
+"""The variants of a training step, in words."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingEnergy:
-    """The energy of a training.
+    """The energy of a training, and of the same training run in other ways.
 
     Attributes:
-        ledger: the training as its first variant, under every price list.
+        ledger: the variants: the spiking network, first as its engine trained it, then
+            in other ways; and conventional networks. Their methods say how.
         prices: the price list of the headline.
         phases: by price list, the energy of each phase; None if it has no price.
         totals: by price list, the energy of everything that has a price.
@@ -56,6 +76,85 @@ class TrainingEnergy:
         phases = self.phases[profile].items()
         return [phase for phase, energy in phases if energy is None and phase != DATA]
 
+    @property
+    def way(self) -> str:
+        """How the network was trained, in words."""
+        return self.ledger.variants[0].method
+
+    @property
+    def other_ways(self) -> dict[str, Energy]:
+        """The energy of running the same steps in other ways, under `prices`."""
+        return {
+            variant.method: self.ledger.total(number, self.prices.id)
+            for number, variant in enumerate(self.ledger.variants)
+            if variant.side == SPIKING and number > 0
+        }
+
+    def conventional(
+        self, level_percent: float | None
+    ) -> tuple[Variant, Energy] | None:
+        """Return the cheapest training of a conventional network, and its energy.
+
+        Args:
+            level_percent: validation accuracy that the network must reach; None for
+                any. If none reaches it, the most accurate ones count.
+        """
+        energies = {
+            variant: self.ledger.total(number, self.prices.id)
+            for number, variant in enumerate(self.ledger.variants)
+            if variant.side == CONVENTIONAL
+        }
+        if not energies:
+            return None
+        best = max(_validated(variant) for variant in energies)
+        level = best if level_percent is None else min(level_percent, best)
+        reaching = [variant for variant in energies if _validated(variant) >= level]
+        cheapest = min(reaching, key=lambda variant: energies[variant].middle_pj)
+        return cheapest, energies[cheapest]
+
+
+def _validated(variant: Variant) -> float:
+    percent = variant.validation_percent
+    return 0.0 if percent is None else percent
+
+
+def training_ledger(
+    trained: Variant,
+    record: TrainingRecord,
+    baselines: Sequence[BaselineCounts],
+    profiles: Sequence[HardwareProfile],
+    settings: BootstrapSettings,
+) -> Ledger:
+    """Count and price a training in all ways, and those of conventional networks.
+
+    Args:
+        trained: the network.
+        record: its training.
+        baselines: the conventional networks.
+        profiles: the price lists.
+        settings: how intervals are drawn; a training has none.
+    """
+    own = "event" if record.engine == "event" else "dense"
+    ways = sorted(VARIANTS, key=lambda way: way != own)
+    variants = [
+        replace(
+            trained,
+            method=WAYS[way],
+            operations=_all_epochs(count_training(record, way)),
+        )
+        for way in ways
+    ]
+    for baseline in baselines:
+        for method in METHODS:
+            operations = count_conventional_training(baseline, record, method)
+            if operations is not None:
+                variants.append(baseline_variant(baseline, method, operations))
+    return Ledger.of(variants, profiles, settings)
+
+
+def _all_epochs(by_epoch: OperationCounts) -> OperationCounts:
+    return replace(by_epoch, counts=by_epoch.counts.sum(axis=0)[None])
+
 
 def training_energy(
     ledger: Ledger,
@@ -67,9 +166,9 @@ def training_energy(
     """Price a training, which is the first variant of a ledger.
 
     Args:
-        ledger: the training.
+        ledger: the training (`training_ledger`).
         inference: the energy of an inference under `prices`.
-        prices: the price list of the total.
+        prices: the price list of the headline.
         record: the training, for its best accuracy.
         n_classes: number of classes, for the accuracy of guessing.
     """

@@ -38,6 +38,7 @@ from spikejoule.energy.training.arrays import (
 )
 from spikejoule.energy.training.record import TrainingRecord
 from spikejoule.network.network import Network
+from spikejoule.network.quantisation import FLOAT_BITS
 
 Counts = NDArray[np.int64]
 
@@ -48,11 +49,12 @@ class TrainingStep:
 
     Attributes:
         record: the training.
-        held_samples: samples whose potentials and deltas are held at a time: 1, or a
-            batch.
+        traced_samples, held_samples: samples whose potentials, and whose deltas, are
+            held at a time: 1, or a batch.
     """
 
     record: TrainingRecord
+    traced_samples: int = 1
     held_samples: int = 1
 
     @cached_property
@@ -98,14 +100,21 @@ class TrainingStep:
         """Neurons times steps, which each compare a potential, [E, L - 1]."""
         return self.inference.of("threshold_comparison")
 
-    def values_of(self, layer: str) -> Words:
-        """Return the memory of a layer's potentials or deltas."""
-        n_neurons = self.record.network.nodes[layer].n_out
-        return trace_words(n_neurons, self.time_window, self.held_samples)
+    def potentials(self) -> Words:
+        """Return the memories of the potentials of all layers."""
+        return self._values(self.traced_samples)
 
-    def values(self) -> Words:
-        """Return the memories of the potentials or deltas of all layers."""
-        return stacked([self.values_of(layer) for layer in self.layers])
+    def deltas(self) -> Words:
+        """Return the memories of the deltas of all layers."""
+        return self._values(self.held_samples)
+
+    def _values(self, n_samples: int) -> Words:
+        sizes = np.array(self.record.network.layer_sizes[1:])
+        return Words(FLOAT_BITS, sizes * self.time_window * n_samples)
+
+    def deltas_after(self, connection: TrainedConnection) -> Words:
+        """Return the memory of the deltas of the layer after a connection."""
+        return trace_words(connection.n_out, self.time_window, self.held_samples)
 
     def back_steps(self, connection: TrainedConnection) -> int:
         """Return the steps in which deltas pass back through a connection.
@@ -135,28 +144,23 @@ class TrainingStep:
                 yield block(term, [connection.name], counts[number], own)
 
 
-def stacked(words: Sequence[Words]) -> Words:
-    """Join the memories of several places."""
-    bits, held, parameters_bits = np.array(words).T
-    return Words(bits, held, parameters_bits)
-
-
 def backward_of_neurons(step: TrainingStep) -> Iterator[OperationCounts]:
     """Count the backward pass within layers: surrogates, deltas, biases, constants."""
     record = step.record
     layers = step.layers
     updates = step.updates
-    values = step.values()
+    potentials = step.potentials()
+    deltas = step.deltas()
     learned = len(record.network.neuron.learned_names)
     leaks = step.inference.of("leak_multiplication")
-    yield block("trace_read", layers, updates * (1 + learned), values)
+    yield block("trace_read", layers, updates * (1 + learned), potentials)
     for operation, number in (record.surrogate_operations or {}).items():
         yield block(f"surrogate_{operation}", layers, number * updates)
     yield block("delta_multiplication", layers, leaks + updates * (1 + learned))
     yield block("delta_addition", layers, updates * (1 + learned))
-    yield block("delta_write", layers, updates, values)
+    yield block("delta_write", layers, updates, deltas)
     if learned:
-        yield block("delta_read", layers, updates * learned, values)
+        yield block("delta_read", layers, updates * learned, deltas)
     biases = step.inference.of("bias_addition")
     yield block("bias_gradient_accumulation", layers, biases)
 
@@ -215,4 +219,4 @@ def deltas_passed(step: TrainingStep) -> list[Counts]:
 
 def delta_words(step: TrainingStep) -> list[Words]:
     """Return the memory of the deltas after each connection."""
-    return [step.values_of(connection.layer) for connection in step.connections]
+    return [step.deltas_after(connection) for connection in step.connections]

@@ -47,7 +47,7 @@ def forward(step: TrainingStep) -> Iterator[OperationCounts]:
         for column in inference.columns
     )
     yield replace(inference, columns=columns)
-    yield block("trace_write", step.layers, step.updates, step.values())
+    yield block("trace_write", step.layers, step.updates, step.potentials())
 
 
 def backward(step: TrainingStep) -> Iterator[OperationCounts]:
