@@ -1,7 +1,7 @@
 """The energy of training: hand-worked counts and energies."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -190,7 +190,7 @@ def test_training_is_priced_in_floating_point_and_inference_as_before() -> None:
 class CountingLanes:
     """Counts the instructions that a surrogate emits."""
 
-    OPERATIONS = {
+    OPERATIONS: ClassVar[dict[str, dict[str, int]]] = {
         "add": {"addition": 1},
         "subtract": {"addition": 1},
         "multiply": {"multiplication": 1},
