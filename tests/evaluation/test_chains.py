@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -33,23 +32,18 @@ DESCRIBED = [
 ]
 
 
-def measurement(pruned: bool, bias: bool) -> tuple[Measurement, list[Any]]:
-    """Return random spikes and weights of a chain, and its populations."""
+def chain(bias: bool) -> Network:
     neuron = LeakyIntegrateAndFire(bias=bias, decay=1.0)
-    network = Network.of_chain(SHAPE, layers_of(["4c3p1g2", "2sum", "5r"]), 2, neuron)
-    return random_spikes(network, pruned, 0.08), naive.chain(SHAPE, DESCRIBED)
+    return Network.of_chain(SHAPE, layers_of(["4c3p1g2", "2sum", "5r"]), 2, neuron)
 
 
 def random_spikes(network: Network, pruned: bool, density: float) -> Measurement:
     """Draw spikes and weights, half of which a pruned network removes."""
     generator = np.random.default_rng(4)
-    state = {
-        name: (
-            generator.normal(size=shape)
-            * (generator.random(shape) < (0.5 if pruned else 2))
-        ).astype(np.float32)
-        for name, shape in network.parameter_shapes().items()
-    }
+    state = {}
+    for name, shape in network.parameter_shapes().items():
+        kept = generator.random(shape) < (0.5 if pruned else 2)
+        state[name] = (generator.normal(size=shape) * kept).astype(np.float32)
     layers = [
         EventList.from_dense(spike_trains(size, SAMPLES, STEPS, density, size))
         for size in network.layer_sizes
@@ -59,7 +53,8 @@ def random_spikes(network: Network, pruned: bool, density: float) -> Measurement
 
 @pytest.mark.parametrize("pruned", [False, True])
 def test_events_and_lazy_updates(pruned: bool) -> None:
-    measured, populations = measurement(pruned, bias=False)
+    measured = random_spikes(chain(bias=False), pruned, 0.08)
+    populations = naive.chain(SHAPE, DESCRIBED)
     dense = [layer.to_dense(np.int64) for layer in measured.layers]
     connections = naive.connections_of(measured.state, populations, pruned)
     spent = np.zeros((SAMPLES, STEPS), np.int64)
@@ -94,7 +89,7 @@ def test_lazy_updates_of_rare_spikes(pruned: bool) -> None:
 
 
 def test_operations_of_each_kind_of_layer() -> None:
-    measured, _ = measurement(pruned=False, bias=True)
+    measured = random_spikes(chain(bias=True), False, 0.08)
     operations = count_operations(measured)
     found = {
         (column.term, column.place): (column, operations.counts[:, k].sum())
@@ -102,12 +97,10 @@ def test_operations_of_each_kind_of_layer() -> None:
     }
     spikes = measured.counts.totals
     column, _ = found["weight_read", "input_to_hidden1"]
-    kernels = 4 * 1 * 9
-    biases = 4
-    assert column.memory_bits == 32 * kernels
-    assert column.parameters_bits == 32 * (kernels + biases)
+    # 4 kernels of 9 weights, and 4 biases
+    assert (column.memory_bits, column.parameters_bits) == (32 * 36, 32 * 40)
     column, added = found["bias_read", "hidden1"]
-    assert (column.memory_bits, added) == (32 * biases, SAMPLES * STEPS * 144)
+    assert (column.memory_bits, added) == (32 * 4, SAMPLES * STEPS * 144)
     column, events = found["weight_read", "hidden2_to_hidden2"]
     assert (column.memory_bits, column.parameters_bits) == (32 * 25, 32 * 25)
     assert events == 5 * spikes["hidden2"]
@@ -154,22 +147,13 @@ def test_backpropagation_multiplies_once_per_window_and_following_step() -> None
 
 def test_the_name_states_the_fraction_of_weights_removed(tmp_path: Path) -> None:
     network = Network.of_chain((1, 28, 28), layers_of(["12c5s2", "32c3s2"]), 10)
-    state = {
-        name: np.zeros(shape, "f4")
-        for name, shape in network.parameter_shapes().items()
-    }
-    for name, values in state.items():
-        values.reshape(-1)[:: 4 if name.endswith("weight") else 1] = 1.0
+    shapes = network.parameter_shapes()
+    state = {name: np.zeros(shape, "f4") for name, shape in shapes.items()}
+    for values in state.values():
+        values.reshape(-1)[::4] = 1.0
     trained = trained_network((20, 20))
-    pruned = {**trained.training_config, "pruned_fraction": 0.75}
-    path = write_example(
-        tmp_path / "c.pth",
-        replace(
-            trained,
-            network=network,
-            state=state,
-            training_config=pruned,
-            optimizer_state=adam_state(state),
-        ),
-    )
+    trained.training_config["pruned_fraction"] = 0.75
+    adam = adam_state(state)
+    pruned = replace(trained, network=network, state=state, optimizer_state=adam)
+    path = write_example(tmp_path / "c.pth", pruned)
     assert ", 75 % pruned" in analysis_inputs(read_complete(path)).variant.name

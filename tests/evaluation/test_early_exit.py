@@ -78,19 +78,17 @@ class TestByStep:
         by_step = accuracy_by_step(outcomes, 0.9)
         courses = [naive_course(measured, sample) for sample in range(25)]
         for step, row in enumerate(by_step):
-            for sample, course in enumerate(courses):
-                leading, lead, spent, fired = course[step]
-                assert outcomes.fired[sample, step] == fired
-                assert outcomes.correct[sample, step] == (leading == labels[sample])
-                assert outcomes.margins[sample, step] == lead
-                assert outcomes.synaptic_events[sample, step] == spent
-            n_correct = int(outcomes.correct[:, step].sum())
-            expected = accuracy(n_correct, 25, 0.9).entries()
-            assert {name: row[name] for name in expected} == expected
-            mean = sum(course[step][2] for course in courses) / 25
+            leading, lead, spent, fired = zip(
+                *(course[step] for course in courses), strict=True
+            )
+            n_correct = sum(a == b for a, b in zip(leading, labels, strict=True))
+            assert outcomes.correct[:, step].tolist() == list(leading == labels)
+            assert outcomes.margins[:, step].tolist() == [*lead]
+            assert outcomes.synaptic_events[:, step].tolist() == [*spent]
+            assert outcomes.fired[:, step].tolist() == [*fired]
+            assert row.items() >= accuracy(n_correct, 25, 0.9).entries().items()
+            mean = sum(spent) / 25
             assert row["synaptic_events_per_inference"] == pytest.approx(mean)
-        whole = measured.synaptic_events.sum(axis=1)
-        np.testing.assert_array_equal(outcomes.synaptic_events[:, -1], whole)
 
     def test_no_spike_leaves_the_first_class_with_no_lead(self) -> None:
         measured, _ = random_measured(2)

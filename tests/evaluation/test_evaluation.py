@@ -14,12 +14,9 @@ from spikejoule.evaluation.evaluation import evaluate_predictions
 def wilson(n_correct: int, n_samples: int, z: float) -> tuple[float, float]:
     """Wilson's interval in percent, as the textbook writes it."""
     p = n_correct / n_samples
-    centre = (p + z**2 / (2 * n_samples)) / (1 + z**2 / n_samples)
-    half = (
-        z
-        / (1 + z**2 / n_samples)
-        * math.sqrt(p * (1 - p) / n_samples + z**2 / (4 * n_samples**2))
-    )
+    width = 1 + z**2 / n_samples
+    centre = (p + z**2 / (2 * n_samples)) / width
+    half = z / width * math.sqrt(p * (1 - p) / n_samples + (z / (2 * n_samples)) ** 2)
     return 100 * (centre - half), 100 * (centre + half)
 
 
@@ -44,11 +41,8 @@ def test_wilson_interval(
 def test_confusion_is_a_naive_count(pairs: list[tuple[int, int]]) -> None:
     labels, predictions = (np.array(column) for column in zip(*pairs, strict=True))
     found = evaluate_predictions(labels, predictions, 10)
-    for actual in range(10):
-        for predicted in range(10):
-            assert found.confusion[actual, predicted] == pairs.count(
-                (actual, predicted)
-            )
+    for pair in np.ndindex(10, 10):
+        assert found.confusion[pair] == pairs.count(pair)
     for label, entry in enumerate(found.per_class):
         of_class = [predicted for actual, predicted in pairs if actual == label]
         assert (entry.n_samples, entry.n_correct) == (

@@ -59,11 +59,9 @@ def test_a_network_that_always_fires_is_dense(
     some = [data.draw(st.integers(0, most)) for most in always]
     entry = proxies_of(network, some, steps).as_checkpoint_entry()
     events = [spikes * target for spikes, target in zip(some, sizes[1:], strict=False)]
+    by_layer = entry["per_layer"].values()
+    assert [layer["synaptic_events_per_inference"] for layer in by_layer] == events
     assert entry["event_syn_per_inference"] == sum(events)
-    by_layer = [
-        layer["synaptic_events_per_inference"] for layer in entry["per_layer"].values()
-    ]
-    assert by_layer == events
 
 
 def test_events_can_be_recounted(tmp_path: Path) -> None:
