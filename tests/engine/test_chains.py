@@ -15,7 +15,6 @@ from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import engine_to_train
 from spikejoule.engine.interface import EngineSettings
-from spikejoule.network.integers import with_grids
 from spikejoule.network.layers import (
     ConvolutionLayer,
     DenseLayer,
@@ -227,7 +226,6 @@ def test_integers_are_those_of_the_loops() -> None:
     network = Network.of_chain(shape, layers, 3, neuron, Quantisation(4, 16))
     state = state_of(network, 3)
     dense = spike_trains(network.n_input, 3, 6, 0.3, 3)
-    spikes = assert_integers_agree(
-        with_grids(network, state), state, dense, populations_of(shape, layers)
-    )
+    case = Case(network, state, dense, np.arange(3))
+    spikes = assert_integers_agree(case, populations_of(shape, layers))
     assert all(fired.any() for fired in spikes)

@@ -1,5 +1,6 @@
 """Quantised networks equal plain loops on integers, in inference and in training."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,25 +13,23 @@ from spikejoule.engine import make_engine
 from spikejoule.engine.quantised import run_integers
 from spikejoule.network.integers import layer_constants, quantisation_of, with_grids
 from spikejoule.network.learning import LearningSettings
-from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests import naive
-from tests.engine.agreement import LEARNING, assert_agrees, assert_spikes, engines
+from tests.engine.agreement import LEARNING, Case, assert_agrees, assert_spikes, engines
 from tests.tools.networks import firing_network, spike_trains
 from tests.tools.without_torch import needs_torch
 
 pytestmark = pytest.mark.xdist_group("engines")
 
 
-def assert_integers_agree(
-    network: Network, state: dict[str, Any], dense: np.ndarray, populations: Any = None
-) -> list[np.ndarray]:
+def assert_integers_agree(case: Case, populations: Any = None) -> list[np.ndarray]:
     """Assert that grids, spikes, loss and gradients equal the loops'; return spikes.
 
     With `populations` the network has more than full connections, which the event
     engine does not run in integers.
     """
-    labels = np.arange(len(dense)) % network.n_output
+    state = case.state
+    network = with_grids(case.network, state)
     quantisation = quantisation_of(network)
     neuron = network.neuron
     assert isinstance(neuron, LeakyIntegrateAndFire)
@@ -47,17 +46,19 @@ def assert_integers_agree(
         (LEARNING.surrogate, LEARNING.chosen_surrogate.slope),
         naive.Loss(LEARNING.logit_scale, LEARNING.label_smoothing),
         populations,
+        pruned=case.masks is not None,
     )
     grids = naive.Grids(quantisation.exponents, *bits)
-    expected = naive.integer_batch_gradient(state, dense, labels.tolist(), model, grids)
-    events = EventList.from_dense(dense)
+    expected = naive.integer_batch_gradient(
+        state, case.dense, case.labels.tolist(), model, grids
+    )
+    events = EventList.from_dense(case.dense)
     if populations is None:
         assert_spikes(run_integers(network, state, events), expected.spikes)
-        for engine in engines(network, state):
-            assert_agrees(engine, events, labels, expected)
+        replace(case, network=network).assert_engines_agree(events, expected)
     else:
         engine = make_engine("dense", network, state, LEARNING, np.float64)
-        assert_agrees(engine, events, labels, expected)
+        assert_agrees(engine, events, case.labels, expected)
         # A file holds the rounded weights; they give the same spikes.
         reloaded = make_engine("dense", network, engine.state())
         assert_spikes(reloaded.run(events), expected.spikes)
@@ -67,7 +68,10 @@ def assert_integers_agree(
 @settings(max_examples=40)
 @given(data=st.data())
 def test_both_engines_learn_as_the_loops_on_integers(data: st.DataObject) -> None:
-    """For any integer widths, leaks, resets, depths, sizes and scales."""
+    """For any integer widths, leaks, resets, depths, sizes and scales.
+
+    In a pruned network, a weight that rounds to zero carries no event.
+    """
     draw = data.draw
     hidden = draw(st.lists(st.sampled_from([1, 9, 16, 17, 20]), min_size=1, max_size=3))
     n_layers = len(hidden) + 1
@@ -87,9 +91,11 @@ def test_both_engines_learn_as_the_loops_on_integers(data: st.DataObject) -> Non
         bias=draw(st.booleans()),
     )
     state = {name: scale * values for name, values in state.items()}
-    network = with_grids(network, state)
-    dense = spike_trains(14, draw(st.integers(1, 5)), 9)
-    assert_integers_agree(network, state, dense)
+    n_samples = draw(st.integers(1, 5))
+    case = Case(
+        network, state, spike_trains(14, n_samples, 9), np.arange(n_samples) % 4
+    )
+    assert_integers_agree(case.pruned() if draw(st.booleans()) else case)
 
 
 def test_potentials_that_saturate() -> None:
@@ -112,7 +118,7 @@ def test_potentials_that_saturate() -> None:
         (potentials, _), *_ = naive.forward(integers, sample, constants, None, 16)
         lowest = min(lowest, np.min(potentials))
     assert lowest < -(2**15)
-    assert_integers_agree(network, state, dense)
+    assert_integers_agree(Case(network, state, dense, np.arange(2)))
 
 
 @pytest.mark.parametrize(("bits", "decay"), [((2, 16), 1.0), ((8, 16), 0.9)])
@@ -160,27 +166,3 @@ def test_steps_below_a_unit_of_the_grid_add_up() -> None:
         engine.choose_grids()
         assert engine.network == with_grids(network, engine.learned_state())
     assert event.network == dense.network
-
-
-def test_a_pruned_weight_and_one_that_rounds_to_zero_carry_no_event() -> None:
-    network, state = firing_network(14, 18, 4, bits=(2, 32))
-    first = "layer1.synapses.weight"
-    mask = np.ones((18, 14), dtype=np.bool_)
-    mask[:, 3] = False
-    mask[4] = False
-    trains = spike_trains(14, 6, 9)
-    events = EventList.from_dense(trains)
-    labels = np.arange(6) % 4
-    spikes = trains.sum(axis=(0, 1))
-    for engine in engines(network, state):
-        full, _ = engine.gradients(events, labels)
-        assert full.synaptic_events[0] == 18 * events.n_events
-        engine.prune({first: mask, "layer2.synapses.weight": np.ones((4, 18), bool)})
-        outcome = engine.train_batch(events, labels, 0.0)
-        weights = engine.state()[first]
-        assert not weights[~mask].any()
-        assert (weights[mask] == 0).any()
-        assert outcome.synaptic_events[0] == spikes @ np.count_nonzero(weights, 0)
-        for _ in range(5):
-            engine.train_batch(events, labels, 0.05)
-        assert not engine.learned_state()[first][~mask].any()
