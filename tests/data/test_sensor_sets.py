@@ -1,22 +1,18 @@
 """The readers of N-MNIST and SHD, and event files as data."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from spikejoule.core.errors import DataError
-from spikejoule.data.events import (
-    EventSamples,
-    EventSetting,
-    LabelledEvents,
-    offsets_of,
-)
+from spikejoule.data.events import LabelledEvents
 from spikejoule.data.source import Places
 from spikejoule.data.sources.events import Events
 from spikejoule.data.sources.n_mnist import NMnist
 from spikejoule.data.sources.shd import Shd
-from spikejoule.data.subject import DIGITS
+from tests.data.test_event_files import samples
 from tests.tools import sensor_files
 
 
@@ -27,14 +23,14 @@ def test_n_mnist_written_byte_by_byte(
     written = sensor_files.write_n_mnist(folder, 23, 7)
     dataset = NMnist().load(sensor_files.keep(folder, NMnist, monkeypatch))
     assert dataset.title == "N-MNIST (23 training and 7 test samples)"
-    for samples, expected in (
+    for split, expected in (
         (dataset.train, written[:23]),
         (dataset.test, written[23:]),
     ):
-        assert isinstance(samples, LabelledEvents)
-        assert samples.index.tolist() == [*range(len(expected))]
+        assert isinstance(split, LabelledEvents)
+        assert split.index.tolist() == [*range(len(expected))]
         for number, sample in enumerate(expected):
-            events = samples.events.select(np.array([number]))
+            events = split.events.select(np.array([number]))
             units = [
                 (p * 34 + y) * 34 + x
                 for x, y, p in zip(
@@ -43,7 +39,7 @@ def test_n_mnist_written_byte_by_byte(
             ]
             assert events.times.tolist() == sample.times
             assert events.units.tolist() == units
-            assert samples.labels[number] == sample.label
+            assert split.labels[number] == sample.label
 
 
 def test_shd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,19 +59,12 @@ def test_shd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_event_file_says_which_samples_are_for_the_test(tmp_path: Path) -> None:
-    events = EventSamples(
-        np.arange(18, dtype=np.uint32),
-        np.arange(18, dtype=np.uint16),
-        offsets_of(np.full(9, 2)),
-    )
-    labels = np.arange(9, dtype=np.uint8)
-    setting = EventSetting("Mine", DIGITS, (8, 8), 300_000)
-    mine = LabelledEvents(events, labels, np.arange(9), setting, n_train=7)
+    mine = replace(samples(9), n_train=7)
     mine.save(tmp_path / "mine.npz")
     places = Places(tmp_path, tmp_path / "mnist")
     dataset = Events(files="mine.npz").load(places)
     assert (len(dataset.train), len(dataset.test)) == (7, 2)
-    assert dataset.test.labels.tolist() == labels[7:].tolist()
+    assert dataset.test.labels.tolist() == mine.labels[7:].tolist()
     mine.select(slice(None)).save(tmp_path / "mine.npz")
     with pytest.raises(DataError, match="n_train"):
         Events(files="mine.npz").load(places)

@@ -15,7 +15,12 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.network import checkpoint, trained
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests.tools.cli import Cli
-from tests.tools.examples import complete_content, trained_network, write_example
+from tests.tools.examples import (
+    complete_content,
+    quantised_network,
+    trained_network,
+    write_example,
+)
 from tests.tools.hostile import MARK, Pickled
 from tests.tools.refusals import refusal
 
@@ -201,6 +206,9 @@ class TestReadComplete:
             (lambda content: content.pop("model_state_dict"), "model_state_dict"),
             (lambda content: content.pop("schema_version"), "no schema"),
             (_with("architecture", "threshold", None), "threshold is null"),
+            (_with("quantisation", "weight_bits", 9), "weight_bits"),
+            (_with("quantisation", "exponents", [7]), "grid for each"),
+            (_with("quantisation", "weight_bits", 3), "are not on their grid"),
             (
                 _with("spikejoule", "history", [{"spikes": (5, 1, 1)}]),
                 "epoch is missing",
@@ -222,8 +230,7 @@ class TestReadComplete:
     def test_what_does_not_fit_is_refused_in_one_sentence(
         self, tmp_path: Path, change: Callable[[dict[str, Any]], None], words: str
     ) -> None:
-        network = trained_network(neuron=LeakyIntegrateAndFire(learned="both"))
-        content = torch_files.to_plain(complete_content(network))
+        content = torch_files.to_plain(complete_content(quantised_network()))
         torch.save(content, tmp_path / "c.pth")
         checkpoint.read_complete(tmp_path / "c.pth")
         change(content)

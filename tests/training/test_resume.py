@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spikejoule.core import torch_files
-from spikejoule.data.images import Dataset, LabelledImages
+from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.engine import make_engine
 from spikejoule.network.layers import layers_of
@@ -20,11 +20,9 @@ from spikejoule.training import TrainingSettings
 from spikejoule.training.teacher import TeacherAnswer
 from spikejoule.training.training import Training, TrainingData, train
 from tests.tools.interrupted import KilledError, Memory, cut_short_after_every_epoch
-from tests.tools.settings import changed, draw_key, encode
-from tests.training.test_training import halves
+from tests.tools.settings import changed
+from tests.training.test_training import problem
 
-N_STEPS = 6
-N_INPUT = 16
 SEED = 3
 EPOCHS = 4
 SETTINGS = TrainingSettings(
@@ -81,20 +79,10 @@ def settings_of(case: dict[str, Any]) -> TrainingSettings:
     return changed(SETTINGS, **own)
 
 
-def data_of(case: dict[str, Any]) -> TrainingData:
-    images, labels = halves(50, 1)
-    encoder = Poisson(time_window=N_STEPS, max_rate=400.0)
-    events = encode(images[30:], N_STEPS, 400.0, draw_key(3, "validation", 0))
-
-    def teacher(seen: np.ndarray) -> TeacherAnswer:
-        right = seen.reshape(-1, 4, 4)[:, :, 2:].mean(axis=(1, 2)) / 255
-        return TeacherAnswer(
-            np.stack([1 - right, right], axis=1), 7 * len(seen), 5 * len(seen)
-        )
-
-    asked = teacher if case.get("distillation") else None
-    samples = LabelledImages(images[:30], labels[:30], np.arange(30))
-    return TrainingData(samples, encoder, events, labels[30:], asked)
+def teacher(seen: np.ndarray) -> TeacherAnswer:
+    right = seen.reshape(-1, 4, 4)[:, :, 2:].mean(axis=(1, 2)) / 255
+    probabilities = np.stack([1 - right, right], axis=1)
+    return TeacherAnswer(probabilities, 7 * len(seen), 5 * len(seen))
 
 
 def trained(name: str, case: dict[str, Any], state_store: Any = None) -> Training:
@@ -103,12 +91,13 @@ def trained(name: str, case: dict[str, Any], state_store: Any = None) -> Trainin
     bits = case.get("weight_bits")
     settings = settings_of(case)
     hidden = layers_of(case.get("layers", ("12", "9")))
-    in_shape = (1, 4, 4) if "layers" in case else (N_INPUT,)
+    in_shape = (1, 4, 4) if "layers" in case else (16,)
     quantisation = bits and Quantisation(bits, 32)
     network = Network.of_chain(in_shape, hidden, 2, neuron, quantisation)
     state = {key: value.numpy() for key, value in initial_state(network, 1).items()}
     engine = make_engine(name, network, state, settings)
-    return train(Training(data_of(case), engine, settings, SEED), state_store)
+    data = replace(problem(), teacher=teacher if "distillation" in case else None)
+    return train(Training(data, engine, settings, SEED), state_store)
 
 
 def content(result: Training) -> bytes:
