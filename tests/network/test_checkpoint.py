@@ -13,7 +13,9 @@ import yaml
 from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError
 from spikejoule.network import checkpoint, trained
+from spikejoule.network.integers import integers_of
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.trained import TrainedNetwork
 from tests.tools.cli import Cli
 from tests.tools.examples import (
     complete_content,
@@ -82,35 +84,27 @@ class _Scalar:
         return np.float64(1).__reduce__()[0], (np.dtype("O"), b"\0" * 8)
 
 
+def lif_network(hidden: tuple[int, ...] = (20,), **neuron: Any) -> TrainedNetwork:
+    return trained_network(hidden, neuron=LeakyIntegrateAndFire(**neuron))
+
+
 class TestTrainedNetwork:
     @pytest.mark.parametrize(
-        ("hidden", "neuron", "model_class"),
+        ("network", "model_class"),
         [
-            ((20,), {"threshold": 0.5, "decay": 1.0}, "SimpleSpikingNetwork"),
-            ((20,), {"reset": "subtract"}, "spikejoule.SpikingNetwork"),
-            ((20,), {"threshold": (1.0, 0.5)}, "spikejoule.SpikingNetwork"),
-            ((20,), {"decay": (1.0, 0.5)}, "spikejoule.SpikingNetwork"),
-            ((20,), {"bias": False}, "spikejoule.SpikingNetwork"),
-            (
-                (12, 8),
-                {"decay": (1.0, 0.9, 0.8), "bias": False},
-                "spikejoule.SpikingNetwork",
-            ),
-            (
-                (12, 8),
-                {"learned": "both", "reset": "subtract"},
-                "spikejoule.SpikingNetwork",
-            ),
+            (lif_network(threshold=0.5, decay=1.0), "SimpleSpikingNetwork"),
+            (lif_network(reset="subtract"), "spikejoule.SpikingNetwork"),
+            (lif_network(threshold=(1.0, 0.5)), "spikejoule.SpikingNetwork"),
+            (lif_network(decay=(1.0, 0.5)), "spikejoule.SpikingNetwork"),
+            (lif_network(bias=False), "spikejoule.SpikingNetwork"),
+            (lif_network((12, 8), learned="both"), "spikejoule.SpikingNetwork"),
+            (quantised_network(8, 32), "spikejoule.SpikingNetwork"),
+            (quantised_network(2, 16, bias=False), "spikejoule.SpikingNetwork"),
         ],
     )
     def test_round_trip(
-        self,
-        tmp_path: Path,
-        hidden: tuple[int, ...],
-        neuron: dict[str, Any],
-        model_class: str,
+        self, tmp_path: Path, network: TrainedNetwork, model_class: str
     ) -> None:
-        network = trained_network(hidden, neuron=LeakyIntegrateAndFire(**neuron))
         trained.save_trained(tmp_path / "t.pth", network)
         loaded = trained.load_trained(tmp_path / "t.pth")
         assert loaded.network == network.network
@@ -120,6 +114,9 @@ class TestTrainedNetwork:
             np.testing.assert_array_equal(loaded.state[name], weights)
         for name in ("encoder", "seed", "training_config", "history", "data", "engine"):
             assert getattr(loaded, name) == getattr(network, name)
+        trained.save_trained(tmp_path / "again.pth", loaded)
+        again = (tmp_path / "again.pth").read_bytes()
+        assert again == (tmp_path / "t.pth").read_bytes()
         complete = checkpoint.read_complete(write_example(tmp_path / "c.pth", network))
         assert complete.content["model_class"] == model_class
         assert complete.network == network.network
@@ -131,20 +128,25 @@ class TestTrainedNetwork:
             for layer, name in enumerate(network.network.layer_names)
         }
 
-    def test_same_bytes_again_under_another_name(self, tmp_path: Path) -> None:
-        trained.save_trained(tmp_path / "one.pth", trained_network())
-        trained.save_trained(
-            tmp_path / "two.pth", trained.load_trained(tmp_path / "one.pth")
-        )
-        assert (tmp_path / "one.pth").read_bytes() == (
-            tmp_path / "two.pth"
-        ).read_bytes()
+    def test_a_file_holds_the_integers(self, tmp_path: Path) -> None:
+        network = quantised_network(4, 16)
+        path = write_example(tmp_path / "c.pth", network)
+        stated = torch.load(path, weights_only=True)["quantisation"]["integers"]
+        expected = integers_of(network.network, network.state)
+        assert stated.keys() == expected.keys()
+        for name, integers in stated.items():
+            assert np.array_equal(integers.numpy(), expected[name])
 
     def test_weights_that_do_not_fit_are_not_written(self, tmp_path: Path) -> None:
-        network = trained_network()
-        other = replace(network, state=trained_network((30,)).state)
-        with pytest.raises(ArtifactError, match=r"weight has the shape \(30, 784\)"):
-            trained.save_trained(tmp_path / "t.pth", other)
+        other = replace(trained_network(), state=trained_network((30,)).state)
+        off = quantised_network()
+        off.state["layer1.synapses.weight"][3, 4] += np.float32(0.001)
+        for network, words in (
+            (other, r"weight has the shape \(30, 784\)"),
+            (off, r"layer1\.synapses\.weight are not on their grid"),
+        ):
+            with pytest.raises((ArtifactError, ValueError), match=words):
+                trained.save_trained(tmp_path / "t.pth", network)
         assert list(tmp_path.iterdir()) == []
 
     def test_a_file_without_its_training_is_refused(self, tmp_path: Path) -> None:

