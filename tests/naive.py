@@ -758,15 +758,6 @@ def regular(intensities, n_steps, max_rate_hz):
     return dense
 
 
-def splitmix64(state, n):
-    """The next n outputs of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014)."""
-    outputs = []
-    for _ in range(n):
-        state = (state + GOLDEN) & MASK
-        outputs.append(mix(state))
-    return outputs
-
-
 def mix(z):
     """SplitMix64's output function on 64-bit integers."""
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK

@@ -64,6 +64,7 @@ def variants() -> list[BaselineVariant]:
     return [
         *family(784, 10, FAMILY, PRUNING_EPOCHS, 16),
         *family(784, 10, NO_BIAS, PRUNING_EPOCHS, 16),
+        BaselineVariant(deep, equal_size=True),
         BaselineVariant(deep),
         BaselineVariant(deep, PruningSettings(pruned_fraction=0.5), 5),
         BaselineVariant(deep, bits=6),
@@ -126,21 +127,11 @@ class TestSideBySide:
                     moved = 0.005 if variant.bits > 5 else 0.1
                     assert one.ndim == 1 or np.sum(one != other) <= 1 + moved * one.size
 
-    def test_a_variant_of_equal_size_is_another_network(self, digits: Digits) -> None:
-        architecture = ConventionalNetwork.of_layers(784, (7,), 10)
-        twins = [
-            BaselineVariant(architecture, equal_size=True),
-            BaselineVariant(architecture),
-        ]
-        settings = changed(SETTINGS, max_epochs=1)
-        one, other = trained_on(digits, twins, settings)
-        assert (one.variant.equal_size, other.variant.equal_size) == (True, False)
-        assert one.validation_accuracies_percent == other.validation_accuracies_percent
-        (alone,) = trained_on(digits, twins[:1], settings)
-        for mine, its, the_others in zip(
-            parameters(one), parameters(alone), parameters(other), strict=True
-        ):
-            assert mine.tobytes() == its.tobytes() == the_others.tobytes()
+    def test_a_variant_of_equal_size_is_another_network(self, trained: Trained) -> None:
+        *_, equal, alike, _, _ = trained
+        assert (equal.variant.equal_size, alike.variant.equal_size) == (True, False)
+        for one, other in zip(parameters(equal), parameters(alike), strict=True):
+            assert one.tobytes() == other.tobytes()
 
     def test_diverging_is_refused(
         self, digits: Digits, variants: list[BaselineVariant]

@@ -1,5 +1,6 @@
 """Quantised networks equal plain loops on integers, in inference and in training."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,17 @@ from tests.tools.without_torch import needs_torch
 pytestmark = pytest.mark.xdist_group("engines")
 
 
+def weights_into(layer: int, state: Mapping[str, Any]) -> np.ndarray:
+    """All weights of a layer, the recurrent ones too."""
+    return np.concatenate(
+        [
+            values.ravel()
+            for name, values in state.items()
+            if naive.layer_number(name) == layer and name.endswith("weight")
+        ]
+    )
+
+
 def assert_integers_agree(case: Case, populations: Any = None) -> list[np.ndarray]:
     """Assert that grids, spikes, loss and gradients equal the loops'; return spikes.
 
@@ -38,8 +50,8 @@ def assert_integers_agree(case: Case, populations: Any = None) -> list[np.ndarra
     )
     bits = (quantisation.weight_bits, quantisation.state_bits)
     assert quantisation.exponents == tuple(
-        naive.grid_of(state[f"layer{number}.synapses.weight"], *bits, threshold)
-        for number, threshold in enumerate(thresholds, start=1)
+        naive.grid_of(weights_into(number, state), *bits, threshold)
+        for number, threshold in enumerate(thresholds)
     )
     model = naive.Model(
         naive.Neuron(thresholds, decays, neuron.reset),

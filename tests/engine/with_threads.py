@@ -8,12 +8,10 @@ when the process starts.
 import hashlib
 import json
 import sys
-from typing import Any
 
 import numba
 import numpy as np
 
-from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.engine import make_engine
@@ -22,55 +20,48 @@ from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
+from tests.tools.networks import firing_state
 
 POISSON = Poisson(time_window=9, max_rate=300.0)
-# Layer sizes, batch size, other settings
-CASES: dict[str, tuple[tuple[int, ...], int, dict[str, Any]]] = {
-    "one sample": ((60, 100, 10), 1, {}),
-    "two hidden layers": ((60, 100, 70, 10), 13, {}),
-    "a narrow layer": ((60, 20, 10), 64, {}),
-    "several turns": ((60, 100, 10), 300, {}),
-    "all that is learned": (
-        (60, 100, 10),
+LEARNING = LearningSettings(event_penalty=1e-4, spike_penalty=1e-3)
+CURRENTS = "constant currents"
+# The network and the size of a batch
+CASES = {
+    "one sample": (Network.of_layers(60, (100,), 10), 1),
+    "two hidden layers": (Network.of_layers(60, (100, 70), 10), 13),
+    "a narrow layer": (Network.of_layers(60, (20,), 10), 64),
+    "several turns": (Network.of_layers(60, (100,), 10), 300),
+    "learned neurons": (
+        Network.of_layers(60, (100,), 10, LeakyIntegrateAndFire(learned="both")),
         64,
-        {"neuron": {"learned": "both"}, "learning": {"event_penalty": 1e-4}},
     ),
-    "constant currents": ((60, 100, 10), 64, {"encoder": Direct(time_window=9)}),
-    "integers, pruned": ((60, 100, 10), 64, {"bits": 4}),
-    "convolution, recurrence": ((60, 20, 10), 13, {"layers": ["8c3g2", "2avg", "20r"]}),
+    CURRENTS: (Network.of_layers(60, (100,), 10), 64),
+    "integers": (Network.of_layers(60, (100,), 10, None, Quantisation(4, 16)), 64),
+    "convolution, recurrence": (
+        Network.of_chain((2, 6, 5), layers_of(["8c3g2", "2avg", "20r"]), 10),
+        13,
+    ),
 }
 
 
-def network_of(sizes: tuple[int, ...], other: dict[str, Any]) -> Network:
-    neuron = LeakyIntegrateAndFire(**other.get("neuron", {}))
-    if "layers" in other:
-        return Network.of_chain(
-            (2, 6, 5), layers_of(other["layers"]), sizes[-1], neuron
-        )
-    quantisation = Quantisation(other["bits"], 16) if "bits" in other else None
-    return Network.of_layers(sizes[0], sizes[1:-1], sizes[-1], neuron, quantisation)
-
-
 def digest(name: str) -> str:
-    """Return a digest of five training steps' results, and of the spikes after them."""
-    sizes, batch_size, other = CASES[name]
+    """Return a digest of five training steps' results, and of the spikes after them.
+
+    Synapses are removed after two steps.
+    """
+    network, batch_size = CASES[name]
     generator = np.random.default_rng(3)
-    network = network_of(sizes, other)
-    state = {
-        key: generator.normal(0.1, 0.3, shape).astype(np.float32)
-        for key, shape in network.parameter_shapes().items()
-    }
-    learning = LearningSettings(surrogate="arctangent", **other.get("learning", {}))
-    engine = make_engine("event", network, state, learning)
-    encoder: Encoder = other.get("encoder", POISSON)
+    state = firing_state(network, 3)
+    engine = make_engine("event", network, state, LEARNING)
+    encoder = Direct(time_window=9) if name == CURRENTS else POISSON
     results = hashlib.sha256()
     for step in range(5):
-        if "bits" in other and step == 2:
+        if step == 2:
             masks = {key: np.abs(state[key]) > 0.1 for key in network.weight_names}
             engine.prune(masks)
-        images = generator.integers(0, 256, (batch_size, sizes[0]), dtype=np.uint8)
+        images = generator.integers(0, 256, (batch_size, 60), dtype=np.uint8)
         events = encoder.encode(images, encoder.draw_key(1, "train", step)).events
-        labels = generator.integers(0, sizes[-1], batch_size)
+        labels = generator.integers(0, 10, batch_size)
         results.update(repr(engine.train_batch(events, labels, 0.01)).encode())
     for values in engine.snapshot().arrays().values():
         results.update(values.tobytes())

@@ -121,10 +121,6 @@ def test_the_sparsity_ratio_is_1_where_every_unit_fires_in_every_step() -> None:
     assert ratios == [1.0] * 5
     # Pooling leaves 3 x 3 units of 4 channels for 3 kernels of 2 x 2.
     assert proxies.connections[1].synapses == 2 * 2 * 3 * (4 * 2 * 2)
-    assert (
-        proxies.connections[1].dense_operations_per_inference
-        == 4 * 2 * 2 * 2 * 2 * 4 * 3 * 5
-    )
 
 
 def test_backpropagation_multiplies_once_per_window_and_following_step() -> None:

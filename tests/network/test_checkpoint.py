@@ -58,13 +58,6 @@ class TestTorchFiles:
         torch.save({"x": [objects[kind]]}, tmp_path / "a.pth")
         assert "safely" in refusal(torch_files.read, tmp_path / "a.pth")
 
-    def test_changed_weight_is_noticed(self, tmp_path: Path) -> None:
-        whole = bytearray(torch_files.encode({"x": torch.full((1000,), 3.0)}))
-        position = whole.index(np.float32(3.0).tobytes() * 10)
-        whole[position + 3] ^= 1
-        (tmp_path / "a.pth").write_bytes(whole)
-        assert "damaged" in refusal(torch_files.read, tmp_path / "a.pth")
-
     def test_control_characters_do_not_reach_the_terminal(
         self, tmp_path: Path, cli: Cli
     ) -> None:

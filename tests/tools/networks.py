@@ -18,19 +18,25 @@ def firing_network(
     With `bits` of weights and potentials it is an integer network; `neuron` has the
     parameters of its neurons.
     """
-    generator = np.random.default_rng(seed)
     quantisation = None if bits is None else Quantisation(*bits)
     of_layers = LeakyIntegrateAndFire(**neuron)
     network = Network.of_layers(
         sizes[0], sizes[1:-1], sizes[-1], of_layers, quantisation
     )
-    state = {
-        name: generator.normal(0.08, 1.2 / np.sqrt(max(shape[-1], 4)), shape)
-        if len(shape) == 2
-        else generator.normal(0.05, 0.1, shape)
-        for name, shape in network.parameter_shapes().items()
-    }
+    state = firing_state(network, seed)
     return network if bits is None else with_grids(network, state), state
+
+
+def firing_state(network: Network, seed: int) -> dict[str, Any]:
+    """Draw parameters with which every layer fires, float64."""
+    generator = np.random.default_rng(seed)
+    state = {}
+    for name, shape in network.parameter_shapes().items():
+        mean, deviation = (0.05, 0.1)
+        if len(shape) > 1:
+            mean, deviation = (0.08, 1.2 / np.sqrt(max(np.prod(shape[1:]), 4)))
+        state[name] = generator.normal(mean, deviation, shape)
+    return state
 
 
 def spike_trains(

@@ -17,7 +17,8 @@ def drawn(seed: int, epoch: int, sample: int) -> list[float]:
     text = f"spikejoule augmentation {seed} {epoch}"
     key = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
     state = naive.mix(key ^ naive.mix((sample + naive.GOLDEN) & naive.MASK))
-    return [2 * ((output >> 11) / 2**53) - 1 for output in naive.splitmix64(state, 5)]
+    numbers = [naive.mix((state + k * naive.GOLDEN) & naive.MASK) for k in range(1, 6)]
+    return [2 * ((number >> 11) / 2**53) - 1 for number in numbers]
 
 
 def whole_shift(number: float, largest: int) -> int:
