@@ -1,7 +1,6 @@
 """`spikejoule energy GRAPH.nir`: foreign networks on the command line."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import nir
@@ -80,7 +79,7 @@ def test_a_graph_of_ours_needs_its_events_alone(tmp_path: Path, cli: Cli) -> Non
     assert "the graph's metadata say ge" in cli.refusal(*options, "--threshold", "gt")
 
 
-def test_what_is_missing_is_asked_for(tmp_path: Path, cli: Cli) -> None:
+def test_missing_and_foreign_options_are_named(tmp_path: Path, cli: Cli) -> None:
     graph, events = written(tmp_path)
     errors = cli.refusal("energy", graph, "--events", events, "--reset", "zero")
     assert (
@@ -93,6 +92,13 @@ def test_what_is_missing_is_asked_for(tmp_path: Path, cli: Cli) -> None:
         "energy", graph, "--events", events_of(tmp_path / "other.npz", 7), *SAID
     )
     assert "7 inputs, but the network has 6" in errors
+    checkpoint = write_example(tmp_path / "c.pth", trained_network((12,)))
+    for option in (("--dt", "1e-4"), ("--pruned",)):
+        said = cli.refusal("energy", checkpoint, *option)
+        assert f"{option[0]} is for a NIR graph" in said
+    images = ("--images", "mnist5k")
+    said = cli.refusal("energy", graph, "--events", events, *SAID, *images)
+    assert "--images is for a checkpoint" in said
 
 
 LABELS = np.array([0, 1, 2, 3, 0, 1], dtype=np.uint8)
@@ -139,19 +145,6 @@ def test_an_event_file_has_stamps_of_time_labels_and_words(
     assert "--step-us says how many make a step" in cli.refusal("energy", *options[:-2])
     errors = cli.refusal("energy", graph, "--events", events, *options[3:])
     assert "--step-us is for event files" in errors
-
-
-def test_options_of_the_other_kind(tmp_path: Path, cli: Cli) -> None:
-    graph, events = written(tmp_path)
-    errors = cli.refusal(
-        "energy", graph, "--events", events, *SAID, "--images", "mnist5k"
-    )
-    assert "--images is for a checkpoint" in errors
-    checkpoint = write_example(tmp_path / "c.pth", replace(trained_network((12,))))
-    for option in (("--dt", "1e-4"), ("--pruned",)):
-        assert f"{option[0]} is for a NIR graph" in cli.refusal(
-            "energy", checkpoint, *option
-        )
 
 
 ANN = """

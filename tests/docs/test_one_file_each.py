@@ -47,7 +47,8 @@ def test_one_experiment_with_four_new_kinds(reader: Reader, repository: Path) ->
                     options += words[3:]
                 else:
                     afterwards.append(line)
-    run([*command, *options], reader.folder, reader.environment)
+    # All stages but `publish`.
+    run([*command, *options, "energy_report"], reader.folder, reader.environment)
     reader.shell("\n".join(afterwards))
     tests = [sys.executable, "-m", "pytest", "-q", "-n", "0", *HOLD_FOR_EVERY_KIND]
     run(tests, reader.folder, reader.environment)
