@@ -152,7 +152,6 @@ class TestFront:
     ) -> None:
         points = [point(percent / 100, float(pj)) for percent, pj in networks]
         reading = read_front(points, level)
-        assert reading is not None
         percents, logs = zip(*naive_front(networks), strict=True)
         expected = np.interp(level, percents, logs)
         assert np.log(reading.mean_pj[1]) == pytest.approx(expected, abs=1e-9)

@@ -35,7 +35,6 @@ class Case:
         training: whether it runs in training mode.
         values: layers and neurons with graded spikes.
         recurrent: by neurons with recurrent weights, the synapses a spike reaches.
-        skipped: layers inside neurons.
         inputs: by neurons with input weights, the synapses an input unit reaches.
         stepwise: whether the model takes one step after another.
     """
@@ -48,7 +47,6 @@ class Case:
     training: bool = False
     values: frozenset[str] = frozenset()
     recurrent: dict[str, int] = field(default_factory=dict)
-    skipped: frozenset[str] = frozenset()
     inputs: dict[str, int] = field(default_factory=dict)
     stepwise: bool = False
 
@@ -177,7 +175,6 @@ def of_snntorch() -> dict[str, Case]:
     }
     at_once = {"reset_mechanism": "zero", "reset_delay": False}
     own = {"lif1": H, "lif2": C}
-    inner = frozenset({"lif1.recurrent", "lif2.recurrent"})
     direct = {"time_axis": "none", "currents": True, "stepwise": False}
 
     def unbiased(n: int) -> Any:
@@ -198,20 +195,14 @@ def of_snntorch() -> dict[str, Case]:
         "Synaptic at once": case(partial(dense, snn("Synaptic", alpha=0.7, **at_once))),
         "Alpha": case(partial(dense, snn("Alpha", alpha=0.9))),
         "Lapicque": case(partial(dense, snn("Lapicque"))),
-        "RLeaky": case(partial(dense, snn("RLeaky")), recurrent=own, skipped=inner),
-        "RLeaky at once": case(
-            partial(dense, snn("RLeaky", **at_once)), recurrent=own, skipped=inner
-        ),
-        "RLeaky without bias": case(
-            partial(dense, unbiased), recurrent=own, skipped=inner
-        ),
+        "RLeaky": case(partial(dense, snn("RLeaky")), recurrent=own),
+        "RLeaky at once": case(partial(dense, snn("RLeaky", **at_once)), recurrent=own),
+        "RLeaky without bias": case(partial(dense, unbiased), recurrent=own),
         "RLeaky one to one": case(
             partial(dense, snn("RLeaky", all_to_all=False, V=0.5)),
             recurrent={"lif1": 1, "lif2": 1},
         ),
-        "RSynaptic": case(
-            partial(dense, snn("RSynaptic", alpha=0.5)), recurrent=own, skipped=inner
-        ),
+        "RSynaptic": case(partial(dense, snn("RSynaptic", alpha=0.5)), recurrent=own),
         "loop inside": case(LoopInside, stepwise=False),
         "direct encoding": case(LoopInside, **direct),
         "direct encoding, once": case(partial(LoopInside, True), **direct),
@@ -332,7 +323,6 @@ def of_spikingjelly() -> dict[str, Case]:
     lif = jelly("LIFNode", tau=1.5)
     body = {
         "recurrent": {"body": H},
-        "skipped": frozenset({"body.rc"}),
         "inputs": {"body": H},
     }
     return plain | {

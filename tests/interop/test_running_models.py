@@ -35,6 +35,9 @@ _BASES = {
     "SimpleBaseNode",
 }
 
+# Layers with the recurrent weights of neurons.
+OWN_LAYERS = ("recurrent", "rc")
+
 
 def neurons_of(model: nn.Module) -> set[str]:
     return {
@@ -70,9 +73,10 @@ def expected(
     events: Counts = {}
     macs: Counts = {}
     spikes: Counts = {}
+    own = {f"{name}.{layer}" for name in case.recurrent for layer in OWN_LAYERS}
     for name, calls in recorder.entered.items():
         layer = recorder.modules[name]
-        if isinstance(layer, LAYERS) and name not in case.skipped:
+        if isinstance(layer, LAYERS) and name not in own:
             n_axes = 1 if isinstance(layer, nn.Linear) else layer.weight.ndim - 1
             units = tuple(calls[0].shape[-n_axes:])
             entered = by_sample(calls, units, order)

@@ -16,18 +16,15 @@ from torch.nn.functional import avg_pool2d, conv2d
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.from_graph import SampleSet, price_graph
-from spikejoule.engine import run_network
-from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.nir import executor, running
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.executor import GraphRun
 from spikejoule.nir.reading import network_of, read_nir
 from spikejoule.nir.running import run_graph
-from spikejoule.nir.writing import graph_without_nodes, nir_graph
+from spikejoule.nir.writing import graph_without_nodes
 from tests.nir.foreign import DT, GRAPHS, ORDERS, WAITING, Maker, graph_of
 from tests.nir.naive_graph import NaiveGraph
 from tests.tools.counted import by_kind, count_of
-from tests.tools.examples import trained_network
 from tests.tools.refusals import refusal
 
 STEPS = 8
@@ -216,38 +213,6 @@ def test_windows_are_those_of_pytorch(seed: int) -> None:
     assert int(count_of(run, "events", "a").sum()) == int(reached)
 
 
-class TestEventEngine:
-    """Plain chains, which the event engine runs."""
-
-    @pytest.mark.parametrize(
-        "neuron",
-        [
-            {},
-            {"decay": 1.0, "bias": False},
-            {"threshold": (1.0, 0.7, 0.5), "decay": (1, 0.6, 0)},
-            {"reset": "subtract"},
-        ],
-        ids=str,
-    )
-    def test_a_graph_of_this_project_needs_no_conventions(
-        self, neuron: dict[str, Any]
-    ) -> None:
-        network = trained_network((20, 12), neuron=LeakyIntegrateAndFire(**neuron))
-        graph = nir_graph(network)
-        events = spikes_for(graph, samples=20, density=0.02)
-        first, _, last = run_network(network.state, network.network, events)
-        names = ("neurons1", "neurons3")
-        fast = run_graph(graph, events, record=names)
-        slow = run_in_executor(graph, events, record=names)
-        assert (fast.engine, slow.engine) == ("event", "graph")
-        assert fast.recorded.keys() == set(names)
-        for name, ours in zip(names, (first, last), strict=True):
-            assert ours.n_events > 0
-            for run in (fast, slow):
-                assert np.array_equal(run.recorded[name].to_dense(), ours.to_dense())
-        assert_equal(fast, slow)
-
-
 class TestAnswers:
     def test_a_tie_is_no_answer(self) -> None:
         graph = GRAPHS["fully connected"](Maker())
@@ -336,7 +301,6 @@ class TestFiles:
 
         path = tmp_path / "graph.nir"
         for place, value, words in (
-            ("node/nodes/a", 3.0, "damaged"),
             ("node/metadata", 3, "metadata without names: 3"),
             ("node/nodes/a/weight", h5py.ExternalLink("b", "/c"), "from elsewhere"),
             (
@@ -405,10 +369,6 @@ class TestStructure:
                 "numbers that are not finite",
             ),
             (
-                {"nodes": {"b": nir.LIF(np.full(5, 1e39), *np.ones((4, 5)))}},
-                "numbers that are not finite",
-            ),
-            (
                 {
                     "nodes": {
                         "p": nir.Flatten(None, 0),
@@ -417,16 +377,6 @@ class TestStructure:
                     "edges": [("a", "p"), ("p", "q"), ("q", "p"), ("p", "b")],
                 },
                 "in a cycle of nodes that only pass on",
-            ),
-            (
-                {
-                    "nodes": {
-                        "n": graph_of({"b": nir.Scale(np.ones(6))}, (6,), (6,)),
-                        "n.b": nir.Scale(np.ones(6)),
-                    },
-                    "edges": [("input", "n"), ("n", "a"), ("input", "n.b")],
-                },
-                "two nodes with the name 'n.b'",
             ),
         ],
         ids=lambda value: value if isinstance(value, str) else "",

@@ -220,7 +220,6 @@ class TestReport:
         spikes = (torch.rand(T, N, 30) < 0.3).float()
         ann = nn.Sequential(model[0], nn.ReLU(), model[2])
         answers = price(model, spikes).predictions
-        assert answers is not None
         report = price(model, spikes, labels=np.maximum(answers, 0), against=ann.eval())
         lines = str(report).splitlines()
         assert re.match("verdict .*(wins|loses|Undecided) at equal accuracy", lines[0])
@@ -230,7 +229,6 @@ class TestReport:
         page = (tmp_path / "page.html").read_text(encoding="utf-8")
         assert "Both networks classify" in page
         spent = report.analysis.total().value_pj
-        assert spent is not None
         assert report.check(budget_nj=spent / 999) is report
         with pytest.raises(LimitError, match="the budget is 0.001 nJ"):
             report.check(budget_nj=0.001)
@@ -297,7 +295,6 @@ class TestReport:
             "Rough 1 gives numbers that are almost whole",
         ):
             assert part in notes
-        assert report.analysis.inputs.accuracy is not None
         assert report.analysis.inputs.accuracy.test_percent == 0
         assert (
             "time_axis has to say"

@@ -176,7 +176,6 @@ def test_the_first_layer_that_differs_is_named(name: str) -> None:
     verification = verified(make(), given=replace(GIVEN, **changes))
     assert not verification.same
     first = verification.first
-    assert first is not None
     assert first.node == node
     assert f"The first to differ is {first.name}" in str(verification)
     before = [layer for layer in verification.layers if layer.node < node]
@@ -193,9 +192,7 @@ def test_the_step_is_the_first_in_which_a_sample_differs() -> None:
     graph = graph_of(network)
     network[3].weight.data += 1
     first = verified(network, graph, samples=late).first
-    assert first is not None
     assert first.node == "4"
-    assert first.step is not None
     assert first.step >= 3
 
 
