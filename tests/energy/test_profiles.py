@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import BootstrapSettings, load_profiles, price, select_profile
-from spikejoule.energy.ledger import Ledger, baseline_variants, spiking_variants
+from spikejoule.energy.ledger import Ledger
 from spikejoule.energy.operations import Column
 from spikejoule.energy.prices import MemoryPrice, Price, PriceByWidth
 from spikejoule.energy.terms import PARTS
-from tests.energy.by_hand import baseline, measured
+from tests.energy.test_verdict import counted_networks
 
 GOOD = """\
 chip:
@@ -129,15 +128,7 @@ class TestRefused:
 
 
 def test_parts_add_up_to_the_total_of_what_compares() -> None:
-    code = Poisson(time_window=3, max_rate=80.0)
-    images = np.full((2, 3), 200, np.uint8)
-    variants = [
-        *spiking_variants("n", measured(2, pruned=True), code, images),
-        *baseline_variants(
-            (baseline(10, [6, 5]), baseline(7, [3, 3], "8 bits", weight_bits=8)), 2
-        ),
-    ]
-    assert len(variants) == 5
+    variants = counted_networks()
     ledger = Ledger.of(variants, load_profiles().values(), BootstrapSettings(9))
     comparing = [prices for prices in load_profiles().values() if prices.compares]
     for prices in comparing:
