@@ -24,7 +24,6 @@ from spikejoule.energy import (
     count_operations,
     load_profiles,
 )
-from spikejoule.energy.comparison import RunVerdict
 from spikejoule.energy.ledger import Accuracies, Variant
 from spikejoule.energy.prices import AnyPrice
 from spikejoule.network.conventional import ConventionalNetwork
@@ -133,14 +132,6 @@ def analysis(
     return analyse(
         given, profiles, profiles[profile], profiles[profile], BootstrapSettings(200)
     )
-
-
-def comparisons(result: EnergyAnalysis) -> dict[str, RunVerdict]:
-    """Return the headline's comparisons at equal size, by method."""
-    return {
-        verdict.conventional.rpartition(", ")[2]: verdict
-        for verdict in result.of_chosen
-    }
 
 
 def profile(

@@ -213,7 +213,6 @@ def of_snntorch() -> dict[str, Case]:
         "same": conv(kernel_size=4, padding="same"),
         "groups, dilation": conv(groups=2, dilation=2, padding=1, bias=False),
         "max pooling of currents": conv(between={"pool": nn.MaxPool2d(2)}, before=True),
-        "max pooling of spikes": conv(between={"pool": nn.MaxPool2d(2)}),
         "average pooling of spikes": conv(
             leaky(**at_once), between={"pool": nn.AvgPool2d(3, 2)}
         ),
@@ -283,12 +282,12 @@ def recurrent_container(kind: str, mode: str) -> nn.Module:
     )
 
 
-def multi_step(**conv: Any) -> nn.Module:
+def multi_step() -> nn.Module:
     from spikingjelly.activation_based import layer
 
     neuron = jelly("LIFNode", "m", tau=1.5)
     return chain(
-        conv=layer.Conv2d(2, 4, 3, padding=1, step_mode="m", **conv),
+        conv=layer.Conv2d(2, 4, 3, padding=1, step_mode="m", groups=2),
         norm=layer.BatchNorm2d(4, step_mode="m"),
         lif1=neuron(),
         pool=layer.MaxPool2d(2, step_mode="m"),
@@ -326,8 +325,7 @@ def of_spikingjelly() -> dict[str, Case]:
         "inputs": {"body": H},
     }
     return plain | {
-        "multi-step convolution": case(multi_step, shape=PLANE),
-        "multi-step groups": case(partial(multi_step, groups=2), shape=PLANE),
+        "multi-step groups": case(multi_step, shape=PLANE),
         "SEW ADD": case(partial(Residual, lif, False), stepwise=True),
         "SEW AND": case(partial(Residual, jelly("LIFNode", "m", tau=1.5), True)),
         "element-wise feedback": case(
