@@ -49,6 +49,7 @@ from spikejoule.params import Params
 from spikejoule.playground import (
     PlaygroundError,
     PlaygroundInputs,
+    ReportedComparison,
     choose_opponent,
     playground_page,
     unplayable_page,
@@ -176,6 +177,9 @@ def _playground(
         early=counted.early,
         opponent=choose_opponent(
             paths["baseline"], images, headline_profile, checkpoint
+        ),
+        reported=ReportedComparison(
+            analysis.verdicts, analysis.compares_with_published
         ),
     )
     try:

@@ -11,33 +11,50 @@ from numpy.typing import NDArray
 from spikejoule.baselines.counts import load_baseline, load_weights
 from spikejoule.data.images import Dataset, LabelledImages, load_samples
 from spikejoule.energy import load_profiles
-from spikejoule.energy.ledger import baseline_variants
+from spikejoule.energy.ledger import averaged, baseline_variants
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.checkpoint import read_complete
 from spikejoule.network.trained import load_trained
 from spikejoule.playground import Opponent, PlaygroundInputs, playground_page
+from spikejoule.playground.opponent import averaged_side
 from tests.tools.finished_project import finish_project
 from tests.tools.pipeline_tools import artifact_paths
 
-FLOAT = {"encode.time_window": 20, "model.hidden": 30}
-"""Poisson spikes, a leak, a reset to zero, float32; so is the opponent."""
+ALL_TEST_IMAGES = 1000
+
+DEFAULT = {
+    "encode.time_window": 50,
+    "model.hidden": 400,
+    "measure_inference.n_samples": ALL_TEST_IMAGES,
+}
+"""The default network, in float32: Poisson spikes, a leak, a reset to zero."""
 
 INTEGERS = {
     "encode.encoding": "latency",
     "encode.time_window": 20,
-    "model.hidden": [24, 16],
+    "model.hidden": 200,
     "model.decay": 1.0,
     "model.reset": "subtract",
     "model.bias": False,
     "model.weight_bits": 4,
     "model.state_bits": 16,
     "train.pruned_fraction": 0.5,
+    "measure_inference.n_samples": ALL_TEST_IMAGES,
 }
-"""One spike a pixel, two hidden layers, pruned, 4-bit weights; so is the opponent."""
+"""As in contest-98: a spike a pixel, pruned, 4-bit weights; so is the opponent."""
+
+DEEP = {**INTEGERS, "model.hidden": [24, 16], "measure_inference.n_samples": "null"}
+"""Two hidden layers."""
 
 REGULAR = {"encode.encoding": "regular", "evaluate.early_exit_rule": "first_spike"}
-"""Regular spikes, and an exit at the first output spike."""
+"""Regular spikes, an exit at the first output spike, an opponent run densely."""
+
+SMALL = {"encode.time_window": 20, "model.hidden": 30}
+"""Poisson spikes, in float32; for tests of how people use a page."""
+
+AVERAGED = {"data.average_pixels": 2, "encode.encoding": "latency"}
+"""Networks that read means of four pixels, and pay for them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,31 +85,37 @@ def build(
     """Train the networks, and write their page."""
     everything = {"measure_inference.n_samples": "null", **parameters}
     project = folder / "project"
-    finish_project(repository, mnist5k, project, everything, last="energy_report")
-    inputs = inputs_of(project, repository)
+    dataset = mnist5k.reduced(0, parameters.get("data.average_pixels", 1))
+    finish_project(repository, dataset, project, everything, last="energy_report")
+    method = "dense" if parameters == REGULAR else "zero-skipping"
+    inputs = inputs_of(project, repository, method)
     path = folder / "try.html"
     path.write_text(playground_page(inputs), encoding="utf-8")
     return Playground(path, inputs)
 
 
-def inputs_of(project: Path, repository: Path) -> PlaygroundInputs:
-    """What the project in a folder knows; its opponent skips zeros and is pruned."""
+def inputs_of(project: Path, repository: Path, method: str) -> PlaygroundInputs:
+    """What a project knows; its opponent is pruned, and run by `method`."""
     paths = {name: project / path for name, path in artifact_paths(repository).items()}
     samples = load_samples(paths["test"])
     assert isinstance(samples, LabelledImages)
     measured = read_measurement(paths, load_trained(paths["trained"]), samples)
     counts = load_baseline(paths["baseline"])
-    variants = baseline_variants(counts, measured.n_samples)
+    checkpoint = read_complete(paths["checkpoint"])
+    variants = averaged(
+        baseline_variants(counts, measured.n_samples),
+        averaged_side(checkpoint),
+        measured.network.n_input,
+    )
     is_integer = measured.network.weight_bits < 32
     variant = next(
         variant
         for variant in reversed(variants)
-        if variant.method == "zero-skipping"
-        and (variant.weight_bits < 32) == is_integer
+        if variant.method == method and (variant.weight_bits < 32) == is_integer
     )
     chosen = next(network for network in counts if network.name == variant.network)
     return PlaygroundInputs(
-        checkpoint=read_complete(paths["checkpoint"]),
+        checkpoint=checkpoint,
         measured=measured,
         images=samples,
         profiles=tuple(load_profiles().values()),

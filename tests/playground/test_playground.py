@@ -1,4 +1,4 @@
-"""The playground in Chromium: it equals the pipeline, and people can use it."""
+"""The playground in Chromium equals the pipeline."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,19 +13,33 @@ from spikejoule.energy.ledger import (
     WHOLE_WINDOW,
     Execution,
     Variant,
+    averaged,
     spiking_variants,
 )
 from spikejoule.energy.prices import prices_pj, weights_of
 from spikejoule.evaluation.accuracy import exit_steps, step_outcomes
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.playground import PlaygroundError
-from spikejoule.playground.content import check_playable, playground_content
+from spikejoule.playground import PlaygroundError, PlaygroundRecord, page_of_record
+from spikejoule.playground.content import (
+    check_playable,
+    playground_record,
+    price_lists,
+)
+from spikejoule.playground.opponent import averaged_side
 from tests.playground.handwriting import STYLES, strokes
-from tests.playground.pages import FLOAT, INTEGERS, REGULAR, Playground, build
+from tests.playground.pages import (
+    AVERAGED,
+    DEEP,
+    DEFAULT,
+    INTEGERS,
+    REGULAR,
+    Playground,
+    build,
+)
 from tests.tools.networks import firing_network
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("playground")]
 
@@ -54,16 +68,23 @@ RUN_ALL = """images => images.map(({ pixels, index }) => {
 """Everything that the page computes of images."""
 
 
-@pytest.fixture(
-    scope="module", params=[FLOAT, INTEGERS, REGULAR], ids=["float", "4-bit", "regular"]
-)
+KINDS = {
+    "default": DEFAULT,
+    "4-bit": INTEGERS,
+    "deep": DEEP,
+    "regular": REGULAR,
+    "averaged": AVERAGED,
+}
+
+
+@pytest.fixture(scope="module", params=KINDS.values(), ids=KINDS)
 def playground(
     request: pytest.FixtureRequest,
     repository: Path,
     mnist5k: Dataset,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Playground:
-    """The page of a small network of each kind."""
+    """The page of a network of each kind."""
     folder = tmp_path_factory.mktemp("playground")
     return build(repository, mnist5k, folder, request.param)
 
@@ -122,12 +143,14 @@ def energies_by_ledger(
     inputs = playground.inputs
     ways = (Execution(WHOLE_WINDOW), Execution(EARLY_EXIT, exit_steps=exits))
     encoder = inputs.checkpoint.encoder
-    spiking = {
-        variant.method: variant
-        for variant in spiking_variants(
+    variants = averaged(
+        spiking_variants(
             "spiking", inputs.measured, encoder, inputs.images.images, ways
-        )
-    }
+        ),
+        averaged_side(inputs.checkpoint),
+        inputs.measured.network.n_input,
+    )
+    spiking = {variant.method: variant for variant in variants}
     assert inputs.opponent is not None
     return {
         "spiking": spiking[WHOLE_WINDOW],
@@ -144,7 +167,7 @@ def test_means_on_the_page_are_those_of_the_test_images(playground: Playground) 
         inputs.early.margin_spikes if inputs.early else None,
     )
     variants = energies_by_ledger(playground, steps)
-    for entry in playground_content(inputs)["priceLists"]:
+    for entry in price_lists(playground_record(inputs), inputs.profiles):
         (profile,) = (one for one in inputs.profiles if one.id == entry["id"])
         for name, variant in variants.items():
             if entry[f"{name}Mean"] is not None:
@@ -160,7 +183,11 @@ def test_a_drawing_gets_the_pipelines_answer(
     opened: "Page", playground: Playground
 ) -> None:
     """Twenty scripted digits in ten handwriting styles, each with its own spikes."""
-    drawn = [(digit, style) for style in STYLES for digit in (3, 8)]
+    drawn = [
+        (digit, style)
+        for number, style in enumerate(STYLES)
+        for digit in (number, (number + 5) % 10)
+    ]
     results = opened.evaluate(
         """drawings => drawings.map((strokes, number) => {
           const { drawing } = spikejoule.page;
@@ -190,92 +217,15 @@ def test_a_drawing_gets_the_pipelines_answer(
     np.testing.assert_array_equal(answers, measured.predictions)
 
 
-def ink(page: "Page") -> int:
-    """Pixels of the image on the page that are not black."""
-    pixels: int = page.evaluate(
-        "spikejoule.page.shownPixels.filter((level) => level > 0).length"
-    )
-    return pixels
-
-
-def test_mouse_and_keyboard_draw(opened: "Page") -> None:
-    area = opened.locator("#drawing")
-    box = area.bounding_box()
-    assert box is not None
-    opened.mouse.move(box["x"] + 140, box["y"] + 40)
-    opened.mouse.down()
-    opened.mouse.move(box["x"] + 140, box["y"] + 240, steps=10)
-    opened.mouse.up()
-    assert ink(opened) > 20
-    assert opened.locator("#source").inner_text() == "your drawing"
-    opened.get_by_role("button", name="Clear").click()
-    assert ink(opened) == 0
-    area.focus()
-    opened.keyboard.press("Space")
-    for _ in range(10):
-        opened.keyboard.press("ArrowDown")
-    assert ink(opened) > 20
-
-
-@pytest.mark.parametrize("playground", [FLOAT], ids=["float"], indirect=True)
-def test_a_finger_draws_on_a_phone(chromium: "Browser", playground: Playground) -> None:
-    """At 390 pixels, dark, without motion, and without scrolling sideways."""
-    context = chromium.new_context(
-        viewport={"width": 390, "height": 844},
-        has_touch=True,
-        is_mobile=True,
-        color_scheme="dark",
-        reduced_motion="reduce",
-    )
-    page = context.new_page()
-    requests: list[str] = []
-    page.on("request", lambda request: requests.append(request.url))
-    page.goto(playground.path.as_uri())
-    page.wait_for_function("window.spikejoule !== undefined")
-    page.locator("#drawing").tap()
-    assert ink(page) > 0
-    page.locator(".gallery button").first.tap()
-    # Without motion, a run is shown at its end.
-    n_steps = playground.inputs.measured.time_window
-    assert page.locator("#position").input_value() == str(n_steps)
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
-    assert requests == [playground.path.as_uri()]
-    context.close()
-
-
-def test_a_run_plays_steps_and_stops(opened: "Page", playground: Playground) -> None:
-    from playwright.sync_api import expect
-
-    n_steps = playground.inputs.measured.time_window
-    position = opened.locator("#position")
-    opened.locator("#speed").fill("5")
-    opened.locator(".gallery button").nth(3).click()
-    expect(position).to_have_value(str(n_steps))  # played to the end
-    opened.get_by_role("button", name="Start").click()
-    opened.locator("body").press("ArrowRight")
-    opened.get_by_role("button", name="Next").click()
-    expect(position).to_have_value("2")
-    opened.get_by_label("Stop early").check()
-    expect(position).to_have_value(str(opened.evaluate("spikejoule.page.run.exitStep")))
-
-
-def test_a_neuron_shows_its_weights_and_an_output_its_drivers(opened: "Page") -> None:
-    from playwright.sync_api import expect
-
-    layers = opened.locator("#layer option")
-    opened.locator("#layer").select_option(index=layers.count() - 1)
-    opened.locator("#unit").fill("4")
-    expect(opened.locator("#why-text")).to_contain_text("Output 4 spiked")
-    opened.locator("#drivers button").first.click()
-    opened.locator("#layer").select_option(index=0)
-    expect(opened.locator("#weights")).to_be_visible()
-
-
-def test_it_is_accessible(opened: "Page") -> None:
-    """Axe finds no violation (WCAG and best practices)."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    results = axe.Axe().run(opened)
-    assert results.violations_count == 0, results.generate_report()
+@pytest.mark.parametrize("playground", [DEEP], ids=["deep"], indirect=True)
+def test_a_record_gives_the_same_page(playground: Playground, tmp_path: Path) -> None:
+    """Which the documentation does: prices are added when its page is made."""
+    inputs = playground.inputs
+    path = tmp_path / "record.json"
+    playground_record(inputs).save(path)
+    record = PlaygroundRecord.read(path)
+    page = page_of_record(record, inputs.profiles)
+    assert page == playground.path.read_text(encoding="utf-8")
 
 
 def test_what_it_cannot_run_is_said() -> None:

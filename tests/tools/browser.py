@@ -12,9 +12,9 @@ wait by themselves. A module imports `expect` where it is used, or begins with
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 WAIT_SECONDS = 30.0
+DESKTOP: Mapping[str, Any] = {"viewport": {"width": 1440, "height": 1000}}
 
 
 def chromium_program() -> str:
@@ -67,8 +68,14 @@ def browser(chromium: "Browser", noise: tuple[str, ...]) -> "Iterator[Page]":
 
 
 @contextmanager
-def watched_page(chromium: "Browser", noise: Sequence[str] = ()) -> "Iterator[Page]":
+def watched_page(
+    chromium: "Browser",
+    noise: Sequence[str] = (),
+    settings: Mapping[str, Any] = DESKTOP,
+) -> "Iterator[Page]":
     """Open a new page; at the end, AssertionError with its errors.
+
+    `settings` are those of the browser's context, such as the size of the screen.
 
     An error is one on the console, an exception, a failed request, or an answer with a
     status of 400 or more; those that match `noise` are ignored.
@@ -88,7 +95,7 @@ def watched_page(chromium: "Browser", noise: Sequence[str] = ()) -> "Iterator[Pa
         if request.failure != "net::ERR_ABORTED":
             complaints.append(f"request: {request.failure} {request.url}")
 
-    context = chromium.new_context(viewport={"width": 1440, "height": 1000})
+    context = chromium.new_context(**settings)
     context.set_default_timeout(1000 * WAIT_SECONDS)
     page = context.new_page()
     page.on("console", on_console)

@@ -70,14 +70,18 @@ def finish_project(
 ) -> None:
     """Prepare few digits in a new project, and run the stages up to `last`.
 
-    `parameters`, by full key, are set in addition to `PARAMETERS`.
+    `parameters`, by full key, are set in addition to `PARAMETERS`. There are as many
+    test images as are to be measured, and at least `N_TEST`.
     """
-    make_project(repository, folder, PARAMETERS | dict(parameters or {}))
+    chosen = PARAMETERS | dict(parameters or {})
+    make_project(repository, folder, chosen)
+    n_measured = chosen["measure_inference.n_samples"]
+    n_test = max(N_TEST, n_measured) if isinstance(n_measured, int) else N_TEST
     paths = artifact_paths(repository)
     splits = {
         "train": mnist5k.train.select(slice(N_TRAIN)),
         "validation": mnist5k.train.select(slice(N_TRAIN, N_TRAIN + N_VALIDATION)),
-        "test": mnist5k.test.select(slice(N_TEST)),
+        "test": mnist5k.test.select(slice(n_test)),
     }
     for name, samples in splits.items():
         samples.save(folder / paths[name])

@@ -1,24 +1,33 @@
 """The playground: a page where people draw a digit and watch a run's networks answer.
 
-content    what the page knows: networks, prices, and test images to choose from
+content    what the page knows: networks, counts, and test images to choose from
 opponent   the conventional network next to the spiking one
 prices     what each count of an inference costs: the energy ledger as a linear function
+reported   why the ratio on the page is not that of the energy report
 page       the page, from the template, the style and the scripts of this folder
 
 The scripts repeat the project's arithmetic in JavaScript, to the last bit: predictions,
 spikes, events and products equal the pipeline's.
 """
 
-from spikejoule.playground.content import PlaygroundInputs
+from spikejoule.playground.content import PlaygroundInputs, PlaygroundRecord
 from spikejoule.playground.opponent import Opponent, choose_opponent
-from spikejoule.playground.page import playground_page, unplayable_page
+from spikejoule.playground.page import (
+    page_of_record,
+    playground_page,
+    unplayable_page,
+)
 from spikejoule.playground.prices import PlaygroundError
+from spikejoule.playground.reported import ReportedComparison
 
 __all__ = [
     "Opponent",
     "PlaygroundError",
     "PlaygroundInputs",
+    "PlaygroundRecord",
+    "ReportedComparison",
     "choose_opponent",
+    "page_of_record",
     "playground_page",
     "unplayable_page",
 ]

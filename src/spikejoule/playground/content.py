@@ -1,13 +1,16 @@
-"""What the playground knows of a run: networks, prices, and test images to choose from.
+"""What the playground knows of a run: networks, counts, and test images to choose from.
 
-Everything is plain JSON; arrays are deflated and written as base64.
+A record of it is plain JSON, with arrays deflated and written as base64. Prices are
+added when a page is made (`page`).
 """
 
 import base64
+import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +18,6 @@ from numpy.typing import NDArray
 from spikejoule.counts.measurement import Measurement, clocked_updates
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.encoder import INTENSITIES, ByLevel
-from spikejoule.energy.ledger import judges
 from spikejoule.energy.operations import averaging, count_operations
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.evaluation.accuracy import (
@@ -30,8 +32,9 @@ from spikejoule.network.integers import integers_of, layer_constants
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import FLOAT_BITS
-from spikejoule.playground.opponent import Opponent, averaged_side
+from spikejoule.playground.opponent import ZERO_SKIPPING, Opponent, averaged_side
 from spikejoule.playground.prices import LinearOperations, PlaygroundError
+from spikejoule.playground.reported import ReportedComparison
 
 ENCODINGS: Final = ("latency", "poisson", "regular")
 """The encodings that `scripts/encoders.js` has."""
@@ -58,6 +61,7 @@ class PlaygroundInputs:
         profiles: price lists, the headline's first.
         early: its rule for stopping early; None without one.
         opponent: the conventional network to compare with; None without one.
+        reported: what the energy report compares with; None without a report.
     """
 
     checkpoint: CompleteCheckpoint
@@ -66,6 +70,51 @@ class PlaygroundInputs:
     profiles: tuple[HardwareProfile, ...]
     early: EarlyExit | None = None
     opponent: Opponent | None = None
+    reported: ReportedComparison | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PlaygroundRecord:
+    """What a page shows, without prices.
+
+    Attributes:
+        shown: networks, test images and titles, as the scripts read them.
+        whole, stopping: operations of the spiking network without and with a rule for
+            stopping early.
+        conventional: operations of the conventional network; None without one.
+        weight_bits: width of the weights of each network.
+    """
+
+    shown: dict[str, Any]
+    whole: LinearOperations
+    stopping: LinearOperations
+    conventional: LinearOperations | None
+    weight_bits: tuple[int, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what `save` wrote."""
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        conventional = entry["conventional"]
+        return cls(
+            shown=entry["shown"],
+            whole=LinearOperations.from_entry(entry["whole"]),
+            stopping=LinearOperations.from_entry(entry["stopping"]),
+            conventional=conventional and LinearOperations.from_entry(conventional),
+            weight_bits=tuple(entry["weight_bits"]),
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the record as JSON."""
+        conventional = self.conventional
+        entry = {
+            "shown": self.shown,
+            "whole": self.whole.as_entry(),
+            "stopping": self.stopping.as_entry(),
+            "conventional": None if conventional is None else conventional.as_entry(),
+            "weight_bits": self.weight_bits,
+        }
+        path.write_text(f"{json.dumps(entry, sort_keys=True)}\n", encoding="utf-8")
 
 
 def check_playable(network: Network, encoding: str, n_images: int) -> None:
@@ -103,8 +152,8 @@ def check_playable(network: Network, encoding: str, n_images: int) -> None:
         )
 
 
-def playground_content(inputs: PlaygroundInputs) -> dict[str, Any]:
-    """The content of the page.
+def playground_record(inputs: PlaygroundInputs) -> PlaygroundRecord:
+    """Record what a page shows.
 
     Raises:
         PlaygroundError: the scripts cannot run or price the network.
@@ -114,7 +163,8 @@ def playground_content(inputs: PlaygroundInputs) -> dict[str, Any]:
         checkpoint.network, checkpoint.encoder.name, inputs.measured.n_samples
     )
     images = inputs.images.images
-    return {
+    opponent = inputs.opponent
+    shown = {
         "images": {
             "height": images.shape[1],
             "width": images.shape[2],
@@ -122,11 +172,56 @@ def playground_content(inputs: PlaygroundInputs) -> dict[str, Any]:
             "noun": inputs.images.subject.noun,
             "classes": list(inputs.images.subject.class_names),
         },
+        "titles": _titles(inputs),
         "spiking": _spiking(inputs),
-        "conventional": _conventional(inputs.opponent),
-        "priceLists": _price_lists(inputs),
+        "conventional": _conventional(opponent),
         **_gallery(inputs),
     }
+    weight_bits = [checkpoint.network.weight_bits]
+    if opponent is not None:
+        weight_bits.append(opponent.variant.weight_bits)
+    whole, stopping = _spiking_operations(inputs)
+    return PlaygroundRecord(
+        shown=shown,
+        whole=whole,
+        stopping=stopping,
+        conventional=None if opponent is None else _conventional_operations(opponent),
+        weight_bits=tuple(weight_bits),
+    )
+
+
+def price_lists(
+    record: PlaygroundRecord, profiles: Sequence[HardwareProfile]
+) -> list[dict[str, Any]]:
+    """What each count costs, and the energy per inference, under each price list.
+
+    Lists that price nothing of the spiking network are left out.
+    """
+    lists = []
+    for profile in profiles:
+        if not record.whole.are_priced_by(profile):
+            continue
+        kinds = {"spiking": record.whole, "stopping": record.stopping}
+        if record.conventional is not None and _compares(profile, record):
+            kinds["conventional"] = record.conventional
+        entry: dict[str, Any] = {"id": profile.id, "title": profile.title}
+        for kind in ("spiking", "stopping", "conventional"):
+            operations = kinds.get(kind)
+            entry[kind] = operations and operations.prices_pj(profile).tolist()
+            entry[f"{kind}Mean"] = operations and operations.mean_pj(profile).tolist()
+        lists.append(entry)
+    return lists
+
+
+def _compares(profile: HardwareProfile, record: PlaygroundRecord) -> bool:
+    """Whether a price list compares both networks, as `energy.ledger.judges` says."""
+    conventional = record.conventional
+    return (
+        profile.compares
+        and all(profile.runs(bits) for bits in record.weight_bits)
+        and conventional is not None
+        and conventional.are_priced_by(profile)
+    )
 
 
 def packed(array: NDArray[Any]) -> dict[str, str]:
@@ -140,6 +235,27 @@ def packed(array: NDArray[Any]) -> dict[str, str]:
 def _ink_side(checkpoint: CompleteCheckpoint) -> float:
     """Pixels that a drawing's ink fits, where images were averaged over squares."""
     return INK_SIDE / averaged_side(checkpoint)
+
+
+def _titles(inputs: PlaygroundInputs) -> dict[str, str | None]:
+    """The networks and the rule for stopping early, in words."""
+    network = inputs.checkpoint.network
+    percent = 100 * float((inputs.measured.predictions == inputs.images.labels).mean())
+    bits = "" if network.weight_bits == FLOAT_BITS else f", {network.weight_bits}-bit"
+    encoding = inputs.checkpoint.encoder.name
+    opponent = inputs.opponent
+    conventional = None
+    if opponent is not None:
+        conventional = (
+            f"{opponent.variant.name}, {opponent.counts.accuracy_percent:.2f} % of the "
+            "test images"
+        )
+    return {
+        "spiking": f"{network.sizes} ({encoding}){bits}, {percent:.2f} % of the test "
+        "images",
+        "conventional": conventional,
+        "exitRule": None if inputs.early is None else inputs.early.rule_in_words,
+    }
 
 
 # The spiking network.
@@ -260,6 +376,7 @@ def _conventional(opponent: Opponent | None) -> dict[str, Any] | None:
                 "fanOut": packed(kept) if counts.pruned else None,
                 "nSources": weights.shape[1],
                 "nUnits": weights.shape[0],
+                "nSynapses": counts.synapses[number - 1],
                 "requantisation": None if scaling is None else scaling.tolist(),
             }
         )
@@ -267,7 +384,11 @@ def _conventional(opponent: Opponent | None) -> dict[str, Any] | None:
         "largestActivation": 2**counts.activation_bits - 1,
         "halfOfSums": 2 ** (counts.sum_bits - 1),
     }
-    return {"layers": layers, "integers": None if is_float else ranges}
+    return {
+        "layers": layers,
+        "integers": None if is_float else ranges,
+        "skipsZeros": opponent.variant.method == ZERO_SKIPPING,
+    }
 
 
 def _narrow(weights: NDArray[Any]) -> NDArray[Any]:
@@ -277,89 +398,42 @@ def _narrow(weights: NDArray[Any]) -> NDArray[Any]:
     return weights.astype(np.min_scalar_type(-int(np.abs(weights).max()) - 1))
 
 
-# Prices.
+# Operations.
 
 
-def _price_lists(inputs: PlaygroundInputs) -> list[dict[str, Any]]:
-    """What each count costs, and the energy per inference, under each price list.
-
-    Lists that price nothing of the spiking network are left out.
-    """
-    spiking = _SpikingPrices.of(inputs)
-    opponent = inputs.opponent
-    conventional = None if opponent is None else _ConventionalPrices.of(opponent)
-    weight_bits = inputs.checkpoint.network.weight_bits
-    lists = []
-    for profile in inputs.profiles:
-        entry = {"id": profile.id, "title": profile.title, **spiking.under(profile)}
-        if not np.any(entry["spiking"]):
-            continue
-        if conventional is not None and conventional.compares(profile, weight_bits):
-            entry |= conventional.under(profile)
-        else:
-            entry |= {"conventional": None, "conventionalMean": None}
-        lists.append(entry)
-    return lists
-
-
-@dataclass(frozen=True, eq=False)
-class _SpikingPrices:
-    """The ledger of the spiking network, as a function of an image's counts.
-
-    Attributes:
-        whole, stopping: its operations without and with a rule for stopping early.
-        whole_means, stopping_means: mean counts of the test images.
-        layer_of: the layer of each place in the ledger.
-    """
-
-    whole: LinearOperations
-    stopping: LinearOperations
-    whole_means: NDArray[np.float64]
-    stopping_means: NDArray[np.float64]
-    layer_of: Mapping[str, int]
-
-    @classmethod
-    def of(cls, inputs: PlaygroundInputs) -> "_SpikingPrices":
-        measured = inputs.measured
-        n_steps = measured.time_window
-        first = measured.first(SOLVED_FROM)
-        # Images that stop after all kinds of steps tell a count per step from one per
-        # image.
-        steps = n_steps - np.arange(first.n_samples, dtype=np.int64) * 7 % n_steps
-        run = stopped_after(first, steps)
-        updates = clocked_updates(measured.network, steps)
-        encoding = inputs.checkpoint.encoder.operations(
-            inputs.images.images[: first.n_samples], steps
-        )
-        features = _features(run, steps, inputs)
-        # As in the ledger, averaging pixels before they are encoded is paid for.
-        side = averaged_side(inputs.checkpoint)
-        n_pixels = measured.network.n_input
-        without_rule, with_rule = (
-            averaging(count_operations(activity, encoding), side, n_pixels)
-            for activity in (run.activity(updates), run.activity(updates, steps))
-        )
-        whole_steps = np.full(measured.n_samples, n_steps)
-        exits = _exit_steps(inputs)
-        return cls(
-            whole=LinearOperations.solve(features, without_rule),
-            stopping=LinearOperations.solve(features, with_rule),
-            whole_means=_features(measured, whole_steps, inputs).mean(axis=0),
-            stopping_means=_features(
-                stopped_after(measured, exits), exits, inputs
-            ).mean(axis=0),
-            layer_of=_layer_of_place(measured.network),
-        )
-
-    def under(self, profile: HardwareProfile) -> dict[str, Any]:
-        whole = self.whole.prices_pj(profile, self.layer_of)
-        stopping = self.stopping.prices_pj(profile, self.layer_of)
-        return {
-            "spiking": whole.tolist(),
-            "spikingMean": (whole @ self.whole_means).sum(axis=0).tolist(),
-            "stopping": stopping.tolist(),
-            "stoppingMean": (stopping @ self.stopping_means).sum(axis=0).tolist(),
-        }
+def _spiking_operations(
+    inputs: PlaygroundInputs,
+) -> tuple[LinearOperations, LinearOperations]:
+    """The ledger of the spiking network without and with a rule for stopping early."""
+    measured = inputs.measured
+    n_steps = measured.time_window
+    first = measured.first(SOLVED_FROM)
+    # Images that stop after all kinds of steps tell a count per step from one per
+    # image.
+    steps = n_steps - np.arange(first.n_samples, dtype=np.int64) * 7 % n_steps
+    run = stopped_after(first, steps)
+    updates = clocked_updates(measured.network, steps)
+    encoding = inputs.checkpoint.encoder.operations(
+        inputs.images.images[: first.n_samples], steps
+    )
+    # As in the ledger, averaging pixels before they are encoded is paid for.
+    side = averaged_side(inputs.checkpoint)
+    n_pixels = measured.network.n_input
+    without_rule, with_rule = (
+        averaging(count_operations(activity, encoding), side, n_pixels)
+        for activity in (run.activity(updates), run.activity(updates, steps))
+    )
+    features = _features(run, steps, inputs)
+    whole_steps = np.full(measured.n_samples, n_steps)
+    whole_means = _features(measured, whole_steps, inputs).mean(axis=0)
+    exits = _exit_steps(inputs)
+    stopped = stopped_after(measured, exits)
+    stopping_means = _features(stopped, exits, inputs).mean(axis=0)
+    layer_of = _layer_of_place(measured.network)
+    return (
+        LinearOperations.solve(features, without_rule, layer_of, whole_means),
+        LinearOperations.solve(features, with_rule, layer_of, stopping_means),
+    )
 
 
 def _features(
@@ -391,38 +465,16 @@ def _exit_steps(inputs: PlaygroundInputs) -> NDArray[np.int64]:
     return exit_steps(outcomes, inputs.early.margin_spikes)
 
 
-@dataclass(frozen=True, eq=False)
-class _ConventionalPrices:
-    """The ledger of the conventional network, as a function of its products.
-
-    Attributes:
-        opponent: the network.
-        operations: its operations.
-        means: mean counts of the test images.
-    """
-
-    opponent: Opponent
-    operations: LinearOperations
-    means: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, opponent: Opponent) -> "_ConventionalPrices":
-        ones = np.ones((len(opponent.products), 1), np.int64)
-        features = np.hstack([ones, opponent.products])
-        operations = LinearOperations.solve(features, opponent.variant.operations)
-        return cls(opponent, operations, features.mean(axis=0))
-
-    def compares(self, profile: HardwareProfile, spiking_bits: int) -> bool:
-        """Whether a price list compares this network with one of some weight width."""
-        return profile.runs(spiking_bits) and judges(profile, self.opponent.variant)
-
-    def under(self, profile: HardwareProfile) -> dict[str, Any]:
-        layer_of = _layer_of_place(self.opponent.counts.network)
-        prices = self.operations.prices_pj(profile, layer_of)
-        return {
-            "conventional": prices.tolist(),
-            "conventionalMean": (prices @ self.means).sum(axis=0).tolist(),
-        }
+def _conventional_operations(opponent: Opponent) -> LinearOperations:
+    """The ledger of the conventional network."""
+    ones = np.ones((len(opponent.products), 1), np.int64)
+    features = np.hstack([ones, opponent.products])
+    return LinearOperations.solve(
+        features,
+        opponent.variant.operations,
+        _layer_of_place(opponent.counts.network),
+        features.mean(axis=0),
+    )
 
 
 def _layer_of_place(network: Network | ConventionalNetwork) -> dict[str, int]:

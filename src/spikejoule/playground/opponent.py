@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from spikejoule.data.images import LabelledImages
 from spikejoule.energy.ledger import Variant, averaged, baseline_variants, judges
 from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
 from spikejoule.network.checkpoint import CompleteCheckpoint
+
+ZERO_SKIPPING: Final = "zero-skipping"
+"""The method of a conventional network that multiplies no zeros."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +39,7 @@ class Opponent:
         N is the number of images that the variant was counted on.
         """
         nonzero = self.counts.macs_nonzero[: len(self.variant.operations.counts)]
-        if self.variant.method == "zero-skipping":
+        if self.variant.method == ZERO_SKIPPING:
             return nonzero
         return np.broadcast_to(np.array(self.counts.synapses, np.int64), nonzero.shape)
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -10,9 +11,14 @@ from jinja2 import Environment, PackageLoader, Template, select_autoescape
 from markupsafe import Markup, escape
 
 from spikejoule.core.errors import printable
-from spikejoule.network.quantisation import FLOAT_BITS
-from spikejoule.playground.content import PlaygroundInputs, playground_content
-from spikejoule.playground.opponent import Opponent
+from spikejoule.energy.prices import HardwareProfile
+from spikejoule.playground.content import (
+    PlaygroundInputs,
+    PlaygroundRecord,
+    playground_record,
+    price_lists,
+)
+from spikejoule.playground.reported import ReportedComparison
 
 _FOLDER: Final = Path(__file__).parent
 
@@ -26,8 +32,14 @@ SCRIPTS: Final = (
     "run",
     "words",
     "verdict",
+    "elements",
+    "embedding",
     "drawing",
     "pictures",
+    "answer",
+    "energy",
+    "why",
+    "gallery",
     "player",
     "main",
 )
@@ -57,14 +69,30 @@ def playground_page(inputs: PlaygroundInputs) -> str:
     Raises:
         PlaygroundError: the scripts cannot run or price the network.
     """
-    content = playground_content(inputs)
-    opponent = inputs.opponent
+    return page_of_record(playground_record(inputs), inputs.profiles, inputs.reported)
+
+
+def page_of_record(
+    record: PlaygroundRecord,
+    profiles: Sequence[HardwareProfile],
+    reported: ReportedComparison | None = None,
+) -> str:
+    """The page of recorded networks, under present prices.
+
+    Args:
+        record: the networks and test images.
+        profiles: price lists, the headline's first.
+        reported: what the energy report compares with; None without a report.
+    """
+    lists = price_lists(record, profiles)
+    for entry in lists:
+        entry["note"] = "" if reported is None else reported.note(entry["id"])
+    shown = record.shown
     text = _template().render(
-        noun=inputs.images.subject.noun,
-        spiking=_spiking_title(inputs),
-        conventional="" if opponent is None else _conventional_title(opponent),
-        exit_rule="" if inputs.early is None else inputs.early.rule_in_words,
-        content=_json_in_html(content),
+        noun=shown["images"]["noun"],
+        titles=shown["titles"],
+        is_random=shown["spiking"]["encoder"]["type"] == "poisson",
+        content=_json_in_html({**shown, "priceLists": lists}),
         script=Markup(script()),  # noqa: S704 (the project's own)
         style=Markup(_read("style.css")),  # noqa: S704
     )
@@ -77,20 +105,6 @@ def unplayable_page(reason: str) -> str:
         '<!DOCTYPE html>\n<html lang="en"><meta charset="utf-8">'
         f"<title>Playground</title><p>{escape(reason)}</p></html>\n"
     )
-
-
-def _spiking_title(inputs: PlaygroundInputs) -> str:
-    network = inputs.checkpoint.network
-    percent = 100 * float((inputs.measured.predictions == inputs.images.labels).mean())
-    bits = "" if network.weight_bits == FLOAT_BITS else f", {network.weight_bits}-bit"
-    encoding = inputs.checkpoint.encoder.name
-    return f"{network.sizes} ({encoding}){bits}, {percent:.2f} % of the test images"
-
-
-def _conventional_title(opponent: Opponent) -> str:
-    variant = opponent.variant
-    percent = opponent.counts.accuracy_percent
-    return f"{variant.network}, {variant.method}, {percent:.2f} % of the test images"
 
 
 @cache

@@ -6,14 +6,15 @@ images that were counted, and must give every operation back exactly.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.energy.estimates import Floats
-from spikejoule.energy.operations import OperationCounts
+from spikejoule.energy.operations import Column, OperationCounts
 from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
 
 
@@ -26,22 +27,33 @@ class LinearOperations:
     """Operations of an inference as a linear function of F counts of its image.
 
     Attributes:
-        operations: of N images, C columns.
+        columns: C columns of the ledger.
+        layers: the layer of each column, from 0, int [C].
         coefficients: of each column for one of each count, float64 [F, C].
+        means: mean counts of the test images, float64 [F].
     """
 
-    operations: OperationCounts
+    columns: tuple[Column, ...]
+    layers: NDArray[np.int64]
     coefficients: Floats
+    means: Floats
 
     @classmethod
     def solve(
-        cls, features: NDArray[np.int64], operations: OperationCounts
+        cls,
+        features: NDArray[np.int64],
+        operations: OperationCounts,
+        layer_of: Mapping[str, int],
+        means: Floats,
     ) -> "LinearOperations":
         """Find the function from images that were counted.
 
         Args:
             features: the counts of N images, [N, F].
             operations: of the same images.
+            layer_of: the layer of each place in the ledger, from 0; a place that is not
+                there belongs to layer 0.
+            means: mean counts of the test images, [F].
 
         Raises:
             PlaygroundError: an operation is no such function.
@@ -57,33 +69,52 @@ class LinearOperations:
                 f"The playground cannot price {column.term} of {column.place}: it is "
                 "not linear in an image's counts."
             )
-        return cls(operations, coefficients)
+        layers = [layer_of.get(column.place, 0) for column in operations.columns]
+        return cls(operations.columns, np.array(layers), coefficients, means)
 
-    def prices_pj(
-        self, profile: HardwareProfile, layer_of: Mapping[str, int]
-    ) -> Floats:
+    @classmethod
+    def from_entry(cls, entry: Mapping[str, Any]) -> "LinearOperations":
+        """Read what `as_entry` gave."""
+        return cls(
+            columns=tuple(Column(**column) for column in entry["columns"]),
+            layers=np.array(entry["layers"]),
+            coefficients=np.array(entry["coefficients"]),
+            means=np.array(entry["means"]),
+        )
+
+    def as_entry(self) -> dict[str, Any]:
+        """The function as plain JSON."""
+        return {
+            "columns": [asdict(column) for column in self.columns],
+            "layers": self.layers.tolist(),
+            "coefficients": self.coefficients.tolist(),
+            "means": self.means.tolist(),
+        }
+
+    def are_priced_by(self, profile: HardwareProfile) -> bool:
+        """Whether a price list has a price for any of the operations."""
+        return bool(weights_of(prices_pj(self.columns, profile))[0].any())
+
+    def prices_pj(self, profile: HardwareProfile) -> Floats:
         """What one of each count costs in each layer.
-
-        Args:
-            profile: the price list.
-            layer_of: the layer of each place in the ledger, from 0; a place that is not
-                there belongs to layer 0.
 
         Returns:
             lower and upper end in pJ, [layers, 2, F].
         """
-        low, _, high = weights_of(prices_pj(self.operations.columns, profile))
-        layers = np.array(
-            [layer_of.get(column.place, 0) for column in self.operations.columns]
-        )
+        low, _, high = weights_of(prices_pj(self.columns, profile))
         return np.stack(
             [
                 np.stack(
                     [
-                        self.coefficients @ (end * (layers == layer))
+                        self.coefficients @ (end * (self.layers == layer))
                         for end in (low, high)
                     ]
                 )
-                for layer in range(max(layer_of.values()) + 1)
+                for layer in range(self.layers.max() + 1)
             ]
         )
+
+    def mean_pj(self, profile: HardwareProfile) -> Floats:
+        """Mean energy of a test image: lower and upper end in pJ, [2]."""
+        energies: Floats = (self.prices_pj(profile) @ self.means).sum(axis=0)
+        return energies

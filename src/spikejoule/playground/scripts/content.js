@@ -49,6 +49,7 @@ export async function unpacked(value) {
  * @property {[number, number]} spikingMean energy per test image, pJ: low and high
  * @property {[number, number]} stoppingMean
  * @property {[number, number] | null} conventionalMean
+ * @property {string} note why the energy report says another ratio; empty without one
  *
  * @typedef {Object} Sample a test image
  * @property {number} index in the test set
@@ -70,3 +71,27 @@ export async function unpacked(value) {
  * @property {Sample[]} samples
  * @property {Uint8Array} samplePixels one image after the other
  */
+
+/** Units of each layer, the pixels first. @param {Content} content */
+export function layerSizes({ spiking: { layers } }) {
+  return [layers[0].nSources, ...layers.map((layer) => layer.nUnits)];
+}
+
+/**
+ * @param {Content} content
+ * @param {number} layer 0 for the input
+ */
+export function layerName({ spiking: { layers } }, layer) {
+  return nameAmong(layers.length, layer);
+}
+
+/**
+ * The name of a layer in a network whose output is layer `last`.
+ * @param {number} last
+ * @param {number} layer
+ */
+export function nameAmong(last, layer) {
+  if (layer === 0) return "input";
+  if (layer === last) return "output";
+  return last === 2 ? "hidden layer" : `hidden layer ${layer}`;
+}

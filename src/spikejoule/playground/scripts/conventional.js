@@ -14,19 +14,21 @@
  *   zero weights are multiplied, too
  * @property {number} nSources
  * @property {number} nUnits
+ * @property {number} nSynapses weights that are left
  * @property {[number, number] | null} requantisation multiplier and shift
  *
  * @typedef {Object} ConventionalData
  * @property {DenseData[]} layers
  * @property {{largestActivation: number, halfOfSums: number} | null} integers
+ * @property {boolean} skipsZeros whether products with zeros are not computed
  */
 
 /**
  * @typedef {Object} Answer
  * @property {number[]} scores of the classes
  * @property {number[][]} activations of each layer, the pixels first
- * @property {number[]} products of each matrix: multiply-accumulates that skip zeros
- * @property {number[]} denseProducts of each matrix, zeros included
+ * @property {number[]} products of each matrix: multiply-accumulates that it computes
+ * @property {number[]} denseProducts of each matrix, all zeros included
  */
 
 /**
@@ -47,7 +49,7 @@ export function classify(network, pixels) {
   /** @type {number[]} */
   const denseProducts = [];
   layers.forEach((layer, number) => {
-    products.push(nonzeroProducts(layer, values));
+    products.push(network.skipsZeros ? nonzeroProducts(layer, values) : layer.nSynapses);
     denseProducts.push(layer.nSources * layer.nUnits);
     const sums = weightedSums(layer, values);
     const isLast = number === layers.length - 1;

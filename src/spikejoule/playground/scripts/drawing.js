@@ -37,13 +37,15 @@ export class Drawing {
 
   /**
    * @param {HTMLCanvasElement} canvas
-   * @param {() => void} changed called whenever there is new ink
+   * @param {(isFinished: boolean) => void} changed called whenever there is new ink, and
+   *   when a stroke is finished
    */
   constructor(canvas, changed) {
     this.canvas = canvas;
     this.changed = changed;
     canvas.addEventListener("pointerdown", (event) => this.#beginStroke(event));
     canvas.addEventListener("pointermove", (event) => this.#extendStroke(event));
+    canvas.addEventListener("pointerup", (event) => this.#endStroke(event));
     canvas.addEventListener("keydown", (event) => this.#pressKey(event));
     canvas.addEventListener("focus", () => this.paint());
     canvas.addEventListener("blur", () => {
@@ -62,7 +64,7 @@ export class Drawing {
   setStrokes(strokes) {
     this.#strokes = strokes;
     this.paint();
-    this.changed();
+    this.changed(false);
   }
 
   /** @param {PointerEvent} event @returns {Point} */
@@ -79,7 +81,7 @@ export class Drawing {
     this.canvas.setPointerCapture(event.pointerId);
     this.#strokes.push([this.#position(event)]);
     this.paint();
-    this.changed();
+    this.changed(false);
   }
 
   /** @param {PointerEvent} event */
@@ -87,7 +89,12 @@ export class Drawing {
     if (!this.canvas.hasPointerCapture(event.pointerId)) return;
     this.#lastStroke().push(this.#position(event));
     this.paint();
-    this.changed();
+    this.changed(false);
+  }
+
+  /** @param {PointerEvent} event */
+  #endStroke(event) {
+    if (this.canvas.hasPointerCapture(event.pointerId)) this.changed(true);
   }
 
   /** @param {KeyboardEvent} event */
@@ -109,20 +116,21 @@ export class Drawing {
     event.preventDefault();
     event.stopPropagation();
     this.paint();
-    if (this.#keyboardPenIsDown) this.changed();
+    if (this.#keyboardPenIsDown) this.changed(false);
   }
 
   #lastStroke() {
     return this.#strokes[this.#strokes.length - 1];
   }
 
-  /** Show the strokes and, while the canvas has the keyboard's focus, its pen. */
+  /** Show the strokes, or where to draw them, and, while the canvas has the keyboard's focus, its pen. */
   paint() {
     const context = context2d(this.canvas);
     const side = this.canvas.width;
     const ink = getComputedStyle(this.canvas).color;
     context.clearRect(0, 0, side, side);
     strokeAll(context, this.#strokes, side, ink);
+    if (this.#strokes.length === 0) sayWhereToDraw(context, side);
     if (this.canvas.matches(":focus-visible")) {
       context.beginPath();
       const { x, y } = this.#keyboardPen;
@@ -152,6 +160,19 @@ function context2d(canvas) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   if (!context) throw new Error("this browser cannot draw on a canvas");
   return context;
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {number} side of the canvas
+ */
+function sayWhereToDraw(context, side) {
+  context.globalAlpha = 0.6;
+  context.fillStyle = context.strokeStyle;
+  context.font = "20px system-ui, sans-serif";
+  context.textAlign = "center";
+  context.fillText("draw here", side / 2, side / 2);
+  context.globalAlpha = 1;
 }
 
 /**

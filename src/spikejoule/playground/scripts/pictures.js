@@ -67,6 +67,7 @@ export class Raster {
   #dots = document.createElement("canvas");
   #nSteps = 1;
   #exitStep = 1;
+  #colours = { cursor: "", exit: "" };
 
   /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
@@ -81,6 +82,7 @@ export class Raster {
   load(steps, nUnits, exitStep) {
     this.#nSteps = steps.length;
     this.#exitStep = exitStep;
+    this.#colours = { cursor: colour("--accent"), exit: colour("--exit") };
     const ratio = window.devicePixelRatio || 1;
     const width = Math.round(this.canvas.clientWidth * ratio);
     const height = Math.round(this.canvas.clientHeight * ratio);
@@ -111,8 +113,8 @@ export class Raster {
     context.globalAlpha = 1;
     const passed = (cursor * width) / this.#nSteps;
     if (passed > 0) context.drawImage(this.#dots, 0, 0, passed, height, 0, 0, passed, height);
-    verticalLine(context, (this.#exitStep * width) / this.#nSteps, colour("--exit"), [6, 5]);
-    verticalLine(context, passed, colour("--accent"), []);
+    verticalLine(context, (this.#exitStep * width) / this.#nSteps, this.#colours.exit, [6, 5]);
+    verticalLine(context, passed, this.#colours.cursor, []);
   }
 }
 

@@ -9,20 +9,26 @@ import { energyRange, times } from "./words.js";
  * @param {[number, number]} conventional
  */
 export function comparison(where, spiking, conventional) {
-  const energies = `${energyRange(spiking)} against ${energyRange(conventional)}`;
-  if (spiking[1] < conventional[0]) {
-    const [low, high] = [conventional[0] / spiking[1], conventional[1] / spiking[0]];
-    return `${where}, the spiking network needs less energy: ${energies}, ${range(low, high)} less.`;
-  }
-  if (conventional[1] < spiking[0]) {
-    const [low, high] = [spiking[0] / conventional[1], spiking[1] / conventional[0]];
-    return `${where}, the conventional network needs less energy: ${energies}, ${range(low, high)} less.`;
-  }
-  return `${where}, these prices do not decide: ${energies}.`;
+  const networks = [
+    { name: "the spiking network", range: spiking },
+    { name: "the conventional network", range: conventional },
+  ];
+  const [less, more] = networks.sort((a, b) => a.range[0] - b.range[0]);
+  const energies =
+    `${where} ${less.name} needs ${energyRange(less.range)}, ` +
+    `${more.name} ${energyRange(more.range)}`;
+  const isDecided = less.range[1] < more.range[0];
+  if (!isDecided) return `${energies}: these prices do not decide.`;
+  return `${energies}, ${ratio(more.range, less.range)} as much.`;
 }
 
-/** @param {number} low @param {number} high */
-function range(low, high) {
-  const [first, second] = [times(low), times(high)];
-  return first === second ? first : `${first.replace(" times", "")} to ${second}`;
+/**
+ * How many times the smaller energy fits into the larger one.
+ * @param {[number, number]} larger
+ * @param {[number, number]} smaller
+ */
+function ratio(larger, smaller) {
+  const low = times(larger[0] / smaller[1]);
+  const high = times(larger[1] / smaller[0]);
+  return low === high ? low : `${low.replace(" times", "")} to ${high}`;
 }

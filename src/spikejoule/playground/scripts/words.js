@@ -1,9 +1,13 @@
 // @ts-check
 /** Numbers in words: energies with their unit, large counts with commas. */
 
+// Made once: making one takes longer than all else that a step of a run shows.
+const ROUNDED = new Intl.NumberFormat("en", { maximumFractionDigits: 6 });
+const WHOLE = new Intl.NumberFormat("en");
+
 /** @param {number} value three significant digits */
 function digits(value) {
-  return Number(value.toPrecision(3)).toLocaleString("en", { maximumFractionDigits: 6 });
+  return ROUNDED.format(Number(value.toPrecision(3)));
 }
 
 /** @type {[number, string][]} */
@@ -17,7 +21,7 @@ const UNITS = [
 /** @param {number} pj */
 export function energy(pj) {
   const [size, unit] = UNITS.find(([unitPj]) => pj >= unitPj) ?? [1, "pJ"];
-  return `${digits(pj / size)} ${unit}`;
+  return `${digits(pj / size)}\u00a0${unit}`; // on one line
 }
 
 /** @param {[number, number]} range lowest and highest, pJ */
@@ -28,7 +32,7 @@ export function energyRange([low, high]) {
 
 /** @param {number} number */
 export function count(number) {
-  return number.toLocaleString("en");
+  return WHOLE.format(number);
 }
 
 /** @param {number} ratio at least 1 */
