@@ -137,7 +137,7 @@ test-interop: $(INSTALLED)-dev $(INSTALLED)-interop  ## compare spikes and count
 test-all: $(INSTALLED)-dev $(INSTALLED)-interop $(INSTALLED)-search  ## run all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
 
-lint: $(INSTALLED)-dev  ## the pre-commit hooks: ruff, mypy, the direction of imports
+lint: $(INSTALLED)-dev  ## the pre-commit hooks: ruff, mypy, tsc, the direction of imports
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure
 
 docs: $(INSTALLED)-docs  ## build the documentation: build/site/index.html
