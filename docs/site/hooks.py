@@ -15,7 +15,7 @@ import griffe
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from docs.site import commands, notebook, parameters, speed
+from docs.site import commands, notebook, parameters, playground, speed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,6 +35,14 @@ API_BOOST = 0.05
 name.
 """
 
+PLAYGROUND = "draw.html"
+PLAYGROUND_FRAME = (
+    f'<iframe class="playground" src="{PLAYGROUND}#embedded" title="Draw a digit">'
+    f'</iframe>\n<p><a href="{PLAYGROUND}">Open this page alone</a>, with the reasons '
+    "behind an answer and more test images.</p>"
+)
+"""GitHub shows no frame, so the page has a comment in its place."""
+
 logger = logging.getLogger("mkdocs.hooks.spikejoule")
 
 _GENERATED = re.compile(r"<!-- generated: (\w+) -->")
@@ -53,6 +61,7 @@ def _generated(what: str) -> str:
         "packages": lambda: commands.packages(ROOT / "dvc.yaml"),
         "graphs": lambda: speed.graphs(ROOT / "metrics" / "graphs.json"),
         "stages": lambda: commands.stages(ROOT / "dvc.yaml"),
+        "playground": lambda: PLAYGROUND_FRAME,
     }
     return makers[what]()
 
@@ -66,6 +75,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path in sorted(ROOT.glob("examples/*.ipynb")):
         page = path.relative_to(ROOT).with_suffix(".md").as_posix()
         files.append(File.generated(config, page, content=notebook.markdown(path)))
+    files.append(File.generated(config, PLAYGROUND, content=playground.page()))
     return files
 
 

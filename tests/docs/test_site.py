@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs.site import outcome, parameters, pipeline
+from docs.site import outcome, parameters, pipeline, playground
 from tests.tools.committed import committed_params
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -49,6 +49,12 @@ def test_links_lead_somewhere(page: Path) -> None:
         target = (page.parent / name).resolve() if name else page
         assert target.is_file(), link
         assert not anchor or anchor in anchors(target), link
+
+
+def test_the_playground_is_small() -> None:
+    """On the first page, which everybody loads, and in README."""
+    assert len(playground.page().encode()) <= 200_000
+    assert (playground.ROOT / "docs" / "draw.png").stat().st_size <= 60_000
 
 
 def test_pictures_are_up_to_date(committed: Path) -> None:

@@ -73,6 +73,26 @@ def test_no_page_is_wider_than_its_window(
     assert not narrow
 
 
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_playground_on_the_first_page_needs_no_scroll_bar(
+    browser: "Page", site: tuple[str, Path], width: int
+) -> None:
+    """Also from disk, where a frame cannot be read by the page around it."""
+    browser.set_viewport_size({"width": width, "height": 900})
+    browser.goto((site[1] / "index.html").as_uri())
+    # The page in the frame says how high it is.
+    browser.wait_for_function(
+        "document.querySelector('iframe.playground').style.height !== ''"
+    )
+    frame = next(frame for frame in browser.frames if "draw.html" in frame.url)
+    inner, content = frame.evaluate(
+        "[innerHeight, document.body.getBoundingClientRect().height]"
+    )
+    assert content <= inner < content + 2
+    frame.locator(".gallery button").nth(3).click()
+    assert frame.locator("#source").inner_text().endswith("labelled 3")
+
+
 def test_a_search_works_without_a_server(
     browser: "Page", site: tuple[str, Path]
 ) -> None:

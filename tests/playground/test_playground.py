@@ -92,8 +92,10 @@ def playground(
 @pytest.fixture
 def opened(browser: "Page", playground: Playground) -> "Page":
     """The page, from disk, as soon as it can be used."""
+    from playwright.sync_api import expect
+
     browser.goto(playground.path.as_uri())
-    browser.wait_for_function("window.spikejoule !== undefined")
+    expect(browser.locator("#answer")).not_to_be_empty()
     return browser
 
 

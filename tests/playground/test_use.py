@@ -11,7 +11,7 @@ from tests.playground.pages import SMALL, Playground, build
 from tests.tools.browser import watched_page
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Frame, Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("playground")]
 
@@ -55,9 +55,19 @@ def opened_in(page: "Page", path: Path) -> "Page":
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     page.goto(path.as_uri())
-    page.wait_for_function("window.spikejoule !== undefined")
+    is_ready(page)
     assert requests == [path.as_uri()]
     return page
+
+
+def is_ready(page: "Page | Frame") -> None:
+    """Wait until the page shows an answer.
+
+    Its content security policy forbids Playwright's `wait_for_function`.
+    """
+    from playwright.sync_api import expect
+
+    expect(page.locator("#answer")).not_to_be_empty()
 
 
 def ink(page: "Page") -> int:
@@ -217,3 +227,20 @@ def test_embedded_it_shows_the_essentials_and_tells_its_height(
     assert not frame.locator("#why-text").is_visible()
     shown = frame.evaluate("document.documentElement.scrollHeight")
     assert int(browser.title()) == pytest.approx(shown, abs=1)
+
+
+def test_it_runs_in_a_sandbox(
+    browser: "Page", playground: Playground, tmp_path: Path
+) -> None:
+    """MLflow shows artifacts in such a frame, which may only run scripts."""
+    from playwright.sync_api import expect
+
+    around = tmp_path / "around.html"
+    around.write_text(
+        f'<iframe src="{playground.path.as_uri()}" sandbox="allow-scripts"></iframe>'
+    )
+    browser.goto(around.as_uri())
+    frame = browser.frames[1]
+    is_ready(frame)
+    frame.locator(".gallery button").nth(3).click()
+    expect(frame.locator("#position")).to_have_value("20")

@@ -10,7 +10,11 @@ The scripts repeat the project's arithmetic in JavaScript, to the last bit: pred
 spikes, events and products equal the pipeline's.
 """
 
-from spikejoule.playground.content import PlaygroundInputs, PlaygroundRecord
+from spikejoule.playground.content import (
+    PlaygroundInputs,
+    PlaygroundRecord,
+    playground_record,
+)
 from spikejoule.playground.opponent import Opponent, choose_opponent
 from spikejoule.playground.page import (
     page_of_record,
@@ -29,5 +33,6 @@ __all__ = [
     "choose_opponent",
     "page_of_record",
     "playground_page",
+    "playground_record",
     "unplayable_page",
 ]

@@ -83,6 +83,7 @@ class PlaygroundRecord:
             stopping early.
         conventional: operations of the conventional network; None without one.
         weight_bits: width of the weights of each network.
+        notes: what the energy report says, by the id of a price list.
     """
 
     shown: dict[str, Any]
@@ -90,6 +91,7 @@ class PlaygroundRecord:
     stopping: LinearOperations
     conventional: LinearOperations | None
     weight_bits: tuple[int, ...]
+    notes: dict[str, str]
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -102,6 +104,7 @@ class PlaygroundRecord:
             stopping=LinearOperations.from_entry(entry["stopping"]),
             conventional=conventional and LinearOperations.from_entry(conventional),
             weight_bits=tuple(entry["weight_bits"]),
+            notes=entry["notes"],
         )
 
     def save(self, path: Path) -> None:
@@ -113,6 +116,7 @@ class PlaygroundRecord:
             "stopping": self.stopping.as_entry(),
             "conventional": None if conventional is None else conventional.as_entry(),
             "weight_bits": self.weight_bits,
+            "notes": self.notes,
         }
         path.write_text(f"{json.dumps(entry, sort_keys=True)}\n", encoding="utf-8")
 
@@ -187,6 +191,7 @@ def playground_record(inputs: PlaygroundInputs) -> PlaygroundRecord:
         stopping=stopping,
         conventional=None if opponent is None else _conventional_operations(opponent),
         weight_bits=tuple(weight_bits),
+        notes={} if inputs.reported is None else inputs.reported.notes,
     )
 
 
@@ -209,6 +214,7 @@ def price_lists(
             operations = kinds.get(kind)
             entry[kind] = operations and operations.prices_pj(profile).tolist()
             entry[f"{kind}Mean"] = operations and operations.mean_pj(profile).tolist()
+        entry["note"] = record.notes.get(profile.id, "")
         lists.append(entry)
     return lists
 
@@ -254,6 +260,7 @@ def _titles(inputs: PlaygroundInputs) -> dict[str, str | None]:
         "spiking": f"{network.sizes} ({encoding}){bits}, {percent:.2f} % of the test "
         "images",
         "conventional": conventional,
+        "chosenAs": None if opponent is None else opponent.chosen_as,
         "exitRule": None if inputs.early is None else inputs.early.rule_in_words,
     }
 

@@ -17,6 +17,11 @@ from spikejoule.network.checkpoint import CompleteCheckpoint
 ZERO_SKIPPING: Final = "zero-skipping"
 """The method of a conventional network that multiplies no zeros."""
 
+CHEAPEST: Final = (
+    "the one of its run that needs least energy of those at least as accurate, or else "
+    "the most accurate one"
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Opponent:
@@ -26,11 +31,13 @@ class Opponent:
         variant: the network as it is run: dense, or skipping zeros.
         counts: what it multiplies on the test images.
         weights: its arrays (`spikejoule.baselines.counts.load_weights`).
+        chosen_as: why this network, in words.
     """
 
     variant: Variant
     counts: BaselineCounts
     weights: Mapping[str, NDArray[Any]]
+    chosen_as: str = CHEAPEST
 
     @property
     def products(self) -> NDArray[np.int64]:

@@ -18,7 +18,6 @@ from spikejoule.playground.content import (
     playground_record,
     price_lists,
 )
-from spikejoule.playground.reported import ReportedComparison
 
 _FOLDER: Final = Path(__file__).parent
 
@@ -69,24 +68,19 @@ def playground_page(inputs: PlaygroundInputs) -> str:
     Raises:
         PlaygroundError: the scripts cannot run or price the network.
     """
-    return page_of_record(playground_record(inputs), inputs.profiles, inputs.reported)
+    return page_of_record(playground_record(inputs), inputs.profiles)
 
 
 def page_of_record(
-    record: PlaygroundRecord,
-    profiles: Sequence[HardwareProfile],
-    reported: ReportedComparison | None = None,
+    record: PlaygroundRecord, profiles: Sequence[HardwareProfile]
 ) -> str:
     """The page of recorded networks, under present prices.
 
     Args:
         record: the networks and test images.
         profiles: price lists, the headline's first.
-        reported: what the energy report compares with; None without a report.
     """
     lists = price_lists(record, profiles)
-    for entry in lists:
-        entry["note"] = "" if reported is None else reported.note(entry["id"])
     shown = record.shown
     text = _template().render(
         noun=shown["images"]["noun"],

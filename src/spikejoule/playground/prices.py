@@ -7,7 +7,7 @@ images that were counted, and must give every operation back exactly.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from spikejoule.core.errors import SpikejouleError
 from spikejoule.energy.estimates import Floats
 from spikejoule.energy.operations import Column, OperationCounts
 from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
+
+COEFFICIENT_DIGITS: Final = 9
+"""Digits after the point of a coefficient: most are whole numbers."""
 
 
 class PlaygroundError(SpikejouleError):
@@ -61,7 +64,8 @@ class LinearOperations:
         # Columns of equal scale keep the solution exact to the last operation.
         scale = np.maximum(np.abs(features).max(axis=0), 1).astype(np.float64)
         solution = np.linalg.lstsq(features / scale, operations.counts)[0]
-        coefficients = solution / scale[:, None]
+        # Without the noise of the solution, which a page would carry as digits.
+        coefficients = np.round(solution / scale[:, None], COEFFICIENT_DIGITS) + 0.0
         exact = np.rint(features @ coefficients) == operations.counts
         if not exact.all():
             column = operations.columns[int(np.argmin(exact.all(axis=0)))]

@@ -21,30 +21,25 @@ class ReportedComparison:
     verdicts: Sequence[RunVerdict]
     is_published: bool
 
-    def note(self, profile: str) -> str:
-        """A sentence on the ratio in the report; empty without one.
-
-        Args:
-            profile: id of the price list.
-        """
-        for verdict in self.verdicts:
-            if verdict.profile == profile:
-                return self._note(verdict)
-        return ""
+    @property
+    def notes(self) -> dict[str, str]:
+        """A sentence on the ratio in the report, by the id of its price list."""
+        return {verdict.profile: self._note(verdict) for verdict in self.verdicts}
 
     def _note(self, verdict: RunVerdict) -> str:
         energy = energy_words(verdict.energy("conventional"))
-        ratio = number(verdict)
+        needs = (
+            "The run's energy report says that the spiking network needs "
+            f"{number(verdict)} times"
+        )
         if self.is_published:
             return (
-                f"The energy report says {ratio} times instead: it compares with "
-                f"reference networks of equal accuracy, which need {energy} on "
-                "average. Only their counts are published, not their weights, so they "
-                "cannot classify your drawing. The conventional network here was "
+                f"{needs} the energy of reference networks of equal accuracy ({energy} "
+                "on average). They cannot classify your drawing: their counts are "
+                "published, but not their weights. The conventional network here was "
                 "trained in this run."
             )
         return (
-            f"The energy report says {ratio} times: it compares with {energy}, what "
-            "the conventional networks of this run need at exactly the spiking "
-            "network's accuracy, read off the line between two of them."
+            f"{needs} the energy of conventional networks of exactly its accuracy "
+            f"({energy}), read off the line between two networks of this run."
         )
