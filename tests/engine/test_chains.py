@@ -164,9 +164,6 @@ def test_both_engines_train_alike(words: list[str], encoder: Encoder) -> None:
     neuron = LeakyIntegrateAndFire(learned="both", reset="subtract")
     network = Network.of_chain((2, 7, 6), layers_of(words), 3, neuron)
     state = firing_state(network, 3)
-    for name in state:
-        if ".neurons." in name:
-            state[name] = np.array([0.5])
     generator = np.random.default_rng(4)
     pair = engines(network, state, LEARNING)
     for step in range(5):
