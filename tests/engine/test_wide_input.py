@@ -14,7 +14,7 @@ from spikejoule.engine.event import EventEngine
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from tests.engine.agreement import assert_spikes
-from tests.tools.networks import spike_trains
+from tests.tools.networks import firing_state, spike_trains
 
 WIDE = 70_000
 USED = np.array([0, 7, 65_535, 65_536, 65_543, 69_999])
@@ -29,11 +29,10 @@ def test_a_wide_network_equals_its_used_part(tmp_path: Path) -> None:
     """With spikes from a file."""
     save_events(tmp_path / "a.npz", WIDE_SPIKES, {"seed": 1})
     spikes, _ = load_events(tmp_path / "a.npz")
-    random = np.random.default_rng(1)
     network = Network.of_layers(WIDE, (9,), 3)
-    shapes = network.parameter_shapes()
-    state = {name: random.normal(0.2, 0.5, shape) for name, shape in shapes.items()}
+    state = firing_state(network, 1)
     first = "layer1.synapses.weight"
+    state[first] *= 100
     used = {**state, first: state[first][:, USED]}
     # Weight decay would also change the weights of silent units.
     learning = LearningSettings(weight_decay=0.0, grad_clip_norm=0.0)

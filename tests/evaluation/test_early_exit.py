@@ -169,7 +169,6 @@ def test_only_a_lead_has_a_margin_in_the_file(
     if tolerance is None:  # nothing is chosen
         assert found.validation == exit_outcome(validation, None, 0.9)
         assert found.test == exit_outcome(test, None, 0.9)
-        assert found.whole_window.test == exit_outcome(test, 13, 0.9)
     found.write(path)
     assert EarlyExit.read(path) == found
     content = json.loads(path.read_text(encoding="utf-8"))
