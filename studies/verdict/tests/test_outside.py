@@ -248,9 +248,8 @@ functions = narrow(InFunctions())
 """
 
 
-@pytest.mark.parametrize("name", ["integers", "floats", "functions"])
 def test_the_projects_own_integers_as_a_pytorch_module(
-    images: tuple[Path, Dataset], study: Cli, tmp_path: Path, name: str
+    images: tuple[Path, Dataset], study: Cli, tmp_path: Path
 ) -> None:
     """Equal accuracies, ties included, and equal energies under every price list."""
     project, dataset = images
@@ -273,18 +272,18 @@ def test_the_projects_own_integers_as_a_pytorch_module(
     arrays = tmp_path / "own.npz"
     np.savez(arrays, **network.arrays)
     (tmp_path / "mine.py").write_text(OWN_IN_TORCH.format(arrays=arrays))
-    rows = judged(
-        project, study, "--add", f"{tmp_path}/mine.py:{name}", "--side", "ann"
-    )
-    by_name = {(row.run, row.method): row for row in rows}
-    for method in ("dense", "zero-skipping"):
-        theirs = by_name[f"mine.py:{name}", method]
-        ours = by_name["integers", method]
-        assert theirs.validation_percent == ours.validation_percent
-        assert theirs.test_percent == ours.test_percent
-        assert theirs.priced == ours.priced
-        assert "lemaire-complete-int8:pj" in theirs.priced
-        assert theirs.energies == pytest.approx(ours.energies, rel=1e-12)
+    for name in ("integers", "floats", "functions"):
+        added = f"{tmp_path}/mine.py:{name}"
+        rows = judged(project, study, "--add", added, "--side", "ann")
+        by_name = {(row.run, row.method): row for row in rows}
+        for method in ("dense", "zero-skipping"):
+            theirs = by_name[f"mine.py:{name}", method]
+            ours = by_name["integers", method]
+            assert theirs.validation_percent == ours.validation_percent
+            assert theirs.test_percent == ours.test_percent
+            assert theirs.priced == ours.priced
+            assert "lemaire-complete-int8:pj" in theirs.priced
+            assert theirs.energies == pytest.approx(ours.energies, rel=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore")
