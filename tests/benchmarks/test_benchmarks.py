@@ -203,7 +203,7 @@ def test_speed_is_measured_and_written(tmp_path, capsys):
     """From the command line; data other than MNIST need `--allow-small`."""
     out = tmp_path / "metrics" / "benchmark.json"
     command = [
-        *("speed", "--jobs", "poisson", "recurrent", "--rounds", "1", "--batches", "2"),
+        *("speed", "--jobs", "poisson", "--rounds", "1", "--batches", "2"),
         *("--rows", "dense", "event", "limit", "--seconds", "0", "--warmup", "1"),
         *("--threads", "1", "--output", str(out)),
     ]
@@ -213,18 +213,16 @@ def test_speed_is_measured_and_written(tmp_path, capsys):
     assert not out.exists()
     assert main([*command, "--allow-small"]) == 0
     printed = re.findall(r"(\w+), (\d+) steps:\n", capsys.readouterr().out)
-    assert printed == [("poisson", "50"), ("recurrent", "28")]
+    assert printed == [("poisson", "50")]
     summary = json.loads(out.read_text())
-    for name in ("poisson", "recurrent"):
-        job = summary.get(name, summary)
-        assert job["job"]["name"] == name
-        assert ("limit" in job["rows"]) == (name == "poisson")
-        for row in ("dense", "event"):
-            figures = job["rows"][row]
-            assert figures["seconds_per_epoch"]["median"] > 0
-            assert figures["images_per_second"]["median"] > 0
-            assert 20 < figures["peak_mib"] < 4000
-        assert job["ratios"]["fastest_peer"] == "dense"
+    assert summary["job"]["name"] == "poisson"
+    assert summary["rows"].keys() == {"dense", "event", "limit"}
+    for row in ("dense", "event"):
+        figures = summary["rows"][row]
+        assert figures["seconds_per_epoch"]["median"] > 0
+        assert figures["images_per_second"]["median"] > 0
+        assert 20 < figures["peak_mib"] < 4000
+    assert summary["ratios"]["fastest_peer"] == "dense"
     assert summary["machine"]["threads"] == 1
     assert socket.gethostname() not in out.read_text()
     assert str(Path.home()) not in out.read_text()
