@@ -111,7 +111,7 @@ class TestWorker:
     ) -> None:
         monkeypatch.setattr(studies, "RETRIES", 1)
         monkeypatch.setattr(studies, "HEARTBEAT_SECONDS", 1)
-        monkeypatch.setattr(studies, "GRACE_SECONDS", 4)
+        monkeypatch.setattr(studies, "GRACE_SECONDS", 2)
         search = with_trials(search, 1)
         for _ in range(studies.RETRIES + 1):
             train(SystemExit(1))  # as submitit ends a process that is preempted

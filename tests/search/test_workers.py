@@ -1,4 +1,4 @@
-"""Real searches: killed workers, a stopped launcher, PostgreSQL, Slurm."""
+"""Real searches: killed workers, a stopped launcher, Slurm with PostgreSQL."""
 
 import os
 import shlex
@@ -33,7 +33,7 @@ from tests.tools.slurm import slurm_cluster  # noqa: E402
 
 pytestmark = on_one_worker("search")
 
-EPOCHS = 160
+EPOCHS = 100
 RUNNING = TrialState.RUNNING
 TRAINED = TrialState.COMPLETE
 STUDY = "tiny"
@@ -130,16 +130,11 @@ def check_commands(small: Search, printed: str) -> None:
         assert file_digest(path_of("trained"), "sha256") == row["trained_sha256"]
 
 
-def test_two_workers_and_postgresql(small: Search, postgresql: PostgreSQL) -> None:
-    small.storage = postgresql.create_database("search")
-    printed = small.output_of(small.start("--workers", "2"))
-    small.check(3, workers=2)
-    assert postgresql.password not in printed
-
-
 def test_a_job_of_slurm_that_is_preempted_resumes(
-    small: Search, tmp_path: Path
+    small: Search, postgresql: PostgreSQL, tmp_path: Path
 ) -> None:
+    """Its trials are in PostgreSQL, which the machines of a cluster share."""
+    small.storage = postgresql.create_database("search")
     with slurm_cluster(tmp_path / "slurm") as slurm:
         small.environment = {
             **small.environment,
@@ -154,7 +149,9 @@ def test_a_job_of_slurm_that_is_preempted_resumes(
             *("sbatch", "--partition", "high", "--cpus-per-task", "2"),
             *("--output", "/dev/null", "--wrap", "true"),
         )
-        assert "On the front" in small.output_of(process)
+        printed = small.output_of(process)
+    assert "On the front" in printed
+    assert postgresql.password not in printed
     small.check(2, workers=1)
     assert len(small.trials()) == 3  # one of them run again
     jobs = small.folder / ".cache/search" / STUDY / "jobs"

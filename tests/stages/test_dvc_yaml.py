@@ -6,23 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from spikejoule.baselines.settings import BaselineLearning
-from spikejoule.encoding.encoders import ENCODERS
-from spikejoule.network.neurons import NEURONS
-from spikejoule.network.surrogates import SURROGATES
 from spikejoule.params import LIMITS, EnergyReportParams, Params
 from spikejoule.training import TrainingRegime
-from spikejoule.training.schedules import SCHEDULES
 from stages.shared.project import launches_a_stage
-from tests.tools.finished_project import inputs_and_outputs
-from tests.tools.pipeline_tools import (
-    GIVEN,
-    STAGES,
-    artifact_paths,
-    pipeline_definition,
-)
+from tests.tools.pipeline_tools import STAGES, artifact_paths, pipeline_definition
 
 grimp = pytest.importorskip(
     "grimp", reason="needs grimp, which comes with import-linter"
@@ -108,19 +97,6 @@ def parameters_read(script: Path) -> set[str]:
     }
 
 
-def test_each_artifact_is_written_by_one_stage_and_before_it_is_read(
-    repository: Path,
-) -> None:
-    written = list(GIVEN)
-    for stage in STAGES:
-        read, made = inputs_and_outputs(stage, repository)
-        assert set(read) <= set(written), stage
-        written += made
-    paths = artifact_paths(repository)
-    assert sorted(written) == sorted(paths)
-    assert len(set(paths.values())) == len(paths)
-
-
 def test_dvc_keeps_the_outputs_that_git_does_not(
     repository: Path, definition: dict[str, Any]
 ) -> None:
@@ -173,30 +149,3 @@ class TestStage:
         }
         needed = {key for key in keys if key.partition(".")[0] not in listed}
         assert {entry for entry in listed if "." in entry} == needed
-
-
-def test_every_parameter_is_read(repository: Path) -> None:
-    """A parameter that no code asks for would be written down, recorded, and do
-    nothing.
-    """
-    files = [
-        *(repository / "src").rglob("*.py"),
-        *(repository / "stages").rglob("*.py"),
-    ]
-    read = {
-        node.attr
-        for file in files
-        if file.name != "params.py"
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute)
-    }
-    # Those that name one of several kinds are read by their keys.
-    read |= {kinds.key for kinds in (ENCODERS, NEURONS, SCHEDULES, SURROGATES)}
-    sections = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
-    keys = {
-        key
-        for section in sections.values()
-        if isinstance(section, dict)
-        for key in section
-    }
-    assert keys - read == set()

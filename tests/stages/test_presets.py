@@ -34,35 +34,6 @@ def test_make_names_presets_that_exist() -> None:
     assert set(" ".join(lines).split()) <= {path.stem for path in PRESETS}
 
 
-def test_conventional_networks_are_trained_once_for_the_presets_that_share_them() -> (
-    None
-):
-    """They have the same parameters of the stage `baseline`."""
-
-    def of_baseline(name: str) -> dict[str, object]:
-        preset = read_mapping(REPOSITORY / "experiments" / f"{name}.yaml")
-        keys = (
-            "baseline.",
-            "encode.time_window",
-            "model.state_bits",
-            "train.max_epochs",
-        )
-        return {key: value for key, value in preset.items() if key.startswith(keys)}
-
-    for names in (
-        ("contest-97", "contest-97.5", "contest-98", "contest-98.5"),
-        (
-            "frugal-2500",
-            "frugal-5000",
-            "frugal-5000-int8",
-            "frugal-10000",
-            "accurate-60000",
-        ),
-    ):
-        first, *others = map(of_baseline, names)
-        assert all(other == first for other in others)
-
-
 EARLIER = "refs/exps/ab/cdef/mine"
 
 
@@ -117,20 +88,10 @@ def test_a_new_preset_is_one_file_and_a_plain_command(
     assert presets.git("for-each-ref", "refs/spikejoule") == ""
 
 
-def test_presets_end_with_the_first_that_fails_which_replaces_nothing(
+def test_a_kill_or_a_failure_loses_no_earlier_experiment(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(presets, "DVC", ("false",))
-    before = presets.git("for-each-ref")
-    assert EARLIER in before
-    assert presets.main(["mine", "--seeds", "42", "43"]) == 1
-    assert capsys.readouterr().out.count("exp run") == 1
-    assert presets.git("for-each-ref") == before
-
-
-def test_a_kill_loses_no_earlier_experiment(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    """Presets end with the first that fails, which replaces nothing."""
     before = presets.git("for-each-ref")
     killed = (
         "from stages import presets\n"
@@ -143,5 +104,6 @@ def test_a_kill_loses_no_earlier_experiment(
     assert done.returncode == -signal.SIGKILL
     assert before.split()[0] in presets.git("for-each-ref", presets.REPLACED)
     monkeypatch.setattr(presets, "DVC", ("false",))
-    assert presets.main(["mine"]) == 1
+    assert presets.main(["mine", "--seeds", "42", "43"]) == 1
+    assert capsys.readouterr().out.count("exp run") == 1
     assert presets.git("for-each-ref") == before

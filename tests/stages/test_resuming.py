@@ -169,16 +169,6 @@ class TestEnd:
         forget_recorded(project)
         assert self.states(project) == []
 
-    def test_a_mark_that_cannot_be_written_costs_only_the_state(
-        self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("DVC_STAGE", "train")
-        with resumable("train", params()) as resume:
-            resume.save(KEPT)
-            resume.path.with_suffix(".done").mkdir()
-            resume.end(timings)
-        assert self.states(project) == [".done"]
-
     def test_a_stage_whose_pipeline_was_killed_keeps_its_epoch_and_ends(
         self,
         project: Path,

@@ -1,65 +1,38 @@
 """Every run is in the one store, however DVC was started: real digits, in a clone."""
 
-import os
 import shutil
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import psutil
-import pytest
 
 from spikejoule.params import load_params
 from spikejoule.tracking.store import opened, project_store
-from tests.tools.pipeline_tools import queue_workers, set_parameters, stages_that_ran
-from tests.tools.pipeline_tools import run as run_command
+from tests.tools.pipeline_tools import (
+    queue_workers,
+    run,
+    set_parameters,
+    stages_that_ran,
+)
 from tests.tools.recorded_project import Project
+from tests.tools.services import on_one_worker
 
-pytestmark = [
-    pytest.mark.slow,
-    # One worker for all: others would queue the experiments again for themselves.
-    pytest.mark.xdist_group("runs"),
-    pytest.mark.skipif(shutil.which("git") is None, reason="needs git"),
-    pytest.mark.skipif(
-        os.name != "posix", reason="the stages' launcher is a shell script"
-    ),
-]
+# One worker for both: each worker copies the recorded project for itself.
+pytestmark = on_one_worker("runs")
 
-QUEUED = {
-    "image-1": ("energy_report.figure_sample", "1"),  # trains nothing
-    "slower": ("train.lr", "1e-05"),  # which DVC writes as text
-}
+CHANGED = "energy_report.figure_sample"
+QUEUED = {"image-1": "1", "image-2": "2"}
 CURVE = "by_epoch/validation_accuracy_percent"
 
 
-class Workspace(Project):
-    """A clone with results and without a store."""
-
-    def spikejoule(self, *arguments: str) -> str:
-        return run_command(["spikejoule", *arguments], self.folder, self.environment)
-
-
-def copy_of(project: Project, folder: Path) -> Workspace:
-    """The project and its cache, without its store."""
-    return Workspace(project.copy_to(folder), project.environment)
-
-
-@pytest.fixture(scope="module")
-def workspace(
-    recorded_project: Project, tmp_path_factory: pytest.TempPathFactory
-) -> Workspace:
-    return copy_of(recorded_project, tmp_path_factory.mktemp("runs") / "a workspace")
-
-
-@pytest.fixture(scope="module")
-def queued(workspace: Workspace) -> Mapping[str, Any]:
-    """Run queued experiments on two workers; their runs by name.
+def run_queued(workspace: Project) -> None:
+    """Run queued experiments on two workers.
 
     Meanwhile the code of the workspace is broken: a queued experiment has its own.
     """
-    for name, (key, value) in QUEUED.items():
-        workspace.dvc("exp", "run", "--queue", "--name", name, "-S", f"{key}={value}")
+    for name, value in QUEUED.items():
+        setting = f"{CHANGED}={value}"
+        workspace.dvc("exp", "run", "--queue", "--name", name, "-S", setting)
     code = workspace.folder / "stages" / "publish.py"
     before = code.read_text(encoding="utf-8")
     code.write_text("raise SystemExit('the code of the workspace')\n", encoding="utf-8")
@@ -71,7 +44,6 @@ def queued(workspace: Workspace) -> Mapping[str, Any]:
         code.write_text(before, encoding="utf-8")
         stop_workers(workspace.folder)
     assert status.count("Success") == len(QUEUED), status
-    return workspace.runs()
 
 
 def stop_workers(folder: Path) -> None:
@@ -81,41 +53,38 @@ def stop_workers(folder: Path) -> None:
         process.kill()
 
 
-def test_every_queued_experiment_is_a_complete_run(
-    queued: Mapping[str, Any], workspace: Workspace
+def test_a_queued_experiment_is_a_complete_run_that_can_be_published_elsewhere(
+    recorded_project: Project, tmp_path: Path
 ) -> None:
-    assert set(queued) == set(QUEUED)
+    """By hand, in a copy without the store, as the documentation says."""
+    workspace = Project(
+        recorded_project.copy_to(tmp_path / "a workspace"), recorded_project.environment
+    )
+    run_queued(workspace)
+    assert workspace.git("status", "--porcelain") == "", "the workspace has not changed"
+    runs = workspace.runs()
+    assert set(runs) == set(QUEUED)
     parameters = load_params(workspace.folder / "params.yaml").flattened()
-    for name, run in queued.items():
-        assert run.info.status == "FINISHED"
-        changed, value = QUEUED[name]
-        expected = {key: str(given) for key, given in parameters.items()} | {
-            changed: value
-        }
-        assert run.data.params == expected
-        curve = workspace.client.get_metric_history(run.info.run_id, CURVE)
+    for name, queued in runs.items():
+        assert queued.info.status == "FINISHED"
+        expected = {key: str(value) for key, value in parameters.items()}
+        assert queued.data.params == expected | {CHANGED: QUEUED[name]}
+        curve = workspace.client.get_metric_history(queued.info.run_id, CURVE)
         assert [point.step for point in curve] == [1, 2]
 
-
-def test_a_result_is_published_by_hand_under_the_name_of_its_experiment(
-    queued: Mapping[str, Any], workspace: Workspace
-) -> None:
-    """In a copy without the store, as the documentation says."""
-    copy = copy_of(workspace, workspace.folder.parent / "a copy")
-    copy.dvc("exp", "apply", "slower")
-    named = {**copy.environment, "DVC_EXP_NAME": "slower"}
-    for _ in range(2):
-        output = Workspace(copy.folder, named).spikejoule("publish")
-    assert "holds this result already" in output
-    (run,) = copy.all_runs()
-    before = queued["slower"]
-    assert run.info.run_name == "slower"
-    assert run.info.status == "FINISHED"
-    assert run.data.params == before.data.params
-    assert run.data.metrics == before.data.metrics
+    copy = Project(workspace.copy_to(tmp_path / "a copy"), workspace.environment)
+    copy.dvc("exp", "apply", "image-2")
+    named = {**copy.environment, "DVC_EXP_NAME": "image-2"}
+    run(["spikejoule", "publish"], copy.folder, named)
+    (by_hand,) = copy.all_runs()
+    before = runs["image-2"]
+    assert by_hand.info.run_name == "image-2"
+    assert by_hand.info.status == "FINISHED"
+    assert by_hand.data.params == before.data.params
+    assert by_hand.data.metrics == before.data.metrics
     tag = "spikejoule.result_id"
-    assert run.data.tags[tag] == before.data.tags[tag]
-    assert copy.client.list_artifacts(run.info.run_id, "checkpoint")
+    assert by_hand.data.tags[tag] == before.data.tags[tag]
+    assert copy.client.list_artifacts(by_hand.info.run_id, "checkpoint")
 
 
 def test_a_late_change_is_a_new_run_even_if_the_store_fails_at_first(
@@ -124,8 +93,8 @@ def test_a_late_change_is_a_new_run_even_if_the_store_fails_at_first(
     """In a copy with its store, at a path that URIs quote."""
     folder = tmp_path / "copied?%20"
     shutil.copytree(recorded_project.folder, folder, symlinks=True)
-    clone = Workspace(folder, recorded_project.environment)
-    set_parameters(folder, {"energy_report.figure_sample": 1})
+    clone = Project(folder, recorded_project.environment)
+    set_parameters(folder, {CHANGED: 1})
 
     # A store that cannot be written: the result is kept, the run is not.
     database = folder.parent / "read-only.db"
@@ -133,7 +102,7 @@ def test_a_late_change_is_a_new_run_even_if_the_store_fails_at_first(
     read_only = {"MLFLOW_TRACKING_URI": f"sqlite:///file:{database}?mode=ro&uri=true"}
     environment = {**clone.environment, **read_only}
     command = [sys.executable, "-m", "dvc", "repro"]
-    output = run_command(command, folder, environment, status=255)
+    output = run(command, folder, environment, status=255)
     assert stages_that_ran(output) == ["energy_report", "publish"]
     (line,) = (line for line in output.splitlines() if line.startswith("error: "))
     assert "(attempt to write a readonly database)" in line
@@ -141,7 +110,7 @@ def test_a_late_change_is_a_new_run_even_if_the_store_fails_at_first(
 
     # The project's own store.
     assert stages_that_ran(clone.dvc("repro")) == ["publish"]
-    again = clone.dvc("repro", "--force", "--single-item", "publish")
+    again = run(["spikejoule", "publish"], folder, clone.environment)
     assert "holds this result already; nothing added" in again
     with opened(project_store(folder, "spikejoule", {})) as (client, experiment_id):
         runs = client.search_runs([experiment_id], order_by=["attributes.start_time"])
@@ -150,7 +119,9 @@ def test_a_late_change_is_a_new_run_even_if_the_store_fails_at_first(
     (before,) = recorded_project.all_runs()
     assert earlier.info.run_id == before.info.run_id
     assert new.info.status == "FINISHED"
-    assert new.data.params["energy_report.figure_sample"] == "1"
+    assert new.data.params[CHANGED] == "1"
     assert len(client.get_metric_history(new.info.run_id, CURVE)) == 2
     models = {version.run_id: version.source for version in versions}
-    assert models == {run.info.run_id: f"{run.info.artifact_uri}/model" for run in runs}
+    assert models == {
+        recorded.info.run_id: f"{recorded.info.artifact_uri}/model" for recorded in runs
+    }

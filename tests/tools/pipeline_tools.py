@@ -134,7 +134,6 @@ def start_dvc(
     folder: Path,
     environment: Mapping[str, str],
     *arguments: str,
-    stdout: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[str]:
     """Start DVC in its own session, so that all its processes can be killed."""
     return subprocess.Popen(
@@ -142,8 +141,8 @@ def start_dvc(
         cwd=folder,
         env=dict(environment),
         stdin=subprocess.DEVNULL,
-        stdout=stdout,
-        stderr=subprocess.STDOUT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
     )
