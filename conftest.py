@@ -83,16 +83,18 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run tests that one worker must run alone first, so no worker waits at the end.
+    """Run long tests first, so that short ones fill the workers at the end.
 
-    Those that need the recorded project are the last of them: while one worker records
-    it, others have something to do.
+    Tests that one worker must run alone come first. Those that need the recorded
+    project, which take longest of the others, come before the rest; among the first
+    they come last: while one worker records it, others have something to do.
     """
 
     def priority(item: pytest.Item) -> int:
+        is_recorded = "recorded_project" in getattr(item, "fixturenames", ())
         if item.get_closest_marker("xdist_group") is None:
-            return 2
-        return int("recorded_project" in getattr(item, "fixturenames", ()))
+            return 2 if is_recorded else 3
+        return 1 if is_recorded else 0
 
     items.sort(key=priority)
 

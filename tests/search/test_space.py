@@ -59,8 +59,6 @@ def test_the_projects_own_file(repository: Path, search_of: SearchOf) -> None:
     ("key", "content", "words"),
     [
         ("train.lr", {"from": 0.001, "to": 20}, RATE),
-        ("train.lr", {"from": 1, "to": 0.1}, ENTRY),
-        ("model.decay", {"from": 0, "to": 1, "log": True}, ENTRY),
         (
             "encode.time_window",
             {"from": 5, "to": 9, "step": 0.5},

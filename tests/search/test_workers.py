@@ -48,7 +48,7 @@ def small(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Search]:
     folder = tmp_path / "project"
-    finish_project(repository, mnist5k, folder, {"train.max_epochs": 3}, last="encode")
+    finish_project(repository, mnist5k, folder, last="prepare")
     shutil.copy(empty_database, folder)
     write_lock(folder)
     content = {

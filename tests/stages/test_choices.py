@@ -5,7 +5,6 @@ combinations, which pair nearly every two values of different choices.
 """
 
 import json
-import math
 import os
 import random
 from collections import Counter
@@ -18,7 +17,6 @@ import pytest
 import torch
 
 from spikejoule.data.images import Dataset
-from spikejoule.encoding.encoded_files import load_encoded_images
 from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.encoding.events import PRODUCTS, load_events
 from spikejoule.evaluation.accuracy import EarlyExit
@@ -118,39 +116,23 @@ def test_a_combination(
     paths = {name: folder / path for name, path in artifact_paths(folder).items()}
     params = load_params(folder / "params.yaml")
     assert chosen.items() <= params.flattened().items()
-    encoder = params.encode.encoder
-    has_currents = encoder.input_products is not None
-    _, images = load_encoded_images(paths["events_test"])
-    assert images.encoder == encoder
-    assert (
-        EarlyExit.read(paths["early_exit"]).rule == chosen["evaluate.early_exit_rule"]
-    )
-    inference = metrics(paths["inference_metrics"])
+    exits = EarlyExit.read(paths["early_exit"])
+    assert exits.rule == chosen["evaluate.early_exit_rule"]
+    has_currents = params.encode.encoder.input_products is not None
+    inference = json.loads(paths["inference_metrics"].read_text())
     assert (inference["input_spikes_per_inference"] == 0) == has_currents
     # Without biases, and half of its synapses gone, so small a network may stay silent.
     assert inference["hidden_spikes_per_inference"] > 0 or not chosen["model.bias"]
-    assert (
-        "input_macs_per_inference" in metrics(paths["energy_metrics"])
-    ) == has_currents
-    checkpoint = torch.load(paths["checkpoint"], weights_only=True)
-    assert checkpoint["encoding"].items() >= encoder.entry().items()
+    energy = json.loads(paths["energy_metrics"].read_text())
+    assert ("input_macs_per_inference" in energy) == has_currents
     graph = nir.read(paths["nir"])
     stated = metadata_of(graph)
     assert stated.reset == chosen["model.reset"]
     assert stated.encoding["type"] == chosen["encode.encoding"]
     assert stated.pruned == (chosen["train.pruned_fraction"] > 0)
-    assert (stated.quantisation is not None) == (chosen["model.weight_bits"] == 8)
     assert ("bias" in vars(graph.nodes["synapses1"])) == chosen["model.bias"]
-    if stated.quantisation is not None:
+    if chosen["model.weight_bits"] == 8:
         check_the_integers(paths)
-
-
-def metrics(path: Path) -> dict[str, Any]:
-    """What a file of metrics holds, whose numbers must be finite."""
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    numbers = [value for value in content.values() if isinstance(value, int | float)]
-    assert all(math.isfinite(number) for number in numbers)
-    return content
 
 
 def check_the_integers(paths: dict[str, Path]) -> None:

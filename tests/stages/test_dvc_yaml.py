@@ -11,7 +11,13 @@ from spikejoule.baselines.settings import BaselineLearning
 from spikejoule.params import LIMITS, EnergyReportParams, Params
 from spikejoule.training import TrainingRegime
 from stages.shared.project import launches_a_stage
-from tests.tools.pipeline_tools import STAGES, artifact_paths, pipeline_definition
+from tests.tools.pipeline_tools import (
+    OUTPUTS,
+    STAGES,
+    artifact_paths,
+    entries,
+    pipeline_definition,
+)
 
 grimp = pytest.importorskip(
     "grimp", reason="needs grimp, which comes with import-linter"
@@ -104,15 +110,11 @@ def test_dvc_keeps_the_outputs_that_git_does_not(
     and nothing else.
     """
     paths = artifact_paths(repository)
+    ignored = ("data/", "models/", "results/", paths["playground"])
     for stage in definition["stages"].values():
-        for kind in ("outs", "metrics", "plots"):
-            for entry in stage.get(kind, ()):
-                options = {} if isinstance(entry, str) else next(iter(entry.values()))
-                name = entry if isinstance(entry, str) else next(iter(entry))
-                path = paths[name[len("${paths.") : -1]]
-                ignored = ("data/", "models/", "results/", paths["playground"])
-                is_ignored = path.startswith(ignored)
-                assert options.get("cache", True) == is_ignored, path
+        for name, options in entries(stage, *OUTPUTS).items():
+            is_ignored = paths[name].startswith(ignored)
+            assert options.get("cache", True) == is_ignored, name
 
 
 @pytest.mark.parametrize("name", STAGES)

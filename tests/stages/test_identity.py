@@ -2,55 +2,35 @@
 
 After an intended change, the references are written again and the CHANGELOG says why.
 The last digits of ReLU networks depend on the processor, so only the spiking network of
-a small run is compared.
+a small run is compared. Bytes of the recorded run are in dvc.lock.
 """
 
 import json
 from pathlib import Path
 
-import pytest
-
-from tests.tools import identity
+from tests.tools.identity import (
+    REFERENCES,
+    differing_values,
+    digests,
+    energy_values,
+)
 from tests.tools.pipeline_tools import artifact_paths
 
 
-@pytest.fixture(scope="module")
-def paths(finished: Path) -> dict[str, Path]:
-    return {name: finished / path for name, path in artifact_paths(finished).items()}
-
-
-@pytest.fixture(scope="module")
-def reference() -> dict[str, dict[str, object]]:
-    content: dict[str, dict[str, object]] = json.loads(
-        (identity.REFERENCES / "small.json").read_text(encoding="utf-8")
-    )
-    return content
-
-
-def test_a_small_run_computes_the_same_arrays_and_curves(
-    paths: dict[str, Path], reference: dict[str, dict[str, object]]
-) -> None:
-    found = identity.digests(paths)
-    assert identity.differing_values(found, reference["digests"]) == []
-
-
-def test_a_small_run_is_priced_the_same(
-    paths: dict[str, Path], reference: dict[str, dict[str, object]]
-) -> None:
+def test_a_small_run_computes_and_prices_the_same(finished: Path) -> None:
+    paths = {name: finished / path for name, path in artifact_paths(finished).items()}
+    reference = json.loads((REFERENCES / "small.json").read_text(encoding="utf-8"))
+    assert differing_values(digests(paths), reference["digests"]) == []
     headline = json.loads(paths["energy_metrics"].read_text(encoding="utf-8"))
-    found = {
-        name: value for name, value in headline.items() if name in reference["energy"]
-    }
-    assert identity.differing_values(found, reference["energy"]) == []
-    reference_table = identity.REFERENCES / "small_energy.csv"
-    expected = identity.energy_values(reference_table, reference_table)
-    spiking = identity.energy_values(paths["energy_table"], reference_table, "snn")
-    assert identity.differing_values(spiking, expected) == []
+    found = {name: headline[name] for name in reference["energy"]}
+    assert differing_values(found, reference["energy"]) == []
+    table = REFERENCES / "small_energy.csv"
+    spiking = energy_values(paths["energy_table"], table, "snn")
+    assert differing_values(spiking, energy_values(table, table)) == []
 
 
 def test_the_recorded_run_is_priced_the_same(committed: Path) -> None:
-    paths = artifact_paths(committed)
-    reference_table = identity.REFERENCES / "full_energy.csv"
-    expected = identity.energy_values(reference_table, reference_table)
-    found = identity.energy_values(committed / paths["energy_table"], reference_table)
-    assert identity.differing_values(found, expected) == []
+    table = REFERENCES / "full_energy.csv"
+    recorded = committed / artifact_paths(committed)["energy_table"]
+    found = energy_values(recorded, table)
+    assert differing_values(found, energy_values(table, table)) == []

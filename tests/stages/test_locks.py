@@ -191,16 +191,16 @@ def test_a_queue_whose_worker_was_killed_runs_the_tasks_that_follow(made: Made) 
         (worker,) = queue_workers(folder)
         worker.kill()
         worker.wait(timeout=60)
-        run(["make", "sweep", "SWEEP=x=3,4"], folder, environment)
+        run(["make", "sweep", "SWEEP=x=3"], folder, environment)
         status = dvc(folder, environment, "queue", "status")
     finally:
         hold.unlink()
         for worker in queue_workers(folder):
             worker.kill()
-    assert began.read_text().split() == ["1", "2", "3", "4"]
+    assert began.read_text().split() == ["1", "2", "3"]
     states = [
         line.split()[-1]
         for line in status.splitlines()
         if " AM " in line or " PM " in line
     ]
-    assert sorted(states) == ["Failed", "Success", "Success", "Success"], status
+    assert sorted(states) == ["Failed", "Success", "Success"], status

@@ -17,12 +17,8 @@ def test_parameters_that_an_experiment_sets(committed: Path, tmp_path: Path) -> 
     path = Path(shutil.copy(committed / "params.yaml", tmp_path))
     values = {
         "train.lr": ("1e-5", 1e-5),
-        "train.weight_decay": ("1E-7", 1e-7),
-        "encode.max_rate": ("75.50", 75.5),
         "encode.time_window": ("1_2", 12),
         "model.hidden": ("[20, 10]", [20, 10]),
-        "model.decay": ("1.0", 1.0),
-        "train.grad_clip_norm": ("1e20", 1e20),
         "train.target_accuracy": ("null", None),
         "publish.experiment": ("'1:30'", "1:30"),
         "data.source": ("yes", "yes"),

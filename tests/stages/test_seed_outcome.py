@@ -8,6 +8,7 @@ hence the tolerances.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -47,25 +48,24 @@ def test_full_mnist_gives_the_seeds_outcome(
     assert trained["stop_reason"] == "patience"
     assert 6 <= trained["epochs_trained"] <= 9
     assert trained["best_validation_accuracy_percent"] == pytest.approx(84.64, abs=1.0)
-    network = load_trained(paths["trained"])
-    training = read_complete(paths["trained"]).content["training_spikes"][
-        "per_sample_per_layer"
-    ]
-    measured = read_measurement(paths, network).first(
-        params.measure_inference.n_samples
+    training = read_complete(paths["trained"]).content["training_spikes"]
+    check(
+        training["per_sample_per_layer"],
+        {"input": (409.8, 0.002), "hidden": (399.0, 0.10), "output": (218.1, 0.05)},
     )
-    inference = measured.counts.means
-    for found, expected in (
-        (
-            training,
-            {"input": (409.8, 0.002), "hidden": (399.0, 0.10), "output": (218.1, 0.05)},
-        ),
-        (
-            inference,
-            {"input": (383.1, 0.005), "hidden": (436.3, 0.15), "output": (148.7, 0.05)},
-        ),
-    ):
-        for layer, (spikes, tolerance) in expected.items():
-            assert found[layer] == pytest.approx(spikes, rel=tolerance), layer
+    measured = read_measurement(paths, load_trained(paths["trained"]))
+    inference = measured.first(params.measure_inference.n_samples).counts.means
+    check(
+        inference,
+        {"input": (383.1, 0.005), "hidden": (436.3, 0.15), "output": (148.7, 0.05)},
+    )
     events = 400 * inference["input"] + 10 * inference["hidden"]
     assert events == pytest.approx(157_612, rel=0.01)
+
+
+def check(
+    found: Mapping[str, float], expected: Mapping[str, tuple[float, float]]
+) -> None:
+    """Compare spikes of each layer, within a relative tolerance."""
+    for layer, (spikes, tolerance) in expected.items():
+        assert found[layer] == pytest.approx(spikes, rel=tolerance), layer

@@ -12,8 +12,10 @@ from spikejoule.data.images import Dataset, describe
 from stages.shared.common import run_stage
 from tests.tools.made_once import made_once
 from tests.tools.pipeline_tools import (
+    OUTPUTS,
     STAGES,
     artifact_paths,
+    entries,
     make_project,
     pipeline_definition,
     write_lock,
@@ -113,15 +115,7 @@ def isolate(patch: pytest.MonkeyPatch, folder: Path) -> None:
 def inputs_and_outputs(stage: str, repository: Path) -> tuple[list[str], list[str]]:
     """Names of the artifacts that a stage reads and writes."""
     definition = pipeline_definition(repository)["stages"][stage]
-
-    def named(*kinds: str) -> list[str]:
-        entries = [entry for kind in kinds for entry in definition.get(kind, ())]
-        names = [
-            entry if isinstance(entry, str) else next(iter(entry)) for entry in entries
-        ]
-        return [name[len("${paths.") : -1] for name in names if name.startswith("$")]
-
-    return named("deps"), named("outs", "metrics", "plots")
+    return [*entries(definition, "deps")], [*entries(definition, *OUTPUTS)]
 
 
 def content_of(folder: Path) -> dict[str, bytes]:

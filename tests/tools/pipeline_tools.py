@@ -40,6 +40,7 @@ _OUTPUTS_AND_STORES = (
     "dvc.lock",
     "mlflow.db",
 )
+OUTPUTS = ("outs", "metrics", "plots")
 # Artifacts that no stage writes: they are part of the project.
 GIVEN = ("hardware",)
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -54,6 +55,19 @@ def pipeline_definition(folder: Path) -> dict[str, Any]:
 def _parsed(text: str) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load(text)
     return content
+
+
+def entries(stage: Mapping[str, Any], *kinds: str) -> dict[str, dict[str, Any]]:
+    """Options of the artifacts that a stage of dvc.yaml lists, by name."""
+    found = {}
+    for kind in kinds:
+        for entry in stage.get(kind, ()):
+            path, options = (
+                (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
+            )
+            if path.startswith("$"):
+                found[path[len("${paths.") : -1]] = options
+    return found
 
 
 def artifact_paths(folder: Path) -> dict[str, str]:
