@@ -4,9 +4,9 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -190,6 +190,11 @@ def test_the_headline_of_the_baselines_is_of_the_networks_of_equal_size(
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 def test_interruption_from_the_keyboard(repository: Path, copied: Path) -> None:
+    """Of a real process, started as DVC starts it."""
+    # The project has the price list alone in `src`.
+    shutil.rmtree(copied / "src", ignore_errors=True)
+    for name in ("stages", "src"):
+        (copied / name).symlink_to(repository / name)
     outputs = [path_of(name) for name in inputs_and_outputs("train", copied)[1]]
     for path in outputs:
         path.unlink()
@@ -197,12 +202,9 @@ def test_interruption_from_the_keyboard(repository: Path, copied: Path) -> None:
     # machine.
     set_parameters(copied, {"train.max_epochs": 100_000, "train.batch_size": 1})
     process = subprocess.Popen(
-        [sys.executable, "-m", "stages.shared", "train"],
+        ["stages/shared/run", "train"],
         cwd=copied,
-        env={
-            **clean_environment(copied.parent),
-            "PYTHONPATH": f"{repository / 'src'}:{repository}",
-        },
+        env=clean_environment(copied.parent),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
