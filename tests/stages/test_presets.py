@@ -1,17 +1,24 @@
-"""Presets: one file each, and a plain DVC command for each preset and seed."""
+"""Presets: one file each, and a plain DVC command for each preset and seed.
+
+`tests/core/test_yaml_files.py` compares with DVC's reader of params.yaml, and a test
+here with its writer.
+"""
 
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import parse_yaml
 
 from spikejoule.core.yaml_files import read_mapping
-from spikejoule.params import parse_params
+from spikejoule.params import load_params, parse_params
 from spikejoule.search.space import with_values
 from stages import presets
 from tests.tools.committed import params_text, parsed
@@ -32,6 +39,28 @@ def test_make_names_presets_that_exist() -> None:
     lines = re.findall(r"^\t\$\(PRESETS\) ([^$\n]+)$", makefile, flags=re.MULTILINE)
     assert len(lines) == 5
     assert set(" ".join(lines).split()) <= {path.stem for path in PRESETS}
+
+
+def test_parameters_that_an_experiment_sets(committed: Path, tmp_path: Path) -> None:
+    """`dvc exp run -S` parses values in its own way, and rewrites the file."""
+    path = Path(shutil.copy(committed / "params.yaml", tmp_path))
+    values = {
+        "train.lr": ("1e-5", 1e-5),
+        "encode.time_window": ("1_2", 12),
+        "model.hidden": ("[20, 10]", [20, 10]),
+        "train.target_accuracy": ("null", None),
+        "publish.experiment": ("'1:30'", "1:30"),
+        "data.source": ("yes", "yes"),
+    }
+    apply_overrides(path, [f"{key}={text}" for key, (text, _) in values.items()])
+    used = load_params(path).flattened()
+    assert {key: used[key] for key in values} == {
+        key: value for key, (_, value) in values.items()
+    }
+    recorded = parse_yaml(path.read_text(encoding="utf-8"), path)
+    for key, (_, value) in values.items():
+        section, _, name = key.partition(".")
+        assert recorded[section][name] == value
 
 
 EARLIER = "refs/exps/ab/cdef/mine"
