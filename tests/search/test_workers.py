@@ -144,7 +144,7 @@ def test_a_job_of_slurm_that_is_preempted_resumes(
             *("--cluster", "slurm", "--slurm", "partition=debug", "--workers", "1"),
             *("--minutes", "5", "--trials", "2", "--slurm", "comment=tiny"),
         )
-        small.wait_for(lambda state: state[RUNNING] and small.states_kept(), process)
+        small.wait_for_a_state(process)
         slurm.client(
             *("sbatch", "--partition", "high", "--cpus-per-task", "2"),
             *("--output", "/dev/null", "--wrap", "true"),

@@ -93,6 +93,15 @@ class Search:
             time.sleep(0.3)
         return result
 
+    def wait_for_a_state(self, process: subprocess.Popen[str]) -> None:
+        """Wait until a trial has saved a state, without a look into the database.
+
+        Optuna leaves connections open if the study's tables do not exist yet.
+        """
+        while not self.states_kept():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.3)
+
     def states_kept(self) -> bool:
         """Whether a trial has saved a state to resume from."""
         return any(
