@@ -4,7 +4,7 @@ A complete checkpoint records mean spikes per inference. With a `Measurement`, c
 are exact per image.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,9 +34,9 @@ from spikejoule.energy.ledger import (
 from spikejoule.energy.operations import count_operations
 from spikejoule.energy.published import published_networks
 from spikejoule.energy.training import TrainingRecord
-from spikejoule.energy.training.record import Augmented
+from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
 from spikejoule.evaluation.accuracy import EarlyExit, exit_steps, step_outcomes
-from spikejoule.network.checkpoint import CompleteCheckpoint, TrainingConfigSection
+from spikejoule.network.checkpoint import CompleteCheckpoint
 
 _COUNTING = "`spikejoule energy --images`"
 
@@ -205,117 +205,45 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
     Raises:
         ArtifactError: the events of an epoch do not match the connections.
     """
-    file = checkpoint.file
-    network = checkpoint.network
-    config = file.training_config
-    results = file.training_results
-    n_epochs = results.epochs_trained
-    batch_size = config.batch_size
-    layers = _training_counts(checkpoint)
-    if layers is None or n_epochs is None or batch_size is None:
-        return None
-    samples = layers.samples
-    assert samples is not None
-    epochs = _epochs(checkpoint)
-    # An epoch's last batch may be smaller, so divisions round up.
-    if epochs:
-        batches = -(-samples // batch_size)
-    else:
-        batches = n_epochs * -(-(samples // n_epochs) // batch_size)
-    clip = config.grad_clip_norm
-    if clip is None:
-        clip = config.grad_clip_max_norm
-    teacher = _column(epochs, "teacher_macs")
-    if teacher is not None:
-        nonzero = _column(epochs, "teacher_macs_nonzero")
-        nonzero = np.zeros_like(teacher) if nonzero is None else nonzero
-        teacher = np.stack([teacher, nonzero], axis=1)
-    data = file.spikejoule.data
-    accuracies = [row.validation_accuracy_percent for row in epochs]
-    return TrainingRecord(
-        network=network,
-        activity=activity_of_layers(network, checkpoint.encoder.time_window, layers),
-        batches=batches,
-        n_epochs=n_epochs,
-        weight_decay=bool(config.weight_decay),
-        clipping=bool(clip),
-        best_validation_accuracy_percent=results.best_val_accuracy,
-        teacher_macs=teacher,
-        events_counted=_column(epochs, "synaptic_events") is not None,
-        pruned=checkpoint.pruned,
-        batch_size=batch_size,
-        engine=file.spikejoule.engine,
-        surrogate=config.surrogate,
+    project = checkpoint.file.spikejoule
+    setup = TrainingSetup(
+        network=checkpoint.network,
         encoder=checkpoint.encoder,
-        augmented=_augmented(config),
-        average_pixels=data.get("average_pixels") or 1,
-        validation_accuracies_percent=np.array(accuracies) if accuracies else None,
+        config=checkpoint.file.training_config,
+        engine=project.engine,
+        average_pixels=project.data.get("average_pixels") or 1,
     )
-
-
-def _augmented(config: TrainingConfigSection) -> Augmented:
-    """Return how the images of training were changed."""
-    if config.rotate_degrees or config.scale_fraction or config.shear_degrees:
-        return "mapped"
-    return "shifted" if config.shift_pixels else "no"
-
-
-def _training_counts(checkpoint: CompleteCheckpoint) -> LayerCounts | None:
-    """Return the counts of each epoch, or of all epochs in one row if none is recorded.
-
-    None where the file lacks a count.
-    """
-    network = checkpoint.network
-    file = checkpoint.file
-    names = network.layer_names
-    totals = file.training_spikes.totals(names)
-    total_samples = file.training_results.total_samples
-    if totals is None or total_samples is None:
-        return None
-    epochs = _epochs(checkpoint)
-    n_connections = len(network.connections)
-    if any(len(row.synaptic_events or ()) not in (0, n_connections) for row in epochs):
-        raise ArtifactError(
-            "the checkpoint must record the synaptic events of an epoch as one "
-            f"number for each of the {n_connections} connections: write it again."
-        )
-    products = checkpoint.encoder.input_products
-    events = _column(epochs, "synaptic_events")
-    macs = _column(epochs, "input_macs")
-    # Spikes determine neither the synapses that they reach nor the products of
-    # constant currents.
-    if events is None and not network.is_plain:
-        return None
-    if macs is None and products:
-        return None
-    if epochs:
-        spikes = [row.spikes for row in epochs]
-        samples = [row.samples for row in epochs]
-    else:
-        spikes = [tuple(round(totals[name]) for name in names)]
-        samples = [total_samples]
-    return LayerCounts(
-        spikes=np.array(spikes),
-        events=events,
-        macs=macs if products else None,
-        products=products,
-        samples=np.array(samples),
-    )
-
-
-def _epochs(checkpoint: CompleteCheckpoint) -> list[Any]:
-    """Return the history if every epoch has the spikes of each layer, else nothing."""
-    history = checkpoint.file.spikejoule.history
     n_layers = len(checkpoint.network.layer_names)
-    return history if all(len(row.spikes) == n_layers for row in history) else []
-
-
-def _column(epochs: list[Any], name: str) -> NDArray[np.int64] | None:
-    """Return a count of every epoch; None unless all epochs record it."""
-    values = [getattr(row, name) for row in epochs]
-    if not values or None in values or () in values:
+    epochs = project.history
+    if epochs and all(len(epoch.spikes) == n_layers for epoch in epochs):
+        record = record_of_epochs(setup, epochs)
+    else:
+        record = _record_of_totals(checkpoint, setup)
+    if record is None:
         return None
-    return np.array(values)
+    best_percent = checkpoint.file.training_results.best_val_accuracy
+    return replace(record, best_validation_accuracy_percent=best_percent)
+
+
+def _record_of_totals(
+    checkpoint: CompleteCheckpoint, setup: TrainingSetup
+) -> TrainingRecord | None:
+    """Return the record of a training whose epochs are not recorded, in one row."""
+    results = checkpoint.file.training_results
+    network = checkpoint.network
+    totals = checkpoint.file.training_spikes.totals(network.layer_names)
+    n_epochs = results.epochs_trained
+    n_samples = results.total_samples
+    batch_size = setup.config.batch_size
+    if totals is None or n_epochs is None or n_samples is None or batch_size is None:
+        return None
+    # Spikes determine neither the events of other layers nor products of currents.
+    if not network.is_plain or checkpoint.encoder.input_products:
+        return None
+    spikes = [round(totals[name]) for name in network.layer_names]
+    layers = LayerCounts(spikes=np.array([spikes]), samples=np.array([n_samples]))
+    batches = n_epochs * -(-(n_samples // n_epochs) // batch_size)
+    return setup.record(layers, (), n_epochs, np.array([batches]))
 
 
 def _accuracy(checkpoint: CompleteCheckpoint) -> Accuracies | None:

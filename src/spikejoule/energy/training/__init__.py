@@ -1,6 +1,7 @@
 """Training: every operation and memory access, by epoch, and their energy.
 
 record        what is recorded of a training
+history       the record of epochs, and their energy while training runs
 arrays        the arrays of a training step, and their memories
 step          what all variants of a step have in common
 step_event    the event-driven step

@@ -36,6 +36,11 @@ VARIANTS: Final[tuple[Variant, ...]] = get_args(Variant)
 that are computed again in place of being stored."""
 
 
+def way_of(record: TrainingRecord) -> Variant:
+    """Return the variant that the engine of a training runs."""
+    return "event" if record.engine == "event" else "dense"
+
+
 def count_training(
     record: TrainingRecord, variant: Variant = "event"
 ) -> OperationCounts:

@@ -19,7 +19,7 @@ from spikejoule.energy.ledger import (
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.training.conventional import count_conventional_training
-from spikejoule.energy.training.counting import VARIANTS, count_training
+from spikejoule.energy.training.counting import VARIANTS, count_training, way_of
 from spikejoule.energy.training.record import DATA, PHASES, TrainingRecord
 
 WAYS: Final = {
@@ -134,7 +134,7 @@ def training_ledger(
         profiles: the price lists.
         settings: how intervals are drawn; a training has none.
     """
-    own = "event" if record.engine == "event" else "dense"
+    own = way_of(record)
     ways = sorted(VARIANTS, key=lambda way: way != own)
     variants = [
         replace(

@@ -1,0 +1,172 @@
+"""The record of a training from its epochs, whether it has ended or still runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.core.errors import ArtifactError
+from spikejoule.counts.measurement import LayerCounts, activity_of_layers
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.energy.prices import HardwareProfile, price
+from spikejoule.energy.training.counting import count_training, way_of
+from spikejoule.energy.training.record import Augmented, TrainingRecord
+from spikejoule.network.checkpoint import EpochRecord, TrainingConfigSection
+from spikejoule.network.network import Network
+
+PJ_PER_J = 1e12
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSetup:
+    """What is trained, and how.
+
+    Attributes:
+        network: the network.
+        encoder: how samples become spikes.
+        config: the parameters of the train stage.
+        engine: ``event`` or ``dense``.
+        average_pixels: side of the pixel squares whose means the network reads.
+    """
+
+    network: Network
+    encoder: Encoder
+    config: TrainingConfigSection
+    engine: str
+    average_pixels: int = 1
+
+    @property
+    def augmented(self) -> Augmented:
+        """How the images of an epoch are changed."""
+        config = self.config
+        if config.rotate_degrees or config.scale_fraction or config.shear_degrees:
+            return "mapped"
+        return "shifted" if config.shift_pixels else "no"
+
+    def record(
+        self,
+        layers: LayerCounts,
+        epochs: Sequence[EpochRecord],
+        n_epochs: int,
+        batches: NDArray[np.int64],
+    ) -> TrainingRecord:
+        """Join counts with the settings.
+
+        Args:
+            layers: the counts of each epoch, or of all epochs in one row.
+            epochs: the epochs; empty if they are not recorded.
+            n_epochs: number of epochs.
+            batches: optimizer steps of each row.
+        """
+        config = self.config
+        accuracies = [epoch.validation_accuracy_percent for epoch in epochs]
+        clip = config.grad_clip_norm
+        if clip is None:
+            clip = config.grad_clip_max_norm
+        teacher = _column(epochs, "teacher_macs")
+        if teacher is not None:
+            nonzero = _column(epochs, "teacher_macs_nonzero")
+            nonzero = np.zeros_like(teacher) if nonzero is None else nonzero
+            teacher = np.stack([teacher, nonzero], axis=1)
+        window = self.encoder.time_window
+        return TrainingRecord(
+            network=self.network,
+            activity=activity_of_layers(self.network, window, layers),
+            batches=batches,
+            n_epochs=n_epochs,
+            weight_decay=bool(config.weight_decay),
+            clipping=bool(clip),
+            best_validation_accuracy_percent=max(accuracies, default=None),
+            teacher_macs=teacher,
+            events_counted=_column(epochs, "synaptic_events") is not None,
+            pruned=bool(config.pruned_fraction),
+            batch_size=config.batch_size or 1,
+            engine=self.engine,
+            surrogate=config.surrogate,
+            encoder=self.encoder,
+            augmented=self.augmented,
+            average_pixels=self.average_pixels,
+            validation_accuracies_percent=np.array(accuracies) if epochs else None,
+        )
+
+
+def record_of_epochs(
+    setup: TrainingSetup, epochs: Sequence[EpochRecord]
+) -> TrainingRecord | None:
+    """Return the record of some epochs; None if they lack counts or the batch size.
+
+    Raises:
+        ArtifactError: the events of an epoch do not match the connections.
+    """
+    batch_size = setup.config.batch_size
+    layers = _layers_of(setup, epochs)
+    if layers is None or batch_size is None:
+        return None
+    # The last batch of an epoch may be smaller, so divisions round up.
+    assert layers.samples is not None
+    batches = -(-layers.samples // batch_size)
+    return setup.record(layers, epochs, len(epochs), batches)
+
+
+def joules_by_epoch(
+    setup: TrainingSetup, epochs: Sequence[EpochRecord], prices: HardwareProfile
+) -> list[float]:
+    """Return the joules of a training up to each epoch, the middle of price ranges.
+
+    Empty if the counts are not recorded.
+    """
+    record = record_of_epochs(setup, epochs)
+    return [] if record is None else energy_so_far(record, prices).mean(axis=0).tolist()
+
+
+def energy_so_far(
+    record: TrainingRecord, prices: HardwareProfile
+) -> NDArray[np.float64]:
+    """Return the joules up to each epoch at the low and high end of prices, [2, E]."""
+    low_pj, _, high_pj = price(count_training(record, way_of(record)), prices)
+    joules: NDArray[np.float64] = np.cumsum([low_pj, high_pj], axis=1) / PJ_PER_J
+    return joules
+
+
+def _layers_of(
+    setup: TrainingSetup, epochs: Sequence[EpochRecord]
+) -> LayerCounts | None:
+    """Return the counts of each epoch; None where one lacks a count."""
+    network = setup.network
+    n_layers = len(network.layer_names)
+    if not epochs or any(len(epoch.spikes) != n_layers for epoch in epochs):
+        return None
+    n_connections = len(network.connections)
+    if any(
+        len(epoch.synaptic_events or ()) not in (0, n_connections) for epoch in epochs
+    ):
+        raise ArtifactError(
+            "the checkpoint must record the synaptic events of an epoch as one "
+            f"number for each of the {n_connections} connections: write it again."
+        )
+    products = setup.encoder.input_products
+    events = _column(epochs, "synaptic_events")
+    macs = _column(epochs, "input_macs")
+    # Spikes determine neither the synapses that they reach nor the products of
+    # constant currents.
+    if events is None and not network.is_plain:
+        return None
+    if macs is None and products:
+        return None
+    return LayerCounts(
+        spikes=np.array([epoch.spikes for epoch in epochs]),
+        events=events,
+        macs=macs if products else None,
+        products=products,
+        samples=np.array([epoch.samples for epoch in epochs]),
+    )
+
+
+def _column(epochs: Sequence[EpochRecord], name: str) -> NDArray[np.int64] | None:
+    """Return a count of every epoch; None unless all epochs record it."""
+    values: list[Any] = [getattr(epoch, name) for epoch in epochs]
+    if not values or None in values or () in values:
+        return None
+    return np.array(values)
