@@ -240,11 +240,17 @@ def _summary(
         "energy_nj": metrics.get("energy_nj"),
         "events": metrics["synaptic_events_per_inference"],
         "ratio": metrics.get("ratio"),
+        "training_j": _joules(metrics.get("training_mj")),
+        "training_ann_j": _joules(metrics.get("training_conventional_mj")),
     }
     names = {"data": trained.data["source"], "prices": metrics["profile"]}
     if "ratio_bound" in metrics:
         names["ratio_bound"] = metrics["ratio_bound"]
     return short(figures) | names
+
+
+def _joules(millijoules: float | None) -> float | None:
+    return None if millijoules is None else millijoules / 1000
 
 
 def short(figures: Mapping[str, float | None]) -> dict[str, float]:

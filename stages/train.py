@@ -8,6 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from spikejoule.core.host_energy import HostEnergy
 from spikejoule.core.store import write_csv
 from spikejoule.data.images import DataDescription, load_samples
 from spikejoule.encoding.encoded_files import EncodedImages, load_events_of
@@ -43,11 +44,12 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     n_samples = params.train.max_epochs * len(samples)
     with (
         resumable("train", params, facts) as resume,
-        shown_run(params, network.layer_names, resume.key) as run,
+        shown_run(params, network, engine.name, resume.key) as run,
         tqdm(total=n_samples, unit=" samples", leave=False, disable=None) as bar,
     ):
         progress = Progress(bar, params.train.max_epochs, len(samples), cores)
-        observers = (progress,) if run is None else (progress, run)
+        meter = HostMeter()
+        observers = (progress, meter) if run is None else (progress, meter, run)
         training = Training(data, engine, params.train, params.seed, observers)
         result = train(training, resume)
         save_trained(
@@ -65,11 +67,12 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             device=engine.device,
             engine=engine.name,
             threads=threads,
+            host_joules=meter.joules,
         ).write(paths["train_timings"])
         resume.end(paths["train_timings"])
     logger.info(
         "best validation accuracy %.2f %% in epoch %d of %d (ended by %s), %.1f s "
-        "with the %s engine on %s",
+        "with the %s engine on %s; energy drawn by the computer: %s",
         result.best_validation_accuracy_percent,
         result.best_epoch,
         len(result.history),
@@ -77,6 +80,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         sum(result.epoch_seconds),
         engine.name,
         engine.device,
+        "not measured" if meter.joules is None else f"{meter.joules:.0f} J",
     )
 
 
@@ -112,6 +116,36 @@ def _write_results(
         epochs_trained=len(result.history),
         stop_reason=result.stop_reason,
     ).write(paths["train_metrics"])
+
+
+class HostMeter:
+    """Sums what the computer draws from epoch to epoch.
+
+    Attributes:
+        joules: so far; None if it has no counters, or an earlier process began.
+    """
+
+    def __init__(self) -> None:
+        self.joules: float | None = None
+        self._is_whole = True
+        self._last = HostEnergy.read()
+
+    def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
+        """Ignore single steps."""
+
+    def on_epoch(self, record: EpochRecord, seconds: float) -> None:
+        """Add what was drawn since the last epoch."""
+        now = HostEnergy.read()
+        drawn = now.joules_since(self._last)
+        self._last = now
+        if drawn is not None and self._is_whole:
+            self.joules = (self.joules or 0.0) + drawn
+
+    def on_resume(
+        self, history: Sequence[EpochRecord], seconds: Sequence[float]
+    ) -> None:
+        """Measure nothing: the earlier epochs are not known."""
+        self._is_whole = False
 
 
 class Progress:

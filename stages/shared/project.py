@@ -1,9 +1,8 @@
 """The project that a stage works for, the pipeline that runs it, and its live run."""
 
 import os
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from spikejoule.core.processes import is_running, start_of
 from spikejoule.params import Params
 
 if TYPE_CHECKING:
+    from spikejoule.network.network import Network
     from spikejoule.tracking.live import LiveRun
 
 
@@ -70,15 +70,41 @@ def launches_a_stage(command: list[str]) -> bool:
 
 
 def shown_run(
-    params: Params, layer_names: Sequence[str], key: str | None
+    params: Params, network: "Network", engine: str, key: str | None
 ) -> "AbstractContextManager[LiveRun | None]":
-    """Return the live run of a training; a context of None for a stage by hand."""
+    """Return the live run of a training; a context of None for a stage by hand.
+
+    Args:
+        params: the pipeline's parameters.
+        network: the network to train.
+        engine: name of the engine.
+        key: identifies the training when another process resumes it.
+    """
     process = pipeline()
     if process is None:
         return nullcontext()
     # Imported here: no result depends on it, so it is no dependency of the stage.
+    from spikejoule.energy import load_profiles
+    from spikejoule.energy.training.history import TrainingSetup, joules_by_epoch
+    from spikejoule.network.checkpoint import TrainingConfigSection
     from spikejoule.tracking.live import LiveRun
+    from spikejoule.tracking.runs import Curves
     from spikejoule.tracking.store import project_store
 
+    setup = TrainingSetup(
+        network=network,
+        encoder=params.encode.encoder,
+        config=TrainingConfigSection.model_validate(
+            params.train.model_dump(mode="json")
+        ),
+        engine=engine,
+        average_pixels=params.data.average_pixels,
+    )
+    # An unknown price list is an error of the stage energy_report.
+    prices = load_profiles().get(params.energy_report.profile)
+    pricing = None
+    if prices is not None:
+        pricing = partial(joules_by_epoch, setup, prices=prices)
     store = project_store(project_root(), params.publish.experiment)
-    return LiveRun(store, params.flattened(), layer_names, key, process)
+    curves = Curves(network.layer_names, pricing)
+    return LiveRun(store, params.flattened(), curves, key, process)

@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from spikejoule.core.provenance import file_digest
 from spikejoule.tracking.live import LiveRun
 from spikejoule.tracking.publishing import RunRecord, publish
+from spikejoule.tracking.runs import Curves
 from spikejoule.tracking.store import Store, opened, project_store
 from tests.tools.processes import sleeping
 
@@ -60,10 +61,16 @@ def wait_until(is_true: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def joules_so_far(history: Sequence[Any]) -> list[float]:
+    """10 J an epoch."""
+    return [10.0 * number for number in range(1, len(history) + 1)]
+
+
 def shown(
     store: Store, keeper: psutil.Process, key: str | None = "a-key", **parameters: Any
 ) -> LiveRun:
-    return LiveRun(store, PARAMETERS | parameters, LAYERS, key, keeper)
+    curves = Curves(LAYERS, joules_so_far)
+    return LiveRun(store, PARAMETERS | parameters, curves, key, keeper)
 
 
 def cut_short(training: LiveRun, error: BaseException) -> None:
@@ -88,6 +95,7 @@ def test_curves_grow_and_the_run_is_completed_when_it_is_published(
     assert live.info.status == "RUNNING"
     assert live.data.params == {name: str(value) for name, value in PARAMETERS.items()}
     assert live.data.metrics["by_epoch/hidden_spikes_per_sample"] == 200.0
+    assert live.data.metrics["by_epoch/training_joules"] == 20.0
     record = RunRecord(
         "a-result",
         parameters={**PARAMETERS, "evaluate.confidence": 0.95},

@@ -451,6 +451,29 @@ class EnergyAnalysis:
         reading = cheapest_reaching(points, self.verdict.level_percent)
         return "" if reading is None else reading.above.name
 
+    @property
+    def conventional_training(self) -> tuple[Variant, Energy] | None:
+        """The run's conventional network of equal accuracy that costs least to train.
+
+        With the energy of its training, under the headline's price list. If none is as
+        accurate, it is the most accurate one; None if no training is recorded.
+        """
+        if self.training is None or self.training.total is None:
+            return None
+        return self.training.conventional(self.inputs.variant.validation_percent)
+
+    def conventional_inference(self, network: Variant) -> Energy | None:
+        """Return the lowest energy of an inference of a conventional network.
+
+        It is under the headline's price list; None if the network was not counted.
+        """
+        energies = [
+            self.ledger.total(number, self.chosen.id)
+            for number, variant in enumerate(self.ledger.variants)
+            if variant.side != SPIKING and variant.network == network.network
+        ]
+        return min(energies, key=lambda energy: energy.middle_pj, default=None)
+
     def break_even(self, verdict: RunVerdict | None) -> float | None:
         """Return the spikes per input below which the network wins a comparison.
 

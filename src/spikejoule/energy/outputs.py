@@ -132,16 +132,21 @@ def _ratio(name: str, verdict: RunVerdict) -> dict[str, float | None]:
     }
 
 
-def _training(analysis: EnergyAnalysis) -> dict[str, float | None]:
+def _training(analysis: EnergyAnalysis) -> dict[str, Any]:
     """Return the energy of training, if its counts are recorded."""
     training = analysis.training
     if training is None:
         return {}
-    numbers = {
+    numbers: dict[str, Any] = {
         **_millijoules("training", training.total),
         **_millijoules("training_per_percentage_point", training.per_point),
         "training_in_inferences": training.in_inferences,
     }
+    conventional = analysis.conventional_training
+    if conventional is not None:
+        variant, energy = conventional
+        numbers["training_conventional"] = variant.name
+        numbers |= _millijoules("training_conventional", energy)
     if analysis.arithmetic is not None:
         arithmetic = training.total_of(analysis.arithmetic.id)
         numbers |= _millijoules("training_arithmetic", arithmetic)

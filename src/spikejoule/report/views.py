@@ -17,7 +17,15 @@ from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, EnergyRow
 from spikejoule.energy.notes import Note, NoteKind
 from spikejoule.energy.prices import SCOPES, HardwareProfile
 from spikejoule.energy.terms import TERMS
-from spikejoule.energy.words import layers, under, updates, window, window_label
+from spikejoule.energy.training.kinds import pj_by_kind
+from spikejoule.energy.words import (
+    accuracy,
+    layers,
+    under,
+    updates,
+    window,
+    window_label,
+)
 
 Cells = tuple[str, ...]
 
@@ -89,6 +97,9 @@ class PageView:
         energy_columns: headers of the energies of `operations`.
         operations: the operations of an inference.
         equal_size: the comparisons at equal size.
+        training: energy of training by kind of access, a cell per phase; empty without
+            a training.
+        trainings: what training takes in other ways and for conventional networks.
         verified: notes on the comparison of a graph with its original model.
         notes: all notes: label, words.
     """
@@ -102,6 +113,8 @@ class PageView:
     energy_columns: Cells
     operations: list[OperationRow]
     equal_size: list[EqualSizeRow]
+    training: list[Cells]
+    trainings: list[Cells]
     verified: list[Note]
     notes: tuple[tuple[str, str], ...]
 
@@ -122,6 +135,8 @@ def page_view(analysis: EnergyAnalysis, has_front: bool) -> PageView:
             EqualSizeRow(verdict, _break_even(analysis, verdict))
             for verdict in analysis.comparisons
         ],
+        training=_training(analysis),
+        trainings=_trainings(analysis),
         verified=[note for note in remarks if note.kind is NoteKind.VERIFIED],
         notes=tuple((note.label, note.words) for note in remarks),
     )
@@ -277,6 +292,36 @@ def _operations(analysis: EnergyAnalysis) -> list[OperationRow]:
         )
         for rows in zip(*by_profile, strict=True)
     ]
+
+
+def _training(analysis: EnergyAnalysis) -> list[Cells]:
+    """Return energy by kind of access: its phases, the sum and its share."""
+    training = analysis.training
+    if training is None or training.total is None:
+        return []
+    by_kind = pj_by_kind(training.ledger, 0, analysis.chosen.id)
+    total_pj = sum(sum(phases.values()) for phases in by_kind.values())
+    rows: list[Cells] = []
+    for kind, phases in by_kind.items():
+        sum_pj = sum(phases.values())
+        if sum_pj:
+            cells = [joules(pj, 3) if pj else "" for pj in phases.values()]
+            share = f"{plain(100 * sum_pj / total_pj)} %"
+            rows.append((kind, *cells, joules(sum_pj, 3), share))
+    return rows
+
+
+def _trainings(analysis: EnergyAnalysis) -> list[Cells]:
+    """Return each way of training each network: its accuracies and energy."""
+    training = analysis.training
+    if training is None or training.total is None:
+        return []
+    rows: list[Cells] = []
+    for number, variant in enumerate(training.ledger.variants):
+        energy = training.ledger.total(number, analysis.chosen.id)
+        percents = accuracy(variant.accuracies)
+        rows.append((variant.network, variant.method, percents, energy_words(energy)))
+    return rows
 
 
 def _known(number: float) -> str:

@@ -16,9 +16,9 @@ import psutil
 
 from spikejoule.core.provenance import file_digest, provenance_tags
 from spikejoule.tracking.runs import (
+    Curves,
     begin_run,
     end_run,
-    epoch_row,
     has_parameters,
     log_history,
 )
@@ -60,7 +60,7 @@ class LiveRun:
     Args:
         store: store of the run.
         parameters: parameters of the whole pipeline, by full name.
-        layer_names: names of the network's layers.
+        curves: what its curves show.
         key: identifies the training when another process resumes it; None if it cannot
             be resumed.
         keeper: the pipeline's process; without it, the run has ended.
@@ -70,13 +70,14 @@ class LiveRun:
         self,
         store: Store,
         parameters: Mapping[str, Any],
-        layer_names: Sequence[str],
+        curves: Curves,
         key: str | None,
         keeper: psutil.Process,
     ) -> None:
         self._store = store
+        self._history: list[Any] = []
         self._parameters = parameters
-        self._layer_names = layer_names
+        self._curves = curves
         self._training = {TRAINING_TAG: key} if key else {}
         self._tags = {
             **provenance_tags(Path.cwd()),
@@ -90,7 +91,7 @@ class LiveRun:
         # shared by all threads, so the main thread imports it before the worker does.
         import requests  # noqa: F401
 
-        self._epochs: SimpleQueue[list[dict[str, float]] | None] = SimpleQueue()
+        self._epochs: SimpleQueue[list[Any] | None] = SimpleQueue()
         # A daemon: a store that does not answer must not keep the stage from ending.
         self._worker = threading.Thread(
             target=self._work, name="spikejoule-run", daemon=True
@@ -117,13 +118,11 @@ class LiveRun:
 
     def on_epoch(self, record: Any, seconds: float) -> None:
         """Log an epoch after its validation."""
-        self._epochs.put([epoch_row(record.entry(), self._layer_names)])
+        self._epochs.put([record])
 
     def on_resume(self, history: Sequence[Any], seconds: Sequence[float]) -> None:
         """Log all earlier epochs, since the run may lack some of them."""
-        self._epochs.put(
-            [epoch_row(record.entry(), self._layer_names) for record in history]
-        )
+        self._epochs.put(list(history))
 
     def trained(self, path: Path) -> None:
         """Note the digest of the trained network, by which `publish` finds the run."""
@@ -137,10 +136,16 @@ class LiveRun:
         with self._failures_warned_of():
             with opened(self._store) as (client, experiment_id):
                 run_id = self._begin(client, experiment_id).info.run_id
-            for rows in iter(self._epochs.get, None):
+            for records in iter(self._epochs.get, None):
                 with self._failures_warned_of():
-                    log_history(client, run_id, rows)
+                    log_history(client, run_id, self._rows_of(records))
             end_run(client, run_id, self._status_at_end, tags=self._tags_at_end)
+
+    def _rows_of(self, records: Sequence[Any]) -> list[dict[str, float]]:
+        """Convert new epochs to rows of the curves."""
+        n_known = len(self._history)
+        self._history += records
+        return self._curves.rows(self._history, n_known)
 
     @contextmanager
     def _failures_warned_of(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ lists for it as a `RunRecord`; `publish` writes the record.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,10 @@ from spikejoule.core.provenance import content_digest, file_digest, provenance_t
 from spikejoule.core.store import read_json, read_text
 from spikejoule.core.yaml_files import PARAMS_FILE
 from spikejoule.data.images import LabelledImages, load_samples
-from spikejoule.network.trained import load_trained
+from spikejoule.energy import load_profiles, select_profile
+from spikejoule.energy.training.history import TrainingSetup, joules_by_epoch
+from spikejoule.network.checkpoint import EpochRecord
+from spikejoule.network.trained import TrainedNetwork, load_trained
 from spikejoule.params import Params
 from spikejoule.tracking.datasets import DataSplit, log_splits
 from spikejoule.tracking.live import TRAINED_TAG, TRAINING_TAG
@@ -30,9 +34,9 @@ from spikejoule.tracking.registry import (
     register,
 )
 from spikejoule.tracking.runs import (
+    Curves,
     begin_run,
     end_run,
-    epoch_row,
     has_parameters,
     log_history,
 )
@@ -236,6 +240,20 @@ def publish_outputs(
     return publish(record, project_store(root, params.publish.experiment), keeper)
 
 
+def _curves(
+    trained: TrainedNetwork, paths: Mapping[str, Path], params: Params
+) -> list[dict[str, float]]:
+    """Return the rows of a training's curves, its joules at the headline's prices."""
+    profile = select_profile(
+        load_profiles(paths["hardware"]),
+        params.energy_report.profile,
+        "energy_report.profile",
+    )
+    pricing = partial(joules_by_epoch, TrainingSetup.of(trained), prices=profile)
+    history = [EpochRecord.model_validate(entry) for entry in trained.history]
+    return Curves(trained.network.layer_names, pricing).rows(history)
+
+
 def build_run_record(
     paths: Mapping[str, Path], params: Params, tags: Mapping[str, str]
 ) -> RunRecord:
@@ -251,7 +269,6 @@ def build_run_record(
         ArtifactError: an output is missing. (dvc.lock vouches for its contents.)
     """
     trained = load_trained(paths["trained"])
-    layer_names = trained.network.layer_names
 
     # What else made the result is in the files: libraries in the checkpoint, engine and
     # device in the timings, each image file's checksum in the data's description.
@@ -280,7 +297,7 @@ def build_run_record(
     return RunRecord(
         result_id=content_digest(identity),
         parameters=params.flattened(),
-        history=[epoch_row(record, layer_names) for record in trained.history],
+        history=_curves(trained, paths, params),
         # The details come last: the summary rounds the figures that both have.
         metrics=_figures([summary, *deciding]) | _times(paths),
         tags={**tags, **result_tags},
@@ -306,7 +323,7 @@ def _figures(contents: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def _times(paths: Mapping[str, Path]) -> dict[str, float]:
-    """Read how long measuring and both trainings took, in seconds."""
+    """Read how long measuring and both trainings took, in seconds, and joules drawn."""
     seconds = dict(read_json(paths["inference_timings"]))
     for training, file in (
         ("training", "train_timings"),
@@ -316,6 +333,8 @@ def _times(paths: Mapping[str, Path]) -> dict[str, float]:
         seconds[f"{training}_time_seconds"] = times["training_time_seconds"]
         if "processor_seconds" in times:
             seconds[f"{training}_processor_seconds"] = times["processor_seconds"]
+        if times.get("host_joules") is not None:
+            seconds[f"{training}_host_joules"] = times["host_joules"]
     return seconds
 
 

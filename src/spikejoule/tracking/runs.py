@@ -1,7 +1,8 @@
 """Writing a single run: it begins or is continued, its curves grow, it ends."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from spikejoule.tracking.store import FAILURE_TAG, without_passwords
@@ -70,6 +71,33 @@ def epoch_row(
     for name, total in zip(layer_names, record["spikes"], strict=True):
         row[f"{name}_spikes_per_sample"] = total / record["samples"]
     return row
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What the curves of a run show.
+
+    Attributes:
+        layer_names: names of the layers.
+        pricing: returns the joules of training up to each of some epochs; None without
+            this curve.
+    """
+
+    layer_names: Sequence[str]
+    pricing: Callable[[Sequence[Any]], Sequence[float]] | None = None
+
+    def rows(self, history: Sequence[Any], first: int = 0) -> list[dict[str, float]]:
+        """Convert epochs to rows of `log_history`.
+
+        Args:
+            history: an `EpochRecord` of every epoch so far.
+            first: how many of them to leave out.
+        """
+        rows = [epoch_row(record.entry(), self.layer_names) for record in history]
+        if self.pricing is not None:
+            for row, joules in zip(rows, self.pricing(history), strict=False):
+                row["training_joules"] = joules
+        return rows[first:]
 
 
 def log_history(

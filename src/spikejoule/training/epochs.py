@@ -101,11 +101,17 @@ class TrainMetrics(Record):
 
 
 class TrainTimings(EpochTimes):
-    """Times and hardware of a training: results/timings/train.json."""
+    """Times and hardware of a training: results/timings/train.json.
+
+    Attributes:
+        device, engine, threads: the hardware that was used.
+        host_joules: what the computer drew meanwhile; None if not measured.
+    """
 
     device: Text
     engine: Text
     threads: Count
+    host_joules: Seconds | None = None
 
 
 def history_rows(

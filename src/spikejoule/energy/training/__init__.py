@@ -10,7 +10,8 @@ optimizer     Adam
 data          samples and a teacher's answers
 counting      the counts of a training
 conventional  the counts of training a conventional network
-pricing       their energy
+pricing       their energy, per epoch and against conventional networks
+kinds         their energy by phase and kind of access
 """
 
 from spikejoule.energy.training.conventional import count_conventional_training

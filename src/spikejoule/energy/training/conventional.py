@@ -83,6 +83,11 @@ class _Training:
     def batches(self) -> int:
         return self.run.epochs * -(-self.run.samples // self.run.batch_size)
 
+    @property
+    def is_integer(self) -> bool:
+        """Whether it is trained in integers."""
+        return self.baseline.weight_bits < FLOAT_BITS
+
     def in_batch(self, n_units: int) -> Words:
         """Return the memory of a layer's values for a batch."""
         return trace_words(n_units, 1, self.run.batch_size)
@@ -132,14 +137,18 @@ def _nonzero_fractions(baseline: BaselineCounts) -> list[float]:
 def count_conventional_training(
     baseline: BaselineCounts, record: TrainingRecord, method: Method
 ) -> OperationCounts | None:
-    """Count the whole training of a network, int64 [1, C]; None if it is not recorded.
+    """Count the whole training of a network, int64 [1, C].
+
+    None if it is not recorded, or is that of the network it was quantised from.
 
     Args:
         baseline: the network.
         record: the spiking training, which sees the same images.
         method: whether it computes every product, or skips those with a zero.
     """
-    if baseline.training is None:
+    is_integer = baseline.weight_bits < FLOAT_BITS
+    was_quantised_afterwards = baseline.equal_size and is_integer
+    if baseline.training is None or was_quantised_afterwards:
         return None
     training = _Training(baseline, baseline.training, method == "zero_skipping")
     images = images_read(record, np.array([[training.samples]]))
@@ -150,11 +159,6 @@ def count_conventional_training(
         *in_phase(OPTIMIZER, _optimizer(training)),
     ]
     return added(joined(parts, 1))
-
-
-def _is_integer(baseline: BaselineCounts) -> bool:
-    """Whether it was trained in integers, not quantised afterwards."""
-    return baseline.weight_bits < FLOAT_BITS and not baseline.equal_size
 
 
 def _forward(training: _Training) -> Blocks:
@@ -182,7 +186,7 @@ def _forward(training: _Training) -> Blocks:
             yield block("decision_comparison", [sizes.layer], [comparisons])
             continue
         yield block("activation_comparison", [sizes.layer], [n_out])
-        if _is_integer(training.baseline):
+        if training.is_integer:
             yield block("requantisation", [sizes.layer], [n_out])
 
 
@@ -254,7 +258,7 @@ def _optimizer(training: _Training) -> Blocks:
         clipping=False,
         clears=False,
         pruned=training.baseline.pruned,
-        rounds=_is_integer(training.baseline),
+        rounds=training.is_integer,
     )
     batches = np.array([[training.batches]])
     for connection in training.connections:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from spikejoule.energy.training.counting import count_training, way_of
 from spikejoule.energy.training.record import Augmented, TrainingRecord
 from spikejoule.network.checkpoint import EpochRecord, TrainingConfigSection
 from spikejoule.network.network import Network
+
+if TYPE_CHECKING:
+    from spikejoule.network.trained import TrainedNetwork
 
 PJ_PER_J = 1e12
 
@@ -36,6 +39,17 @@ class TrainingSetup:
     config: TrainingConfigSection
     engine: str
     average_pixels: int = 1
+
+    @classmethod
+    def of(cls, trained: "TrainedNetwork") -> Self:
+        """Return the setup of a trained network."""
+        return cls(
+            network=trained.network,
+            encoder=trained.encoder,
+            config=TrainingConfigSection.model_validate(trained.training_config),
+            engine=trained.engine,
+            average_pixels=trained.data.get("average_pixels") or 1,
+        )
 
     @property
     def augmented(self) -> Augmented:

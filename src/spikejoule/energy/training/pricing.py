@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.energy.conventional import METHODS
@@ -20,12 +21,13 @@ from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.training.conventional import count_conventional_training
 from spikejoule.energy.training.counting import VARIANTS, count_training, way_of
+from spikejoule.energy.training.history import energy_so_far
 from spikejoule.energy.training.record import DATA, PHASES, TrainingRecord
 
 WAYS: Final = {
     "event": "event by event",
-    "dense": "dense",
-    "dense_recompute": "dense, potentials computed twice",
+    "dense": "densely",
+    "dense_recompute": "densely, computing potentials twice",
 }
 """The variants of a training step, in words."""
 
@@ -44,6 +46,7 @@ class TrainingEnergy:
             exceeds guessing; None if it does not, or is not recorded.
         in_inferences: number of inferences with the same energy at the same prices (the
             middle of ranges); None if an inference costs nothing.
+        so_far_j: joules up to each epoch under `prices`, low and high end, [2, E].
     """
 
     ledger: Ledger
@@ -52,6 +55,7 @@ class TrainingEnergy:
     totals: Mapping[str, Energy]
     per_point: Energy | None
     in_inferences: float | None
+    so_far_j: NDArray[np.float64]
 
     @property
     def total(self) -> Energy | None:
@@ -179,7 +183,8 @@ def training_energy(
         for profile in ledger.profiles
     }
     totals = {profile.id: ledger.total(0, profile.id) for profile in ledger.profiles}
-    found = TrainingEnergy(ledger, prices, phases, totals, None, None)
+    so_far_j = energy_so_far(record, prices)
+    found = TrainingEnergy(ledger, prices, phases, totals, None, None, so_far_j)
     if found.total is None:
         return found
     best_percent = record.best_validation_accuracy_percent

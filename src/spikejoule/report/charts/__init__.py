@@ -7,13 +7,13 @@ plots from `metrics/` (`make plots`).
 canvas    palette, axes, and output as PNG and SVG
 accuracy  energy against accuracy: the conventional front, and this network
 energy    energy by price list and by term
-learning  training by epoch, and the confusion matrix, for `figures/`
+learning  training by epoch and by energy, and the confusion matrix
 raster    one sample, spike by spike
 """
 
 from typing import TYPE_CHECKING
 
-from spikejoule.report.charts import accuracy, energy
+from spikejoule.report.charts import accuracy, energy, learning
 from spikejoule.report.charts.canvas import Chart
 from spikejoule.report.charts.raster import spike_raster
 
@@ -30,5 +30,6 @@ def charts_of_page(
         "front": accuracy.conventional_front(analysis),
         "by_profile": energy.by_profile(analysis),
         "by_term": energy.by_term(analysis),
+        "training": learning.training_energy(analysis),
         "raster": None if raster is None else spike_raster(raster),
     }

@@ -1,15 +1,19 @@
-"""Training curves and the confusion matrix: the seed notebook's two figures."""
+"""Training curves, the energy of training, and the confusion matrix."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from spikejoule.data.subject import DIGITS, Subject
+from spikejoule.energy.estimates import joules
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
+
+if TYPE_CHECKING:
+    from spikejoule.energy import EnergyAnalysis
 
 _MOST_NUMBERED = 40
 """Classes of a matrix whose cells show their numbers, at most."""
@@ -50,6 +54,35 @@ def training_curves(
         f"{len(epochs)}"
     )
     return Chart("training-curves", finding, figure, source)
+
+
+@canvas.house_style()
+def training_energy(analysis: "EnergyAnalysis") -> Chart | None:
+    """Draw the joules so far against the validation accuracy of each epoch.
+
+    None if the accuracies are not recorded, or training has no total.
+    """
+    training = analysis.training
+    record = analysis.inputs.training
+    if training is None or record is None or training.total is None:
+        return None
+    percents = record.validation_accuracies_percent
+    if percents is None:
+        return None
+    low_j, high_j = training.so_far_j
+    middle_j = (low_j + high_j) / 2
+    figure, axes = canvas.new_figure(3.2)
+    axes.fill_betweenx(percents, low_j, high_j, color=canvas.BLUE, alpha=0.3, lw=0)
+    axes.plot(middle_j, percents, color=canvas.BLUE, marker="o", markersize=3)
+    axes.set(xlabel="Energy of training so far (J)", ylabel="Validation accuracy (%)")
+    best = int(np.argmax(percents))
+    # The first epoch that comes within a tenth of a percentage point of the best
+    near = int(np.argmax(percents >= percents[best] - 0.1))
+    finding = (
+        f"{percents[best]:.2f} % after {joules(1e12 * middle_j[best], 3)}; within 0.1 "
+        f"points of it after {joules(1e12 * middle_j[near], 3)}"
+    )
+    return Chart("training-energy", finding, figure, analysis.chosen.title)
 
 
 @canvas.house_style()
