@@ -6,17 +6,28 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from spikejoule.baselines.counts import TrainingRun
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import TrainingRecord, count_operations, load_profiles
-from spikejoule.energy.estimates import joules
-from spikejoule.energy.operations import Column
+from spikejoule.energy.estimates import energy_words, joules
+from spikejoule.energy.operations import Column, OperationCounts
+from spikejoule.energy.outputs import headline
 from spikejoule.energy.terms import TERMS
-from spikejoule.energy.training import count_training
+from spikejoule.energy.training import count_conventional_training, count_training
+from spikejoule.energy.training.counting import Variant
+from spikejoule.energy.training.kinds import pj_by_kind
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.surrogates import SURROGATES
 from spikejoule.report.page import energy_text
-from tests.energy.by_hand import TRAINING, analysis, inputs, measured, training
+from tests.energy.by_hand import (
+    TRAINING,
+    analysis,
+    baseline,
+    inputs,
+    measured,
+    training,
+)
 from tests.tools.tiny_network import NETWORK
 
 BACKWARD_PJ = 16 * 0.9 + 12 * 0.9 + 12 * 4.6 + 24 * 3.7 + 12 * 0.9
@@ -33,9 +44,15 @@ OPTIMIZER_PJ = np.array(
 EPOCH_PJ = 69.6 + BACKWARD_PJ + SURROGATE_PJ + OPTIMIZER_PJ
 
 
-def counts_of(record: TrainingRecord) -> dict[tuple[str, str, str], list[int]]:
+def counts_of(
+    record: TrainingRecord, variant: Variant = "event"
+) -> dict[tuple[str, str, str], list[int]]:
     """Return the counts of each epoch by phase, term and place."""
-    counted = count_training(record)
+    return by_key(count_training(record, variant))
+
+
+def by_key(counted: OperationCounts) -> dict[tuple[str, str, str], list[int]]:
+    """Return the counts of each row by phase, term and place."""
     return {
         (column.phase, column.term, column.place): counts.tolist()
         for column, counts in zip(counted.columns, counted.counts.T, strict=True)
@@ -109,6 +126,114 @@ def test_memories_by_hand() -> None:
         ("optimizer", "moment_access", "hidden_to_output"): 2 * (4 + 2) * 32,
     }
     assert {key: columns[key].memory_bits for key in expected} == expected
+
+
+def test_dense_steps_by_hand() -> None:
+    counts = counts_of(TRAINING, "dense")
+    expected = {
+        ("forward", "mac", "input_to_hidden"): 3 * 6,
+        ("forward", "weight_read", "hidden_to_output"): 3 * 4,
+        ("forward", "activation_read", "input_to_hidden"): 3 * 3,
+        ("forward", "address_unit", "input_to_hidden"): 3 * (3 + 2),
+        ("forward", "activation_write", "hidden"): 3 * 2,
+        ("forward", "trace_write", "hidden"): 3 * 2,
+        ("forward", "reset", "hidden"): 3,
+        ("backward", "gradient_mac", "input_to_hidden"): 3 * 6,
+        # a delta for each product of the gradient, and 3 steps of 2 to pass back
+        ("backward", "delta_read", "hidden_to_output"): 3 * 4 + 3 * 2,
+        ("backward", "address_mac", "hidden_to_output"): 3 * 4 + 3 * 4,
+        ("backward", "activation_read", "hidden_to_output"): 3 * 2,
+        # written once per batch
+        ("backward", "gradient_access", "input_to_hidden"): 6,
+        ("backward", "gradient_access", "hidden"): 2,
+        # the norm and Adam
+        ("optimizer", "gradient_access", "input_to_hidden"): 8 * 2,
+    }
+    assert {key: counts[key] for key in expected} == {
+        key: [count] * 2 for key, count in expected.items()
+    }
+    assert not any("spike_read" in key or "synaptic_event" in key for key in counts)
+    twice = counts_of(TRAINING, "dense_recompute")
+    assert twice["backward", "mac", "input_to_hidden"] == [18, 18]
+    assert twice["backward", "trace_write", "hidden"] == [6, 6]
+    assert ("forward", "trace_write", "hidden") not in twice
+
+
+@pytest.mark.parametrize(
+    ("variant", "kept_samples"), [("event", 1), ("dense", 4), ("dense_recompute", 1)]
+)
+def test_potentials_are_kept_for_a_sample_or_a_batch(
+    variant: Variant, kept_samples: int
+) -> None:
+    counted = count_training(training(batch_size=4), variant)
+    memories = {
+        column.memory_bits
+        for column in counted.columns
+        if column.term.startswith("trace") and column.place == "hidden"
+    }
+    assert memories == {3 * 2 * kept_samples * 32}
+
+
+def test_conventional_training_by_hand() -> None:
+    """3-2-2 on 6 images in 4 batches; half of the hidden products are not zero."""
+    run = TrainingRun(epochs=2, samples=3, batch_size=2, weight_decay=True)
+    network = baseline(10, [8, 8], training=run)
+    dense = count_conventional_training(network, TRAINING, "dense")
+    skipping = count_conventional_training(network, TRAINING, "zero_skipping")
+    assert dense is not None
+    assert skipping is not None
+    found = [by_key(dense), by_key(skipping)]
+    expected = {
+        ("data", "data_read", "input"): (6 * 3, 6 * 3),
+        ("forward", "mac", "hidden_to_output"): (6 * 4, 6 * 2),
+        ("forward", "activation_write", "hidden"): (6 * 2, 6 * 2),
+        ("backward", "trace_read", "hidden"): (6 * 2, 6 * 2),
+        ("backward", "delta_write", "hidden"): (6 * 2, 6),
+        ("backward", "gradient_mac", "hidden_to_output"): (6 * 4, 6 * 2),
+        ("backward", "backpropagation_mac", "hidden_to_output"): (6 * 4, 6 * 2),
+        ("backward", "gradient_access", "input_to_hidden"): (4 * 6, 4 * 6),
+        ("optimizer", "moment_access", "input_to_hidden"): (4 * 8 * 4, 4 * 8 * 4),
+        ("optimizer", "gradient_access", "input_to_hidden"): (4 * 8, 4 * 8),
+    }
+    for key, (of_dense, of_skipping) in expected.items():
+        assert [counts[key] for counts in found] == [[of_dense], [of_skipping]]
+    assert found[1]["forward", "zero_comparison", "input"] == [6 * 3]
+    # Trained in float32 and quantised afterwards, it is the training of another one.
+    quantised = baseline(10, [8, 8], training=run, weight_bits=8)
+    assert count_conventional_training(quantised, TRAINING, "dense") is None
+
+
+def test_the_report_compares_both_sides_training() -> None:
+    run = TrainingRun(epochs=2, samples=1, batch_size=1, weight_decay=True)
+    result = analysis(inputs((baseline(10, [8] * 4, training=run),)))
+    found = result.conventional_training
+    assert found is not None
+    variant, energy = found
+    assert (variant.network, variant.method) == ("ReLU", "zero-skipping")
+    numbers = headline(result)
+    assert numbers["training_conventional_low_mj"] == pytest.approx(energy.low_pj / 1e9)
+    assert result.training is not None
+    assert list(result.training.other_ways) == [
+        "densely",
+        "densely, computing potentials twice",
+    ]
+    (sentence,) = [
+        line for line in result.says("amortised") if "costs least to train" in line
+    ]
+    assert f"takes {energy_words(energy)}" in sentence
+
+
+def test_kinds_and_epochs_add_up_to_the_total() -> None:
+    result = analysis(inputs(), "lemaire-complete")
+    found = result.training
+    assert found is not None
+    assert found.total is not None
+    by_kind = pj_by_kind(found.ledger, 0, found.prices.id)
+    kinds_pj = sum(sum(phases.values()) for phases in by_kind.values())
+    assert kinds_pj == pytest.approx(found.total.middle_pj)
+    ends = [found.total.low_pj, found.total.high_pj]
+    assert 1e12 * found.so_far_j[:, -1] == pytest.approx(ends)
+    assert 1e12 * found.so_far_j[:, 0] == pytest.approx(np.array(ends) / 2)
 
 
 def test_energies_by_hand() -> None:
