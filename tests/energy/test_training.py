@@ -383,7 +383,10 @@ def test_a_teacher_costs_its_forward_passes() -> None:
     [
         # six updates of the hidden layer an epoch; 14 parameters with biases
         ({"decay": 1.0, "bias": False}, (0, 6, 6, 10)),
-        ({"learned": "both"}, (6, 24, 18, 18)),
+        ({"learned": "both"}, (6, 24, 24, 18)),
+        # 3 of the potentials were reset
+        ({"learned": "decay", "reset": "subtract"}, (6, 18, 15, 16)),
+        ({"learned": "threshold", "decay": 1.0}, (6, 6, 18, 16)),
     ],
 )
 def test_training_counts_what_other_neurons_do(

@@ -7,8 +7,11 @@ Each neuron and step takes, in the backward pass, the equations in `neuron`:
     delta multiplications    2: by the surrogate's derivative, and by the decay unless
                              it is 1
     delta additions          1: the delta of the next step, kept in a register
-    learned constants        a multiplication and an addition for each constant; it
-                             reads the delta and the potential again
+    learned decay            a multiplication and an addition, and with the reset by
+                             subtraction one more addition per spike, to find u from v
+    learned threshold        a multiplication where the neuron leaks and 2 additions, to
+                             find dL/ds f from the deltas. Both read the delta and the
+                             potential again
     bias gradients           an addition
 
 A kept potential is read once and a delta written once. Deltas pass back through every
@@ -38,6 +41,7 @@ from spikejoule.energy.training.arrays import (
 )
 from spikejoule.energy.training.record import TrainingRecord
 from spikejoule.network.network import Network
+from spikejoule.network.neurons.lif import LOG_THRESHOLD, LeakyIntegrateAndFire
 from spikejoule.network.quantisation import FLOAT_BITS
 
 Counts = NDArray[np.int64]
@@ -152,17 +156,36 @@ def backward_of_neurons(step: TrainingStep) -> Iterator[OperationCounts]:
     potentials = step.potentials()
     deltas = step.deltas()
     learned = len(record.network.neuron.learned_names)
-    leaks = step.inference.of("leak_multiplication")
     yield block("trace_read", layers, updates * (1 + learned), potentials)
     for operation, number in (record.surrogate_operations or {}).items():
         yield block(f"surrogate_{operation}", layers, number * updates)
-    yield block("delta_multiplication", layers, leaks + updates * (1 + learned))
-    yield block("delta_addition", layers, updates * (1 + learned))
+    multiplications, additions = _of_deltas(step)
+    yield block("delta_multiplication", layers, multiplications)
+    yield block("delta_addition", layers, additions)
     yield block("delta_write", layers, updates, deltas)
     if learned:
         yield block("delta_read", layers, updates * learned, deltas)
     biases = step.inference.of("bias_addition")
     yield block("bias_gradient_accumulation", layers, biases)
+
+
+def _of_deltas(step: TrainingStep) -> tuple[Counts, Counts]:
+    """Return multiplications and additions of deltas and learned constants."""
+    neuron = step.record.network.neuron
+    updates = step.updates
+    leaks = step.inference.of("leak_multiplication")
+    multiplications = updates + leaks
+    additions = updates
+    for name in neuron.learned_names:
+        if name == LOG_THRESHOLD:
+            multiplications = multiplications + leaks
+            additions = additions + 2 * updates
+        else:
+            multiplications = multiplications + updates
+            additions = additions + updates
+            if isinstance(neuron, LeakyIntegrateAndFire) and neuron.reset == "subtract":
+                additions = additions + step.inference.of("reset")
+    return multiplications, additions
 
 
 def gradients_of_layers(

@@ -23,7 +23,7 @@ sample only. Spikes and deltas stay those of the batch.
 from collections.abc import Iterator
 from dataclasses import replace
 
-from spikejoule.energy.operations import OperationCounts, Words, block
+from spikejoule.energy.operations import OperationCounts, block
 from spikejoule.energy.training.arrays import TrainedConnection, trace_words
 from spikejoule.energy.training.step import (
     Counts,
@@ -52,12 +52,13 @@ _OF_ANSWER = ("spike_counted", "decision_comparison")
 
 
 def forward(step: TrainingStep, keeps: bool = True) -> Iterator[OperationCounts]:
-    """Count the forward passes of all samples; `keeps` if they keep potentials."""
+    """Count the forward passes of all samples; `keeps` if they keep potentials.
+
+    The spikes of a layer take as much memory as its deltas.
+    """
     yield from _potentials(step)
     yield _selected(step, _OF_ANSWER)
-    outputs = [values_of_batch(step, layer) for layer in step.layers]
-    for layer, updates, words in zip(step.layers, step.updates.T, outputs, strict=True):
-        yield block("activation_write", [layer], updates[:, None], words)
+    yield block("activation_write", step.layers, step.updates, step.deltas())
     if keeps:
         yield block("trace_write", step.layers, step.updates, step.potentials())
 
@@ -82,12 +83,6 @@ def backward(step: TrainingStep, recomputes: bool = False) -> Iterator[Operation
     gradients = [connection.parameter_words for connection in step.connections]
     written = [step.batches * connection.weights for connection in step.connections]
     yield from step.at_connections("gradient_access", written, gradients)
-
-
-def values_of_batch(step: TrainingStep, layer: str) -> Words:
-    """Return the memory of a layer's values in all steps of a batch."""
-    node = step.record.network.nodes[layer]
-    return trace_words(node.n_out, step.time_window, step.record.batch_size)
 
 
 def _potentials(step: TrainingStep) -> Iterator[OperationCounts]:
@@ -138,13 +133,16 @@ def _sources_read(step: TrainingStep) -> Iterator[OperationCounts]:
 
 def _pooling(step: TrainingStep) -> Iterator[OperationCounts]:
     network = step.record.network
-    steps = step.samples * step.time_window
     for node in network.of(Pooling):
+        reads_input = network.sources[node.name] == (network.input.name,)
+        is_constant = reads_input and step.activity.products is not None
+        n_steps = 1 if is_constant else step.time_window
+        steps = step.samples * n_steps
         place = [node.name]
-        read = trace_words(node.n_in, step.time_window, step.record.batch_size)
+        read = trace_words(node.n_in, n_steps, step.record.batch_size)
+        written = trace_words(node.n_out, n_steps, step.record.batch_size)
         yield block("addition", place, steps * int(node.fan_out().sum()))
         yield block("activation_read", place, steps * node.n_in, read)
-        written = values_of_batch(step, node.name)
         yield block("activation_write", place, steps * node.n_out, written)
 
 
