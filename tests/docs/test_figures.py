@@ -33,9 +33,11 @@ def stated() -> dict[str, Any]:
     for layer, count in counted.groupby("layer")["count"].first().items():
         figures[f"{layer}_spikes_per_inference"] = count
     figures["energy_uj"] = figures["energy_nj"] / 1000
-    figures["training_arithmetic_j"] = figures["training_arithmetic_mj"] / 1000
+    for name in ("training", "training_arithmetic", "training_conventional"):
+        for end in ("low", "high"):
+            figures[f"{name}_{end}_j"] = figures[f"{name}_{end}_mj"] / 1000
     figures["sparsity_percent"] = 100 * figures["sparsity_ratio"]
-    figures["training_in_millions"] = figures["training_arithmetic_in_inferences"] / 1e6
+    figures["training_in_millions"] = figures["training_in_inferences"] / 1e6
     # The first row of a setting has the means over its seeds.
     settings = pd.read_csv(SETTINGS).drop_duplicates("setting")
     settings["energy_uj"] = settings["energy_nj"] / 1000

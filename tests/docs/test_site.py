@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs.site import outcome, parameters, pipeline, playground
+from docs.site import outcome, parameters, pipeline, playground, training_step
 from tests.tools.committed import committed_params
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -62,6 +62,9 @@ def test_pictures_are_up_to_date(committed: Path) -> None:
     assert drawn == pipeline.drawing(), "run: python -m docs.site.pipeline"
     drawn = outcome.PICTURE.read_text(encoding="utf-8")
     assert drawn == outcome.drawing(committed), "run: python -m docs.site.outcome"
+    drawn = training_step.PICTURE.read_text(encoding="utf-8")
+    expected = training_step.drawing(committed)
+    assert drawn == expected, "run: python -m docs.site.training_step"
 
 
 def test_the_table_has_each_parameter(committed: Path) -> None:
