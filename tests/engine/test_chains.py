@@ -202,6 +202,8 @@ def test_integers_are_those_of_the_loops() -> None:
     neuron = LeakyIntegrateAndFire(reset="subtract", decay=0.9)
     network = Network.of_chain(shape, layers, 3, neuron, Quantisation(4, 16))
     state = state_of(network, 3)
+    # The grid must have room for the largest weight of the layer.
+    state["layer2.recurrent.weight"] *= 4
     dense = spike_trains(network.n_input, 3, 6, 0.3, 3)
     case = Case(network, state, dense, np.arange(3))
     spikes = assert_integers_agree(case, populations_of(shape, layers))
