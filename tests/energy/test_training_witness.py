@@ -1,0 +1,337 @@
+"""The ledger of training against training steps that count themselves."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikejoule.counts.measurement import LayerCounts, activity_of_layers
+from spikejoule.energy import OperationCounts, TrainingRecord
+from spikejoule.energy.training import count_training
+from spikejoule.network.integers import with_grids
+from spikejoule.network.layers import (
+    ConvolutionLayer,
+    DenseLayer,
+    HiddenLayer,
+    PoolingLayer,
+)
+from spikejoule.network.learning import LearningSettings
+from spikejoule.network.network import Network
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.quantisation import Quantisation
+from spikejoule.network.surrogates import SURROGATES
+from tests import naive
+from tests.energy.training_witness import (
+    VARIANTS,
+    WORD,
+    Counts,
+    Setting,
+    Training,
+)
+from tests.tools.without_torch import needs_torch
+
+CLASSES = 3
+RATE = 0.02
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> tuple[tuple[int, ...], list[HiddenLayer]]:
+    """The shape of an input, and hidden layers that fit it."""
+    layers: list[HiddenLayer] = []
+    shape: tuple[int, ...] = (draw(st.integers(1, 6)),)
+    if draw(st.booleans()):
+        shape = (draw(st.sampled_from([1, 2])), 4, draw(st.integers(3, 4)))
+        kinds = draw(st.sampled_from(["c", "cp", "pc", "p", "cpc", "cc"]))
+        planes = shape
+        for kind in kinds:
+            if kind == "p":
+                layers.append(PoolingLayer(2, draw(st.booleans())))
+                planes = (planes[0], planes[1] // 2, planes[2] // 2)
+                continue
+            kernel = draw(st.integers(1, min(3, *planes[1:])))
+            padding = draw(st.integers(0, kernel - 1))
+            layer = ConvolutionLayer(
+                channels=2,
+                kernel=kernel,
+                stride=draw(st.integers(1, 2)),
+                padding=padding,
+                groups=draw(st.sampled_from([1, planes[0]])),
+            )
+            layers.append(layer)
+            sides = [
+                (side + 2 * padding - kernel) // layer.stride + 1 for side in planes[1:]
+            ]
+            planes = (2, *sides)
+            if min(sides) < 2:
+                break
+    n_dense = draw(st.integers(0, 2))
+    has_neurons = any(not isinstance(layer, PoolingLayer) for layer in layers)
+    for _ in range(n_dense if has_neurons else max(1, n_dense)):
+        layers.append(DenseLayer(draw(st.integers(1, 5)), draw(st.booleans())))
+    return shape, layers
+
+
+@st.composite
+def trainings(draw: st.DrawFn) -> tuple[Setting, list[Any], int]:
+    """A network and how it is trained, the layers as loops take them, and a seed."""
+    shape, layers = draw(chains())
+    is_quantised = draw(st.sampled_from([False, False, True]))
+    averages = any(isinstance(one, PoolingLayer) and one.average for one in layers)
+    is_quantised = is_quantised and not averages
+    learned = "none"
+    if not is_quantised:
+        learned = draw(st.sampled_from(["none"]))
+    decays = [0.8] if learned in ("decay", "both") else [0.8, 1.0]
+    neuron = LeakyIntegrateAndFire(
+        decay=draw(st.sampled_from(decays)),
+        threshold=0.7,
+        reset=draw(st.sampled_from(["zero", "subtract"])),
+        bias=draw(st.booleans()),
+        learned=learned,
+    )
+    quantisation = Quantisation(4, 16) if is_quantised else None
+    network = Network.of_chain(shape, layers, CLASSES, neuron, quantisation)
+    products = None
+    is_pooled = isinstance(layers[0], PoolingLayer)
+    if not is_quantised and not is_pooled:
+        products = draw(st.sampled_from([None, None, "once", "every_step"]))
+    learning = LearningSettings(
+        surrogate=draw(st.sampled_from(sorted(SURROGATES))),
+        logit_scale=0.3,
+        label_smoothing=0.1,
+        weight_decay=draw(st.sampled_from([0.0, 0.01])),
+        grad_clip_norm=draw(st.sampled_from([0.0, 0.01])),
+    )
+    setting = Setting(network, learning, RATE, 2, draw(st.integers(1, 4)), 3, products)
+    if draw(st.booleans()):
+        masks = masks_of(network)
+        setting = replace(setting, masks=masks)
+    return setting, populations_of(shape, layers), draw(st.integers(0, 10**6))
+
+
+def masks_of(network: Network) -> dict[str, Any]:
+    """Remove two fifths of all synapses."""
+    generator = np.random.default_rng(5)
+    shapes = network.parameter_shapes()
+    return {name: generator.random(shapes[name]) < 0.6 for name in network.weight_names}
+
+
+def populations_of(shape: tuple[int, ...], layers: list[HiddenLayer]) -> list[Any]:
+    """The layers as the loops of `naive` take them."""
+    words: list[tuple[Any, ...]] = []
+    for layer in (*layers, DenseLayer(CLASSES)):
+        if isinstance(layer, DenseLayer):
+            words.append(("dense", layer.n_units, layer.recurrent))
+        elif isinstance(layer, PoolingLayer):
+            words.append(("pooling", layer.window, layer.average))
+        else:
+            sizes = (layer.kernel, layer.stride, layer.padding, layer.groups)
+            words.append(("convolution", layer.channels, *sizes))
+    return naive.chain(shape, words)
+
+
+def state_of(setting: Setting, seed: int) -> tuple[Setting, dict[str, Any]]:
+    """Weights with which layers fire now and then, and grids for them."""
+    generator = np.random.default_rng(seed)
+    network = setting.network
+    state = {}
+    for name, shape in network.parameter_shapes().items():
+        if name.endswith("weight"):
+            scale = 1.3 / np.sqrt(max(np.prod(shape[1:]), 2))
+            state[name] = generator.normal(0.3 * scale, scale, shape)
+        elif "neurons" in name:
+            state[name] = generator.normal(-0.4 + ("decay" in name), 0.1, shape)
+        else:
+            state[name] = generator.normal(0.1, 0.1, shape)
+    for name, mask in (setting.masks or {}).items():
+        state[name] = state[name] * mask
+    if network.quantisation is not None:
+        setting = replace(setting, network=with_grids(network, state))
+    return setting, state
+
+
+def batches_of(setting: Setting, seed: int) -> list[tuple[list[Any], list[int]]]:
+    """A full batch and a smaller one."""
+    generator = np.random.default_rng(seed)
+    n_inputs = setting.network.n_input
+    batches = []
+    for size in (2, 1):
+        shape = (size, setting.n_steps, n_inputs)
+        samples = (generator.random(shape) < 0.5).astype(int)
+        if setting.products is not None:
+            samples = generator.random((size, n_inputs)).round(1)
+            samples[samples < 0.4] = 0
+        batches.append(
+            (samples.tolist(), generator.integers(0, CLASSES, size).tolist())
+        )
+    return batches
+
+
+def by_loops(
+    setting: Setting, state: dict[str, Any], populations: list[Any], batch: Any
+) -> naive.Batch:
+    """The same batch in the loops of `naive`; `state` is not rounded."""
+    samples, labels = batch
+    if setting.products is not None:
+        samples = [[sample] * setting.n_steps for sample in samples]
+    network = setting.network
+    learning = setting.learning
+    constants = [neuron.constants for neuron in network.neurons]
+    thresholds, decays = zip(*constants, strict=True)
+    model = naive.Model(
+        naive.Neuron(thresholds, decays, network.neuron.reset),
+        (learning.surrogate, learning.chosen_surrogate.slope),
+        naive.Loss(learning.logit_scale, learning.label_smoothing),
+        populations,
+        setting.masks is not None,
+    )
+    widths = network.quantisation
+    if widths is None:
+        return naive.batch_gradient(state, samples, labels, model)
+    grids = naive.Grids(widths.exponents, widths.weight_bits, widths.state_bits)
+    return naive.integer_batch_gradient(state, np.array(samples), labels, model, grids)
+
+
+@settings(max_examples=40, deadline=None)
+@given(trainings())
+def test_the_ledger_counts_what_the_witness_counts(drawn: Any) -> None:
+    assert_counts_of(drawn)
+
+
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None)
+@given(trainings())
+def test_the_ledger_counts_it_in_200_networks(drawn: Any) -> None:
+    assert_counts_of(drawn)
+
+
+def assert_counts_of(drawn: tuple[Setting, list[Any], int]) -> None:
+    """Gradients are those of the loops, counts and sizes of memories the ledger's."""
+    setting, populations, seed = drawn
+    setting, state = state_of(setting, seed)
+    batches = batches_of(setting, seed)
+    for variant, kind in VARIANTS.items():
+        training = kind(setting, state)
+        loops = []
+        for batch in batches:
+            expected = by_loops(setting, training.learned_state(), populations, batch)
+            loops.append(expected)
+            gradients = training.train_batch(*batch)
+            assert_gradients(setting, gradients, expected.gradients)
+        record = record_of(setting, batches, loops, populations)
+        assert_counts(count_training(record, variant), training)
+
+
+def assert_gradients(
+    setting: Setting, found: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    """Equal, up to rounding, where a synapse is left."""
+    assert found.keys() == expected.keys()
+    scale = max(np.abs(values).max() for values in expected.values())
+    for name, values in expected.items():
+        kept = (setting.masks or {}).get(name, True)
+        np.testing.assert_allclose(
+            found[name] * kept,
+            values * kept,
+            rtol=1e-9,
+            atol=1e-12 * scale + 1e-14,
+            err_msg=name,
+        )
+
+
+def assert_counts(counted: OperationCounts, training: Training) -> None:
+    """Every count and every memory's size is that of the witness."""
+    ledger = {}
+    for column, count in zip(counted.columns, counted.counts[0], strict=True):
+        key = (column.phase, column.term, column.place)
+        assert key not in ledger
+        if count:
+            ledger[key] = int(count)
+            size = (column.bits, column.memory_bits, column.parameters_bits)
+            assert training.machine.sizes.get(key, (WORD, 0, 0)) == size, key
+    assert ledger == {key: n for key, n in expected_counts(training).items() if n}
+
+
+def record_of(
+    setting: Setting, batches: list[Any], loops: list[Any], populations: list[Any]
+) -> TrainingRecord:
+    """What a training records, with the spikes and events of the loops of `naive`."""
+    network = setting.network
+    spikes = np.sum([batch.totals for batch in loops], axis=0)
+    events = np.sum([batch.events for batch in loops], axis=0)
+    macs = None
+    if setting.products is not None:
+        fan_out = np.zeros(network.n_input, np.int64)
+        mask = (setting.masks or {}).get("layer1.synapses.weight")
+        for source, _, place, _ in populations[0].synapses:
+            fan_out[source] += mask is None or mask.flat[place]
+        currents = np.concatenate([samples for samples, _ in batches])
+        products = int((currents != 0).sum(axis=0) @ fan_out)
+        repeats = setting.n_steps if setting.products == "every_step" else 1
+        macs = np.array([products * repeats])
+        spikes[0] = events[0] = 0
+    samples = sum(len(labels) for _, labels in batches)
+    layers = LayerCounts(
+        spikes=spikes[None],
+        events=events[None],
+        macs=macs,
+        products=setting.products,
+        samples=np.array([samples]),
+    )
+    return TrainingRecord(
+        network=network,
+        activity=activity_of_layers(network, setting.n_steps, layers),
+        batches=np.array([len(batches)]),
+        n_epochs=1,
+        weight_decay=bool(setting.learning.weight_decay),
+        clipping=bool(setting.learning.grad_clip_norm),
+        best_validation_accuracy_percent=None,
+        events_counted=True,
+        pruned=setting.masks is not None,
+        batch_size=setting.batch_size,
+        surrogate=setting.learning.surrogate,
+    )
+
+
+def expected_counts(training: Training) -> Counts:
+    """The counts of a witness, except what a training does not record.
+
+    The recorded events of a pruned integer network are those of the forward pass, where
+    a weight that is rounded to zero is no synapse, though it still learns.
+    """
+    counts = training.machine.counts.copy()
+    for place, additions in training.without_event.items():
+        counts["backward", "gradient_accumulation", place] -= additions
+        counts["backward", "delta_read", place] -= additions
+        counts["backward", "address_event", place] -= additions
+        counts["backward", "gradient_access", place] -= 2 * additions
+    return counts
+
+
+@needs_torch
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_witness_takes_the_steps_of_adam(variant: str) -> None:
+    """Parameters are those of `torch.optim.Adam`, with clipping and weight decay."""
+    import torch
+
+    network = Network.of_layers(4, (3,), CLASSES, LeakyIntegrateAndFire(learned="both"))
+    learning = LearningSettings(weight_decay=0.01, grad_clip_norm=0.01)
+    setting, state = state_of(Setting(network, learning, RATE, 2, 4, 3), 1)
+    parameters = {
+        name: torch.nn.Parameter(torch.from_numpy(values))
+        for name, values in state.items()
+    }
+    adam = torch.optim.Adam(parameters.values(), RATE, weight_decay=0.01)
+    training = VARIANTS[variant](setting, state)
+    for batch in batches_of(setting, 1):
+        for name, gradient in training.train_batch(*batch).items():
+            parameters[name].grad = torch.from_numpy(gradient)
+        norm = torch.nn.utils.clip_grad_norm_(parameters.values(), 0.01)
+        assert norm > 0.01
+        adam.step()
+        for name, values in training.learned_state().items():
+            expected = parameters[name].detach().numpy()
+            np.testing.assert_allclose(values, expected, rtol=1e-12, err_msg=name)

@@ -1,0 +1,1103 @@
+"""A training step that counts itself: plain loops over arrays that count accesses.
+
+Written from the equations in docs/explanation/neuron.md and from the machine of the
+energy model, without `spikejoule.energy`: an operand is read from its memory, a sum
+under way is in a register, a result is written. Each array has a memory of its own. In
+a product of a matrix and a vector, the vector is read once, and the matrix once per
+multiply-accumulate.
+
+Counts have keys (phase, term, place). A place is a layer for what neurons do, and a
+connection for what weights do. Weights are flat lists; synapses are (source, target,
+place of the weight); indices in memories of a batch begin with (sample, step).
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spikejoule.encoding.events import Products
+from spikejoule.network.learning import LearningSettings
+from spikejoule.network.network import ChainLayer, Network
+from spikejoule.network.nodes import Convolution
+from tests import naive
+
+WORD = 32
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+
+Counts = Counter[tuple[str, str, str]]
+
+
+class Machine:
+    """What is counted: operations and memory accesses by phase, term and place.
+
+    `sizes` has (bits of a word, bits of its memory, bits of all parameters that share
+    the memory) of every access.
+    """
+
+    def __init__(self) -> None:
+        self.phase = ""
+        self.counts: Counts = Counter()
+        self.sizes: dict[tuple[str, str, str], tuple[int, int, int]] = {}
+
+    def count(self, term, place, times=1):
+        self.counts[self.phase, term, place] += times
+
+    def add(self, term, place, a, b):
+        """One addition."""
+        self.count(term, place)
+        return a + b
+
+    def multiply_add(self, term, place, total, a, b):
+        """One multiply-accumulate."""
+        self.count(term, place)
+        return total + a * b
+
+
+class Arithmetic:
+    """Operations that count themselves: ``delta_addition`` and so on.
+
+    The engine's surrogates emit their instructions for such an object.
+    """
+
+    def __init__(self, machine: Machine, prefix: str, place: str) -> None:
+        self._machine = machine
+        self._prefix = prefix
+        self._place = place
+
+    def _count(self, operation):
+        self._machine.count(f"{self._prefix}_{operation}", self._place)
+
+    def constant(self, value):
+        return value
+
+    def negate(self, a):
+        """A sign takes no operation."""
+        return -a
+
+    def absolute(self, a):
+        """A sign takes no operation."""
+        return abs(a)
+
+    def add(self, a, b):
+        self._count("addition")
+        return a + b
+
+    def subtract(self, a, b):
+        self._count("addition")
+        return a - b
+
+    def multiply(self, a, b):
+        self._count("multiplication")
+        return a * b
+
+    def multiply_add(self, a, b, c):
+        return self.add(self.multiply(a, b), c)
+
+    def divide(self, a, b):
+        self._count("division")
+        return a / b
+
+    def root(self, a):
+        self._count("root")
+        return math.sqrt(a)
+
+    def exponential(self, a):
+        self._count("exponential")
+        return math.exp(a)
+
+    def maximum(self, a, b):
+        self._count("comparison")
+        return max(a, b)
+
+    def minimum(self, a, b):
+        self._count("comparison")
+        return min(a, b)
+
+    def where_below(self, a, bound, then, otherwise):
+        self._count("comparison")
+        return then if a < bound else otherwise
+
+
+class CountedArray:
+    """Numbers by index in a memory of `n_words`: every read and write is counted.
+
+    `terms` are those of a read and of a write. `joined` are the words of all parameters
+    that share the memory.
+    """
+
+    def __init__(self, machine: Machine, terms, n_words, values=None, **size) -> None:
+        self._machine = machine
+        self._read, self._write = terms
+        bits = size.get("bits", WORD)
+        self._size = (bits, bits * n_words, bits * size.get("joined", 0))
+        self.values: dict[Any, Any] = {} if values is None else values
+
+    def _access(self, term, place):
+        machine = self._machine
+        machine.count(term, place)
+        known = machine.sizes.setdefault((machine.phase, term, place), self._size)
+        assert known == self._size, (machine.phase, term, place)
+
+    def read(self, place, index):
+        """Read a word for an operation at a place; it is 0 before it is written."""
+        self._access(self._read, place)
+        return self.values.get(index, 0.0)
+
+    def write(self, place, index, value):
+        self._access(self._write, place)
+        self.values[index] = value
+
+    def add(self, place, index, value):
+        """Read a word, add to it, and write it back."""
+        self.write(place, index, self.read(place, index) + value)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A network and how it is trained.
+
+    Attributes:
+        network: with LIF neurons.
+        learning: surrogate, loss and optimizer.
+        rate: learning rate.
+        batch_size: samples for which memories of a batch have room.
+        n_steps: T.
+        set_size: samples of the training set.
+        products: how often constant currents are multiplied; None for spikes.
+        masks: False where a synapse was removed, by weight matrix; None if not pruned.
+    """
+
+    network: Network
+    learning: LearningSettings
+    rate: float
+    batch_size: int
+    n_steps: int
+    set_size: int
+    products: Products | None = None
+    masks: dict[str, Any] | None = None
+
+
+class Population:
+    """Neurons, or the input, and what they keep in memory.
+
+    `held` are the samples whose values are in memory at the same time; `kept_steps` the
+    steps of what the population passes on.
+    """
+
+    def __init__(self, machine: Machine, node: Any, held: int, kept_steps: int) -> None:
+        self.name = node.name
+        self.n = node.n_out
+        words = held * kept_steps * self.n
+        bits = 1
+        while 2**bits < self.n:
+            bits += 1
+        self.queue = CountedArray(
+            machine, ("spike_read", "spike_write"), words, bits=bits
+        )
+        self.n_spikes: Counter[tuple[int, int]] = Counter()
+        self.activations = CountedArray(
+            machine, ("activation_read", "activation_write"), words
+        )
+        self.deltas = CountedArray(machine, ("delta_read", "delta_write"), words)
+        self.potentials = CountedArray(machine, ("state_access",) * 2, self.n)
+        self.sums = CountedArray(machine, ("state_access_per_event",) * 2, self.n)
+
+    def take_constants(self, machine, setting, state, layer):
+        """Take threshold, decay and grid of the layer, from 0 for the first."""
+        network = setting.network
+        neuron = network.neurons[layer]
+        self.threshold, self.decay = naive.constants_of(
+            state, layer, naive.Neuron(*neuron.constants)
+        )
+        self.leaks = neuron.leaks
+        self.reset = neuron.reset
+        self.learned = neuron.learned_names
+        self.unit = None
+        if network.quantisation is not None:
+            self.unit = 2.0 ** -network.quantisation.exponents[layer]
+            self.threshold = round(self.threshold / self.unit) * self.unit
+            self.decay = round(256 * self.decay) / 256
+            self.range = network.quantisation.state_range
+        self.machine = machine
+
+    def leaked(self, u):
+        """What a step leaves of a potential."""
+        if not self.leaks:
+            return u
+        self.machine.count("leak_multiplication", self.name)
+        if self.unit is None:
+            return self.decay * u
+        return math.floor(self.decay * u / self.unit) * self.unit
+
+    def after_reset(self, v, fired):
+        """The potential after a step, which saturates in integers."""
+        u = naive.after_reset(v, fired, self.threshold, self.reset)
+        if self.unit is None:
+            return u
+        lowest, highest = self.range
+        return naive.clamp(u, lowest * self.unit, highest * self.unit)
+
+
+class Connection:
+    """Weights between populations, from windows of the sender if it is pooled.
+
+    A connection's parameters are its weights and, unless it is recurrent, the biases
+    and learned constants of its target. They have indices (name, place).
+    """
+
+    def __init__(self, node: Any, sender: Population, target: Population) -> None:
+        self.name = node.name
+        self.n_in = node.n_in
+        self.sender = sender
+        self.target = target
+        self.is_recurrent = sender is target
+        self.pooling = None
+        self.window_of = range(sender.n)
+        self.factor = 1.0
+        self.weight_name = ""
+        self.bias_name = ""
+        self.bias_of: list[int] = []
+        self.synapses: list[tuple[int, int, int]] = []
+        self.reached: list[list[tuple[int, int]]] = []
+        self.learning: list[list[tuple[int, int]]] = []
+
+    def connect(self, layer: ChainLayer, number: int) -> None:
+        """Find the synapses of layer `number`, from 1."""
+        kind = "recurrent" if self.is_recurrent else "synapses"
+        self.weight_name = f"layer{number}.{kind}.weight"
+        self.bias_name = f"layer{number}.synapses.bias"
+        word: tuple[Any, ...] = ("dense", self.target.n, False)
+        shape = layer.connection.in_shape
+        if self.is_recurrent:
+            shape = (self.target.n,)
+        elif isinstance(layer.connection, Convolution):
+            windows = layer.connection.windows
+            sides = (windows.kernel[0], windows.stride[0], windows.padding[0])
+            channels = layer.connection.out_shape[0]
+            word = ("convolution", channels, *sides, layer.connection.groups)
+        (population,) = naive.chain(shape, [word])
+        self.synapses = [synapse[:3] for synapse in population.synapses]
+        self.bias_of = population.biases
+        if layer.pooling is not None and not self.is_recurrent:
+            self._pool(layer.pooling)
+
+    def _pool(self, pooling) -> None:
+        self.pooling = pooling.name
+        side, _ = pooling.windows.kernel
+        channels, height, width = pooling.out_shape
+        windows = np.full(pooling.in_shape, -1)
+        for window, (c, y, x) in enumerate(np.ndindex(channels, height, width)):
+            rows = slice(y * side, (y + 1) * side)
+            windows[c, rows, x * side : (x + 1) * side] = window
+        self.window_of = windows.ravel().tolist()
+        if pooling.average:
+            self.factor = 1 / side**2
+
+    def store(self, machine: Machine, setting: Setting, state, held: int) -> None:
+        """Put parameters, gradients, moments and masks into memories."""
+        names = [self.weight_name]
+        if not self.is_recurrent:
+            others = (name for name in state if name.startswith(self.prefix))
+            names += [name for name in others if "weight" not in name]
+        self.learned = {
+            (name, place): float(value)
+            for name in names
+            for place, value in enumerate(np.ravel(state[name]))
+        }
+        n_weights = np.size(state[self.weight_name])
+        n_biases = np.size(state.get(self.bias_name, ())) * (not self.is_recurrent)
+        size = len(self.learned)
+        is_quantised = setting.network.quantisation is not None
+        self.running = dict(self.learned) if is_quantised else self.learned
+        terms = ("weight_read", "weight_write")
+        self.weights = CountedArray(
+            machine, terms, n_weights, self.running, joined=size
+        )
+        self.parameters = CountedArray(
+            machine, terms, n_weights, self.learned, joined=size
+        )
+        # A first layer whose products are computed once keeps a sum for each neuron.
+        is_first = self.prefix == "layer1." and not self.is_recurrent
+        keeps_sums = setting.products == "once" and is_first
+        n_constants = self.target.n if keeps_sums else n_biases
+        self.inference_weights = CountedArray(
+            machine, terms, n_weights, self.running, joined=n_weights + n_constants
+        )
+        self.constants = CountedArray(
+            machine,
+            ("bias_read", ""),
+            n_constants,
+            joined=n_weights + n_constants,
+        )
+        self.has_constants = n_constants > 0
+        self.has_biases = n_biases > 0
+        self.gradients = CountedArray(machine, ("gradient_access",) * 2, size)
+        self.moments = CountedArray(machine, ("moment_access",) * 2, 2 * size)
+        self.masks = None
+        if setting.masks is not None:
+            kept = np.ravel(setting.masks[self.weight_name]).astype(float).tolist()
+            values = dict.fromkeys(self.learned, 1.0)
+            values |= {(self.weight_name, k): one for k, one in enumerate(kept)}
+            self.masks = CountedArray(machine, ("mask_read", ""), size, values)
+        is_constant = setting.products is not None and is_first
+        self.kept_steps = 1 if is_constant else setting.n_steps
+        self.pooled = CountedArray(
+            machine,
+            ("activation_read", "activation_write"),
+            held * self.kept_steps * self.n_in,
+        )
+        self.round_parameters(setting)
+
+    @property
+    def prefix(self) -> str:
+        """The beginning of names of the layer's parameters."""
+        return self.weight_name.partition(".")[0] + "."
+
+    def round_parameters(self, setting: Setting) -> None:
+        """Round the first parameters to their grid, before anything is counted."""
+        quantisation = setting.network.quantisation
+        self.unit = None
+        if quantisation is not None:
+            exponent = quantisation.exponents[naive.layer_number(self.weight_name)]
+            self.unit = 2.0**-exponent
+            self.limits = (quantisation.largest_weight, quantisation.largest_bias)
+            for index in self.learned:
+                self.running[index] = self.rounded(None, index)
+        self.find_synapses()
+
+    def rounded(self, arithmetic: Arithmetic | None, index):
+        """A parameter on its grid."""
+        arithmetic = arithmetic or Arithmetic(Machine(), "", "")
+        limit = self.limits[index[0].endswith("bias")]
+        steps = arithmetic.multiply(self.learned[index], 1 / self.unit)
+        # Rounding is an addition.
+        steps = round(arithmetic.add(steps, 0.0))
+        steps = arithmetic.maximum(arithmetic.minimum(steps, limit), -limit)
+        return arithmetic.multiply(steps, self.unit)
+
+    def find_synapses(self) -> None:
+        """List what each source reaches, in both passes.
+
+        In a pruned network, a weight of zero is no synapse. If it was not removed but
+        rounded to zero, it still learns.
+        """
+        self.reached = [[] for _ in range(self.n_in)]
+        self.learning = [[] for _ in range(self.n_in)]
+        for source, target, place in self.synapses:
+            index = (self.weight_name, place)
+            if self.masks is None or self.running[index]:
+                self.reached[source].append((target, place))
+            if self.masks is None or self.masks.values[index]:
+                self.learning[source].append((target, place))
+
+    def of_unit(self, unit, learns=False):
+        """The (target, place of the weight) that a spike of the sender reaches."""
+        window = self.window_of[unit]
+        by_window = self.learning if learns else self.reached
+        return by_window[window] if window >= 0 else []
+
+
+class Training:
+    """Batches of samples through a network and back: what all variants share."""
+
+    # Samples whose activations, potentials and deltas are in memory at the same time.
+    held_samples = 1
+
+    def __init__(self, setting: Setting, state: dict[str, Any]) -> None:
+        self.setting = setting
+        self.machine = Machine()
+        self.shapes = {name: np.shape(values) for name, values in state.items()}
+        network = setting.network
+        held = self.held
+        input_steps = setting.n_steps if setting.products is None else 1
+        self.input = Population(self.machine, network.input, held, input_steps)
+        n_pixels = setting.set_size * self.input.n
+        self.training_set = CountedArray(
+            self.machine, ("data_read", ""), n_pixels, bits=8
+        )
+        self.populations: list[Population] = []
+        self.connections: list[Connection] = []
+        before = self.input
+        for number, layer in enumerate(network.chain, start=1):
+            population = Population(self.machine, layer.neurons, held, setting.n_steps)
+            self.populations.append(population)
+            pairs = [(layer.connection, before)]
+            if layer.recurrent is not None:
+                pairs.append((layer.recurrent, population))
+            for node, sender in pairs:
+                connection = Connection(node, sender, population)
+                connection.connect(layer, number)
+                connection.store(self.machine, setting, state, held)
+                self.connections.append(connection)
+            before = population
+        for population in self.populations:
+            population.traces = self.trace_memory(population.n)
+        self.n_updates = 0
+        # Additions to gradients of weights that are rounded to zero, by connection.
+        self.without_event: Counter[str] = Counter()
+
+    @property
+    def held(self) -> int:
+        return self.held_samples
+
+    def trace_memory(self, n: int) -> CountedArray:
+        """Memory for the potentials that are kept for the backward pass."""
+        words = self.held * self.setting.n_steps * n
+        return CountedArray(self.machine, ("trace_read", "trace_write"), words)
+
+    def into(self, population) -> Connection:
+        """The connection from the layer before a population."""
+        return next(
+            connection
+            for connection in self.connections
+            if connection.target is population and not connection.is_recurrent
+        )
+
+    def out_of(self, population) -> list[Connection]:
+        """The connections that read a population, itself among them if recurrent."""
+        return [one for one in self.connections if one.sender is population]
+
+    def state(self) -> dict[str, Any]:
+        """The parameters that the network runs with."""
+        return self._by_name(lambda connection: connection.running)
+
+    def learned_state(self) -> dict[str, Any]:
+        """The parameters of the optimizer, not rounded."""
+        return self._by_name(lambda connection: connection.learned)
+
+    def _by_name(self, values_of) -> dict[str, Any]:
+        flat: dict[str, list[float]] = {}
+        for connection in self.connections:
+            for (name, _), value in values_of(connection).items():
+                flat.setdefault(name, []).append(value)
+        return {
+            name: np.reshape(flat[name], shape) for name, shape in self.shapes.items()
+        }
+
+    def gradients(self) -> dict[str, Any]:
+        """The gradients in memory."""
+        return self._by_name(
+            lambda connection: {
+                index: connection.gradients.values.get(index, 0.0)
+                for index in connection.running
+            }
+        )
+
+    def begin_batch(self) -> None:
+        """Compute the learned constants once."""
+        state = self.state()
+        for layer, population in enumerate(self.populations):
+            population.take_constants(self.machine, self.setting, state, layer)
+
+    def read_data(self) -> None:
+        """Read a sample's bytes from the training set."""
+        self.machine.phase = "data"
+        for unit in range(self.input.n):
+            self.training_set.read(self.input.name, unit)
+
+    # Forward
+
+    def update(self, population, at, arriving, keeps_trace=True):
+        """Take a step of all neurons; return which fire.
+
+        `at` is (sample, step), `arriving` the sum of inputs of each neuron.
+        """
+        machine = self.machine
+        name = population.name
+        connection = self.into(population)
+        fired = []
+        for j in range(population.n):
+            u = population.potentials.read(name, j) if at[1] else 0.0
+            if at[1] == 0:
+                machine.count("state_access", name)
+            v = population.leaked(u) + arriving[j]
+            if connection.has_constants:
+                constant = connection.constants.read(name, j)
+                v = machine.add("bias_addition", name, v, constant)
+            machine.count("threshold_comparison", name)
+            fires = v >= population.threshold
+            kind = "active" if fires else "inactive"
+            machine.count(f"neuron_update_{kind}", name)
+            if fires:
+                machine.count("reset", name)
+                fired.append(j)
+            if keeps_trace:
+                population.traces.write(name, (*at, j), v)
+            population.potentials.write(name, j, population.after_reset(v, fires))
+        return fired
+
+    def count_answer(self, sample, label):
+        """Count output spikes and find the class; return dL/dcounts."""
+        output = self.populations[-1]
+        counts = [0] * output.n
+        for step in range(self.setting.n_steps):
+            for unit in self.fired[output.name][sample, step]:
+                self.machine.count("spike_counted", output.name)
+                counts[unit] += 1
+        self.machine.count("decision_comparison", output.name, output.n - 1)
+        learning = self.setting.learning
+        loss = naive.Loss(learning.logit_scale, learning.label_smoothing)
+        _, gradient = naive.cross_entropy(counts, label, loss, None)
+        return gradient
+
+    # Backward
+
+    def backward_neurons(self, sample, population, by_count) -> None:
+        """Compute dL/dv of a layer from the last step to the first.
+
+        `by_count` is dL/ds[t] of the output in every step.
+        """
+        later = [0.0] * population.n
+        bias_sums = [0.0] * population.n
+        for step in range(self.setting.n_steps - 1, -1, -1):
+            by_spike = self.spike_gradient(sample, step, population, by_count)
+            for j in range(population.n):
+                at = (sample, step, j)
+                later[j] = self.neuron_delta(population, at, by_spike[j], later[j])
+                if self.into(population).has_constants:
+                    bias_sums[j] = self.machine.add(
+                        "bias_gradient_accumulation",
+                        population.name,
+                        bias_sums[j],
+                        later[j],
+                    )
+        population.bias_sums = bias_sums
+
+    def spike_gradient(self, sample, step, population, by_count):
+        """dL/ds[t] of a layer, sums of products in registers."""
+        if population is self.populations[-1]:
+            by_spike = list(by_count)
+        else:
+            by_spike = [0.0] * population.n
+        for connection in self.out_of(population):
+            if connection.is_recurrent and step == self.setting.n_steps - 1:
+                continue
+            by_source = self.times_transposed(connection, sample, step)
+            for unit, window in enumerate(connection.window_of):
+                if window >= 0:
+                    by_spike[unit] += by_source[window]
+        return by_spike
+
+    def times_transposed(self, connection, sample, step):
+        """Multiply the deltas of a connection's target by its weights."""
+        machine = self.machine
+        name = connection.name
+        deltas = []
+        for j in range(connection.target.n):
+            machine.count("address_unit", name)
+            at = (sample, step + connection.is_recurrent, j)
+            deltas.append(connection.target.deltas.read(name, at))
+        totals = [0.0] * connection.n_in
+        machine.count("address_unit", name, connection.n_in)
+        for source, target, place in connection.synapses:
+            machine.count("address_mac", name)
+            weight = connection.weights.read(name, (connection.weight_name, place))
+            totals[source] = machine.multiply_add(
+                "backpropagation_mac",
+                name,
+                totals[source],
+                deltas[target],
+                weight * connection.factor,
+            )
+        return totals
+
+    def neuron_delta(self, population, at, by_spike, later):
+        """dL/dv[t] = dL/ds[t] f(v[t] - threshold) + k dL/dv[t+1]."""
+        v = population.traces.read(population.name, at)
+        f = self.surrogate(population, v)
+        arithmetic = Arithmetic(self.machine, "delta", population.name)
+        by_potential = arithmetic.multiply(by_spike, f)
+        carried = self.carried(population, v, later)
+        delta = arithmetic.add(by_potential, carried)
+        population.deltas.write(population.name, at, delta)
+        return delta
+
+    def carried(self, population, v, later):
+        """k dL/dv[t+1]: the reset to zero lets nothing through."""
+        is_kept = population.reset == "subtract" or v < population.threshold
+        if not population.leaks:
+            return later if is_kept else 0.0
+        arithmetic = Arithmetic(self.machine, "delta", population.name)
+        return arithmetic.multiply(population.decay if is_kept else 0.0, later)
+
+    def surrogate(self, population, v):
+        """The instructions of the engine's surrogate, counted one by one."""
+        chosen = self.setting.learning.chosen_surrogate
+        arithmetic = Arithmetic(self.machine, "surrogate", population.name)
+        x = None
+        if chosen.name != "constant":
+            x = arithmetic.subtract(v, population.threshold)
+        return chosen.emit(arithmetic, x, *chosen.constants())
+
+    def learned_sums(self, sample, population):
+        """Sums for learned constants, each read again from deltas and potentials."""
+        sums = {}
+        name = population.name
+        arithmetic = Arithmetic(self.machine, "delta", name)
+        for constant in population.learned:
+            total = 0.0
+            later = [0.0] * population.n
+            for step in range(self.setting.n_steps - 1, -1, -1):
+                for j in range(population.n):
+                    delta = population.deltas.read(name, (sample, step, j))
+                    v = population.traces.read(name, (sample, step, j))
+                    if constant == "decay_logit":
+                        # dL/ddecay = sum of dL/dv[t+1] u[t]
+                        u = v
+                        if v >= population.threshold:
+                            u = 0.0
+                            if population.reset == "subtract":
+                                u = arithmetic.subtract(v, population.threshold)
+                        total = arithmetic.multiply_add(later[j], u, total)
+                    else:
+                        # dL/ds[t] f = dL/dv[t] - k dL/dv[t+1]
+                        carried = self.carried(population, v, later[j])
+                        by_potential = arithmetic.subtract(delta, carried)
+                        total = arithmetic.subtract(total, by_potential)
+                    later[j] = delta
+            inner = population.threshold
+            if constant == "decay_logit":
+                inner = population.decay * (1 - population.decay)
+            sums[f"neurons.{constant}"] = inner * total
+        return sums
+
+    # Optimizer
+
+    def optimise(self) -> None:
+        """Take a step of Adam with the gradients in memory (Kingma and Ba 2015)."""
+        self.machine.phase = "optimizer"
+        self.n_updates += 1
+        clip = self.clip_factor()
+        for connection in self.connections:
+            for index in connection.learned:
+                self.update_parameter(connection, index, clip)
+            connection.find_synapses()
+
+    def clip_factor(self):
+        """The factor that limits the norm of all gradients; None without clipping."""
+        largest = self.setting.learning.grad_clip_norm
+        if not largest:
+            return None
+        square = 0.0
+        for connection in self.connections:
+            arithmetic = Arithmetic(self.machine, "optimizer", connection.name)
+            for index in connection.learned:
+                gradient = connection.gradients.read(connection.name, index)
+                square = arithmetic.multiply_add(gradient, gradient, square)
+        return min(1.0, largest / (math.sqrt(square) + 1e-6))
+
+    def update_parameter(self, connection, index, clip) -> None:
+        """Update one parameter and its moments."""
+        place = connection.name
+        arithmetic = Arithmetic(self.machine, "optimizer", place)
+        weight_decay = self.setting.learning.weight_decay
+        gradient = connection.gradients.read(place, index)
+        self.clear(connection, index)
+        if clip is not None:
+            gradient = arithmetic.multiply(clip, gradient)
+        parameter = connection.parameters.read(place, index)
+        if weight_decay:
+            gradient = arithmetic.multiply_add(weight_decay, parameter, gradient)
+        first = arithmetic.multiply(BETA1, connection.moments.read(place, (1, index)))
+        first = arithmetic.multiply_add(1 - BETA1, gradient, first)
+        connection.moments.write(place, (1, index), first)
+        second = arithmetic.multiply(BETA2, connection.moments.read(place, (2, index)))
+        scaled = arithmetic.multiply(1 - BETA2, gradient)
+        second = arithmetic.multiply_add(scaled, gradient, second)
+        connection.moments.write(place, (2, index), second)
+        mean = arithmetic.divide(first, 1 - BETA1**self.n_updates)
+        square = arithmetic.divide(second, 1 - BETA2**self.n_updates)
+        scale = arithmetic.add(arithmetic.root(square), EPSILON)
+        change = arithmetic.divide(arithmetic.multiply(self.setting.rate, mean), scale)
+        parameter = arithmetic.subtract(parameter, change)
+        if connection.masks is not None and not connection.masks.read(place, index):
+            parameter = 0.0
+        connection.parameters.write(place, index, parameter)
+        if connection.unit is not None:
+            on_grid = connection.rounded(arithmetic, index)
+            connection.weights.write(place, index, on_grid)
+
+    def clear(self, connection, index) -> None:
+        """Clear a gradient for the next batch, if the variant adds to it."""
+
+
+class EventTraining(Training):
+    """Sample by sample, forward and weight gradients event by event."""
+
+    def train_batch(self, samples, labels) -> dict[str, Any]:
+        """Train on a batch; return its gradients."""
+        self.begin_batch()
+        for sample, label in zip(samples, labels, strict=True):
+            self.read_data()
+            self.machine.phase = "forward"
+            self.forward(sample)
+            by_count = [value / len(labels) for value in self.count_answer(0, label)]
+            self.machine.phase = "backward"
+            self.backward(sample, by_count)
+        gradients = self.gradients()
+        self.optimise()
+        return gradients
+
+    def forward(self, sample) -> None:
+        """Run a sample, layer by layer."""
+        self.fired: dict[str, dict[Any, list[int]]] = {}
+        self.feed(sample)
+        for population in self.populations:
+            connection = self.into(population)
+            self.prepare_constants(connection, sample)
+            recurrent = [one for one in self.out_of(population) if one.is_recurrent]
+            waiting = [0.0] * population.n
+            fired = {}
+            for step in range(self.setting.n_steps):
+                population.sums.values = dict(enumerate(waiting))
+                if connection.sender is self.input:
+                    self.add_currents(connection, sample, step)
+                self.pass_spikes(connection, step)
+                arriving = [population.sums.values[j] for j in range(population.n)]
+                fired[0, step] = self.update(population, (0, step), arriving)
+                self.emit(population, step, fired[0, step])
+                population.sums.values = dict.fromkeys(range(population.n), 0.0)
+                for loop in recurrent:
+                    self.pass_spikes(loop, step)
+                waiting = list(population.sums.values.values())
+            self.fired[population.name] = fired
+
+    def feed(self, sample) -> None:
+        """The encoder has put the spikes of the sample into the input's queue."""
+        self.input.n_spikes.clear()
+        if self.setting.products is not None:
+            return
+        for step, row in enumerate(sample):
+            units = [unit for unit, spike in enumerate(row) if spike]
+            for number, unit in enumerate(units):
+                self.input.queue.values[step, number] = unit
+            self.input.n_spikes[step] = len(units)
+            self.machine.count("spike_routed", self.input.name, len(units))
+
+    def emit(self, population, step, fired) -> None:
+        """Write the spikes of a step to the queue."""
+        population.n_spikes[step] = len(fired)
+        for number, unit in enumerate(fired):
+            self.machine.count("spike_routed", population.name)
+            population.queue.write(population.name, (step, number), unit)
+
+    def spikes_into(self, connection, step):
+        """Read the spikes of a step for a connection."""
+        sender = connection.sender
+        for number in range(sender.n_spikes[step]):
+            yield sender.queue.read(sender.name, (step, number))
+
+    def pass_spikes(self, connection, step) -> None:
+        """Add a weight to a sum for every synapse of every spike of a step."""
+        name = connection.name
+        for unit in self.spikes_into(connection, step):
+            for target, place in connection.of_unit(unit):
+                self.machine.count("address_event", name)
+                self.machine.count("synaptic_event", name)
+                index = (connection.weight_name, place)
+                weight = connection.inference_weights.read(name, index)
+                connection.target.sums.add(name, target, weight * connection.factor)
+
+    def prepare_constants(self, connection, sample) -> None:
+        """Biases; with products that are computed once, their sums are added."""
+        target = connection.target
+        weights = connection.running
+        biases = [
+            weights.get((connection.bias_name, place), 0.0)
+            for place in connection.bias_of
+        ]
+        if connection.sender is self.input and self.setting.products is not None:
+            self.machine.count("zero_comparison", self.input.name, self.input.n)
+            if self.setting.products == "once":
+                target.sums.values = dict(enumerate(biases))
+                self.multiply_currents(connection, sample)
+                biases = target.sums.values.values()
+        connection.constants.values = dict(enumerate(biases))
+
+    def add_currents(self, connection, sample, step) -> None:
+        if self.setting.products == "every_step":
+            self.multiply_currents(connection, sample)
+
+    def multiply_currents(self, connection, sample) -> None:
+        """Add the product of a current and a weight for each source that is not 0."""
+        name = connection.name
+        for unit, current in enumerate(sample):
+            if current == 0:
+                continue
+            for target, place in connection.of_unit(unit):
+                self.machine.count("address_event", name)
+                index = (connection.weight_name, place)
+                weight = connection.inference_weights.read(name, index)
+                self.machine.count("input_mac", name)
+                product = current * weight * connection.factor
+                connection.target.sums.add(name, target, product)
+
+    def backward(self, sample, by_count) -> None:
+        for population in reversed(self.populations):
+            self.backward_neurons(0, population, by_count)
+            self.add_gradients_of_neurons(population)
+            for connection in self.connections:
+                if connection.target is population:
+                    self.add_gradients_of_weights(connection)
+            if self.setting.products is not None and population is self.populations[0]:
+                self.add_gradients_of_currents(self.into(population), sample)
+
+    def add_gradients_of_neurons(self, population) -> None:
+        """Add the sums of biases and learned constants to their gradients."""
+        connection = self.into(population)
+        if connection.has_biases:
+            biases = Counter()
+            for j, place in enumerate(connection.bias_of):
+                biases[place] += population.bias_sums[j]
+            for place, value in biases.items():
+                index = (connection.bias_name, place)
+                connection.gradients.add(population.name, index, value)
+        for constant, value in self.learned_sums(0, population).items():
+            index = (connection.prefix + constant, 0)
+            connection.gradients.add(population.name, index, value)
+
+    def add_gradients_of_weights(self, connection) -> None:
+        """Add the target's delta to the gradient of every synapse of every spike."""
+        name = connection.name
+        for step in range(self.setting.n_steps):
+            for unit in self.spikes_into(connection, step):
+                synapses = connection.of_unit(unit, learns=True)
+                self.without_event[name] += len(synapses)
+                self.without_event[name] -= len(connection.of_unit(unit))
+                for target, place in synapses:
+                    self.machine.count("address_event", name)
+                    at = (0, step + connection.is_recurrent, target)
+                    delta = connection.target.deltas.read(name, at)
+                    self.machine.count("gradient_accumulation", name)
+                    index = (connection.weight_name, place)
+                    connection.gradients.add(name, index, delta * connection.factor)
+
+    def add_gradients_of_currents(self, connection, sample) -> None:
+        """Add the product of a current and a delta to the gradient of each weight."""
+        name = connection.name
+        once = self.setting.products == "once"
+        sums = connection.target.bias_sums
+        currents = CountedArray(
+            self.machine, ("activation_read", ""), self.input.n, dict(enumerate(sample))
+        )
+        for unit in range(self.input.n):
+            current = currents.read(self.input.name, unit)
+            if current == 0:
+                continue
+            for target, place in connection.of_unit(unit):
+                for step in range(1 if once else self.setting.n_steps):
+                    self.machine.count("address_event", name)
+                    delta = connection.target.deltas.read(name, (0, step, target))
+                    delta = sums[target] if once else delta
+                    self.machine.count("input_gradient_mac", name)
+                    index = (connection.weight_name, place)
+                    product = current * delta * connection.factor
+                    connection.gradients.add(name, index, product)
+
+    def clear(self, connection, index) -> None:
+        connection.gradients.write(connection.name, index, 0.0)
+
+
+class DenseTraining(Training):
+    """A batch at once, every product of a matrix in every step, as PyTorch does it."""
+
+    @property
+    def held(self) -> int:
+        return self.setting.batch_size
+
+    def train_batch(self, samples, labels) -> dict[str, Any]:
+        """Train on a batch; return its gradients."""
+        self.begin_batch()
+        self.fired = {population.name: {} for population in self.populations}
+        by_count = []
+        for number, (sample, label) in enumerate(zip(samples, labels, strict=True)):
+            self.read_data()
+            self.machine.phase = "forward"
+            self.feed(number, sample)
+            self.forward(number)
+            by_class = self.count_answer(number, label)
+            by_count.append([value / len(labels) for value in by_class])
+        self.machine.phase = "backward"
+        for number in range(len(samples)):
+            self.before_backward(number)
+            for population in reversed(self.populations):
+                self.backward_neurons(number, population, by_count[number])
+            self.add_gradients_of_neurons(number)
+        for connection in self.connections:
+            self.write_gradients(connection, len(samples))
+        gradients = self.gradients()
+        self.optimise()
+        return gradients
+
+    # Whether the potentials of the first forward pass are kept.
+    keeps_traces = True
+
+    def before_backward(self, sample) -> None:
+        """Whatever the backward pass of a sample needs first."""
+
+    def feed(self, number, sample) -> None:
+        """The encoder has put the spikes or currents of a sample into memory."""
+        rows = sample if self.setting.products is None else [sample]
+        for step, row in enumerate(rows):
+            for unit, value in enumerate(row):
+                self.input.activations.values[number, step, unit] = value
+
+    def steps_of(self, connection) -> int:
+        """Steps in which a connection multiplies."""
+        is_first = connection.sender is self.input
+        return 1 if is_first and self.setting.products == "once" else self.n_steps
+
+    @property
+    def n_steps(self) -> int:
+        return self.setting.n_steps
+
+    def forward(self, sample, repeats=False) -> None:
+        """Run a sample, layer by layer."""
+        for population in self.populations:
+            connection = self.into(population)
+            if connection.pooling is not None:
+                self.pool(connection, sample)
+            constants = [
+                connection.running.get((connection.bias_name, place), 0.0)
+                for place in connection.bias_of
+            ]
+            if self.steps_of(connection) < self.n_steps:
+                products = self.multiply(connection, sample, 0)
+                constants = np.add(constants, products).tolist()
+            connection.constants.values = dict(enumerate(constants))
+            loops = [one for one in self.out_of(population) if one.is_recurrent]
+            waiting = [0.0] * population.n
+            for step in range(self.n_steps):
+                arriving = waiting
+                if self.steps_of(connection) == self.n_steps:
+                    products = self.multiply(connection, sample, step)
+                    arriving = np.add(waiting, products).tolist()
+                at = (sample, step)
+                keeps_trace = repeats or self.keeps_traces
+                fired = self.update(population, at, arriving, keeps_trace)
+                self.fired[population.name][at] = fired
+                if not repeats:
+                    self.write_activations(population, at, fired)
+                waiting = [0.0] * population.n
+                for loop in loops:
+                    waiting = self.multiply(loop, sample, step)
+
+    def write_activations(self, population, at, fired) -> None:
+        for unit in range(population.n):
+            spike = 1.0 if unit in fired else 0.0
+            population.activations.write(population.name, (*at, unit), spike)
+
+    def pool(self, connection, sample) -> None:
+        """Sum the units of each window."""
+        place = connection.pooling
+        activations = connection.sender.activations
+        for step in range(connection.kept_steps):
+            sums = [0.0] * connection.n_in
+            for unit, window in enumerate(connection.window_of):
+                value = activations.read(place, (sample, step, unit))
+                if window >= 0:
+                    sums[window] = self.machine.add(
+                        "addition", place, sums[window], value
+                    )
+            for window, value in enumerate(sums):
+                connection.pooled.write(place, (sample, step, window), value)
+
+    def vector_of(self, connection, sample, step):
+        """Read what enters a connection in a step."""
+        place = connection.name
+        is_pooled = connection.pooling is not None
+        memory = connection.pooled if is_pooled else connection.sender.activations
+        # Constant currents are the same in every step.
+        step = min(step, connection.kept_steps - 1)
+        self.machine.count("address_unit", place, connection.n_in)
+        return [
+            memory.read(place, (sample, step, unit)) for unit in range(connection.n_in)
+        ]
+
+    def multiply(self, connection, sample, step):
+        """Multiply the weights by what enters in a step."""
+        name = connection.name
+        machine = self.machine
+        vector = self.vector_of(connection, sample, step)
+        totals = [0.0] * connection.target.n
+        for source, target, place in connection.synapses:
+            machine.count("address_mac", name)
+            weight = connection.weights.read(name, (connection.weight_name, place))
+            totals[target] = machine.multiply_add(
+                "mac",
+                name,
+                totals[target],
+                weight * connection.factor,
+                vector[source],
+            )
+        machine.count("address_unit", name, len(totals))
+        return totals
+
+    def add_gradients_of_neurons(self, sample) -> None:
+        """Add the sums of biases and learned constants, in registers."""
+        for population in self.populations:
+            connection = self.into(population)
+            if sample == 0:
+                population.in_registers = Counter()
+                population.sums_of = {}
+            population.sums_of[sample] = population.bias_sums
+            if connection.has_biases:
+                for j, place in enumerate(connection.bias_of):
+                    index = (connection.bias_name, place)
+                    population.in_registers[index] += population.bias_sums[j]
+            for constant, value in self.learned_sums(sample, population).items():
+                population.in_registers[connection.prefix + constant, 0] += value
+
+    def write_gradients(self, connection, n_samples) -> None:
+        """Multiply deltas by what entered, over the batch; write the gradients once."""
+        name = connection.name
+        target = connection.target
+        steps = self.steps_of(connection)
+        totals = Counter()
+        for sample in range(n_samples):
+            for step in range(steps):
+                vector = self.vector_of(connection, sample, step)
+                self.machine.count("address_unit", name, target.n)
+                for source, unit, place in connection.synapses:
+                    self.machine.count("address_mac", name)
+                    at = (sample, step + connection.is_recurrent, unit)
+                    delta = target.deltas.read(name, at)
+                    if steps < self.n_steps:
+                        delta = target.sums_of[sample][unit]
+                    totals[place] = self.machine.multiply_add(
+                        "gradient_mac",
+                        name,
+                        totals[place],
+                        delta,
+                        vector[source] * connection.factor,
+                    )
+        for weight_name, place in connection.running:
+            if weight_name == connection.weight_name:
+                index = (weight_name, place)
+                connection.gradients.write(name, index, totals[place])
+        if not connection.is_recurrent:
+            for index, value in target.in_registers.items():
+                connection.gradients.write(target.name, index, value)
+
+
+class RecomputingTraining(DenseTraining):
+    """Potentials are computed again, sample by sample, in place of being stored."""
+
+    keeps_traces = False
+
+    def trace_memory(self, n: int) -> CountedArray:
+        words = self.n_steps * n
+        return CountedArray(self.machine, ("trace_read", "trace_write"), words)
+
+    def before_backward(self, sample) -> None:
+        self.forward(sample, repeats=True)
+
+
+VARIANTS = {
+    "event": EventTraining,
+    "dense": DenseTraining,
+    "dense_recompute": RecomputingTraining,
+}
