@@ -99,6 +99,17 @@ class TestOpening:
             archive.writestr("x.npy", bytes(5_000_000))
         assert "unpacks to more than 1,000,000" in refusal(read_npz, tmp_path / "a")
 
+    def test_an_array_that_is_declared_beyond_memory(self, tmp_path: Path) -> None:
+        """A header of a few bytes may declare any shape."""
+        npz.write_npz(tmp_path / "a", SCHEMA, {})
+        header = {"descr": "<f8", "fortran_order": False, "shape": (10**14,)}
+        with (
+            zipfile.ZipFile(tmp_path / "a", "a") as archive,
+            archive.open("x.npy", "w") as member,
+        ):
+            np.lib.format.write_array_header_1_0(member, header)
+        assert "does not fit into memory" in refusal(read_npz, tmp_path / "a")
+
 
 class TestText:
     def test_layouts(self, tmp_path: Path) -> None:

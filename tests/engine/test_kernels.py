@@ -228,12 +228,10 @@ print(json.dumps({
 
 
 class TestCache:
-    def run(self, **environment: str) -> dict[str, Any]:
+    def run(self, code: str = SMALL_KERNEL, **environment: str) -> dict[str, Any]:
         """Call a kernel once in a process; return what it prints, and its warnings."""
         pipe = subprocess.PIPE
-        process = start_python(
-            "-c", SMALL_KERNEL, stdout=pipe, stderr=pipe, env=environment
-        )
+        process = start_python("-c", code, stdout=pipe, stderr=pipe, env=environment)
         output, warnings = process.communicate(timeout=300)
         assert process.returncode == 0, warnings
         printed: dict[str, Any] = json.loads(output)
@@ -258,11 +256,18 @@ class TestCache:
         assert [*hits, printed["hits"]] == [0, 1, 0]
 
     @pytest.mark.slow
-    def test_kernels_run_without_a_cache(self, tmp_path: Path) -> None:
-        # Root may write anywhere but below a file.
+    @pytest.mark.parametrize("obstacle", ["full disk", "no folder"])
+    def test_kernels_run_without_a_cache(self, tmp_path: Path, obstacle: str) -> None:
+        code = SMALL_KERNEL
         folder = tmp_path / "cache"
-        folder.write_text("not a folder")
-        printed = self.run(NUMBA_CACHE_DIR=str(folder))
+        if obstacle == "full disk":
+            # As on a full disk: no file may have more than a thousand bytes.
+            limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
+            code = f"import resource; {limit}\n{SMALL_KERNEL}"
+        else:
+            # Root may write anywhere but below a file.
+            folder.write_text("not a folder")
+        printed = self.run(code, NUMBA_CACHE_DIR=str(folder))
         assert printed["hits"] == 0
         assert printed["warnings"].count("compiled anew") == 1
         assert "NUMBA_CACHE_DIR" in printed["warnings"]
