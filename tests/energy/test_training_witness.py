@@ -83,7 +83,7 @@ def trainings(draw: st.DrawFn) -> tuple[Setting, list[Any], int]:
     is_quantised = is_quantised and not averages
     learned = "none"
     if not is_quantised:
-        learned = draw(st.sampled_from(["none"]))
+        learned = draw(st.sampled_from(["none", "decay", "threshold", "both"]))
     decays = [0.8] if learned in ("decay", "both") else [0.8, 1.0]
     neuron = LeakyIntegrateAndFire(
         decay=draw(st.sampled_from(decays)),
@@ -95,8 +95,7 @@ def trainings(draw: st.DrawFn) -> tuple[Setting, list[Any], int]:
     quantisation = Quantisation(4, 16) if is_quantised else None
     network = Network.of_chain(shape, layers, CLASSES, neuron, quantisation)
     products = None
-    is_pooled = isinstance(layers[0], PoolingLayer)
-    if not is_quantised and not is_pooled:
+    if not is_quantised:
         products = draw(st.sampled_from([None, None, "once", "every_step"]))
     learning = LearningSettings(
         surrogate=draw(st.sampled_from(sorted(SURROGATES))),
