@@ -16,7 +16,8 @@ from spikejoule.energy import (
     load_profiles,
     price,
 )
-from spikejoule.energy.from_graph import SampleSet, graph_inputs, price_graph
+from spikejoule.energy.from_counts import SampleSet
+from spikejoule.energy.from_graph import graph_inputs, price_graph
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.nir.conventions import Conventions

@@ -13,7 +13,8 @@ import pytest
 import spikejoule
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.encoding.events import EventList
-from spikejoule.energy.from_graph import SampleSet, price_graph
+from spikejoule.energy.from_counts import SampleSet
+from spikejoule.energy.from_graph import price_graph
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import run_graph
 from tests.nir.foreign import DT, GRAPHS, Maker

@@ -15,7 +15,8 @@ from torch.nn.functional import avg_pool2d, conv2d
 
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import EventList
-from spikejoule.energy.from_graph import SampleSet, price_graph
+from spikejoule.energy.from_counts import SampleSet
+from spikejoule.energy.from_graph import price_graph
 from spikejoule.nir import executor, running
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.executor import GraphRun

@@ -30,7 +30,8 @@ from spikejoule.encoding.counting import class_counts
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles
 from spikejoule.energy.analysis import AnalysisInputs
 from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
-from spikejoule.energy.from_graph import SampleSet, graph_inputs
+from spikejoule.energy.from_counts import SampleSet
+from spikejoule.energy.from_graph import graph_inputs
 from spikejoule.energy.notes import Note, fact, sentence
 from spikejoule.energy.outputs import analysis_values
 from spikejoule.energy.prices import arithmetic_profile, headline_profile

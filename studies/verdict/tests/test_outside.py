@@ -16,7 +16,8 @@ from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.events import save_events
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles
-from spikejoule.energy.from_graph import SampleSet, graph_inputs
+from spikejoule.energy.from_counts import SampleSet
+from spikejoule.energy.from_graph import graph_inputs
 from spikejoule.energy.ledger import baseline_variants
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.nir.conventions import Conventions
