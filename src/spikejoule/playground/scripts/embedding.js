@@ -11,5 +11,6 @@ export function fitFrame() {
     const height = Math.ceil(document.body.getBoundingClientRect().height);
     window.parent.postMessage({ playgroundHeight: height }, "*");
   };
+  tell(); // now: out of sight, a browser may put off what it observes
   new ResizeObserver(tell).observe(document.body);
 }
