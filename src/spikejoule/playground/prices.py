@@ -17,8 +17,8 @@ from spikejoule.energy.estimates import Floats
 from spikejoule.energy.operations import Column, OperationCounts
 from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
 
-COEFFICIENT_DIGITS: Final = 9
-"""Digits after the point of a coefficient: most are whole numbers."""
+NOISE: Final = 1e-9
+"""Distance from a whole number that solving for a coefficient may leave."""
 
 
 class PlaygroundError(SpikejouleError):
@@ -64,8 +64,7 @@ class LinearOperations:
         # Columns of equal scale keep the solution exact to the last operation.
         scale = np.maximum(np.abs(features).max(axis=0), 1).astype(np.float64)
         solution = np.linalg.lstsq(features / scale, operations.counts)[0]
-        # Without the noise of the solution, which a page would carry as digits.
-        coefficients = np.round(solution / scale[:, None], COEFFICIENT_DIGITS) + 0.0
+        coefficients = _without_noise(solution / scale[:, None])
         exact = np.rint(features @ coefficients) == operations.counts
         if not exact.all():
             column = operations.columns[int(np.argmin(exact.all(axis=0)))]
@@ -122,3 +121,11 @@ class LinearOperations:
         """Mean energy of a test image: lower and upper end in pJ, [2]."""
         energies: Floats = (self.prices_pj(profile) @ self.means).sum(axis=0)
         return energies
+
+
+def _without_noise(coefficients: Floats) -> Floats:
+    """Make whole numbers of those that all but are: a page would carry each digit."""
+    whole = np.rint(coefficients)
+    is_noise = np.abs(coefficients - whole) < NOISE
+    clean: Floats = np.where(is_noise, whole, coefficients) + 0.0  # no -0
+    return clean
