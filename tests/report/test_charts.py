@@ -19,9 +19,13 @@ from spikejoule.report.charts.canvas import (
     PALETTE,
     Chart,
 )
-from spikejoule.report.charts.learning import confusion_matrix, training_curves
+from spikejoule.report.charts.learning import (
+    confusion_matrix,
+    training_curves,
+    training_energy,
+)
 from spikejoule.report.charts.raster import SpikeRaster, spike_raster
-from tests.energy.by_hand import analysis, baseline, inputs
+from tests.energy.by_hand import analysis, baseline, inputs, training
 
 
 def raster(hidden: tuple[int, ...] = (400,), density: float = 0.02) -> SpikeRaster:
@@ -53,9 +57,18 @@ def front(*percents: float, name: str = "ReLU 9") -> Chart:
     return conventional_front(analysis(inputs(networks)))
 
 
+def by_epoch(*percents: float) -> Chart:
+    """Draw a training of two epochs with these accuracies."""
+    trained = training(validation_accuracies_percent=np.array(percents))
+    chart = training_energy(analysis(replace(inputs(), training=trained)))
+    assert chart is not None
+    return chart
+
+
 CHARTS: dict[str, Callable[[], Chart]] = {
     "spike raster": lambda: spike_raster(raster()),
     "conventional front": lambda: front(85.0, 97.0, 98.5),
+    "energy of training": lambda: by_epoch(60.0, 90.0),
 }
 
 

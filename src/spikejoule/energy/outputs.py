@@ -166,8 +166,8 @@ def _millijoules(name: str, energy: Energy | None) -> dict[str, float | None]:
 def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
     """Return the analysis as JSON values.
 
-    `energies` are the rows of its table, with null for NaN; unknown inputs are left
-    out.
+    `energies` are the rows of its table, with null for NaN; `trainings` all ways of
+    training, under the headline's price list; unknown inputs are left out.
     """
     inputs = analysis.inputs
     known = {
@@ -187,11 +187,27 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
             {name: None if cell != cell else cell for name, cell in row.cells.items()}
             for row in analysis.table
         ],
+        "trainings": _training_values(analysis),
         "equal_size": _verdict_values(analysis, analysis.comparisons),
         "verdicts": _verdict_values(analysis, analysis.verdicts),
         "early_verdicts": _verdict_values(analysis, analysis.early_verdicts),
         "assumptions": analysis.assumptions,
     }
+
+
+def _training_values(analysis: EnergyAnalysis) -> list[dict[str, Any]]:
+    """Return the energy of each way of training each network."""
+    training = analysis.training
+    if training is None:
+        return []
+    return [
+        {
+            "network": variant.network,
+            "way": variant.method,
+            **_millijoules("training", energy),
+        }
+        for variant, energy in training.under_headline
+    ]
 
 
 def _facts(notes: Sequence[Note]) -> dict[str, str]:

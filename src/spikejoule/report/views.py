@@ -317,8 +317,7 @@ def _trainings(analysis: EnergyAnalysis) -> list[Cells]:
     if training is None or training.total is None:
         return []
     rows: list[Cells] = []
-    for number, variant in enumerate(training.ledger.variants):
-        energy = training.ledger.total(number, analysis.chosen.id)
+    for variant, energy in training.under_headline:
         percents = accuracy(variant.accuracies)
         rows.append((variant.network, variant.method, percents, energy_words(energy)))
     return rows

@@ -86,12 +86,20 @@ class TrainingEnergy:
         return self.ledger.variants[0].method
 
     @property
+    def under_headline(self) -> list[tuple[Variant, Energy]]:
+        """Each network and way of training it, with its energy under `prices`."""
+        return [
+            (variant, self.ledger.total(number, self.prices.id))
+            for number, variant in enumerate(self.ledger.variants)
+        ]
+
+    @property
     def other_ways(self) -> dict[str, Energy]:
         """The energy of running the same steps in other ways, under `prices`."""
         return {
-            variant.method: self.ledger.total(number, self.prices.id)
-            for number, variant in enumerate(self.ledger.variants)
-            if variant.side == SPIKING and number > 0
+            variant.method: energy
+            for variant, energy in self.under_headline[1:]
+            if variant.side == SPIKING
         }
 
     def conventional(
@@ -104,8 +112,8 @@ class TrainingEnergy:
                 any. If none reaches it, the most accurate ones count.
         """
         energies = {
-            variant: self.ledger.total(number, self.prices.id)
-            for number, variant in enumerate(self.ledger.variants)
+            variant: energy
+            for variant, energy in self.under_headline
             if variant.side == CONVENTIONAL
         }
         if not energies:

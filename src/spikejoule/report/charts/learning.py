@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.energy.estimates import joules
+from spikejoule.energy.training.history import PJ_PER_J
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
 
@@ -76,13 +77,17 @@ def training_energy(analysis: "EnergyAnalysis") -> Chart | None:
     axes.plot(middle_j, percents, color=canvas.BLUE, marker="o", markersize=3)
     axes.set(xlabel="Energy of training so far (J)", ylabel="Validation accuracy (%)")
     best = int(np.argmax(percents))
-    # The first epoch that comes within a tenth of a percentage point of the best
-    near = int(np.argmax(percents >= percents[best] - 0.1))
+    # The first epoch that comes within half a percentage point of the best
+    near = int(np.argmax(percents >= percents[best] - 0.5))
     finding = (
-        f"{percents[best]:.2f} % after {joules(1e12 * middle_j[best], 3)}; within 0.1 "
-        f"points of it after {joules(1e12 * middle_j[near], 3)}"
+        f"Training reaches {percents[near]:.2f} % after {_joules(middle_j[near])}, and "
+        f"its best accuracy of {percents[best]:.2f} % after {_joules(middle_j[best])}"
     )
     return Chart("training-energy", finding, figure, analysis.chosen.title)
+
+
+def _joules(energy_j: float) -> str:
+    return joules(energy_j * PJ_PER_J, 3)
 
 
 @canvas.house_style()
