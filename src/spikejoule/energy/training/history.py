@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.measurement import LayerCounts, activity_of_layers
 from spikejoule.encoding.encoder import Encoder
+from spikejoule.energy.estimates import PJ_PER_J
 from spikejoule.energy.prices import HardwareProfile, price
 from spikejoule.energy.training.counting import count_training, way_of
 from spikejoule.energy.training.record import Augmented, TrainingRecord
@@ -18,8 +19,6 @@ from spikejoule.network.network import Network
 
 if TYPE_CHECKING:
     from spikejoule.network.trained import TrainedNetwork
-
-PJ_PER_J = 1e12
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from spikejoule.data.subject import DIGITS, Subject
-from spikejoule.energy.estimates import joules
-from spikejoule.energy.training.history import PJ_PER_J
+from spikejoule.energy.estimates import PJ_PER_J, joules
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
 
