@@ -7,8 +7,8 @@ and a active units (not zero) of the layer before:
     forward             W MACs, weight reads,        M, found by n comparisons with 0;
                         addresses; n activations     sums as in `energy.conventional`
                         read, m written
-    deltas              m written; passing them      those of active units: a m, as the
-                        back takes W MACs, weight    others are 0
+    deltas              m written; passing them      passed back to active units only,
+                        back takes W MACs, weight    with a m MACs
                         reads and addresses
     ReLU                its activation is read and compared again
     weight gradients    W MACs, delta reads,         M, found by n comparisons again
@@ -214,16 +214,17 @@ def _deltas(training: _Training, connection: _Connection) -> Blocks:
     """Count the deltas after a connection, and the gradients of biases."""
     sizes = connection.sizes
     n_units = training.samples * sizes.n_out
-    n_deltas = n_units
+    n_active = n_units
     values = training.in_batch(sizes.n_out)
     if not connection.is_last:
         yield block("trace_read", [sizes.layer], [n_units], values)
         yield block("activation_comparison", [sizes.layer], [n_units])
         following = training.connections[training.connections.index(connection) + 1]
-        n_deltas = following.active
-    yield block("delta_write", [sizes.layer], [n_deltas], values)
+        n_active = following.active
+    # The zeros of inactive units are written, too, since all deltas are read later.
+    yield block("delta_write", [sizes.layer], [n_units], values)
     if sizes.biases:
-        yield block("bias_gradient_accumulation", [sizes.layer], [n_deltas])
+        yield block("bias_gradient_accumulation", [sizes.layer], [n_active])
         written = training.batches * sizes.biases
         words = sizes.parameter_words
         yield block("gradient_access", [sizes.layer], [written], words)
