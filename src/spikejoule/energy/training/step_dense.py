@@ -10,8 +10,8 @@ of W synapses from n to m units:
                        gradient is written once per batch
     other gradients    written once per batch
 
-Recurrent weights take T products forward and T for the gradient. Constant currents that
-are multiplied once take one product in place of T. Pooling adds each value inside a
+Recurrent weights take T - 1 products: no spikes arrive in the first step. Constant
+currents that are multiplied once take one product in place of T. Pooling adds each value inside a
 window, reads its input and writes its windows. What is kept is kept for all samples of
 a batch.
 
@@ -100,8 +100,9 @@ def _potentials(step: TrainingStep) -> Iterator[OperationCounts]:
 
 def _steps(step: TrainingStep, connection: TrainedConnection) -> int:
     """Return the products of a connection and the values of one sample."""
-    is_once = connection.is_first and step.activity.products == "once"
-    return 1 if is_once else step.time_window
+    if connection.is_first and step.activity.products == "once":
+        return 1
+    return step.time_window - connection.is_recurrent
 
 
 def _products(step: TrainingStep) -> list[Counts]:
