@@ -11,9 +11,9 @@ of W synapses from n to m units:
     other gradients    written once per batch
 
 Recurrent weights take T - 1 products: no spikes arrive in the first step. Constant
-currents that are multiplied once take one product in place of T. Pooling adds each value inside a
-window, reads its input and writes its windows. What is kept is kept for all samples of
-a batch.
+currents that are multiplied once take one product in place of T. Pooling adds each
+value inside a window, reads its input and writes its windows, in each step; constant
+currents are pooled once. What is kept is kept for all samples of a batch.
 
 Recomputing instead of storing (`backward` with `recomputes`): the forward pass is run
 again, sample by sample, before each backward pass, so that potentials are kept for one
