@@ -14,7 +14,7 @@ place of the weight); indices in memories of a batch begin with (sample, step).
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -180,6 +180,28 @@ class Setting:
     masks: dict[str, Any] | None = None
 
 
+class Grid(NamedTuple):
+    """The unit of a layer's integers, and the largest weight and bias in units."""
+
+    unit: float
+    limits: tuple[int, int]
+
+
+class Storage(NamedTuple):
+    """How a connection's numbers are kept.
+
+    `keeps_sums` says whether products with constant currents are kept, one sum for each
+    neuron; `kept_steps` are the steps of a sample that differ, and `held` the samples
+    whose pooled values are in memory at the same time.
+    """
+
+    held: int = 1
+    kept_steps: int = 1
+    keeps_sums: bool = False
+    grid: Grid | None = None
+    masks: dict[str, Any] | None = None
+
+
 class Population:
     """Neurons, or the input, and what they keep in memory.
 
@@ -296,7 +318,7 @@ class Connection:
         if pooling.average:
             self.factor = 1 / side**2
 
-    def store(self, machine: Machine, setting: Setting, state, held: int) -> None:
+    def store(self, machine: Machine, state, storage: Storage) -> None:
         """Put parameters, gradients, moments and masks into memories."""
         names = [self.weight_name]
         if not self.is_recurrent:
@@ -310,8 +332,8 @@ class Connection:
         n_weights = np.size(state[self.weight_name])
         n_biases = np.size(state.get(self.bias_name, ())) * (not self.is_recurrent)
         size = len(self.learned)
-        is_quantised = setting.network.quantisation is not None
-        self.running = dict(self.learned) if is_quantised else self.learned
+        self.grid = storage.grid
+        self.running = dict(self.learned) if self.grid else self.learned
         terms = ("weight_read", "weight_write")
         self.weights = CountedArray(
             machine, terms, n_weights, self.running, joined=size
@@ -319,64 +341,51 @@ class Connection:
         self.parameters = CountedArray(
             machine, terms, n_weights, self.learned, joined=size
         )
-        # A first layer whose products are computed once keeps a sum for each neuron.
-        is_first = self.prefix == "layer1." and not self.is_recurrent
-        keeps_sums = setting.products == "once" and is_first
-        n_constants = self.target.n if keeps_sums else n_biases
+        n_constants = self.target.n if storage.keeps_sums else n_biases
+        inference = n_weights + n_constants
         self.inference_weights = CountedArray(
-            machine, terms, n_weights, self.running, joined=n_weights + n_constants
+            machine, terms, n_weights, self.running, joined=inference
         )
         self.constants = CountedArray(
-            machine,
-            ("bias_read", ""),
-            n_constants,
-            joined=n_weights + n_constants,
+            machine, ("bias_read", ""), n_constants, joined=inference
         )
         self.has_constants = n_constants > 0
         self.has_biases = n_biases > 0
         self.gradients = CountedArray(machine, ("gradient_access",) * 2, size)
         self.moments = CountedArray(machine, ("moment_access",) * 2, 2 * size)
         self.masks = None
-        if setting.masks is not None:
-            kept = np.ravel(setting.masks[self.weight_name]).astype(float).tolist()
+        if storage.masks is not None:
+            kept = np.ravel(storage.masks[self.weight_name]).astype(float).tolist()
             values = dict.fromkeys(self.learned, 1.0)
             values |= {(self.weight_name, k): one for k, one in enumerate(kept)}
             self.masks = CountedArray(machine, ("mask_read", ""), size, values)
-        is_constant = setting.products is not None and is_first
-        self.kept_steps = 1 if is_constant else setting.n_steps
+        self.kept_steps = storage.kept_steps
         self.pooled = CountedArray(
             machine,
             ("activation_read", "activation_write"),
-            held * self.kept_steps * self.n_in,
+            storage.held * self.kept_steps * self.n_in,
         )
-        self.round_parameters(setting)
+        if self.grid:
+            # Before anything is counted.
+            uncounted = Arithmetic(Machine(), "", "")
+            for index in self.learned:
+                self.running[index] = self.rounded(uncounted, index)
+        self.find_synapses()
 
     @property
     def prefix(self) -> str:
         """The beginning of names of the layer's parameters."""
         return self.weight_name.partition(".")[0] + "."
 
-    def round_parameters(self, setting: Setting) -> None:
-        """Round the first parameters to their grid, before anything is counted."""
-        quantisation = setting.network.quantisation
-        self.unit = None
-        if quantisation is not None:
-            exponent = quantisation.exponents[naive.layer_number(self.weight_name)]
-            self.unit = 2.0**-exponent
-            self.limits = (quantisation.largest_weight, quantisation.largest_bias)
-            for index in self.learned:
-                self.running[index] = self.rounded(None, index)
-        self.find_synapses()
-
-    def rounded(self, arithmetic: Arithmetic | None, index):
+    def rounded(self, arithmetic: Arithmetic, index):
         """A parameter on its grid."""
-        arithmetic = arithmetic or Arithmetic(Machine(), "", "")
-        limit = self.limits[index[0].endswith("bias")]
-        steps = arithmetic.multiply(self.learned[index], 1 / self.unit)
+        assert self.grid is not None
+        limit = self.grid.limits[index[0].endswith("bias")]
+        steps = arithmetic.multiply(self.learned[index], 1 / self.grid.unit)
         # Rounding is an addition.
         steps = round(arithmetic.add(steps, 0.0))
         steps = arithmetic.maximum(arithmetic.minimum(steps, limit), -limit)
-        return arithmetic.multiply(steps, self.unit)
+        return arithmetic.multiply(steps, self.grid.unit)
 
     def find_synapses(self) -> None:
         """List what each source reaches, in both passes.
@@ -400,65 +409,32 @@ class Connection:
         return by_window[window] if window >= 0 else []
 
 
-class Training:
-    """Batches of samples through a network and back: what all variants share."""
-
-    # Samples whose activations, potentials and deltas are in memory at the same time.
-    held_samples = 1
+class Trained:
+    """Batches of samples through a network and back, and the optimizer."""
 
     def __init__(self, setting: Setting, state: dict[str, Any]) -> None:
         self.setting = setting
         self.machine = Machine()
         self.shapes = {name: np.shape(values) for name, values in state.items()}
-        network = setting.network
-        held = self.held
-        input_steps = setting.n_steps if setting.products is None else 1
-        self.input = Population(self.machine, network.input, held, input_steps)
-        n_pixels = setting.set_size * self.input.n
+        node = setting.network.input
+        steps = setting.n_steps if setting.products is None else 1
+        self.input = Population(self.machine, node, self.held, steps)
         self.training_set = CountedArray(
-            self.machine, ("data_read", ""), n_pixels, bits=8
+            self.machine, ("data_read", ""), setting.set_size * node.n_out, bits=8
         )
         self.populations: list[Population] = []
         self.connections: list[Connection] = []
-        before = self.input
-        for number, layer in enumerate(network.chain, start=1):
-            population = Population(self.machine, layer.neurons, held, setting.n_steps)
-            self.populations.append(population)
-            pairs = [(layer.connection, before)]
-            if layer.recurrent is not None:
-                pairs.append((layer.recurrent, population))
-            for node, sender in pairs:
-                connection = Connection(node, sender, population)
-                connection.connect(layer, number)
-                connection.store(self.machine, setting, state, held)
-                self.connections.append(connection)
-            before = population
-        for population in self.populations:
-            population.traces = self.trace_memory(population.n)
         self.n_updates = 0
-        # Additions to gradients of weights that are rounded to zero, by connection.
-        self.without_event: Counter[str] = Counter()
+        self.build(state)
+
+    def build(self, state: dict[str, Any]) -> None:
+        """Make the populations and connections of the network."""
+        raise NotImplementedError
 
     @property
     def held(self) -> int:
-        return self.held_samples
-
-    def trace_memory(self, n: int) -> CountedArray:
-        """Memory for the potentials that are kept for the backward pass."""
-        words = self.held * self.setting.n_steps * n
-        return CountedArray(self.machine, ("trace_read", "trace_write"), words)
-
-    def into(self, population) -> Connection:
-        """The connection from the layer before a population."""
-        return next(
-            connection
-            for connection in self.connections
-            if connection.target is population and not connection.is_recurrent
-        )
-
-    def out_of(self, population) -> list[Connection]:
-        """The connections that read a population, itself among them if recurrent."""
-        return [one for one in self.connections if one.sender is population]
+        """Samples whose activations and deltas are in memory at the same time."""
+        return 1
 
     def state(self) -> dict[str, Any]:
         """The parameters that the network runs with."""
@@ -486,17 +462,136 @@ class Training:
             }
         )
 
-    def begin_batch(self) -> None:
-        """Compute the learned constants once."""
-        state = self.state()
-        for layer, population in enumerate(self.populations):
-            population.take_constants(self.machine, self.setting, state, layer)
-
     def read_data(self) -> None:
         """Read a sample's bytes from the training set."""
         self.machine.phase = "data"
         for unit in range(self.input.n):
             self.training_set.read(self.input.name, unit)
+
+    # Optimizer
+
+    def optimise(self) -> None:
+        """Take a step of Adam with the gradients in memory (Kingma and Ba 2015)."""
+        self.machine.phase = "optimizer"
+        self.n_updates += 1
+        clip = self.clip_factor()
+        for connection in self.connections:
+            for index in connection.learned:
+                self.update_parameter(connection, index, clip)
+            connection.find_synapses()
+
+    def clip_factor(self):
+        """The factor that limits the norm of all gradients; None without clipping."""
+        largest = self.setting.learning.grad_clip_norm
+        if not largest:
+            return None
+        square = 0.0
+        for connection in self.connections:
+            arithmetic = Arithmetic(self.machine, "optimizer", connection.name)
+            for index in connection.learned:
+                gradient = connection.gradients.read(connection.name, index)
+                square = arithmetic.multiply_add(gradient, gradient, square)
+        return min(1.0, largest / (math.sqrt(square) + 1e-6))
+
+    def update_parameter(self, connection, index, clip) -> None:
+        """Update one parameter and its moments."""
+        place = connection.name
+        arithmetic = Arithmetic(self.machine, "optimizer", place)
+        weight_decay = self.setting.learning.weight_decay
+        gradient = connection.gradients.read(place, index)
+        self.clear(connection, index)
+        if clip is not None:
+            gradient = arithmetic.multiply(clip, gradient)
+        parameter = connection.parameters.read(place, index)
+        if weight_decay:
+            gradient = arithmetic.multiply_add(weight_decay, parameter, gradient)
+        first = arithmetic.multiply(BETA1, connection.moments.read(place, (1, index)))
+        first = arithmetic.multiply_add(1 - BETA1, gradient, first)
+        connection.moments.write(place, (1, index), first)
+        second = arithmetic.multiply(BETA2, connection.moments.read(place, (2, index)))
+        scaled = arithmetic.multiply(1 - BETA2, gradient)
+        second = arithmetic.multiply_add(scaled, gradient, second)
+        connection.moments.write(place, (2, index), second)
+        mean = arithmetic.divide(first, 1 - BETA1**self.n_updates)
+        square = arithmetic.divide(second, 1 - BETA2**self.n_updates)
+        scale = arithmetic.add(arithmetic.root(square), EPSILON)
+        change = arithmetic.divide(arithmetic.multiply(self.setting.rate, mean), scale)
+        parameter = arithmetic.subtract(parameter, change)
+        if connection.masks is not None and not connection.masks.read(place, index):
+            parameter = 0.0
+        connection.parameters.write(place, index, parameter)
+        if connection.grid is not None:
+            on_grid = connection.rounded(arithmetic, index)
+            connection.weights.write(place, index, on_grid)
+
+    def clear(self, connection, index) -> None:
+        """Clear a gradient for the next batch, if the variant adds to it."""
+
+
+class Training(Trained):
+    """A spiking network: what all variants share."""
+
+    def build(self, state: dict[str, Any]) -> None:
+        """Make the populations and connections of the network."""
+        setting = self.setting
+        held = self.held
+        before = self.input
+        for number, layer in enumerate(setting.network.chain, start=1):
+            population = Population(self.machine, layer.neurons, held, setting.n_steps)
+            population.traces = self.trace_memory(population.n)
+            self.populations.append(population)
+            pairs = [(layer.connection, before)]
+            if layer.recurrent is not None:
+                pairs.append((layer.recurrent, population))
+            for node, sender in pairs:
+                connection = Connection(node, sender, population)
+                connection.connect(layer, number)
+                storage = self.storage_of(connection, number)
+                connection.store(self.machine, state, storage)
+                self.connections.append(connection)
+            before = population
+        # Additions to gradients of weights that are rounded to zero, by connection.
+        self.without_event: Counter[str] = Counter()
+
+    def storage_of(self, connection, number) -> Storage:
+        """How the numbers of a connection into layer `number`, from 1, are kept."""
+        setting = self.setting
+        grid = None
+        widths = setting.network.quantisation
+        if widths is not None:
+            unit = 2.0 ** -widths.exponents[number - 1]
+            grid = Grid(unit, (widths.largest_weight, widths.largest_bias))
+        is_constant = setting.products is not None and connection.sender is self.input
+        return Storage(
+            held=self.held,
+            kept_steps=1 if is_constant else setting.n_steps,
+            keeps_sums=is_constant and setting.products == "once",
+            grid=grid,
+            masks=setting.masks,
+        )
+
+    def trace_memory(self, n: int) -> CountedArray:
+        """Memory for the potentials that are kept for the backward pass."""
+        words = self.held * self.setting.n_steps * n
+        return CountedArray(self.machine, ("trace_read", "trace_write"), words)
+
+    def into(self, population) -> Connection:
+        """The connection from the layer before a population."""
+        return next(
+            connection
+            for connection in self.connections
+            if connection.target is population and not connection.is_recurrent
+        )
+
+    def out_of(self, population) -> list[Connection]:
+        """The connections that read a population, itself among them if recurrent."""
+        return [one for one in self.connections if one.sender is population]
+
+    def begin_batch(self) -> None:
+        """Compute the learned constants once."""
+        state = self.state()
+        for layer, population in enumerate(self.populations):
+            population.take_constants(self.machine, self.setting, state, layer)
 
     # Forward
 
@@ -663,65 +758,6 @@ class Training:
                 inner = population.decay * (1 - population.decay)
             sums[f"neurons.{constant}"] = inner * total
         return sums
-
-    # Optimizer
-
-    def optimise(self) -> None:
-        """Take a step of Adam with the gradients in memory (Kingma and Ba 2015)."""
-        self.machine.phase = "optimizer"
-        self.n_updates += 1
-        clip = self.clip_factor()
-        for connection in self.connections:
-            for index in connection.learned:
-                self.update_parameter(connection, index, clip)
-            connection.find_synapses()
-
-    def clip_factor(self):
-        """The factor that limits the norm of all gradients; None without clipping."""
-        largest = self.setting.learning.grad_clip_norm
-        if not largest:
-            return None
-        square = 0.0
-        for connection in self.connections:
-            arithmetic = Arithmetic(self.machine, "optimizer", connection.name)
-            for index in connection.learned:
-                gradient = connection.gradients.read(connection.name, index)
-                square = arithmetic.multiply_add(gradient, gradient, square)
-        return min(1.0, largest / (math.sqrt(square) + 1e-6))
-
-    def update_parameter(self, connection, index, clip) -> None:
-        """Update one parameter and its moments."""
-        place = connection.name
-        arithmetic = Arithmetic(self.machine, "optimizer", place)
-        weight_decay = self.setting.learning.weight_decay
-        gradient = connection.gradients.read(place, index)
-        self.clear(connection, index)
-        if clip is not None:
-            gradient = arithmetic.multiply(clip, gradient)
-        parameter = connection.parameters.read(place, index)
-        if weight_decay:
-            gradient = arithmetic.multiply_add(weight_decay, parameter, gradient)
-        first = arithmetic.multiply(BETA1, connection.moments.read(place, (1, index)))
-        first = arithmetic.multiply_add(1 - BETA1, gradient, first)
-        connection.moments.write(place, (1, index), first)
-        second = arithmetic.multiply(BETA2, connection.moments.read(place, (2, index)))
-        scaled = arithmetic.multiply(1 - BETA2, gradient)
-        second = arithmetic.multiply_add(scaled, gradient, second)
-        connection.moments.write(place, (2, index), second)
-        mean = arithmetic.divide(first, 1 - BETA1**self.n_updates)
-        square = arithmetic.divide(second, 1 - BETA2**self.n_updates)
-        scale = arithmetic.add(arithmetic.root(square), EPSILON)
-        change = arithmetic.divide(arithmetic.multiply(self.setting.rate, mean), scale)
-        parameter = arithmetic.subtract(parameter, change)
-        if connection.masks is not None and not connection.masks.read(place, index):
-            parameter = 0.0
-        connection.parameters.write(place, index, parameter)
-        if connection.unit is not None:
-            on_grid = connection.rounded(arithmetic, index)
-            connection.weights.write(place, index, on_grid)
-
-    def clear(self, connection, index) -> None:
-        """Clear a gradient for the next batch, if the variant adds to it."""
 
 
 class EventTraining(Training):
