@@ -7,16 +7,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from spikejoule.baselines.counts import BaselineCounts, TrainingRun
 from spikejoule.counts.measurement import LayerCounts, activity_of_layers
+from spikejoule.encoding.events import EventList
 from spikejoule.energy import OperationCounts, TrainingRecord
-from spikejoule.energy.training import count_training
+from spikejoule.energy.training import count_conventional_training, count_training
+from spikejoule.engine import make_engine
+from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.integers import with_grids
 from spikejoule.network.layers import (
     ConvolutionLayer,
     DenseLayer,
     HiddenLayer,
     PoolingLayer,
+    layers_of,
 )
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
@@ -24,12 +30,16 @@ from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.surrogates import SURROGATES
 from tests import naive
+from tests.energy.by_hand import training as training_record
 from tests.energy.training_witness import (
+    RELU_VARIANTS,
     VARIANTS,
     WORD,
     Counts,
+    Grid,
+    ReluTraining,
     Setting,
-    Training,
+    Trained,
 )
 from tests.tools.without_torch import needs_torch
 
@@ -241,7 +251,7 @@ def assert_gradients(
         )
 
 
-def assert_counts(counted: OperationCounts, training: Training) -> None:
+def assert_counts(counted: OperationCounts, training: Trained) -> None:
     """Every count and every memory's size is that of the witness."""
     ledger = {}
     for column, count in zip(counted.columns, counted.counts[0], strict=True):
@@ -295,7 +305,7 @@ def record_of(
     )
 
 
-def expected_counts(training: Training) -> Counts:
+def expected_counts(training: Trained) -> Counts:
     """The counts of a witness, except what a training does not record.
 
     The recorded events of a pruned integer network are those of the forward pass, where
@@ -334,3 +344,137 @@ def test_the_witness_takes_the_steps_of_adam(variant: str) -> None:
         for name, values in training.learned_state().items():
             expected = parameters[name].detach().numpy()
             np.testing.assert_allclose(values, expected, rtol=1e-12, err_msg=name)
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [((5,), ["4", "3"]), ((5,), ["4r"]), ((2, 4, 4), ["2c2", "2sum", "3"])],
+)
+def test_dense_products_are_those_of_the_engine(
+    shape: tuple[int, ...], words: list[str]
+) -> None:
+    """PyTorch counts the floating-point operations of the dense engine itself."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network = Network.of_chain(shape, layers_of(words), CLASSES)
+    learning = LearningSettings()
+    setting, state = state_of(Setting(network, learning, RATE, 2, 4, 3), 1)
+    training = VARIANTS["dense"](setting, state)
+    samples, labels = batches_of(setting, 1)[0]
+    training.train_batch(samples, labels)
+    engine = make_engine("dense", network, state, learning, np.float64)
+    with FlopCounterMode(display=False) as flops:
+        engine.gradients(EventList.from_dense(np.array(samples)), np.array(labels))
+    assert 2 * products_of(training) == flops.get_total_flops()
+
+
+def products_of(training: Trained) -> int:
+    """Multiply-accumulates of both passes."""
+    terms = ("mac", "gradient_mac", "backpropagation_mac")
+    counts = training.machine.counts
+    return sum(count for (_, term, _), count in counts.items() if term in terms)
+
+
+@st.composite
+def relu_trainings(draw: st.DrawFn) -> tuple[ReluTraining, str]:
+    """A ReLU network with random weights, and the method by which it trains."""
+    method = draw(st.sampled_from(["dense", "dense, pruned", "zero_skipping"]))
+    sizes = draw(st.lists(st.integers(2, 5), min_size=2, max_size=4))
+    has_bias = draw(st.booleans())
+    network = ConventionalNetwork.of_layers(sizes[0], sizes[1:], CLASSES, has_bias)
+    generator = np.random.default_rng(draw(st.integers(0, 10**6)))
+    state = {
+        name: generator.normal(0.3, 0.8, shape)
+        for name, shape in network.parameter_shapes().items()
+    }
+    masks = None
+    if "pruned" in method:
+        masks = {
+            name: generator.permutation(values.size).reshape(values.shape) > 0
+            for name, values in state.items()
+            if name.endswith("weight")
+        }
+    learning = LearningSettings(weight_decay=draw(st.sampled_from([0.0, 0.01])))
+    # A rate of zero: the products that are skipped are those of the trained network.
+    setting = Setting(network, learning, 0.0, 2, 1, 3, "once", masks)
+    grid = draw(st.sampled_from([None, Grid(1 / 16, (127, 127))]))
+    method = method.partition(",")[0]
+    return RELU_VARIANTS[method](setting, state, grid), method
+
+
+def baseline_of(training: ReluTraining, macs_nonzero: NDArray[Any]) -> BaselineCounts:
+    """What is recorded of a conventional network and its training."""
+    setting = training.setting
+    return BaselineCounts(
+        name="ReLU",
+        network=setting.network,
+        synapses=tuple(
+            len(connection.synapses) - (setting.masks is not None)
+            for connection in training.connections
+        ),
+        weight_bits=32 if training.grid is None else 8,
+        activation_bits=32,
+        sum_bits=32,
+        equal_size=False,
+        validation_accuracy_percent=90.0,
+        accuracy_percent=90.0,
+        macs_nonzero=macs_nonzero,
+        training=TrainingRun(1, 3, 2, bool(setting.learning.weight_decay)),
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(relu_trainings())
+def test_conventional_training(drawn: tuple[ReluTraining, str]) -> None:
+    """Both ways of training ReLU networks, floating point, integers, and pruned."""
+    training, method = drawn
+    macs_nonzero = []
+    for samples, labels in batches_of(training.setting, 1):
+        training.train_batch(samples, labels)
+        macs_nonzero.append(training.macs_nonzero(len(labels)))
+    baseline = baseline_of(training, np.concatenate(macs_nonzero))
+    same_images = Network.of_layers(training.input.n, (1,), CLASSES)
+    record = training_record(samples=3, network=same_images)
+    counted = count_conventional_training(baseline, record, method)
+    assert counted is not None
+    assert_counts(counted, training)
+
+
+@needs_torch
+@pytest.mark.parametrize("method", RELU_VARIANTS)
+def test_conventional_gradients_and_products_are_those_of_pytorch(method: str) -> None:
+    """Autograd's gradients, and with every product as many as PyTorch counts."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network = ConventionalNetwork.of_layers(5, (4, 3), CLASSES)
+    setting = Setting(network, LearningSettings(), RATE, 2, 1, 3, "once")
+    generator = np.random.default_rng(2)
+    state = {
+        name: generator.normal(0.2, 0.6, shape)
+        for name, shape in network.parameter_shapes().items()
+    }
+    training = RELU_VARIANTS[method](setting, state)
+    samples, labels = batches_of(setting, 2)[0]
+    found = training.train_batch(samples, labels)
+    parameters = {
+        name: torch.nn.Parameter(torch.from_numpy(values))
+        for name, values in state.items()
+    }
+    values = torch.tensor(samples, dtype=torch.float64)
+    with FlopCounterMode(display=False) as flops:
+        for number in (1, 2, 3):
+            weight = parameters[f"layer{number}.synapses.weight"]
+            bias = parameters[f"layer{number}.synapses.bias"]
+            values = torch.nn.functional.linear(values, weight, bias)
+            values = values if number == 3 else values.relu()
+        loss = torch.nn.functional.cross_entropy(values, torch.tensor(labels))
+        loss.backward()
+    expected = {name: values.grad.numpy() for name, values in parameters.items()}
+    assert_gradients(setting, found, expected)
+    flops_counted = 2 * products_of(training)
+    if method == "dense":
+        assert flops_counted == flops.get_total_flops()
+    else:
+        assert flops_counted < flops.get_total_flops()

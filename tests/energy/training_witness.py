@@ -341,7 +341,8 @@ class Connection:
         self.parameters = CountedArray(
             machine, terms, n_weights, self.learned, joined=size
         )
-        n_constants = self.target.n if storage.keeps_sums else n_biases
+        self.keeps_sums = storage.keeps_sums
+        n_constants = self.target.n if self.keeps_sums else n_biases
         inference = n_weights + n_constants
         self.inference_weights = CountedArray(
             machine, terms, n_weights, self.running, joined=inference
@@ -425,6 +426,8 @@ class Trained:
         self.populations: list[Population] = []
         self.connections: list[Connection] = []
         self.n_updates = 0
+        # Additions to gradients of weights that are rounded to zero, by connection.
+        self.without_event: Counter[str] = Counter()
         self.build(state)
 
     def build(self, state: dict[str, Any]) -> None:
@@ -550,8 +553,6 @@ class Training(Trained):
                 connection.store(self.machine, state, storage)
                 self.connections.append(connection)
             before = population
-        # Additions to gradients of weights that are rounded to zero, by connection.
-        self.without_event: Counter[str] = Counter()
 
     def storage_of(self, connection, number) -> Storage:
         """How the numbers of a connection into layer `number`, from 1, are kept."""
@@ -604,10 +605,10 @@ class Training(Trained):
         name = population.name
         connection = self.into(population)
         fired = []
+        if at[1] == 0:
+            population.potentials.values.clear()
         for j in range(population.n):
-            u = population.potentials.read(name, j) if at[1] else 0.0
-            if at[1] == 0:
-                machine.count("state_access", name)
+            u = population.potentials.read(name, j)
             v = population.leaked(u) + arriving[j]
             if connection.has_constants:
                 constant = connection.constants.read(name, j)
@@ -983,8 +984,9 @@ class DenseTraining(Training):
 
     def steps_of(self, connection) -> int:
         """Steps in which a connection multiplies."""
-        is_first = connection.sender is self.input
-        return 1 if is_first and self.setting.products == "once" else self.n_steps
+        if connection.is_recurrent:
+            return self.n_steps - 1
+        return 1 if connection.keeps_sums else self.n_steps
 
     @property
     def n_steps(self) -> int:
@@ -1000,7 +1002,7 @@ class DenseTraining(Training):
                 connection.running.get((connection.bias_name, place), 0.0)
                 for place in connection.bias_of
             ]
-            if self.steps_of(connection) < self.n_steps:
+            if connection.keeps_sums:
                 products = self.multiply(connection, sample, 0)
                 constants = np.add(constants, products).tolist()
             connection.constants.values = dict(enumerate(constants))
@@ -1008,7 +1010,7 @@ class DenseTraining(Training):
             waiting = [0.0] * population.n
             for step in range(self.n_steps):
                 arriving = waiting
-                if self.steps_of(connection) == self.n_steps:
+                if not connection.keeps_sums:
                     products = self.multiply(connection, sample, step)
                     arriving = np.add(waiting, products).tolist()
                 at = (sample, step)
@@ -1018,8 +1020,9 @@ class DenseTraining(Training):
                 if not repeats:
                     self.write_activations(population, at, fired)
                 waiting = [0.0] * population.n
-                for loop in loops:
-                    waiting = self.multiply(loop, sample, step)
+                if step < self.n_steps - 1:
+                    for loop in loops:
+                        waiting = self.multiply(loop, sample, step)
 
     def write_activations(self, population, at, fired) -> None:
         for unit in range(population.n):
@@ -1101,7 +1104,7 @@ class DenseTraining(Training):
                     self.machine.count("address_mac", name)
                     at = (sample, step + connection.is_recurrent, unit)
                     delta = target.deltas.read(name, at)
-                    if steps < self.n_steps:
+                    if connection.keeps_sums:
                         delta = target.sums_of[sample][unit]
                     totals[place] = self.machine.multiply_add(
                         "gradient_mac",
@@ -1110,6 +1113,12 @@ class DenseTraining(Training):
                         delta,
                         vector[source] * connection.factor,
                     )
+        self.write_totals(connection, totals)
+
+    def write_totals(self, connection, totals) -> None:
+        """Write the gradients of weights, and those that are in registers."""
+        name = connection.name
+        target = connection.target
         for weight_name, place in connection.running:
             if weight_name == connection.weight_name:
                 index = (weight_name, place)
@@ -1137,3 +1146,217 @@ VARIANTS = {
     "dense": DenseTraining,
     "dense_recompute": RecomputingTraining,
 }
+
+
+class ReluTraining(DenseTraining):
+    """A ReLU network: a step of products for each sample, every product.
+
+    `setting.network` is a conventional network; the potentials that are kept are its
+    activations. An integer network's activations are requantised, which the gradient
+    ignores, and so do these loops.
+    """
+
+    skips_zeros = False
+
+    def __init__(self, setting: Setting, state, grid: Grid | None = None) -> None:
+        self.grid = grid
+        super().__init__(setting, state)
+
+    def build(self, state: dict[str, Any]) -> None:
+        before = self.input
+        nodes = zip(
+            self.setting.network.connections,
+            self.setting.network.layers[1:],
+            strict=True,
+        )
+        for number, (node, layer) in enumerate(nodes, start=1):
+            population = Population(self.machine, layer, self.held, 1)
+            population.traces = CountedArray(
+                self.machine,
+                ("trace_read", ""),
+                self.held * population.n,
+                population.activations.values,
+            )
+            self.populations.append(population)
+            connection = Connection(node, before, population)
+            connection.weight_name = f"layer{number}.synapses.weight"
+            connection.bias_name = f"layer{number}.synapses.bias"
+            connection.bias_of = list(range(population.n))
+            connection.synapses = [
+                (i, j, j * before.n + i)
+                for i in range(before.n)
+                for j in range(population.n)
+            ]
+            masks = self.setting.masks
+            storage = Storage(held=self.held, grid=self.grid, masks=masks)
+            connection.store(self.machine, state, storage)
+            self.connections.append(connection)
+            before = population
+
+    def begin_batch(self) -> None:
+        """A ReLU has no constants."""
+
+    def feed(self, number, sample) -> None:
+        values = {(number, 0, unit): value for unit, value in enumerate(sample)}
+        self.input.activations.values |= values
+
+    def forward(self, sample) -> None:
+        machine = self.machine
+        for connection in self.connections:
+            population = connection.target
+            name = population.name
+            sums = self.multiply(connection, sample, 0)
+            for j, total in enumerate(sums):
+                value = total
+                if connection.has_biases:
+                    constants = connection.constants
+                    constants.values = dict(enumerate(self.biases(connection)))
+                    constant = constants.read(name, j)
+                    value = machine.add("bias_addition", name, value, constant)
+                if population is not self.populations[-1]:
+                    machine.count("activation_comparison", name)
+                    value = max(value, 0.0)
+                    if self.grid is not None:
+                        machine.count("requantisation", name)
+                population.activations.write(name, (sample, 0, j), value)
+
+    def biases(self, connection):
+        return [
+            connection.running.get((connection.bias_name, place), 0.0)
+            for place in connection.bias_of
+        ]
+
+    def count_answer(self, sample, label):
+        output = self.populations[-1]
+        self.machine.count("decision_comparison", output.name, output.n - 1)
+        values = output.activations.values
+        scores = [values[sample, 0, unit] for unit in range(output.n)]
+        loss = naive.Loss(smoothing=self.setting.learning.label_smoothing)
+        _, gradient = naive.cross_entropy(scores, label, loss, None)
+        return gradient
+
+    def backward_neurons(self, sample, population, by_count) -> None:
+        by_score = by_count
+        if population is not self.populations[-1]:
+            by_score = self.rectified(sample, population)
+        bias_sums = []
+        for j, delta in enumerate(by_score):
+            population.deltas.write(population.name, (sample, 0, j), delta)
+            if self.into(population).has_biases and (delta or not self.skips_zeros):
+                self.machine.count("bias_gradient_accumulation", population.name)
+            bias_sums.append(delta)
+        population.bias_sums = bias_sums
+
+    def is_active(self, sample, population, unit) -> bool:
+        """Read an activation again, and compare it with zero."""
+        value = population.traces.read(population.name, (sample, 0, unit))
+        self.machine.count("activation_comparison", population.name)
+        return value > 0
+
+    def rectified(self, sample, population):
+        """dL/dsum of each unit: nothing passes a unit that is not active."""
+        (connection,) = self.out_of(population)
+        by_activation = self.times_transposed(connection, sample, 0)
+        return [
+            value if self.is_active(sample, population, unit) else 0.0
+            for unit, value in enumerate(by_activation)
+        ]
+
+    def learned_sums(self, sample, population):
+        return {}
+
+    def macs_nonzero(self, n_samples):
+        """Products of the first samples with a nonzero activation, [N, L - 1]."""
+        rows = []
+        for sample in range(n_samples):
+            row = []
+            for connection in self.connections:
+                values = connection.sender.activations.values
+                row.append(
+                    sum(
+                        len(synapses)
+                        for unit, synapses in enumerate(connection.reached)
+                        if values[sample, 0, unit] != 0
+                    )
+                )
+            rows.append(row)
+        return np.array(rows)
+
+
+class SkippingTraining(ReluTraining):
+    """The same without products of an activation that is zero.
+
+    Which ones these are is found by comparisons; sums are in memory, since activations
+    arrive one by one.
+    """
+
+    skips_zeros = True
+
+    def active_sources(self, connection, sample):
+        """Yield each activation that is not zero."""
+        sender = connection.sender
+        for unit in range(sender.n):
+            at = (sample, 0, unit)
+            value = sender.activations.read(connection.name, at)
+            self.machine.count("zero_comparison", sender.name)
+            if value != 0:
+                yield unit, value
+
+    def multiply(self, connection, sample, step):
+        machine = self.machine
+        name = connection.name
+        target = connection.target
+        sums = CountedArray(machine, ("sum_access_per_mac",) * 2, target.n)
+        ends = CountedArray(machine, ("sum_access",) * 2, target.n, sums.values)
+        if connection.has_biases:
+            # Sums begin with them; without, a memory begins with zeros.
+            for unit in range(target.n):
+                ends.write(target.name, unit, 0.0)
+        for source, value in self.active_sources(connection, sample):
+            for unit in range(target.n):
+                machine.count("address_event", name)
+                place = unit * connection.n_in + source
+                weight = connection.weights.read(name, (connection.weight_name, place))
+                machine.count("mac", name)
+                sums.add(name, unit, weight * value)
+        return [ends.read(target.name, unit) for unit in range(target.n)]
+
+    def rectified(self, sample, population):
+        (connection,) = self.out_of(population)
+        name = connection.name
+        target = connection.target
+        deltas = [
+            target.deltas.read(name, (sample, 0, unit)) for unit in range(target.n)
+        ]
+        by_sum = []
+        for source in range(population.n):
+            total = 0.0
+            if self.is_active(sample, population, source):
+                for unit, delta in enumerate(deltas):
+                    self.machine.count("address_event", name)
+                    index = (connection.weight_name, unit * connection.n_in + source)
+                    weight = connection.weights.read(name, index)
+                    total = self.machine.multiply_add(
+                        "backpropagation_mac", name, total, delta, weight
+                    )
+            by_sum.append(total)
+        return by_sum
+
+    def write_gradients(self, connection, n_samples) -> None:
+        machine = self.machine
+        name = connection.name
+        target = connection.target
+        totals = Counter()
+        for sample in range(n_samples):
+            for source, value in self.active_sources(connection, sample):
+                for unit in range(target.n):
+                    machine.count("address_event", name)
+                    delta = target.deltas.read(name, (sample, 0, unit))
+                    place = unit * connection.n_in + source
+                    totals[place] = machine.multiply_add(
+                        "gradient_mac", name, totals[place], delta, value
+                    )
+        self.write_totals(connection, totals)
+
+
+RELU_VARIANTS = {"dense": ReluTraining, "zero_skipping": SkippingTraining}
