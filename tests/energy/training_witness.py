@@ -378,6 +378,11 @@ class Connection:
         """The beginning of names of the layer's parameters."""
         return self.weight_name.partition(".")[0] + "."
 
+    def biases(self):
+        """The bias of each unit of the target."""
+        places = [(self.bias_name, place) for place in self.bias_of]
+        return [self.running.get(index, 0.0) for index in places]
+
     def rounded(self, arithmetic: Arithmetic, index):
         """A parameter on its grid."""
         assert self.grid is not None
@@ -841,11 +846,7 @@ class EventTraining(Training):
     def prepare_constants(self, connection, sample) -> None:
         """Biases; with products that are computed once, their sums are added."""
         target = connection.target
-        weights = connection.running
-        biases = [
-            weights.get((connection.bias_name, place), 0.0)
-            for place in connection.bias_of
-        ]
+        biases = connection.biases()
         if connection.sender is self.input and self.setting.products is not None:
             self.machine.count("zero_comparison", self.input.name, self.input.n)
             if self.setting.products == "once":
@@ -998,10 +999,7 @@ class DenseTraining(Training):
             connection = self.into(population)
             if connection.pooling is not None:
                 self.pool(connection, sample)
-            constants = [
-                connection.running.get((connection.bias_name, place), 0.0)
-                for place in connection.bias_of
-            ]
+            constants = connection.biases()
             if connection.keeps_sums:
                 products = self.multiply(connection, sample, 0)
                 constants = np.add(constants, products).tolist()
@@ -1205,13 +1203,11 @@ class ReluTraining(DenseTraining):
         for connection in self.connections:
             population = connection.target
             name = population.name
+            connection.constants.values = dict(enumerate(connection.biases()))
             sums = self.multiply(connection, sample, 0)
-            for j, total in enumerate(sums):
-                value = total
+            for j, value in enumerate(sums):
                 if connection.has_biases:
-                    constants = connection.constants
-                    constants.values = dict(enumerate(self.biases(connection)))
-                    constant = constants.read(name, j)
+                    constant = connection.constants.read(name, j)
                     value = machine.add("bias_addition", name, value, constant)
                 if population is not self.populations[-1]:
                     machine.count("activation_comparison", name)
@@ -1219,12 +1215,6 @@ class ReluTraining(DenseTraining):
                     if self.grid is not None:
                         machine.count("requantisation", name)
                 population.activations.write(name, (sample, 0, j), value)
-
-    def biases(self, connection):
-        return [
-            connection.running.get((connection.bias_name, place), 0.0)
-            for place in connection.bias_of
-        ]
 
     def count_answer(self, sample, label):
         output = self.populations[-1]
