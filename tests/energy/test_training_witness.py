@@ -424,7 +424,7 @@ def baseline_of(training: ReluTraining, macs_nonzero: NDArray[Any]) -> BaselineC
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(relu_trainings())
 def test_conventional_training(drawn: tuple[ReluTraining, str]) -> None:
     """Both ways of training ReLU networks, floating point, integers, and pruned."""
