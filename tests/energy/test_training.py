@@ -362,20 +362,24 @@ def test_a_teacher_costs_its_forward_passes() -> None:
     added = set(counts_of(taught)) - set(counts_of(TRAINING))
     # 100 weights are not those of 3-2-2, so the teacher's layers are unknown.
     assert added == {
-        ("forward", term, "teacher") for term in ("teacher_mac", "weight_read")
+        ("forward", term, "teacher")
+        for term in ("teacher_mac", "address_mac", "weight_read")
     }
-    column = Column("teacher_mac", "teacher", phase="forward")
-    read = Column("weight_read", "teacher", 32, 3200, phase="forward")
+    columns = [
+        Column("teacher_mac", "teacher", phase="forward"),
+        Column("address_mac", "teacher", phase="forward"),
+        Column("weight_read", "teacher", 32, 3200, 3200, phase="forward"),
+    ]
     for name, prices in load_profiles().items():
-        extra = 200 * sum(
-            np.nan_to_num(prices.price_at(of)[2]) for of in (column, read)
-        )
+        extra = 200 * sum(np.nan_to_num(prices.price_at(of)[2]) for of in columns)
         after = with_teacher.totals[name].high_pj
         before = without.totals[name].high_pj
         assert after - before == pytest.approx(extra, abs=1e-3)
     same_sizes = counts_of(training(teacher_macs=np.array([[10, 3]] * 2)))
     assert same_sizes["forward", "activation_read", "teacher"] == [5, 5]
     assert same_sizes["forward", "activation_write", "teacher"] == [4, 4]
+    assert same_sizes["forward", "bias_read", "teacher"] == [4, 4]
+    assert same_sizes["forward", "activation_comparison", "teacher"] == [2, 2]
     assert "200 multiply-accumulates, 60 of them" in taught.assumptions[-1]
 
 

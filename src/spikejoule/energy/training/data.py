@@ -9,8 +9,8 @@ For each sample and epoch:
                       multiplications, 19 additions, floors included
     averaging         as in inference (`operations.averaging`), but once for each image
     encoding          of an image that is white everywhere, an upper bound
-    teacher           every weight once, as recorded; each weight is read, each
-                      activation read and written once
+    teacher           a dense inference without finding the answer: every weight once,
+                      as recorded; all else only if its sizes are those of the network
 
 Augmentation follows the kernel (`training.kernels.augment`), in which the origin of a
 pixel takes 8 additions and 4 multiplications, the blend the others. The random numbers
@@ -128,11 +128,22 @@ def teacher(record: TrainingRecord) -> Iterator[OperationCounts]:
     macs = record.teacher_macs[:, :1]
     samples = record.activity.samples_of_row[:, None]
     weights = int(macs[0, 0] // samples[0, 0])
-    yield block("teacher_mac", place, macs)
-    yield block("weight_read", place, macs, Words(FLOAT_BITS, weights))
-    # A teacher has the sizes of the network, unless its layers are of other kinds.
     sizes = record.network.layer_sizes
-    if sum(n_in * n_out for n_in, n_out in pairwise(sizes)) == weights:
-        activations = Words(FLOAT_BITS, sum(sizes))
-        yield block("activation_read", place, samples * sum(sizes[:-1]), activations)
-        yield block("activation_write", place, samples * sum(sizes[1:]), activations)
+    # A teacher has the sizes of the network, unless its layers are of other kinds.
+    is_known = sum(n_in * n_out for n_in, n_out in pairwise(sizes)) == weights
+    n_biases = sum(sizes[1:]) if is_known else 0
+    parameters_bits = FLOAT_BITS * (weights + n_biases)
+    yield block("teacher_mac", place, macs)
+    yield block("address_mac", place, macs)
+    yield block("weight_read", place, macs, Words(FLOAT_BITS, weights, parameters_bits))
+    if not is_known:
+        return
+    activations = Words(FLOAT_BITS, sum(sizes))
+    n_sources = sum(sizes[:-1])
+    yield block("activation_read", place, samples * n_sources, activations)
+    yield block("activation_write", place, samples * n_biases, activations)
+    yield block("address_unit", place, samples * (n_sources + n_biases))
+    biases = Words(FLOAT_BITS, n_biases, parameters_bits)
+    yield block("bias_addition", place, samples * n_biases)
+    yield block("bias_read", place, samples * n_biases, biases)
+    yield block("activation_comparison", place, samples * sum(sizes[1:-1]))
