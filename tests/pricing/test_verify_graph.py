@@ -54,7 +54,7 @@ class Firing(nn.Module):
 
 
 def described(module: Any) -> Population:
-    return Population(keeps=(module.keeps,))
+    return Population(keeps=(module.keeps,), threshold=1.0, gain=1.0)
 
 
 def made(
@@ -194,6 +194,73 @@ def test_the_step_is_the_first_in_which_a_sample_differs() -> None:
     first = verified(network, graph, samples=late).first
     assert first.node == "4"
     assert first.step >= 3
+
+
+def scaled(node: str, name: str, factor: float) -> Callable[[nir.NIRGraph], None]:
+    def change(graph: nir.NIRGraph) -> None:
+        setattr(graph.nodes[node], name, factor * getattr(graph.nodes[node], name))
+
+    return change
+
+
+def faster(graph: nir.NIRGraph) -> None:
+    neurons = graph.nodes["4"]
+    neurons.tau, neurons.r = neurons.tau / 2, neurons.r / 2
+
+
+MUTATIONS: dict[str, tuple[Callable[[nir.NIRGraph], None], str]] = {
+    "threshold": (
+        scaled("4", "v_threshold", 1.5),
+        "threshold of Firing 4 (1, in the graph 1.5)",
+    ),
+    "r": (scaled("1", "r", 2), "input gain of Firing 1 (1, in the graph 2)"),
+    "bias": (scaled("3", "bias", 2), "bias of Linear 3 (-0.4375, in the graph -0.875)"),
+    "weight": (scaled("0", "weight", 2), "weight of Conv2d 0 (53 of 54)"),
+    "inhibition": (
+        scaled("3", "weight", -1),
+        "weight of Linear 3 (the graph has the opposite sign)",
+    ),
+    "leak": (
+        faster,
+        "potential kept in a step of Firing 4 (0.5, in the graph 0)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_a_parameter_that_differs_is_named(name: str, is_silent: bool) -> None:
+    """Also where no spike shows it."""
+    mutate, words = MUTATIONS[name]
+    network = made()
+    graph = graph_of(network)
+    mutate(graph)
+    samples = torch.zeros_like(spikes()) if is_silent else spikes()
+    verification = verified(network, graph, samples=samples)
+    assert not verification.same
+    assert verification.parameters == [words]
+    assert words in str(verification)
+
+
+def test_swapped_weights_are_named() -> None:
+    """The graph has each layer's weight in the other one."""
+    network = made()
+    for number in (5, 7):
+        network.add_module(str(number), nn.Linear(7, 7))
+        network.add_module(str(number + 1), Firing())
+    graph = graph_of(network[:5])
+    del graph.nodes["output"]
+    for number, weights in ((5, 7), (7, 5)):
+        layer: Any = network[weights]
+        values = [values.detach().numpy() for values in layer.parameters()]
+        graph.nodes[str(number)] = nir.Affine(*values)
+        graph.nodes[str(number + 1)] = graph.nodes["4"]
+    graph.nodes["output"] = nir.Output(np.array([7]))
+    graph.edges = [*pairwise(graph.nodes)]
+    found = verified(network, graph).parameters
+    for number, other in ((5, 7), (7, 5)):
+        words = f"weight of Linear {number} (the graph has it in {other})"
+        assert words in found
 
 
 def silence(layer: nn.Module) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.schema import Count, PlainValue, Record, Text
@@ -45,6 +45,7 @@ class Verification(Record):
         module: the simulators of the model, with their versions.
         conventions: how the graph was run.
         n_samples, n_steps: of the input.
+        parameters: those that both have and that differ, in words.
         absent: layers with weights after the last population that the graph does not
             have; empty without.
         sha256: of the graph's file; empty for a graph in memory.
@@ -59,12 +60,16 @@ class Verification(Record):
     n_samples: Count
     n_steps: Count
     absent: str = ""
+    parameters: list[str] = Field(default_factory=list)
     sha256: str = ""
 
     @property
     def same(self) -> bool:
-        """Whether all populations fire, all spikes agree, and no layer is absent."""
-        return self.first is None and not self.not_compared
+        """Whether all populations fire, all spikes and parameters agree, and no layer
+        is absent.
+        """
+        differs = self.first is not None or bool(self.parameters)
+        return not (differs or self.not_compared)
 
     @property
     def not_compared(self) -> list[str]:
@@ -87,16 +92,22 @@ class Verification(Record):
         spikes = sum(layer.spikes for layer in self.layers)
         if self.same:
             return f"yes: all {spikes:,} spikes agree ({run})"
+        fired = ", ".join(layer.name for layer in self.layers if layer.spikes)
         if self.first is not None:
             differing = sum(layer.differing for layer in self.layers)
-            return f"no: {differing:,} spikes differ, next to {spikes:,} ({run})"
-        fired = ", ".join(layer.name for layer in self.layers if layer.spikes)
-        if not fired:
-            return f"no: nothing was compared, since no neuron fires ({run})"
-        return (
-            f"in part: {spikes:,} spikes agree in {fired} ({run}); not compared, since "
-            f"they never fire or are not in the graph: {', '.join(self.not_compared)}"
-        )
+            words = f"no: {differing:,} spikes differ, next to {spikes:,} ({run})"
+        elif not fired:
+            words = f"no: nothing was compared, since no neuron fires ({run})"
+        else:
+            words = f"in part: {spikes:,} spikes agree in {fired} ({run})"
+        if fired and self.first is None and self.not_compared:
+            words += (
+                "; not compared, since they never fire or are not in the graph: "
+                f"{', '.join(self.not_compared)}"
+            )
+        if self.parameters:
+            words += f"; parameters that differ: {', '.join(self.parameters)}"
+        return words
 
     def save(self, graph: str | os.PathLike[str]) -> None:
         """Write the answer next to a graph, where `spikejoule energy` finds it."""

@@ -16,5 +16,6 @@ report          `Report`: printed, saved, checked against a budget
 conventional    `Baseline`: a conventional network to compare with, counted on the same
                 samples
 verify_graph    `verify`: compare a model with its NIR graph, spike by spike
+parameters      weights, thresholds and other constants that differ between the two
 other_counters  `count_as`: what NeuroBench, SpikingJelly and PyTorch count
 """

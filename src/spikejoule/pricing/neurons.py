@@ -48,6 +48,8 @@ class Population:
         holds: parts of the module that these weights are made of.
         bias: of the input weights; None without.
         without_autapses: whether no neuron reaches itself through `recurrent`.
+        threshold: at which a neuron fires; None if it is not known.
+        gain: factor on what a neuron receives; None if it is not known.
         is_wiring: whether the module only holds weights, and its neurons are one of its
             submodules.
     """
@@ -63,6 +65,8 @@ class Population:
     holds: tuple[nn.Module, ...] = ()
     bias: Tensor | None = None
     without_autapses: bool = False
+    threshold: Factor | None = None
+    gain: Factor | None = None
     is_wiring: bool = False
 
     def leaks(self, n_units: int) -> int:

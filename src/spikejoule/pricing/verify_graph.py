@@ -2,7 +2,8 @@
 
 Both run on the same spikes, and each firing population of the model is compared with
 the graph's. Before the first step in which a population differs all are equal, so the
-cause is in that population or in the layers that lead to it.
+cause is in that population or in the layers that lead to it. Parameters that both have
+are compared, too: too few spikes may show that they differ.
 """
 
 import os
@@ -14,7 +15,6 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import InstanceOf
 from torch import Tensor, nn
 
@@ -26,8 +26,14 @@ from spikejoule.nir.conventions import Conventions, conventions_of
 from spikejoule.nir.reading import network_of, read_nir
 from spikejoule.nir.running import run_graph
 from spikejoule.nir.verification import LayerComparison, Verification
-from spikejoule.pricing.layers import WEIGHTED
+from spikejoule.pricing.layers import NORMS, WEIGHTED
 from spikejoule.pricing.neurons import Describe, Known, Population
+from spikejoule.pricing.parameters import (
+    differing_constants,
+    differing_weights,
+    is_named_after,
+    paired_layers,
+)
 from spikejoule.pricing.places import ModulePlace
 from spikejoule.pricing.running import (
     Loop,
@@ -40,8 +46,6 @@ from spikejoule.pricing.running import (
 from spikejoule.pricing.watching import Watch
 
 _BATCH_SIZE: Final = 64
-_WEIGHT_TOLERANCE: Final = 1e-5
-"""Relative: exporters compute in float32."""
 
 
 @checked
@@ -55,7 +59,7 @@ def verify(
     loop: Loop = "auto",
     neurons: Mapping[type, InstanceOf[Population] | Describe] | None = None,
 ) -> Verification:
-    """Run a model and a graph on the same spikes, and compare the spikes they emit.
+    """Run a model and a graph on the same spikes; compare spikes and parameters.
 
     Args:
         model: from which the graph was exported.
@@ -83,9 +87,11 @@ def verify(
     run = Run(model, Known.of(model, neurons), stepping, records=True)
     events = _run_on_spikes(run, samples, time_axis)
     layers = _compared(run.watch, network, events, conventions)
+    differences = _ParameterDifferences(run, network, conventions)
     return Verification(
         layers=layers,
-        absent=", ".join(_absent_layers(run.watch, network, layers[-1].name)),
+        absent=", ".join(differences.absent(after=layers[-1].name)),
+        parameters=[*differences.of_layers(), *differences.of_neurons(layers)],
         module=", ".join(
             f"{package} {version(package)}" for package in run.known.packages
         ),
@@ -140,28 +146,49 @@ def _compared(
     return layers
 
 
-def _absent_layers(watch: Watch, network: ImportedGraph, last: str) -> Iterator[str]:
-    """Name layers after the last population whose weights the graph does not have.
+class _ParameterDifferences:
+    """The layers and neurons of a model, next to those of the graph."""
 
-    No spike shows them: an exporter may have dropped a readout.
-    """
-    graph_weights = [
-        np.float32(node.weight).reshape(-1) for node in network.connections
-    ]
-    for name in dropwhile(lambda name: name != last, watch.places):
-        layer: Any = watch.places[name].module
-        if isinstance(layer, WEIGHTED) and not any(
-            _is_alike(layer.weight, weight) for weight in graph_weights
-        ):
-            yield name
+    def __init__(
+        self, run: Run, network: ImportedGraph, conventions: Conventions
+    ) -> None:
+        self._network = network
+        self._conventions = conventions
+        self._places = run.watch.places
+        self._layers = {
+            name: place
+            for name, place in self._places.items()
+            if isinstance(place.module, WEIGHTED)
+        }
+        self._partners = paired_layers(self._layers.values(), network.connections)
+        # A graph has no batch norms: they are folded into its weights.
+        self._has_norms = any(
+            isinstance(module, NORMS) for module in run.model.modules()
+        )
 
+    def absent(self, after: str) -> Iterator[str]:
+        """Name layers after a population that the graph does not have.
 
-def _is_alike(weight: Tensor, theirs: NDArray[Any]) -> bool:
-    """Whether a layer's weight is that of a node, [size of the weight]."""
-    ours = weight.detach().float().cpu().numpy().reshape(-1)
-    return ours.size == theirs.size and np.allclose(
-        ours, theirs, rtol=_WEIGHT_TOLERANCE
-    )
+        No spike shows them: an exporter may have dropped a readout.
+        """
+        for name in dropwhile(lambda name: name != after, self._places):
+            if name in self._layers and name not in self._partners:
+                yield name
+
+    def of_layers(self) -> Iterator[str]:
+        """Name weights and biases that differ."""
+        if self._has_norms:
+            return
+        nodes = self._network.connections
+        for name, node in self._partners.items():
+            yield from differing_weights(self._layers[name], node, nodes)
+
+    def of_neurons(self, populations: Iterable[LayerComparison]) -> Iterator[str]:
+        """Name constants of neurons that differ."""
+        for pair in populations:
+            node: Any = self._network.nodes[pair.node]
+            place = self._places[pair.name]
+            yield from differing_constants(place, node, self._conventions)
 
 
 def matched(network: ImportedGraph, firing: list[ModulePlace]) -> dict[str, str]:
@@ -172,7 +199,7 @@ def matched(network: ImportedGraph, firing: list[ModulePlace]) -> dict[str, str]
     """
     nodes = [node for node in network.of(Neurons) if node.spikes]
     by_name = [
-        [node for node in nodes if _is_named_after(node, place)] for place in firing
+        [node for node in nodes if is_named_after(node, place)] for place in firing
     ]
     if all(len(namesakes) == 1 for namesakes in by_name):
         nodes = [namesakes[0] for namesakes in by_name]
@@ -188,9 +215,3 @@ def matched(network: ImportedGraph, firing: list[ModulePlace]) -> dict[str, str]
 def _sizes(populations: Iterable[ModulePlace | Neurons]) -> str:
     words = [f"{population.name} of {population.n_out:,}" for population in populations]
     return ", ".join(words) or "none that are known"
-
-
-def _is_named_after(node: Neurons, place: ModulePlace) -> bool:
-    """Whether a node, or the nested graph around it, has the name of a module."""
-    own_name = place.name.rpartition(" ")[2]  # without the class before a number
-    return f"{node.name}.".startswith(f"{own_name}.")

@@ -23,6 +23,7 @@ def describe(module: Any) -> Population | None:
     rates = [getattr(constants, rate) for rate in _RATES if hasattr(constants, rate)]
     keeps = [1 - module.dt * rate for rate in rates]
     states = max(1, len(keeps))
+    rate = getattr(constants, "tau_mem_inv", None)
     if name == "LIFRefrac":
         states += 1  # the steps left of the refractory period
     return Population(
@@ -33,6 +34,8 @@ def describe(module: Any) -> Population | None:
         input=getattr(module, "input_weights", None),
         recurrent=getattr(module, "recurrent_weights", None),
         without_autapses=not getattr(module, "autapses", True),
+        threshold=getattr(constants, "v_th", None),
+        gain=None if rate is None else module.dt * rate,
     )
 
 

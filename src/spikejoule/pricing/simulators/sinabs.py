@@ -31,6 +31,8 @@ def describe(module: Any) -> Population | None:
         states=len(keeps),
         fires=module.spike_fn is not None,
         time=FLAT if "SqueezeMixin" in names else 1,
+        # That of ALIF changes.
+        threshold=None if "ALIF" in names else module.spike_threshold,
     )
 
 

@@ -41,6 +41,8 @@ def describe(module: Any) -> Population | None:
         graded=bool((module.graded_spikes_factor != 1).any()),
         recurrent=recurrent,
         holds=holds,
+        threshold=module.threshold,
+        gain=None if names & {"Alpha", "Lapicque"} else 1.0,
     )
 
 

@@ -7,7 +7,7 @@ matrix, `rc`: these are two connections here.
 
 from typing import Any, Final
 
-from spikejoule.pricing.neurons import Population, Simulator, class_names
+from spikejoule.pricing.neurons import Factor, Population, Simulator, class_names
 
 
 def describe(module: Any) -> Population | None:
@@ -23,17 +23,33 @@ def describe(module: Any) -> Population | None:
             bias=module.rc.bias,
             time=time(module),
         )
+    constants = _constants(module)
+    if constants is None:
+        return None
+    keeps, gain = constants
+    return Population(
+        keeps=keeps,
+        states=max(1, len(keeps)),
+        time=time(module),
+        threshold=module.v_threshold,
+        gain=gain,
+    )
+
+
+def _constants(module: Any) -> tuple[tuple[Factor, ...], Factor] | None:
+    """Return the leaks and the input gain of known neurons."""
     name = _simulator_class(module)
     if name in ("IFNode", "SimpleIFNode"):
-        return Population(keeps=(), time=time(module))
-    if name in ("LIFNode", "SimpleLIFNode"):
-        return Population(keeps=(1 - 1 / module.tau,), time=time(module))
-    if name == "ParametricLIFNode":
-        return Population(keeps=(1 - module.w.detach().sigmoid(),), time=time(module))
+        return (), 1.0
     if name == "CUBALIFNode":
-        keeps = (module.v_decay, module.c_decay)
-        return Population(keeps=keeps, states=2, time=time(module))
-    return None
+        return (module.v_decay, module.c_decay), 1.0
+    if name in ("LIFNode", "SimpleLIFNode"):
+        rate = 1 / module.tau
+    elif name == "ParametricLIFNode":
+        rate = module.w.detach().sigmoid()
+    else:
+        return None
+    return (1 - rate,), rate if module.decay_input else 1.0
 
 
 def _simulator_class(module: Any) -> str:
