@@ -99,7 +99,7 @@ def width_sentence(rows: Sequence[Verdict]) -> str:
         else "not the same everywhere"
     )
     return (
-        "Price lists of arithmetic only are left out: each charges one price for a "
+        "Arithmetic-only price lists are left out: each charges one price for a "
         "product, whatever its width, and so charges a 4 x 4-bit product as much as "
         "one of 8, 16 or 32 bits. With products and sums priced by their widths the "
         f"result is {result}: {ratios}."

@@ -146,7 +146,7 @@ def configurations(rows: Sequence[Verdict]) -> str:
     return (
         f"The fronts are chosen from {numbers(SPIKING)} spiking and "
         f"{numbers(CONVENTIONAL)} conventional configurations: the cheapest of many is "
-        "partly so by chance."
+        "cheapest partly by chance."
     )
 
 
@@ -189,10 +189,12 @@ def _training_time(networks: Sequence[RecordedNetwork], side: Side) -> str:
     seconds = [member.processor_seconds for member in members]
     recorded = [value for value in seconds if value]
     hours = sum(member.train_seconds or 0 for member in members) / 3600
+    networks_covered = f"{len(members)} networks"
+    if len(recorded) < len(members):
+        networks_covered += f", {len(recorded)} of them with processor times"
     return (
         f"{sum(recorded) / 60:.1f} processor minutes on the {side} side "
-        f"({len(recorded)} of its {len(members)} networks recorded them; {hours:.1f} "
-        "hours by the clock)"
+        f"({hours:.1f} hours of wall-clock time, {networks_covered})"
     )
 
 

@@ -43,7 +43,7 @@ class TrainingEnergy:
         phases: by price list, the energy of each phase; None if it has no price.
         totals: by price list, the energy of everything that has a price.
         per_point: `total` per percentage point by which the best validation accuracy
-            exceeds guessing; None if it does not, or is not recorded.
+            exceeds chance; None if it does not, or is not recorded.
         in_inferences: number of inferences with the same energy at the same prices (the
             middle of ranges); None if an inference costs nothing.
         so_far_j: joules up to each epoch under `prices`, low and high end, [2, E].

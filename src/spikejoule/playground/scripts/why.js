@@ -63,7 +63,7 @@ export class Why {
       element("why-text").textContent = `${this.#name()} ${spikes} It reads the pixels through these weights:`;
       showWeights(canvas("weights"), incoming(layer, this.#unit), this.content.images.width);
     } else {
-      element("why-text").textContent = `${this.#name()} ${spikes} The neurons before it that added most:`;
+      element("why-text").textContent = `${this.#name()} ${spikes} The neurons that contributed most:`;
       this.#showDrivers(layer, this.#run.spikeCounts[this.#layer - 1]);
     }
   }
@@ -76,7 +76,7 @@ export class Why {
   }
 
   /**
-   * The neurons whose spikes added most to the potential of the chosen one.
+   * The neurons whose spikes contributed most to the potential of the chosen one.
    * @param {LayerData} layer
    * @param {ArrayLike<number>} spikes of the neurons before it
    */
