@@ -36,7 +36,7 @@ from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.store import at_root, shown_uri
 from spikejoule.tracking.tables import Column, frame_text
 
-TRIED: Final = 200
+MAX_DRAWS: Final = 200
 """Random combinations to try before a space without an allowed one is refused."""
 
 _DATABASES = (
@@ -76,7 +76,7 @@ def search(options: argparse.Namespace) -> str:
 
 
 def _plan(options: argparse.Namespace, root: Path, params: Params) -> Search:
-    """Combine search.yaml and the options to a search; start nothing."""
+    """Combine search.yaml and the options into a search; start nothing."""
     from spikejoule.search.trial import ARTIFACTS
 
     # What to search.
@@ -130,21 +130,21 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> Search:
 
 
 def _check_possible(space: SearchSpace) -> None:
-    """Raise ParameterError if none of `TRIED` random combinations is allowed.
+    """Raise ParameterError if none of `MAX_DRAWS` random combinations is allowed.
 
     The message has the problem of the last one.
     """
     from spikejoule.search.study import random_trials
 
     problem = ""
-    for trial in random_trials(TRIED):
+    for trial in random_trials(MAX_DRAWS):
         try:
             space.params(space.draw(trial))
             return
         except ParameterError as error:
             problem = str(error).splitlines()[0]
     raise ParameterError(
-        f"none of {TRIED} combinations of the space is allowed: {problem}"
+        f"none of {MAX_DRAWS} combinations of the space is allowed: {problem}"
     )
 
 
@@ -164,10 +164,14 @@ def found_table(trials: Sequence[Any], search: Search, current: Params) -> pd.Da
     # `dvc exp run` leaves its settings in params.yaml. Every command sets all of these,
     # so that commands can follow each other in any order.
     always = {*search.space.entries, *search.settings.fixed, *family}
-    order = sorted(trials, key=lambda trial: (trial.values[1], number_of(trial)))
-    front = pareto_front(
-        [trial.values[1] for trial in order], [trial.values[0] for trial in order]
-    )
+
+    def cheapest_first(trial: Any) -> tuple[float, int]:
+        _accuracy, energy = trial.values
+        return energy, number_of(trial)
+
+    order = sorted(trials, key=cheapest_first)
+    accuracies, energies = zip(*(trial.values for trial in order), strict=True)
+    front = pareto_front(energies, accuracies)
     rows = []
     for trial, on_front in zip(order, front, strict=True):
         ended = trial.user_attrs[ENDED]
@@ -209,7 +213,7 @@ def experiment_command(
 
 
 def front_text(table: pd.DataFrame, energy: str) -> str:
-    """Format the Pareto front with a command for each point; `energy` names the prices.
+    """Format the Pareto front, with a command for each point.
 
     Args:
         table: as by `found_table`.
@@ -234,7 +238,7 @@ def front_text(table: pd.DataFrame, energy: str) -> str:
             frame_text(front, shown),
             "",
             f"{len(table)} trials took {minutes:.1f} processor minutes.",
-            "Each again through the pipeline, to the same weights:",
+            "Commands that repeat them in the pipeline, with the same weights:",
             *commands,
             "",
         ]

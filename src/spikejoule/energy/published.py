@@ -1,4 +1,4 @@
-"""Published conventional networks, with which runs are compared.
+"""Published conventional networks: the package's references for every run.
 
 `conventional.csv` holds conventional networks trained from several seeds per data set,
 as means over the seeds, with the commits that trained them and the date. Comparing with
@@ -22,7 +22,7 @@ from spikejoule.energy.prices import HardwareProfile, load_profiles
 class PublishedNetwork(Row):
     """A conventional network, run in one way: a row of conventional.csv.
 
-    Further columns hold its pJ per inference under each price list that compares it:
+    Further columns hold its pJ per inference under each price list that judges it:
     ``ID:pj``, or ``ID:pj_low`` and ``ID:pj_high`` if prices are ranges.
 
     Attributes:
@@ -50,7 +50,7 @@ class PublishedNetwork(Row):
     recorded: Text
 
     def point(self, profile: str) -> FrontPoint | None:
-        """Return the network under a price list; None if that does not compare it."""
+        """Return the network under a price list; None if it has no energy there."""
         low = self._energy_pj(profile, "pj_low")
         value = self._energy_pj(profile, "pj")
         high = self._energy_pj(profile, "pj_high")
@@ -65,11 +65,11 @@ class PublishedNetwork(Row):
             test_percent=self.test_percent,
             n_seeds=len(self.seeds.split()),
             mean_pj=energy_pj,
-            drawn_pj=energy_pj[:, None],
+            drawn_pj=energy_pj[:, None],  # no resamples: only means are published
         )
 
-    def _energy_pj(self, profile: str, name: str) -> float:
-        cell = (self.model_extra or {}).get(f"{profile}:{name}")
+    def _energy_pj(self, profile: str, end: str) -> float:
+        cell = (self.model_extra or {}).get(f"{profile}:{end}")
         return np.nan if cell in (None, "") else float(cell)
 
 

@@ -72,8 +72,8 @@ def verify(
 
     Raises:
         ParameterError, ArtifactError, DataError: as for `spikejoule.price` and
-            `run_graph`; also if the samples are no spikes in time, or the model's
-            populations are not those of the graph.
+            `run_graph`; also if the samples are not spikes over time, or the
+            model's populations are not those of the graph.
     """
     if time_axis == "none":
         raise ParameterError(
@@ -105,7 +105,7 @@ def _run_on_spikes(run: Run, samples: Any, time_axis: TimeAxis) -> EventList:
     """Run a model on samples, and return them as events.
 
     Raises:
-        DataError: there are no samples, or they are no spikes.
+        DataError: there are no samples, or they are not spikes.
     """
     spikes: list[Tensor] = []
     for batch in batches_of(samples, time_axis, _BATCH_SIZE):

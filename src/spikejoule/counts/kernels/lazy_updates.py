@@ -31,9 +31,9 @@ def _count_updates(sample, spikes, own, targets, updates):
     """Count the neurons of one sample that receive a spike or fire, over all steps.
 
     Args:
-        sample: its number.
-        spikes: into the layer, (sources uint16 [E], offsets int64 [N * T + 1]), one row
-            per (sample, step).
+        sample: its number; a call from Python passes N, and all samples are counted.
+        spikes: into the layer, (sources uint16 or uint32 [E], offsets int64
+            [N * T + 1]), one row per (sample, step).
         own: spikes of the layer, in the same form.
         targets: the neurons that each source reaches, one bit per neuron, uint64
             [sources, words].
@@ -104,7 +104,8 @@ def lazy_updates_per_sample(
                 continue
             is_recurrent = sender == number
             arriving.append(_delayed(own) if is_recurrent else layers[sender])
-            masks = [targets_by_source(part) for part in connection.targets(pruned)]
+            masks = [targets_by_source(block) for block in connection.targets(pruned)]
+            # A unit below a pooling layer reaches what its window reaches.
             reached.append(network.of_sender(connection, np.concatenate(masks)))
         into = _side_by_side(arriving)
         _count_updates(

@@ -6,7 +6,7 @@ from spikejoule.network.surrogates import Lanes, Surrogate, Tensor
 
 
 class FastSigmoid(Surrogate):
-    """The derivative of SuperSpike."""
+    """The surrogate of SuperSpike."""
 
     reference: ClassVar = (
         "Zenke and Ganguli, Neural Computation 30(6), 2018, doi:10.1162/neco_a_01086"
@@ -27,7 +27,7 @@ class FastSigmoid(Surrogate):
     @staticmethod
     def emit(lanes: Lanes, x: Any, a: Any, b: Any) -> Any:
         """See :meth:`spikejoule.network.surrogates.Surrogate.emit`."""
-        root = lanes.divide(
+        square_root = lanes.divide(
             a, lanes.multiply_add(b, lanes.absolute(x), lanes.constant(1.0))
         )
-        return lanes.multiply(root, root)
+        return lanes.multiply(square_root, square_root)
