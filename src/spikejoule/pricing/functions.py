@@ -1,106 +1,229 @@
-"""Name the PyTorch functions that may compute something outside counted modules.
+"""Watch the PyTorch functions that run outside counted modules.
 
-A model that calls `torch.matmul` or `x * 2` itself does work that no module hook sees.
-The report names this work as not counted.
+Products (`products`) are counted where they run. Other functions that may compute
+something are named, with the module they ran in.
+
+What made a tensor is remembered, too. Tensors that do not depend on the samples are
+weights. A tensor that no function made was computed where hooks see nothing: by NumPy,
+in TorchScript, or in another thread.
 """
 
-from typing import Any
-from weakref import WeakSet
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from types import FrameType
+from typing import Any, Final
+from weakref import WeakKeyDictionary, WeakSet
 
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from spikejoule.pricing.layers import RESCALING, UNNAMED, WRITING
-from spikejoule.pricing.tensors import find_tensor
+from spikejoule.pricing.neurons import PACKAGES
+from spikejoule.pricing.parts import Functions, Part, Role
+from spikejoule.pricing.products import PRODUCTS, Product
+from spikejoule.pricing.tensors import tensors_in
 
-COUNTED_MODULE = ""
-"""In `FunctionWatch.running`: a module whose functions are not named.
+CONSTANT: Final = frozenset(["zeros", "ones", "full", "empty", "eye", "arange"])
+"""Functions that make a tensor of nothing."""
 
-It is counted itself, or changes no number.
-"""
+ATTENTION: Final = "scaled_dot_product_attention"
+"""Its products are counted; it is named for its softmax."""
+
+CountProduct = Callable[[Part, Product, tuple[Any, ...], Any], bool]
+
+
+class Origins:
+    """What tensors were made from; tensors that share memory have one origin.
+
+    Attributes:
+        read: the memory that functions have read.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.read: WeakSet[Any] = WeakSet()
+        # Whether the contents depend on the samples; absent where nothing is known.
+        self._depends: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+        self.add((*model.parameters(), *model.buffers()), depends=False)
+
+    def add(self, tensors: Iterable[Tensor], depends: bool) -> None:
+        """Note whether tensors depend on the samples, unless it is known."""
+        for x in tensors:
+            self._depends.setdefault(x.untyped_storage(), depends)
+
+    def add_written(self, x: Tensor) -> None:
+        """Note that a tensor was overwritten with what depends on the samples."""
+        self._depends[x.untyped_storage()] = True
+
+    def are_seen(self, x: Tensor) -> bool:
+        """Whether it is known what made a tensor."""
+        return x.untyped_storage() in self._depends
+
+    def is_weight(self, x: Tensor) -> bool:
+        """Whether a tensor is known not to depend on the samples."""
+        return not self._depends.get(x.untyped_storage(), True)
+
+    def depends(self, x: Tensor) -> bool:
+        """Whether a tensor is known to depend on the samples."""
+        return self._depends.get(x.untyped_storage(), False)
 
 
 class FunctionWatch(TorchFunctionMode):
-    """Watch all PyTorch functions, and name the callers of those that are not counted.
-
-    The caller is the running module of an unknown class. Where only containers run, the
-    function itself is named.
+    """Watch all PyTorch functions.
 
     Attributes:
-        unknown: receives the descriptions, by name.
+        named: the functions that are not counted, by the part they ran in.
+        origins: of tensors.
         requantises: whether the network computes in integers. Rescaling by one number
             then needs no name: it is counted for each unit.
-        running: descriptions of the modules that run now, without containers, outermost
-            first; `COUNTED_MODULE` for one whose functions are not named.
-        known: in an integer network, the memory of module inputs and of all that is
-            made from it by functions that need no name. A module that returns such
-            memory is not named.
+        has_products: whether any product was counted.
     """
 
-    def __init__(self, unknown: dict[str, str], requantises: bool) -> None:
+    def __init__(
+        self, model: nn.Module, requantises: bool, count_product: CountProduct
+    ) -> None:
+        """Start without functions.
+
+        Args:
+            model: the model.
+            requantises: see above.
+            count_product: counts a product in a part, given a key of the place in the
+                code, and the result; returns False if it cannot.
+        """
         super().__init__()
-        self.unknown = unknown
+        self.named: dict[Part, dict[str, None]] = {}
+        self.origins = Origins(model)
         self.requantises = requantises
-        self.running: list[str] = []
-        self.known: WeakSet[Any] = WeakSet()
+        self.has_products = False
+        self._count_product = count_product
+        # The modules that run now, outermost first.
+        self._running: list[Part] = []
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         keywords = kwargs or {}
         result = function(*args, **keywords)
-        name = getattr(function, "__name__", "")
-        # `x[...] = 0` returns None: what it writes is its argument.
-        writes = bool(self.running) and name in WRITING
-        written = find_tensor(args if writes else result)
-        if written is None or COUNTED_MODULE in self.running:
+        if not self._running or self._running[-1].functions is Functions.COUNTED:
             return result
-        arguments = (*args, *keywords.values())
-        inputs = [value for value in arguments if isinstance(value, Tensor)]
-        name = name.strip("_")
-        if writes or not self._needs_no_name(name, inputs):
-            self._add(name)
-        elif self.requantises and any(
-            x.untyped_storage() in self.known for x in inputs
-        ):
-            self.known.add(written.untyped_storage())
+        part = self._running[-1]
+        name = getattr(function, "__name__", "")
+        inputs = [*tensors_in((args, keywords))]
+        self._note_origin(name, result, inputs)
+        if part.functions is Functions.EXTENDED and _package(_caller()) in PACKAGES:
+            return result
+        # What is made of weights only is computed once, before any inference.
+        if inputs and all(self.origins.is_weight(x) for x in inputs):
+            return result
+        is_counted = self._counts(part, name.strip("_"), (args, keywords), result)
+        if not is_counted and part.functions is not Functions.DESCRIBED:
+            self._name(part, name, (args, keywords), result)
         return result
 
-    def _needs_no_name(self, name: str, inputs: list[Tensor]) -> bool:
-        """Whether a function only moves or adds numbers, or rescales integers."""
-        if name in UNNAMED:
-            return True
-        is_by_one_number = sum(x.numel() > 1 for x in inputs) <= 1
-        return self.requantises and name in RESCALING and is_by_one_number
+    def _note_origin(self, name: str, result: Any, inputs: list[Tensor]) -> None:
+        """Note what the result of a function was made from."""
+        for x in inputs:
+            self.origins.read.add(x.untyped_storage())
+        depends = not all(self.origins.is_weight(x) for x in inputs)
+        is_dunder = name.endswith("__")
+        writes = name.startswith("__i") or name == "__setitem__"
+        if inputs and (writes or (name.endswith("_") and not is_dunder)):
+            if depends:
+                self.origins.add_written(inputs[0])
+        elif inputs or name in CONSTANT:
+            self.origins.add(tensors_in(result), depends)
 
-    def _add(self, function: str) -> None:
-        """Name the innermost running module, or the function if only containers run."""
-        if self.running:
-            words = self.running[-1]
-        else:
-            words = f"{function} (a function, and no module)"
-        name = words.partition(" (")[0]
-        self.unknown.setdefault(name, words)
+    def _counts(
+        self, part: Part, name: str, arguments: tuple[Any, Any], result: Any
+    ) -> bool:
+        """Count the products of a function; False if it has to be named."""
+        if name not in PRODUCTS:
+            return False
+        args, keywords = arguments
+        if "input" in keywords:
+            keywords = dict(keywords)
+            args = (keywords.pop("input"), *args)
+        try:
+            products = PRODUCTS[name](*args, **keywords)
+        except TypeError:
+            # Called in a way that `products` does not know.
+            return False
+        caller = _caller()
+        site = (name, caller.f_code, caller.f_lasti)
+        is_counted = bool(products)
+        for number, product in enumerate(products):
+            oriented = self._oriented(product)
+            is_last = number == len(products) - 1
+            is_counted &= self._count_product(
+                part, oriented, (*site, number), result if is_last else None
+            )
+        self.has_products |= is_counted
+        return is_counted and name != ATTENTION
 
-    def follow(self, module: nn.Module, words: str) -> list[RemovableHandle]:
-        """Hook a module, so that `running` contains `words` while it runs.
+    def _oriented(self, product: Product) -> Product:
+        """Return a product with weights on the right, if it has any."""
+        origins = self.origins
+        is_matrix = product.layer is None
+        weights_first = not origins.depends(product.x)
+        if is_matrix and weights_first and origins.depends(product.right):
+            product = product.transposed()
+        bias = product.bias
+        if bias is not None and origins.depends(bias):
+            bias = None
+        # A single matrix holds no axis of samples.
+        is_of_samples = is_matrix and product.right.ndim > 2
+        is_of_samples = is_of_samples and not origins.is_weight(product.right)
+        return replace(product, bias=bias, is_of_samples=is_of_samples)
 
-        Args:
-            module: any module but a container.
-            words: its description, "name (class)", or `COUNTED_MODULE`.
+    def _name(
+        self, part: Part, full_name: str, arguments: tuple[Any, Any], result: Any
+    ) -> None:
+        """Name a function, unless it only moves, adds, inspects or rescales."""
+        args, keywords = arguments
+        # `x[...] = 0` returns None: what it writes is its argument.
+        writes = part.role is Role.OTHER and full_name in WRITING
+        if not writes and next(tensors_in(result), None) is None:
+            return
+        name = full_name.strip("_")
+        is_known = name in UNNAMED and keywords.get("alpha", 1) == 1
+        if self.requantises and name in RESCALING:
+            inputs = tensors_in((args, keywords))
+            is_known |= sum(x.numel() > 1 for x in inputs) <= 1
+        if writes or not is_known:
+            self.named.setdefault(part, {})[name] = None
+
+    def follow(self, part: Part) -> list[RemovableHandle]:
+        """Hook a module, to know when it runs.
+
+        Hooks of the user run before or after, as part of the module around it.
         """
 
-        def enter(_: nn.Module, args: Any) -> None:
-            self.running.append(words)
-            x = find_tensor(args)
-            if self.requantises and x is not None:
-                self.known.add(x.untyped_storage())
+        def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
+            if not self._running:
+                # The model itself: it takes the samples.
+                self.origins.add(tensors_in((args, kwargs)), depends=True)
+            self._running.append(part)
 
         def leave(*_: Any) -> None:
-            self.running.pop()
+            self._running.pop()
 
+        module = part.module
         return [
-            module.register_forward_pre_hook(enter),
-            module.register_forward_hook(leave),
+            module.register_forward_pre_hook(enter, with_kwargs=True),
+            module.register_forward_hook(leave, prepend=True),
         ]
+
+
+def _caller() -> FrameType:
+    """Return the frame that called a function of PyTorch, outside PyTorch."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _package(frame) in ("torch", "spikejoule"):
+        frame = frame.f_back
+    return frame
+
+
+def _package(frame: FrameType) -> str:
+    """Return the package whose code a frame runs."""
+    name: str = frame.f_globals.get("__name__", "")
+    return name.partition(".")[0]

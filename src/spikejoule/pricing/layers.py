@@ -100,7 +100,9 @@ def fan_out(
         return _windows(module, shape, out_shape)
     if not isinstance(module, WEIGHTED):
         return None
-    if isinstance(module, nn.Linear) and not pruned:
+    # A weight has other axes than [n_out, n_in] where it is one matrix for each head.
+    is_matrix = isinstance(module, nn.Linear)
+    if is_matrix and not (pruned and module.weight.shape[1] == shape[-1]):
         return np.full(int(np.prod(shape)), module.out_features, dtype=np.int64)
     with torch.no_grad():
         weight = module.weight.cpu()

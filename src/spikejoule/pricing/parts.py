@@ -1,8 +1,10 @@
 """The parts of a model: what each module is, and what happens when it has run."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -29,6 +31,15 @@ class Role(Enum):
     OTHER = auto()  # it is named, unless it returns what it took
 
 
+class Functions(Enum):
+    """What happens to the functions that a module runs itself."""
+
+    COUNTED = auto()  # they are counted with the module, or change no number
+    DESCRIBED = auto()  # products are counted; a `Population` describes the others
+    EXTENDED = auto()  # those of a simulator's code are counted with the module
+    NAMED = auto()  # products are counted, and others named
+
+
 @dataclass(frozen=True, eq=False)
 class Part:
     """A module of a model.
@@ -37,6 +48,8 @@ class Part:
         module: the module.
         name: in the model.
         role: None where nothing happens: containers, and modules inside neurons.
+        functions: what happens to its functions; None for modules inside neurons, whose
+            functions are those of the neurons.
         layout: of its tensors.
         population: how its neurons are counted; None without neurons.
     """
@@ -44,13 +57,25 @@ class Part:
     module: nn.Module
     name: str
     role: Role | None
+    functions: Functions | None
     layout: ModuleLayout
     population: Population | None
 
     @property
     def words(self) -> str:
         """Its name and class."""
-        return f"{self.name} ({type(self.module).__name__})"
+        return self.words_with("")
+
+    def words_with(self, functions: Iterable[str]) -> str:
+        """Return its name and class, and functions that it runs.
+
+        PyTorch's own modules do one thing each, whatever functions that takes.
+        """
+        class_name = type(self.module).__name__
+        details = [] if self.name == class_name else [class_name]
+        if package_of(type(self.module)) != "torch":
+            details.append(", ".join(functions))
+        return f"{self.name} ({': '.join(filter(None, details))})"
 
 
 class ModelParts:
@@ -58,7 +83,8 @@ class ModelParts:
 
     Attributes:
         parts: by module, without modules that are weights of neurons.
-        unknown: in words, by name: what has parameters and is not counted.
+        unknown: in words, by name: what never runs hooks.
+        weight_names: the names of parameters and buffers, by their memory.
         is_compiled: whether `torch.compile` made some of it, which runs no hooks.
     """
 
@@ -73,6 +99,9 @@ class ModelParts:
         for module in self._names:
             self._describe(module)
         self.unknown: dict[str, str] = {}
+        self.weight_names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+        for module in self._names:
+            self._add_weight_names(module)
         self.is_compiled = any(
             type(module).__name__ == "OptimizedModule" for module in self._names
         )
@@ -84,7 +113,8 @@ class ModelParts:
             module: Part(
                 module,
                 name,
-                self._role(module),
+                role := self._role(module),
+                self._functions(module, role),
                 self._layout(module),
                 self._populations.get(module),
             )
@@ -116,18 +146,12 @@ class ModelParts:
     def _role(self, module: nn.Module) -> Role | None:
         """Decide what happens when a module has run; name what is never counted."""
         name = self._names[module]
-        class_name = type(module).__name__
         if module in self._populations:
-            self._name_matrices(module)
             return Role.COUNTED
-        if isinstance(module, COUNTED):
-            package = getattr(module.forward, "__module__", "").partition(".")[0]
-            if package not in ("torch", *PACKAGES):
-                self.unknown[f"{name}.forward"] = (
-                    f"{name} ({class_name}, which has a forward of its own)"
-                )
+        has_own_code = has_own_forward(module)
+        if isinstance(module, COUNTED) and not has_own_code:
             return Role.COUNTED
-        if isinstance(module, PASSING):
+        if isinstance(module, PASSING) and not has_own_code:
             return Role.PASSING
         if module in self._inner or "parametrizations" in name.split("."):
             return None
@@ -135,9 +159,29 @@ class ModelParts:
             # TorchScript calls no hooks.
             self.unknown[name] = f"{name} (scripted)"
             return None
-        if any(parameter is not None for parameter in module._parameters.values()):
-            self.unknown[name] = f"{name} ({class_name}, which has parameters)"
         return None if self._is_container(module) else Role.OTHER
+
+    def _functions(self, module: nn.Module, role: Role | None) -> Functions | None:
+        """Decide what happens to the functions that a module runs itself."""
+        if module in self._populations:
+            if isinstance(module, tuple(self._known.own)):
+                return Functions.DESCRIBED
+            is_own = package_of(type(module)) not in PACKAGES or has_own_forward(module)
+            return Functions.EXTENDED if is_own else Functions.COUNTED
+        if role in (Role.COUNTED, Role.PASSING):
+            return Functions.COUNTED
+        runs_no_hooks = isinstance(module, torch.jit.ScriptModule)
+        return None if module in self._inner or runs_no_hooks else Functions.NAMED
+
+    def _add_weight_names(self, module: nn.Module) -> None:
+        """Name the parameters and buffers of a module."""
+        name = self._names[module]
+        tensors = {**module._parameters, **module._buffers}
+        for key, tensor in tensors.items():
+            if tensor is not None:
+                is_layer = key == "weight" and name != type(module).__name__
+                words = name if is_layer else f"{name}.{key}"
+                self.weight_names.setdefault(tensor.untyped_storage(), words)
 
     def _is_container(self, module: nn.Module) -> bool:
         if isinstance(module, nn.Sequential):
@@ -147,18 +191,18 @@ class ModelParts:
             for inner in module.modules()
         )
 
-    def _name_matrices(self, module: nn.Module) -> None:
-        """Name matrices of a user's neurons that `Population` does not mention."""
-        population = self._populations[module]
-        has_weights = population.input is not None or population.recurrent is not None
-        if has_weights or not isinstance(module, tuple(self._known.own)):
-            return
-        for key, parameter in module._parameters.items():
-            if parameter is not None and parameter.ndim == 2:
-                name = f"{self._names[module]}.{key}"
-                self.unknown[name] = (
-                    f"{name} (a matrix, which its Population does not name)"
-                )
+
+def package_of(code: Any) -> str:
+    """Return the package of a class or function."""
+    module: str = getattr(code, "__module__", None) or ""
+    return module.partition(".")[0]
+
+
+def has_own_forward(module: nn.Module) -> bool:
+    """Whether a module computes something else than its PyTorch or simulator class."""
+    methods = (getattr(module, name, None) for name in ("forward", "_conv_forward"))
+    known = ("torch", *PACKAGES)
+    return any(package_of(method) not in known for method in methods if method)
 
 
 def _named(name: str, module: nn.Module) -> str:

@@ -5,6 +5,7 @@ Shapes: B samples of a batch, T steps. A model orders its axes [T, B, ...] or
 samples merged into one axis, [T B, ...].
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -99,6 +100,25 @@ class BatchLayout:
             f"the size of the {self.n_samples} samples{steps}."
         )
 
+    def by_step_of_function(self, x: Tensor, module: ModuleLayout) -> Tensor:
+        """Return a function's input as [T, B, units...].
+
+        Functions also take samples merged with heads or windows: [T B heads, ...].
+
+        Raises:
+            DataError: see `by_step`.
+        """
+        n_steps = max(self.n_steps, 1)
+        try:
+            return self.by_step(x, module)
+        except DataError:
+            if x.shape[0] % (n_steps * self.n_samples):
+                raise
+        axes = [n_steps, self.n_samples]
+        if self.time_axis == 1:
+            axes.reverse()
+        return x.reshape(*axes, -1, *x.shape[1:]).movedim(self.time_axis, 0)
+
     def _leading_axes(self, x: Tensor, module: ModuleLayout) -> int:
         """Count the axes before those of the units."""
         if module.unit_axes is not None:
@@ -159,16 +179,24 @@ def first_tensor(values: Any) -> Tensor:
 
 def find_tensor(values: Any) -> Tensor | None:
     """Return the first tensor among arguments or in an output; None without one."""
+    return next(tensors_in(values), None)
+
+
+def tensors_in(values: Any) -> Iterator[Tensor]:
+    """Yield the tensors among arguments or in an output."""
     if isinstance(values, Tensor):
-        return values
+        yield values
     if isinstance(values, dict):
-        values = list(values.values())
-    if isinstance(values, list | tuple):
-        for value in values:
-            tensor = find_tensor(value)
-            if tensor is not None:
-                return tensor
-    return None
+        values = values.values()
+    elif not isinstance(values, list | tuple):
+        return
+    for value in values:
+        yield from tensors_in(value)
+
+
+def memory_of(x: Tensor) -> int:
+    """Return the address of a tensor's memory, which its views share."""
+    return x.untyped_storage().data_ptr()
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,23 +7,36 @@ times its fan-out, and what neurons emit.
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from spikejoule.core.errors import DataError
 from spikejoule.network.nodes import Shape
 from spikejoule.pricing.amounts import Amounts
-from spikejoule.pricing.functions import COUNTED_MODULE, FunctionWatch
-from spikejoule.pricing.layers import DROPOUT, NORMS, POOLING, WEIGHTED
+from spikejoule.pricing.functions import FunctionWatch
+from spikejoule.pricing.layers import (
+    DROPOUT,
+    NORMS,
+    POOLING,
+    WEIGHTED,
+    unit_dimensions,
+)
 from spikejoule.pricing.neurons import Known
-from spikejoule.pricing.parts import INPUT, ModelParts, Part, Role
+from spikejoule.pricing.parts import INPUT, Functions, ModelParts, Part, Role
 from spikejoule.pricing.places import ModulePlace, Places
+from spikejoule.pricing.products import Operand, Product
 from spikejoule.pricing.tensors import (
+    ANY_LAYOUT,
     BatchLayout,
+    ModuleLayout,
+    TensorContents,
     contents_of,
     find_tensor,
     first_tensor,
+    memory_of,
+    tensors_in,
 )
 from spikejoule.pricing.traces import UNKNOWN, Trace, Traces
 
@@ -44,6 +57,18 @@ class Call:
     out: Tensor
     received: Tensor
     emitted: Tensor
+
+
+class Sent(NamedTuple):
+    """What a source sends to a place in a call."""
+
+    source: str
+    contents: TensorContents
+
+    def add_to(self, place: ModulePlace) -> None:
+        """Add it to the sources of a place."""
+        amounts = place.sources.setdefault(self.source, Amounts())
+        amounts.add(self.contents.spikes, self.contents.nonzero)
 
 
 class Watch:
@@ -70,9 +95,14 @@ class Watch:
         self._layout = BatchLayout(self._model.is_time_second)
         self._places = Places(known.pruned, self.unknown)
         self._traces = Traces()
-        self._functions = FunctionWatch(self.unknown, known.requantises)
-        # Sources that have emitted values: their whole numbers are values, too.
-        self._value_sources: set[str] = set()
+        self._functions = FunctionWatch(model, known.requantises, self._count_product)
+        self._watches_functions = True
+        # Layers of products by name, and names by their place in the code.
+        self._product_layers: dict[str, Any] = {}
+        self._product_names: dict[Any, str] = {}
+        # Places and their sources that have sent values: their whole numbers are
+        # values, too.
+        self._value_sources: set[tuple[str, str]] = set()
 
     @property
     def places(self) -> dict[str, ModulePlace]:
@@ -86,20 +116,50 @@ class Watch:
 
     @property
     def not_counted(self) -> list[str]:
-        """All of `unknown`, and layers that were never called.
-
-        A layer that shares its weight with a layer that ran is no omission.
-        """
-        words = [*self.unknown.values()]
-        used: list[Any] = [place.module for place in self.places.values()]
-        weights = {id(module.weight) for module in used if isinstance(module, WEIGHTED)}
+        """All of `unknown`, functions that are not counted, and unused weights."""
+        words = dict(self.unknown)
+        for part, functions in self._functions.named.items():
+            words.setdefault(part.name, part.words_with(functions))
+        # A layer that shares its weight with a layer that ran is no omission.
+        used = {
+            memory_of(module.weight)
+            for module in (place.module for place in self.places.values())
+            if isinstance(module, WEIGHTED)
+        }
         for part in self._model.parts.values():
-            layer: Any = part.module
-            if not isinstance(layer, WEIGHTED) or layer in used:
-                continue
-            if id(layer.weight) not in weights:
-                words.append(f"{part.name} ({type(layer).__name__}, never called)")
-        return words
+            for name, reason in self._unused_weights(part, used):
+                words.setdefault(name, f"{name} ({reason})")
+        return [*words.values()]
+
+    def _unused_weights(self, part: Part, used: set[int]) -> Iterator[tuple[str, str]]:
+        """Yield weights of a part that no count contains, with a reason.
+
+        Args:
+            part: a module.
+            used: the memory of the weights that are counted.
+        """
+        module: Any = part.module
+        class_name = type(module).__name__
+        weights = {
+            name: tensor
+            for name, tensor in module._parameters.items()
+            if tensor is not None
+        }
+        if part.functions is Functions.COUNTED:
+            if isinstance(module, WEIGHTED) and memory_of(module.weight) not in used:
+                yield part.name, f"{class_name}, never called"
+        elif part.functions is Functions.NAMED:
+            read = self._functions.origins.read
+            if weights and not any(
+                tensor.untyped_storage() in read for tensor in weights.values()
+            ):
+                yield part.name, f"{class_name}, which has parameters"
+        elif part.functions is Functions.DESCRIBED:
+            for name, tensor in weights.items():
+                is_read = tensor.untyped_storage() in self._functions.origins.read
+                if tensor.ndim > 1 and is_read and memory_of(tensor) not in used:
+                    reason = "a matrix, which its Population does not name"
+                    yield f"{part.name}.{name}", reason
 
     @property
     def has_taken_one_step(self) -> bool:
@@ -139,20 +199,19 @@ class Watch:
             Role.PASSING: self._pass_on,
             Role.OTHER: self._name_other,
         }
-        # Watching functions is slow, and the first batch shows them all. An integer
-        # network needs them in every batch, to know its memory again.
-        watches_functions = self.known.requantises or not self.sizes
-        if watches_functions:
+        # Watching functions is slow, and the first batch shows which there are.
+        self._watches_functions = not self.sizes or self._functions.has_products
+        if self._watches_functions:
             stack.enter_context(self._functions)
         for part in self._model.parts.values():
-            if part.role is None:
-                continue
-            handles = [
-                part.module.register_forward_hook(hooks[part.role], with_kwargs=True)
-            ]
-            if watches_functions:
-                words = part.words if part.role is Role.OTHER else COUNTED_MODULE
-                handles += self._functions.follow(part.module, words)
+            handles = []
+            if self._watches_functions and part.functions is not None:
+                handles += self._functions.follow(part)
+            if part.role is not None:
+                hook = part.module.register_forward_hook(
+                    hooks[part.role], with_kwargs=True, prepend=True
+                )
+                handles.append(hook)
             for handle in handles:
                 stack.callback(handle.remove)
 
@@ -160,6 +219,9 @@ class Watch:
         """Count a call of a layer, pooling, norm, ReLU or neurons."""
         part = self._model.parts[module]
         x = first_tensor((args, kwargs))
+        if self._watches_functions:
+            self._check_origin(part, x)
+            self._functions.origins.add(tensors_in((out, vars(module))), depends=True)
         out = first_tensor(out)
         if isinstance(module, NORMS) and self._fold_norm(x, out):
             return
@@ -188,6 +250,8 @@ class Watch:
         """
         before = self.places.get(self._traces.of(x).source)
         if before is None or not isinstance(before.module, WEIGHTED):
+            return False
+        if isinstance(before.module, Operand):
             return False
         before.has_bias = True
         self._traces.set(out, before.name)
@@ -256,6 +320,16 @@ class Watch:
 
     def _receive(self, place: ModulePlace, x: Tensor, by_step: Tensor) -> None:
         """Count what enters a place, and the synapses or windows it reaches there."""
+        sent = self._sent_into(place, x, by_step)
+        contents = sent.contents
+        place.receives_values |= not contents.is_whole
+        place.peak = max(place.peak, contents.peak)
+        if place.fan_out is not None:
+            place.count_reached(contents, by_step)
+        sent.add_to(place)
+
+    def _sent_into(self, place: ModulePlace, x: Tensor, by_step: Tensor) -> Sent:
+        """Return what enters a place, and from where."""
         trace = self._source_of(place, x)
         if trace is UNKNOWN:
             # A function has computed it: give what it made a source, which later
@@ -266,16 +340,11 @@ class Watch:
             self.input_shape = by_step.shape[2:]
         # Once values, always values: a batch whose values all happen to be whole must
         # not be counted as spikes.
-        had_values = place.receives_values and source in self._value_sources
+        had_values = (place.name, source) in self._value_sources
         contents = contents_of(by_step, trace.are_values or had_values)
         if not contents.is_whole:
-            place.receives_values = True
-            self._value_sources.add(source)
-        place.peak = max(place.peak, contents.peak)
-        if place.fan_out is not None:
-            place.count_reached(contents, by_step)
-        amounts = place.sources.setdefault(source, Amounts())
-        amounts.add(contents.spikes, contents.nonzero)
+            self._value_sources.add((place.name, source))
+        return Sent(source, contents)
 
     def _emit(self, place: ModulePlace, call: Call) -> None:
         """Count what leaves a place for other places."""
@@ -307,16 +376,112 @@ class Watch:
             self._traces.set(out, trace.source, trace.are_values or drops)
 
     def _name_other(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
-        """Name a module that returns other memory than it took.
-
-        A module that works in place does so by functions, which `FunctionWatch` names.
-        """
-        x = find_tensor((args, kwargs))
+        """Name a module that returns what no function and no module has made."""
         returned = find_tensor(out)
-        if returned is not None:
-            memory = returned.untyped_storage()
-            is_input = x is not None and memory is x.untyped_storage()
-            if is_input or memory in self._functions.known:
-                return
-        part = self._model.parts[module]
-        self.unknown.setdefault(part.name, part.words)
+        if returned is None or not self._watches_functions:
+            return
+        if not self._functions.origins.are_seen(returned):
+            part = self._model.parts[module]
+            self.unknown.setdefault(part.name, part.words)
+            self._functions.origins.add([returned], depends=True)
+
+    def _check_origin(self, part: Part, x: Tensor) -> None:
+        """Name what enters a module, if no function and no module has made it."""
+        if not self._functions.origins.are_seen(x) and x.any():
+            name = f"what enters {part.name}"
+            self.unknown.setdefault(name, f"{name} (computed where hooks see nothing)")
+
+    def _count_product(
+        self, part: Part, product: Product, site: tuple[Any, ...], out: Any
+    ) -> bool:
+        """Count a product in a function.
+
+        Args:
+            part: the module that runs it.
+            product: the product.
+            site: the function's name, and where it was called.
+            out: what it returned; None if that is not the product.
+
+        Returns:
+            whether it is counted: its samples were found.
+        """
+        population = part.population
+        if population is not None and any(
+            memory_of(layer.weight) == memory_of(product.right)
+            for layer in population.own_layers.values()
+        ):
+            # Its `Population` counts it.
+            return True
+        name = self._name_of(part, product, site)
+        count = self._count_sides if product.is_of_samples else self._count_weights
+        try:
+            place = count(name, product, out)
+        except DataError:
+            return False
+        if out is not None:
+            are_values = isinstance(place.module, Operand)
+            self._traces.set(out, place.name, are_values)
+        return True
+
+    def _name_of(self, part: Part, product: Product, site: tuple[Any, ...]) -> str:
+        """Name a product by its weights or, without any, by its function."""
+        right = product.right
+        base = self._model.weight_names.get(right.untyped_storage())
+        key: Any = (base, right.storage_offset())
+        if base is None:
+            base = f"{part.name}.{site[0]}"
+            key = (base, *site)
+        if key not in self._product_names:
+            n_earlier = sum(base == other[0] for other in self._product_names)
+            name = base if n_earlier == 0 else f"{base} {n_earlier + 1}"
+            self._product_names[key] = name
+        return self._product_names[key]
+
+    def _count_weights(self, name: str, product: Product, out: Any) -> ModulePlace:
+        """Count a product with weights, as a layer."""
+        if name not in self._product_layers:
+            self._product_layers[name] = product.as_layer()
+        layer = self._product_layers[name]
+        layout = ModuleLayout(unit_dimensions(layer))
+        entering = self._layout.by_step_of_function(product.x, layout)
+        out_shape: Shape = (*entering.shape[2:-1], product.right.shape[-1])
+        if product.layer is not None:
+            out_shape = self._layout.by_step_of_function(out, layout).shape[2:]
+        place = self._places.at(name, layer, (entering.shape[2:], out_shape))
+        place.steps.add(torch.tensor(len(entering)))
+        self._receive(place, product.x, entering)
+        return place
+
+    def _count_sides(self, name: str, product: Product, out: Any) -> ModulePlace:
+        """Count a product whose two sides depend on the samples.
+
+        A pair of spikes that meet is an event. So is a spike that meets a value, which
+        is added. Values that meet values are multiplied.
+        """
+        x, y = product.x, product.right
+        # An empty tensor: only its shape is needed.
+        heads = (x[..., :0, 0].sum(-1) + y[..., :0, 0].sum(-1)).shape
+        by_step = self._layout.by_step_of_function
+        left = by_step(x.expand(*heads, -1, -1), ANY_LAYOUT)
+        right = by_step(y.expand(*heads, -1, -1), ANY_LAYOUT)
+        out_shape: Shape = (*left.shape[2:-1], right.shape[-1])
+        operand = Operand.of(torch.zeros(right.shape[2:]))
+        place = self._places.at(name, operand, (left.shape[2:], out_shape))
+        place.steps.add(torch.tensor(len(left)))
+        sent_left = self._sent_into(place, x, left)
+        sent_right = self._sent_into(place, y, right)
+        senders = [sent_left]
+        reached = sent_left.contents.spikes * right.shape[-1]
+        if sent_right.contents.is_whole and sent_left.contents.is_whole:
+            senders = [sent_left, sent_right]
+            pairs = left.abs().float() @ right.abs().float()
+            reached = pairs.flatten(2).sum(dim=(0, 2), dtype=torch.float64)
+        elif sent_right.contents.is_whole:
+            senders = [sent_right]
+            reached = sent_right.contents.spikes * left.shape[-2]
+        elif not sent_left.contents.is_whole:
+            place.receives_values = True
+        place.reached.add(reached, reached)
+        for sender in senders:
+            sender.add_to(place)
+        return place
