@@ -163,7 +163,8 @@ class TestCounts:
                 self.spikes = torch.zeros(N, 20)
 
             def forward(self, x: Tensor) -> Tensor:
-                self.spikes = self.inner(x + self.weights(self.spikes))
+                scaled = (x[:, None] * self.matrix).sum(-1)
+                self.spikes = self.inner(scaled + self.weights(self.spikes))
                 return self.spikes
 
         model = dense()
@@ -173,13 +174,14 @@ class TestCounts:
         report = price(model, spikes, loop="price", neurons=known)
         (words,) = report.not_counted
         assert words.startswith("Own 1.matrix (")
-        known[Own] = Population(recurrent=own.weights)
+        known[Own] = Population(recurrent=own.weights, input=own.matrix)
         report = price(model, spikes, loop="price", neurons=known)
         assert report.not_counted == ()
         counts = by_kind(report.activity)
         assert (counts["updates"]["Own 1"] == 20 * T).all()
         assert "Own 1.inner" not in counts["updates"]
         assert [*counts["events"]] == ["Linear 0", "Own 1.recurrent", "Linear 2"]
+        assert [*counts["macs"]] == ["Own 1.input"]
         recurrent = counts["events"]["Own 1.recurrent"]
         assert (recurrent == 20 * counts["spikes"]["Own 1"]).all()
 
@@ -201,7 +203,7 @@ class TestCounts:
 
 
 class Functional(nn.Module):
-    """Its first layer is a function."""
+    """Functions scale its input and are its first layer."""
 
     def __init__(self, *rest: nn.Module) -> None:
         super().__init__()
@@ -209,7 +211,7 @@ class Functional(nn.Module):
         self.rest = nn.Sequential(*rest)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.rest(nn.functional.linear(x, self.weight))  # type: ignore[no-any-return]
+        return self.rest((x * 1.5) @ self.weight.T)  # type: ignore[no-any-return]
 
 
 class TestReport:
@@ -237,7 +239,7 @@ class TestReport:
         self, spikes: Tensor
     ) -> None:
         report = price(Functional(LIF(), nn.Linear(400, 4), LIF()).eval(), spikes)
-        with pytest.raises(LimitError, match=r"linear .*accept_uncounted=True"):
+        with pytest.raises(LimitError, match=r"mul.*accept_uncounted=True"):
             report.check(budget_nj=1000)
         assert report.check(budget_nj=1000, accept_uncounted=True) is report
         with pytest.raises(LimitError, match=r"the budget is 1e-06 nJ"):
@@ -328,7 +330,7 @@ class Masked(nn.Module):
 
 
 class Wide(nn.Linear):
-    """A layer with a forward of its own, as in LoRA."""
+    """A layer with a forward of its own, as in LoRA: both products are counted."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) @ torch.eye(4)
@@ -366,18 +368,20 @@ def test_what_is_not_counted_is_named(spikes: Tensor) -> None:
             model, spikes, loop="price", neurons=known, time_axis=0, progress=False
         )
     assert {warning.filename for warning in warned} == {__file__}
-    functions = {"ge", "gt", "mul", "where", "clamp"}
+    neuron = "ge, gt, where, mul"
     assert {*report.not_counted} == {
         "others.0 (LeakyReLU)",
-        "others.1 (Masked)",
-        "others.2 (GroupNorm, which has parameters)",
-        "others.3 (Own)",
-        "out (LIF)",
+        "others.1 (Masked: setitem)",
+        "others.2 (GroupNorm)",
+        f"others.3 (Own: {neuron})",
+        f"others.4 (Layer: {neuron})",
+        f"out (LIF: {neuron})",
         "unused (Linear, never called)",
-        "wide (Wide, which has a forward of its own)",
         "scripted (scripted)",
-        *(f"{name} (a function, and no module)" for name in functions),
+        "Uncounted (clamp)",
     }
+    products = by_kind(report.activity)["events"] | by_kind(report.activity)["macs"]
+    assert {"first", "wide", "wide.matmul"} <= products.keys()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any, Final
 from weakref import WeakKeyDictionary, WeakSet
 
+import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
@@ -165,7 +166,9 @@ class FunctionWatch(TorchFunctionMode):
         """Return a product with weights on the right, if it has any."""
         origins = self.origins
         is_matrix = product.layer is None
-        weights_first = not origins.depends(product.x)
+        weights_first = origins.is_weight(product.x) or (
+            product.x.ndim == 2 and not origins.depends(product.x)
+        )
         if is_matrix and weights_first and origins.depends(product.right):
             product = product.transposed()
         bias = product.bias
@@ -199,7 +202,7 @@ class FunctionWatch(TorchFunctionMode):
         Hooks of the user run before or after, as part of the module around it.
         """
 
-        def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
+        def enter(_: nn.Module, args: Any, kwargs: Any) -> None:
             if not self._running:
                 # The model itself: it takes the samples.
                 self.origins.add(tensors_in((args, kwargs)), depends=True)
@@ -210,9 +213,19 @@ class FunctionWatch(TorchFunctionMode):
 
         module = part.module
         return [
-            module.register_forward_pre_hook(enter, with_kwargs=True),
+            module.register_forward_pre_hook(unwatched(enter), with_kwargs=True),
             module.register_forward_hook(leave, prepend=True),
         ]
+
+
+def unwatched(hook: Callable[..., None]) -> Callable[..., None]:
+    """Return a hook whose own functions no mode sees."""
+
+    def run(*args: Any) -> None:
+        with torch._C.DisableTorchFunction():
+            hook(*args)
+
+    return run
 
 
 def _caller() -> FrameType:

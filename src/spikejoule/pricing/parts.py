@@ -72,9 +72,11 @@ class Part:
         PyTorch's own modules do one thing each, whatever functions that takes.
         """
         class_name = type(self.module).__name__
-        details = [] if self.name == class_name else [class_name]
-        if package_of(type(self.module)) != "torch":
-            details.append(", ".join(functions))
+        does_one_thing = (
+            self.role is Role.OTHER and package_of(type(self.module)) == "torch"
+        )
+        names = "" if does_one_thing else ", ".join(functions)
+        details = ["" if self.name == class_name else class_name, names]
         return f"{self.name} ({': '.join(filter(None, details))})"
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from spikejoule.core.errors import DataError
 from spikejoule.network.nodes import Shape
 from spikejoule.pricing.amounts import Amounts
-from spikejoule.pricing.functions import FunctionWatch
+from spikejoule.pricing.functions import FunctionWatch, unwatched
 from spikejoule.pricing.layers import (
     DROPOUT,
     NORMS,
@@ -100,9 +100,9 @@ class Watch:
         # Layers of products by name, and names by their place in the code.
         self._product_layers: dict[str, Any] = {}
         self._product_names: dict[Any, str] = {}
-        # Places and their sources that have sent values: their whole numbers are
+        # Places, sides and sources that have sent values: their whole numbers are
         # values, too.
-        self._value_sources: set[tuple[str, str]] = set()
+        self._value_sources: set[tuple[str, str, str]] = set()
 
     @property
     def places(self) -> dict[str, ModulePlace]:
@@ -208,10 +208,12 @@ class Watch:
             if self._watches_functions and part.functions is not None:
                 handles += self._functions.follow(part)
             if part.role is not None:
-                hook = part.module.register_forward_hook(
-                    hooks[part.role], with_kwargs=True, prepend=True
+                hook = unwatched(hooks[part.role])
+                handles.append(
+                    part.module.register_forward_hook(
+                        hook, with_kwargs=True, prepend=True
+                    )
                 )
-                handles.append(hook)
             for handle in handles:
                 stack.callback(handle.remove)
 
@@ -328,8 +330,10 @@ class Watch:
             place.count_reached(contents, by_step)
         sent.add_to(place)
 
-    def _sent_into(self, place: ModulePlace, x: Tensor, by_step: Tensor) -> Sent:
-        """Return what enters a place, and from where."""
+    def _sent_into(
+        self, place: ModulePlace, x: Tensor, by_step: Tensor, side: str = "left"
+    ) -> Sent:
+        """Return what enters a place, or one side of it, and from where."""
         trace = self._source_of(place, x)
         if trace is UNKNOWN:
             # A function has computed it: give what it made a source, which later
@@ -340,10 +344,10 @@ class Watch:
             self.input_shape = by_step.shape[2:]
         # Once values, always values: a batch whose values all happen to be whole must
         # not be counted as spikes.
-        had_values = (place.name, source) in self._value_sources
+        had_values = (place.name, side, source) in self._value_sources
         contents = contents_of(by_step, trace.are_values or had_values)
         if not contents.is_whole:
-            self._value_sources.add((place.name, source))
+            self._value_sources.add((place.name, side, source))
         return Sent(source, contents)
 
     def _emit(self, place: ModulePlace, call: Call) -> None:
@@ -469,7 +473,7 @@ class Watch:
         place = self._places.at(name, operand, (left.shape[2:], out_shape))
         place.steps.add(torch.tensor(len(left)))
         sent_left = self._sent_into(place, x, left)
-        sent_right = self._sent_into(place, y, right)
+        sent_right = self._sent_into(place, y, right, "right")
         senders = [sent_left]
         reached = sent_left.contents.spikes * right.shape[-1]
         if sent_right.contents.is_whole and sent_left.contents.is_whole:

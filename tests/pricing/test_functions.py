@@ -1,0 +1,279 @@
+"""`spikejoule.price` counts products that functions compute, and names other functions.
+
+Expected counts come from loops over the spikes that entered.
+"""
+
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import spikejoule
+from spikejoule import Population
+from tests.pricing.lif import LIF
+from tests.tools.counted import by_kind
+
+N, T, K, R = 7, 5, 12, 4
+BOTH, ONE = 3, 6  # tokens of attention
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(1)
+
+
+def price(model: nn.Module, x: Tensor, **arguments: Any) -> spikejoule.Report:
+    settings = {"neurons": {LIF: Population()}, "progress": False, "time_axis": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return spikejoule.price(model.eval(), x, **{**settings, **arguments})
+
+
+class Around(nn.Module):
+    """Spikes enter a function of weights, and neurons follow."""
+
+    def __init__(self, function: Callable[[Any, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(K, R))
+        self.bias = nn.Parameter(torch.randn(R))
+        self.register_buffer("mask", (torch.rand(K, R) < 0.5).float())
+        self.plain = torch.randn(K, R)
+        self.lif = LIF()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.lif(self.function(self, x))  # type: ignore[no-any-return]
+
+
+WITH_WEIGHTS: dict[str, Callable[[Any, Tensor], Tensor]] = {
+    "linear": lambda m, x: functional.linear(x, m.w.t(), m.bias),
+    "linear by keywords": lambda m, x: functional.linear(input=x, weight=m.w.t()),
+    "matmul": lambda m, x: torch.matmul(x, m.w),
+    "operator": lambda m, x: x @ m.w,
+    "weights on the left": lambda m, x: (m.w.t() @ x.t()).t(),
+    "mm": lambda m, x: x.mm(m.w),
+    "addmm": lambda m, x: torch.addmm(m.bias, x, m.w),
+    "einsum": lambda m, x: torch.einsum("bi,io->bo", x, m.w),
+    "einsum, weights first": lambda m, x: torch.einsum("io,bi->bo", m.w, x),
+    "bmm": lambda m, x: torch.bmm(x[:, None], m.w.expand(len(x), -1, -1))[:, 0],
+    "conv1d": lambda m, x: functional.conv1d(x[..., None], m.w.t()[..., None])[..., 0],
+    "conv2d": lambda m, x: functional.conv2d(
+        x[..., None, None], m.w.t()[..., None, None]
+    ).flatten(1),
+    "conv_transpose1d": lambda m, x: functional.conv_transpose1d(
+        x[..., None], m.w[..., None]
+    )[..., 0],
+    "masked weights": lambda m, x: x @ (m.w * m.mask),
+    "weights in no buffer": lambda m, x: x @ m.plain + m.bias,
+    "integers": lambda m, x: (x.long() @ (8 * m.w).long()).float(),
+}
+
+
+@pytest.mark.parametrize("name", WITH_WEIGHTS)
+def test_a_function_of_spikes_and_weights(name: str) -> None:
+    model = Around(WITH_WEIGHTS[name])
+    x = (torch.rand(T, N, K) < 0.3).float()
+    for batch_size in (N, 3):
+        report = price(model, x, loop="price", batch_size=batch_size)
+        (events,) = by_kind(report.activity)["events"].values()
+        assert events.tolist() == (R * x.sum(dim=(0, 2))).tolist()
+        assert report.not_counted == ()
+
+
+@pytest.mark.parametrize("shape", [(T, N), (T * N,)])
+def test_of_values_with_steps_and_samples_in_one_axis(shape: tuple[int, ...]) -> None:
+    class Merged(Around):
+        def forward(self, x: Tensor) -> Tensor:
+            current = x.reshape(*shape, BOTH, K) @ self.w
+            return super().forward(current.reshape(T, -1, BOTH, R).flatten(2))
+
+    model = Merged(lambda _, x: x)
+    x = torch.rand(T, N, BOTH, K) * (torch.rand(T, N, BOTH, K) < 0.5)
+    report = price(model, x, loop="model", neurons={LIF: Population(time=0)})
+    (macs,) = by_kind(report.activity)["macs"].values()
+    assert macs.tolist() == (R * (x != 0).sum(dim=(0, 2, 3))).tolist()
+
+
+class TwoSided(nn.Module):
+    """Attention in four heads between spikes, or real numbers, of two inputs."""
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.lif = LIF()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        heads = x.unflatten(-1, (4, -1)).movedim(-2, -3)
+        left, right = heads[..., :BOTH, :], heads[..., BOTH:, :]
+        product = self.function(left, right)
+        return self.lif(product.flatten(1))  # type: ignore[no-any-return]
+
+
+def merged(left: Tensor, right: Tensor) -> Tensor:
+    """Samples and heads in one axis."""
+    return torch.bmm(left.flatten(0, 1), right.mT.flatten(0, 1)).unflatten(0, (-1, 4))
+
+
+TWO_SIDED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "matmul": lambda left, right: left @ right.mT,
+    "einsum": lambda left, right: torch.einsum("bhik,bhjk->bhij", left, right),
+    "merged heads": merged,
+    "transposed": lambda left, right: right @ left.mT,
+}
+
+
+@pytest.mark.parametrize("name", TWO_SIDED)
+@pytest.mark.parametrize("kinds", ["spikes spikes", "spikes values", "values values"])
+def test_a_product_of_what_depends_on_the_samples(name: str, kinds: str) -> None:
+    x = (torch.rand(T, N, ONE + BOTH, K) < 0.4).float()
+    sizes = [BOTH, ONE]
+    for side, kind in enumerate(kinds.split()):
+        if kind == "values":
+            x[:, :, slice(BOTH) if side == 0 else slice(BOTH, None)] *= 0.7
+    report = price(TwoSided(TWO_SIDED[name]), x, loop="price")
+    expected = np.zeros(N, int)
+    for step, sample in np.ndindex(T, N):
+        tokens = x[step, sample].numpy()
+        left, right = tokens[:BOTH], tokens[BOTH:]
+        if kinds == "spikes spikes":
+            expected[sample] += sum(int(a @ b) for a in left for b in right)
+        elif kinds == "spikes values":
+            expected[sample] += int(left.sum()) * sizes[1]
+        else:
+            sender, others = (right, BOTH) if name == "transposed" else (left, ONE)
+            expected[sample] += np.count_nonzero(sender) * others
+    counts = by_kind(report.activity)
+    (found,) = counts["macs" if kinds == "values values" else "events"].values()
+    assert found.tolist() == expected.tolist()
+    assert report.not_counted == ()
+
+
+def test_attention_is_counted_and_its_softmax_named() -> None:
+    class Attention(TwoSided):
+        def forward(self, x: Tensor) -> Tensor:
+            out = functional.scaled_dot_product_attention(x, x, x, is_causal=True)
+            return self.lif(out)  # type: ignore[no-any-return]
+
+    x = torch.rand(T, N, ONE, K)
+    report = price(Attention(merged), x, loop="price")
+    macs = sum(by_kind(report.activity)["macs"].values())
+    n_scores = ONE * (ONE + 1) // 2
+    assert macs.tolist() == N * [T * K * (ONE * ONE + n_scores)]
+    assert report.not_counted == ("Attention (scaled_dot_product_attention)",)
+
+
+class Dropout(nn.Dropout):
+    """A pass-through class with weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(K, K))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.w
+
+
+class Gain(nn.Identity):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.rand(K))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gain
+
+
+class Kernel(LIF):
+    """Neurons with a kernel, in a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("kernel", torch.randn(1, 1, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        around = functional.conv1d(x[:, None], self.kernel, padding=1)  # type: ignore[arg-type]
+        return super().forward(around[:, 0])
+
+
+class Recurrent(LIF):
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(K, K))
+        self.spikes = torch.zeros(1)
+
+    def reset(self) -> None:
+        super().reset()
+        self.spikes = torch.zeros(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.spikes = super().forward(x + self.spikes.expand_as(x) @ self.w)
+        return self.spikes
+
+
+def by_numpy(x: Tensor) -> Tensor:
+    return torch.from_numpy(x.numpy() * 0.3)
+
+
+def by_thread(x: Tensor) -> Tensor:
+    found: list[Tensor] = []
+    thread = threading.Thread(target=lambda: found.append(x * 0.3))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def by_script(x: Tensor) -> Tensor:
+    return torch.jit.trace(torch.sigmoid, x)(x)  # type: ignore[no-any-return]
+
+
+class Between(nn.Module):
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+UNSEEN = ["Between 1 (Between)"]
+INSIDE: dict[str, tuple[Callable[[], nn.Module], list[str], list[str]]] = {
+    "pass-through with weights": (Dropout, ["Dropout 1.w"], []),
+    "pass-through that scales": (Gain, [], ["Gain 1 (Gain: mul)"]),
+    "neurons with a kernel": (Kernel, ["Kernel 1.kernel"], []),
+    "recurrent neurons": (Recurrent, ["Recurrent 1.w"], []),
+    "NumPy": (lambda: Between(by_numpy), [], UNSEEN),
+    "a thread": (lambda: Between(by_thread), [], UNSEEN),
+    "a trace": (lambda: Between(by_script), [], UNSEEN),
+    "scaled addition": (
+        lambda: Between(lambda x: torch.add(x, x, alpha=0.37)),
+        [],
+        ["Between 1 (Between: add)"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_what_runs_inside_a_module(name: str) -> None:
+    make, counted, named = INSIDE[name]
+    model = nn.Sequential(LIF(), make(), nn.Linear(K, R), LIF())
+    x = 2 * (torch.rand(T, N, K) < 0.4).float()
+    report = price(model, x, loop="price")
+    events = by_kind(report.activity)["events"]
+    products = events | by_kind(report.activity)["macs"]
+    assert sorted(products.keys() - {"Linear 2"}) == counted
+    assert [*report.not_counted] == named
+    for place in counted:
+        assert products[place].sum() > 100
+
+
+def test_user_hooks_that_compute_are_named() -> None:
+    model = nn.Sequential(nn.Linear(K, K), LIF(), nn.Linear(K, R), LIF())
+    model[0].register_forward_hook(lambda module, args, out: out * 0.5)
+    model[1].register_forward_pre_hook(lambda module, args: (args[0].sigmoid(),))
+    report = price(model, (torch.rand(T, N, K) < 0.4).float(), loop="price")
+    assert report.not_counted == ("Sequential (mul, sigmoid)",)
