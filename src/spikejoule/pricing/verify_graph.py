@@ -3,7 +3,7 @@
 Both run on the same spikes, and each firing population of the model is compared with
 the graph's. Before the first step in which a population differs all are equal, so the
 cause is in that population or in the layers that lead to it. Parameters that both have
-are compared, too: too few spikes may show that they differ.
+are compared, too, because a difference may change no spike.
 """
 
 import os
