@@ -7,10 +7,13 @@ Counts are those of the committed run of the defaults.
 from pathlib import Path
 
 import pytest
+import torch
 
+import spikejoule
 from tests.interop import estimators
 from tests.interop.estimators import Items, Layer
 from tests.tools.committed import committed_rows, committed_values
+from tests.tools.pages import names_in
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = REPOSITORY / "docs" / "explanation" / "agreement.md"
@@ -127,3 +130,32 @@ def test_what_spyx_gave(
     assert sum(found.values()) == pytest.approx(spiking, rel=1e-12)
     baseline = estimators.spyx_quantised(layers, estimators.spyx_quantised_bits(steps))
     assert sum(baseline.values()) == pytest.approx(quantised, rel=1e-12)
+
+
+@torch.no_grad()
+def test_additions_and_recurrence_are_counted_by_hand() -> None:
+    """The page's own loop, and the tools' counts next to it."""
+    pytest.importorskip("snntorch")
+    names = names_in(PAGE, "by_hand.py")
+    model = names["model"]
+    by_tool = []
+    for tool in ("spikingjelly", "neurobench"):
+        for neurons in (model.lif1, model.lif2, model.lif3):
+            neurons.reset_mem()
+        with (
+            spikejoule.count_as(tool, model.fc3) as addition,
+            spikejoule.count_as(tool, model.lif3) as recurrent,
+        ):
+            for step in names["samples"]:
+                model(step)
+        by_tool.append((addition, recurrent))
+    (jelly, jelly_recurrent), (bench, bench_recurrent) = by_tool
+    cells = [f"{names['addition']:,}", f"{jelly.total():,}"]
+    cells.append(f"{bench['Effective_ACs']}, and {bench['Effective_MACs']:,} MACs")
+    page = PAGE.read_text(encoding="utf-8")
+    assert f"behind the addition | {' | '.join(cells)} |" in page
+    totals = [names["recurrent"], jelly_recurrent.total()]
+    totals.append(bench_recurrent["Effective_ACs"])
+    cells = [f"{total:,}" for total in totals]
+    assert f"`lif3.recurrent` | {' | '.join(cells)} |" in page
+    assert totals[0] - names["unread"] == totals[1]
