@@ -18,8 +18,8 @@ ZERO_SKIPPING: Final = "zero-skipping"
 """The method of a conventional network that multiplies no zeros."""
 
 CHEAPEST: Final = (
-    "the one of its run that needs least energy of those at least as accurate, or else "
-    "the most accurate one"
+    "the run's cheapest one of at least the same accuracy, or its most accurate one if "
+    "none is as accurate"
 )
 
 
