@@ -2,7 +2,7 @@
 
 import os
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,27 +84,10 @@ def shown_run(
     if process is None:
         return nullcontext()
     # Imported here: no result depends on it, so it is no dependency of the stage.
-    from spikejoule.energy import load_profiles
-    from spikejoule.energy.training.history import TrainingSetup, joules_by_epoch
-    from spikejoule.network.checkpoint import TrainingConfigSection
+    from spikejoule.tracking.curves import Curves
     from spikejoule.tracking.live import LiveRun
-    from spikejoule.tracking.runs import Curves
     from spikejoule.tracking.store import project_store
 
-    setup = TrainingSetup(
-        network=network,
-        encoder=params.encode.encoder,
-        config=TrainingConfigSection.model_validate(
-            params.train.model_dump(mode="json")
-        ),
-        engine=engine,
-        average_pixels=params.data.average_pixels,
-    )
-    # An unknown price list is an error of the stage energy_report.
-    prices = load_profiles().get(params.energy_report.profile)
-    pricing = None
-    if prices is not None:
-        pricing = partial(joules_by_epoch, setup, prices=prices)
     store = project_store(project_root(), params.publish.experiment)
-    curves = Curves(network.layer_names, pricing)
+    curves = Curves.of_running(params, network, engine)
     return LiveRun(store, params.flattened(), curves, key, process)

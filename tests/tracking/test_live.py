@@ -13,9 +13,9 @@ import pytest
 from mlflow import MlflowClient
 
 from spikejoule.core.provenance import file_digest
+from spikejoule.tracking.curves import Curves
 from spikejoule.tracking.live import LiveRun
 from spikejoule.tracking.publishing import RunRecord, publish
-from spikejoule.tracking.runs import Curves
 from spikejoule.tracking.store import Store, opened, project_store
 from tests.tools.processes import sleeping
 

@@ -213,9 +213,11 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
         engine=project.engine,
         average_pixels=project.data.get("average_pixels") or 1,
     )
-    n_layers = len(checkpoint.network.layer_names)
+    names = checkpoint.network.layer_names
+    if checkpoint.file.training_spikes.totals(names) is None:
+        return None
     epochs = project.history
-    if epochs and all(len(epoch.spikes) == n_layers for epoch in epochs):
+    if epochs and all(len(epoch.spikes) == len(names) for epoch in epochs):
         record = record_of_epochs(setup, epochs)
     else:
         record = _record_of_totals(checkpoint, setup)

@@ -1,6 +1,7 @@
 """Runs and models in MLflow; the only package that imports mlflow.
 
 store         where the project's store is, how it is opened, who ends its runs
+curves        what is logged of each epoch, and its modelled energy
 live          the run of a training, logged while it is trained
 publishing    one finished run for each distinct result of the pipeline
 runs          how a single run begins, grows and ends

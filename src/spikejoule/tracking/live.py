@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import psutil
 
 from spikejoule.core.provenance import file_digest, provenance_tags
+from spikejoule.tracking.curves import Curves
 from spikejoule.tracking.runs import (
-    Curves,
     begin_run,
     end_run,
     has_parameters,

@@ -6,7 +6,6 @@ lists for it as a `RunRecord`; `publish` writes the record.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +18,10 @@ from spikejoule.core.store import read_json, read_text
 from spikejoule.core.yaml_files import PARAMS_FILE
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.energy import load_profiles, select_profile
-from spikejoule.energy.training.history import TrainingSetup, joules_by_epoch
 from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.network.trained import TrainedNetwork, load_trained
 from spikejoule.params import Params
+from spikejoule.tracking.curves import Curves
 from spikejoule.tracking.datasets import DataSplit, log_splits
 from spikejoule.tracking.live import TRAINED_TAG, TRAINING_TAG
 from spikejoule.tracking.project import check_against_lock
@@ -34,7 +33,6 @@ from spikejoule.tracking.registry import (
     register,
 )
 from spikejoule.tracking.runs import (
-    Curves,
     begin_run,
     end_run,
     has_parameters,
@@ -249,9 +247,8 @@ def _curves(
         params.energy_report.profile,
         "energy_report.profile",
     )
-    pricing = partial(joules_by_epoch, TrainingSetup.of(trained), prices=profile)
     history = [EpochRecord.model_validate(entry) for entry in trained.history]
-    return Curves(trained.network.layer_names, pricing).rows(history)
+    return Curves.of_trained(trained, profile).rows(history)
 
 
 def build_run_record(

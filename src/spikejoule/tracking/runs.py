@@ -1,8 +1,7 @@
 """Writing a single run: it begins or is continued, its curves grow, it ends."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from spikejoule.tracking.store import FAILURE_TAG, without_passwords
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 CURVES: Final = "by_epoch/"
 """Prefix of the curves. MLflow groups charts by it and sorts the groups by name."""
 
-_NOT_CURVES = ("samples", "input_macs")
 _LONGEST_TAG = 500
 
 
@@ -52,52 +50,6 @@ def has_parameters(run: "Run", parameters: Mapping[str, Any]) -> bool:
     """Whether every parameter that a run has is among `parameters`, with its value."""
     text = {name: str(value) for name, value in parameters.items()}
     return bool(run.data.params.items() <= text.items())
-
-
-def epoch_row(
-    record: Mapping[str, Any], layer_names: Sequence[str]
-) -> dict[str, float]:
-    """Convert an epoch to a row of `log_history`, for live and for published runs.
-
-    Args:
-        record: the fields of a `network.checkpoint.EpochRecord`.
-        layer_names: names of the layers; their spikes become means per sample.
-    """
-    row = {
-        name: value
-        for name, value in record.items()
-        if name not in _NOT_CURVES and isinstance(value, int | float)
-    }
-    for name, total in zip(layer_names, record["spikes"], strict=True):
-        row[f"{name}_spikes_per_sample"] = total / record["samples"]
-    return row
-
-
-@dataclass(frozen=True)
-class Curves:
-    """What the curves of a run show.
-
-    Attributes:
-        layer_names: names of the layers.
-        pricing: returns the joules of training up to each of some epochs; None without
-            this curve.
-    """
-
-    layer_names: Sequence[str]
-    pricing: Callable[[Sequence[Any]], Sequence[float]] | None = None
-
-    def rows(self, history: Sequence[Any], first: int = 0) -> list[dict[str, float]]:
-        """Convert epochs to rows of `log_history`.
-
-        Args:
-            history: an `EpochRecord` of every epoch so far.
-            first: how many of them to leave out.
-        """
-        rows = [epoch_row(record.entry(), self.layer_names) for record in history]
-        if self.pricing is not None:
-            for row, joules in zip(rows, self.pricing(history), strict=False):
-                row["training_joules"] = joules
-        return rows[first:]
 
 
 def log_history(
