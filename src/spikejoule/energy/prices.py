@@ -200,6 +200,11 @@ class MemoryPrice(_Mapping):
 AnyPrice = Price | PriceByWidth | Literal["by_size"]
 
 
+# Building an adapter takes longer than using it.
+_NUMBER: TypeAdapter[float] = TypeAdapter(_Pj)
+_RANGE: TypeAdapter[list[float]] = TypeAdapter(list[_Pj])
+
+
 def _any_price(node: Any, info: ValidationInfo) -> AnyPrice:
     """Read a price: a number, a range, by width, or `by_size` of the memory."""
     if isinstance(node, Price | PriceByWidth):
@@ -211,13 +216,13 @@ def _any_price(node: Any, info: ValidationInfo) -> AnyPrice:
             raise ValueError(f"it is {node!r}, but must be 'by_size' or a number")
         return "by_size"
     if isinstance(node, list | tuple):
-        numbers = TypeAdapter(list[_Pj]).validate_python(node, context=info.context)
+        numbers = _RANGE.validate_python(node, context=info.context)
         if len(numbers) not in (2, 3) or sorted(numbers) != numbers:
             raise ValueError(
                 "a price range must be [low, high] or [low, value, high], ascending"
             )
         return Price(numbers[0], numbers[1] if len(numbers) == 3 else None, numbers[-1])
-    pj: float = TypeAdapter(_Pj).validate_python(node, context=info.context)
+    pj = _NUMBER.validate_python(node, context=info.context)
     return Price(pj, pj, pj)
 
 
