@@ -1,10 +1,10 @@
 """A training step that counts itself: plain loops over arrays that count accesses.
 
-Written from the equations in docs/explanation/neuron.md and from the machine of the
-energy model, without `spikejoule.energy`: an operand is read from its memory, a sum
-under way is in a register, a result is written. Each array has a memory of its own. In
-a product of a matrix and a vector, the vector is read once, and the matrix once per
-multiply-accumulate.
+Written from the equations in docs/explanation/neuron.md and from the machine in
+docs/explanation/energy-of-training.md, without `spikejoule.energy`: an operand is read
+from its memory, a sum under way is in a register, a result is written. Each array has a
+memory of its own. In a product of a matrix and a vector, the vector is read once, and
+the matrix once per multiply-accumulate.
 
 Counts have keys (phase, term, place). A place is a layer for what neurons do, and a
 connection for what weights do. Weights are flat lists; synapses are (source, target,
@@ -734,36 +734,50 @@ class Training(Trained):
         return chosen.emit(arithmetic, x, *chosen.constants())
 
     def learned_sums(self, sample, population):
-        """Sums for learned constants, each read again from deltas and potentials."""
+        """dL/dlogit of the decay and dL/dlog of the threshold, where they learn.
+
+        Each constant has a pass of its own over deltas and potentials.
+        """
+        decay = population.decay
+        kinds = {
+            "decay_logit": (self.decay_term, decay * (1 - decay)),
+            "log_threshold": (self.threshold_term, population.threshold),
+        }
         sums = {}
-        name = population.name
-        arithmetic = Arithmetic(self.machine, "delta", name)
         for constant in population.learned:
+            add_term, scale = kinds[constant]
             total = 0.0
-            later = [0.0] * population.n
-            for step in range(self.setting.n_steps - 1, -1, -1):
-                for j in range(population.n):
-                    delta = population.deltas.read(name, (sample, step, j))
-                    v = population.traces.read(name, (sample, step, j))
-                    if constant == "decay_logit":
-                        # dL/ddecay = sum of dL/dv[t+1] u[t]
-                        u = v
-                        if v >= population.threshold:
-                            u = 0.0
-                            if population.reset == "subtract":
-                                u = arithmetic.subtract(v, population.threshold)
-                        total = arithmetic.multiply_add(later[j], u, total)
-                    else:
-                        # dL/ds[t] f = dL/dv[t] - k dL/dv[t+1]
-                        carried = self.carried(population, v, later[j])
-                        by_potential = arithmetic.subtract(delta, carried)
-                        total = arithmetic.subtract(total, by_potential)
-                    later[j] = delta
-            inner = population.threshold
-            if constant == "decay_logit":
-                inner = population.decay * (1 - population.decay)
-            sums[f"neurons.{constant}"] = inner * total
+            for v, delta, later in self.kept(sample, population):
+                total = add_term(population, total, v, delta, later)
+            sums[f"neurons.{constant}"] = scale * total
         return sums
+
+    def kept(self, sample, population):
+        """Read v[t], dL/dv[t] and dL/dv[t+1] of each neuron and step again."""
+        later = [0.0] * population.n
+        for step in range(self.setting.n_steps - 1, -1, -1):
+            for j in range(population.n):
+                at = (sample, step, j)
+                delta = population.deltas.read(population.name, at)
+                v = population.traces.read(population.name, at)
+                yield v, delta, later[j]
+                later[j] = delta
+
+    def decay_term(self, population, total, v, delta, later):
+        """dL/ddecay = sum of dL/dv[t+1] u[t]."""
+        arithmetic = Arithmetic(self.machine, "delta", population.name)
+        u = v
+        if v >= population.threshold:
+            u = 0.0
+            if population.reset == "subtract":
+                u = arithmetic.subtract(v, population.threshold)
+        return arithmetic.multiply_add(later, u, total)
+
+    def threshold_term(self, population, total, v, delta, later):
+        """dL/dthreshold = -sum of dL/ds[t] f, with f as in `neuron_delta`."""
+        arithmetic = Arithmetic(self.machine, "delta", population.name)
+        carried = self.carried(population, v, later)
+        return arithmetic.subtract(total, arithmetic.subtract(delta, carried))
 
 
 class EventTraining(Training):
