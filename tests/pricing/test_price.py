@@ -293,7 +293,6 @@ class TestReport:
             "no spike of LIF 3",
             f"for equal spike counts: {N} of {N}",
             "whole numbers up to 3",
-            "Rough has no reset()",
             "Rough 1 gives numbers that are almost whole",
         ):
             assert part in notes
@@ -400,7 +399,7 @@ def test_what_is_not_counted_is_named(spikes: Tensor) -> None:
         (
             {"answer": len},
             ParameterError,
-            "the model, given a batch of shape (5, 12, 30), fails",
+            "the model, given a batch of shape (5, 12, 30), fails, whole (",
         ),
         (
             {"neurons": {LIF: lambda lif: lif.tau}},

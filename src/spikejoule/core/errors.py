@@ -118,7 +118,12 @@ def in_one_sentence(what: str) -> Iterator[None]:
     except SpikejouleError:
         raise
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ParameterError(
-            f"{what} fails ({type(error).__name__}: {reason})."
-        ) from error
+        raise ParameterError(f"{what} fails ({in_brief(error)}).") from error
+
+
+def in_brief(error: Exception) -> str:
+    """Return the first line of an error, with the class of an error of others."""
+    line = str(error).strip().partition("\n")[0]
+    if isinstance(error, SpikejouleError):
+        return line.rstrip(".")
+    return f"{type(error).__name__}: {line}"

@@ -83,6 +83,11 @@ class ModulePlace:
         return self.population is not None and self.population.fires
 
     @property
+    def took_one_step(self) -> bool:
+        """Whether it took only one step in the last batch."""
+        return bool((self.steps.last_batch == 1).any())
+
+    @property
     def sums(self) -> Iterator[SampleSums]:
         """All of its counts."""
         yield self.steps

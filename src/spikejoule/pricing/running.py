@@ -10,7 +10,6 @@ models, loaders and functions by running them, where any exception becomes one s
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from inspect import signature
@@ -26,14 +25,16 @@ from spikejoule.core.errors import (
     DataError,
     ParameterError,
     first_problem,
+    in_brief,
     in_one_sentence,
 )
 from spikejoule.encoding.counting import clear_class
 from spikejoule.encoding.events import array_of
 from spikejoule.energy.notes import Note, warning
-from spikejoule.pricing.layers import NORMS, WEIGHTED
+from spikejoule.pricing.layers import WEIGHTED
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.parts import INPUT
+from spikejoule.pricing.states import ModelState
 from spikejoule.pricing.tensors import first_tensor, unclear
 from spikejoule.pricing.watching import Watch
 
@@ -176,6 +177,7 @@ class Run:
         self.has_scores = True
         self._time_axis = None if time_axis == "none" else time_axis
         self._sample_axis = _sample_axis(time_axis)
+        self._state: ModelState | None = None
         self._output_time_axis = self._time_axis
         tensors = (*model.parameters(), *model.buffers())
         first = next(iter(tensors), torch.zeros(0))
@@ -195,10 +197,19 @@ class Run:
         if n_samples == n_steps and n_samples > 1:
             parts = x.tensor_split(2, dim=self._sample_axis)
         what = f"{self.called}, given a batch of shape {tuple(x.shape)},"
-        with in_one_sentence(what), torch.no_grad(), _norms_unchanged(self.model):
+        with in_one_sentence(what), torch.no_grad():
+            if self._state is None:
+                self._state = ModelState(self.model)
             for part in parts:
                 scores = self._scores(self._on_device(part))
                 self._keep(scores, self._n_samples(part))
+            self._state.restore_tensors()
+
+    def _reset(self) -> None:
+        """Bring the model into the state in which a batch starts."""
+        assert self._state is not None
+        self._state.restore()
+        self.known.reset(self.model)
 
     def _n_samples(self, x: Tensor) -> int:
         return x.shape[self._sample_axis]
@@ -224,24 +235,29 @@ class Run:
             return self._step_by_step(x)
         # auto: the model may make the steps itself.
         try:
-            scores = self._all_steps(x)
-            if self._n_steps(x) != 1 and self.watch.has_taken_one_step:
-                raise DataError(
-                    f"neurons have taken one step for the {self._n_steps(x)} of the "
-                    "samples: the model makes no steps itself."
-                )
+            whole = self._all_steps(x)
+            failure = None
         except Exception as error:
-            # It does not: forget what was counted, and make the steps here.
-            self.watch = Watch(self.model, self.known, self.watch.records)
-            try:
-                scores = self._step_by_step(x)
-            except Exception as second:
-                # What the model itself refuses says more than that its axes are
-                # unclear; the first failure stays in the traceback.
-                raise second if isinstance(error, DataError) else error from second
-            self.loop = "price"
-        else:
+            failure = in_brief(error)
+        if failure is None and not self.watch.has_made_no_steps(self._n_steps(x)):
             self.loop = "model"
+            return whole
+        # It does not: forget what was counted, and make the steps here.
+        watch = self.watch
+        self.watch = Watch(self.model, self.known, watch.records)
+        try:
+            scores = self._step_by_step(x)
+        except Exception as error:
+            if failure is None:
+                # It runs on whole batches only: its neurons decide once.
+                self.loop = "model"
+                self.watch = watch
+                return whole
+            raise ParameterError(
+                f"{self.called}, given a batch of shape {tuple(x.shape)}, fails, whole "
+                f"({failure}) and step by step ({in_brief(error)})."
+            ) from error
+        self.loop = "price"
         return scores
 
     def _keep(self, scores: Tensor, n_samples: int) -> None:
@@ -254,7 +270,7 @@ class Run:
     def _all_steps(self, x: Tensor) -> Tensor:
         """Let the model take all steps at once."""
         n_samples = self._n_samples(x)
-        self.known.reset(self.model)
+        self._reset()
         with self.watch.batch(n_samples, self._n_steps(x), self._time_axis):
             output = self.model(x)
         if self.answer is not None:
@@ -272,7 +288,7 @@ class Run:
     def _step_by_step(self, x: Tensor) -> Tensor:
         """Let the model take one step after another."""
         assert self._time_axis is not None
-        self.known.reset(self.model)
+        self._reset()
         carries_state = any(
             simulator.carries_state for simulator in self.known.simulators.values()
         )
@@ -323,6 +339,8 @@ class Run:
                 "Some neurons work in one step: if the samples have an axis of time, "
                 "time_axis has to say which."
             )
+        elif self.loop == "model" and self.watch.has_made_no_steps(self.steps):
+            yield f"Neurons have taken one step for the {self.steps} of the samples."
         peaks = [
             place.peak
             for place in places
@@ -334,19 +352,6 @@ class Run:
                 f"The input holds whole numbers up to {peak:g}, which are counted as "
                 "so many spikes."
             )
-        own = tuple(self.known.own)
-        without_reset = {
-            type(place.module).__name__
-            for place in places
-            if place.fires
-            and isinstance(place.module, own)
-            and not callable(getattr(place.module, "reset", None))
-        }
-        if without_reset and self.loop == "price" and len(self.watch.sizes) > 1:
-            yield (
-                f"{', '.join(sorted(without_reset))} has no reset(): its state is "
-                "carried over from one batch to the next."
-            )
 
     @property
     def all_scores(self) -> NDArray[np.float64] | None:
@@ -357,20 +362,3 @@ class Run:
         """Return the class of each sample, [N]; None if the model gives no scores."""
         scores = self.all_scores
         return None if scores is None else clear_class(scores)
-
-
-@contextmanager
-def _norms_unchanged(model: nn.Module) -> Iterator[None]:
-    """Let norms in training normalise by batch without updating their statistics."""
-    norms = [
-        module
-        for module in model.modules()
-        if isinstance(module, NORMS) and module.track_running_stats
-    ]
-    for norm in norms:
-        norm.track_running_stats = False
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.track_running_stats = True

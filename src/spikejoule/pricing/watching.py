@@ -165,10 +165,20 @@ class Watch:
     def has_taken_one_step(self) -> bool:
         """Whether some neurons took only one step in the last batch."""
         return any(
-            (place.steps.last_batch == 1).any()
-            for place in self.places.values()
-            if place.population is not None
+            place.took_one_step for place in self.places.values() if place.population
         )
+
+    def has_made_no_steps(self, n_steps: int) -> bool:
+        """Whether neurons took all steps of the last batch as one.
+
+        Neurons that decide once, behind others that take all steps, have not.
+        """
+        if n_steps in (0, 1):
+            return False
+        populations = [place for place in self.places.values() if place.population]
+        in_one = [place for place in populations if place.took_one_step]
+        takes_time_as_units = any(place.in_shape[:1] == (n_steps,) for place in in_one)
+        return takes_time_as_units or len(in_one) == len(populations)
 
     @contextmanager
     def batch(
