@@ -77,6 +77,7 @@ def activity_of(watch: Watch, steps: int = 0) -> Activity:
         steps: of the samples; 0 where the model makes them itself: then those of the
             last population.
     """
+    watch.fold_norms()
     network = _CountedNetwork(watch)
     for place in watch.places.values():
         network.add_place(place)

@@ -33,6 +33,7 @@ ATTENTION: Final = "scaled_dot_product_attention"
 """Its products are counted; it is named for its softmax."""
 
 CountProduct = Callable[[Part, Product, tuple[Any, ...], Any], bool]
+FollowFunction = Callable[[str, list[Tensor], Tensor], None]
 
 
 class Origins:
@@ -82,7 +83,11 @@ class FunctionWatch(TorchFunctionMode):
     """
 
     def __init__(
-        self, model: nn.Module, requantises: bool, count_product: CountProduct
+        self,
+        model: nn.Module,
+        requantises: bool,
+        count_product: CountProduct,
+        follow_function: FollowFunction,
     ) -> None:
         """Start without functions.
 
@@ -91,6 +96,8 @@ class FunctionWatch(TorchFunctionMode):
             requantises: see above.
             count_product: counts a product in a part, given a key of the place in the
                 code, and the result; returns False if it cannot.
+            follow_function: is given the name of each function, its tensors, and its
+                first result.
         """
         super().__init__()
         self.named: dict[Part, dict[str, None]] = {}
@@ -98,6 +105,7 @@ class FunctionWatch(TorchFunctionMode):
         self.requantises = requantises
         self.has_products = False
         self._count_product = count_product
+        self._follow_function = follow_function
         # The modules that run now, outermost first.
         self._running: list[Part] = []
 
@@ -112,6 +120,9 @@ class FunctionWatch(TorchFunctionMode):
         name = getattr(function, "__name__", "")
         inputs = [*tensors_in((args, keywords))]
         self._note_origin(name, result, inputs)
+        out = next(tensors_in(result), None)
+        if out is not None:
+            self._follow_function(name, inputs, out)
         if part.functions is Functions.EXTENDED and _package(_caller()) in PACKAGES:
             return result
         # What is made of weights only is computed once, before any inference.

@@ -16,14 +16,13 @@ from torch import Tensor, nn
 
 from spikejoule.network.nodes import Node, Shape, Windows
 
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 WEIGHTED = (
     nn.Linear,
     nn.Conv1d,
     nn.Conv2d,
     nn.Conv3d,
-    nn.ConvTranspose1d,
-    nn.ConvTranspose2d,
-    nn.ConvTranspose3d,
+    *TRANSPOSED,
 )
 """PyTorch layers with weights that are counted."""
 AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
@@ -59,6 +58,12 @@ UNNAMED = frozenset(
     "dropout".split()
 )
 """PyTorch functions that only move, add, inspect or create numbers."""
+VIEWING = frozenset(f"{_RESHAPING} get getitem select detach contiguous".split())
+"""Functions that may return a view, and change no number."""
+MOVING = VIEWING | frozenset(
+    f"{_ADDING} {_INDEXING} to float half bfloat16 double cpu cuda clone".split()
+)
+"""Functions that move or add numbers: what they make of values are values."""
 _RESCALING = """
     mul rmul imul div rdiv truediv itruediv true_divide floordiv ifloordiv floor_divide
     lshift ilshift bitwise_left_shift rshift irshift bitwise_right_shift
@@ -67,6 +72,8 @@ _RESCALING = """
 """
 RESCALING = frozenset(_RESCALING.split())
 """Functions that rescale, round and clip; more than one factor would be weights."""
+DROPPING = "dropout"
+"""The function that scales what it keeps; its result is new where it drops."""
 WRITING = frozenset({"__setitem__", "copy_", "fill_", "zero_"})
 """Functions among `UNNAMED` that change a module's input in place."""
 
@@ -107,7 +114,12 @@ def fan_out(
     with torch.no_grad():
         weight = module.weight.cpu()
         synapses = (weight != 0) if pruned else torch.ones_like(weight)
-    return _transposed(plain(module, synapses.double()).forward, shape)
+    layer = plain(module, synapses.double())
+    if isinstance(module, TRANSPOSED):
+        # The output's size may have been an argument.
+        size = [*out_shape[1:]]
+        return _transposed(lambda x: layer.forward(x, output_size=size), shape)
+    return _transposed(layer.forward, shape)
 
 
 def plain(module: Any, weight: Tensor) -> Any:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from spikejoule.network.nodes import Shape
 from spikejoule.pricing.amounts import Amounts, SampleSums
-from spikejoule.pricing.layers import POOLING, WEIGHTED, fan_out
+from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, fan_out
 from spikejoule.pricing.neurons import Population
 from spikejoule.pricing.tensors import (
     MAX_EXACT_FLOAT32,
@@ -138,7 +138,7 @@ class Places:
         self.by_name: dict[str, ModulePlace] = {}
         self._pruned = pruned
         self._unknown = unknown
-        self._by_shape: dict[tuple[str, Shape], ModulePlace] = {}
+        self._by_shapes: dict[tuple[str, Shape, Shape], ModulePlace] = {}
 
     def at(
         self,
@@ -149,12 +149,12 @@ class Places:
     ) -> ModulePlace:
         """Return the place of a module with these input and output shapes.
 
-        It is made when the module first runs with this input shape.
+        It is made when the module first runs with these shapes.
         """
         in_shape, out_shape = shapes
-        key = (name, in_shape)
-        if key not in self._by_shape:
-            n_earlier = sum(other == name for other, _ in self._by_shape)
+        key = (name, in_shape, out_shape)
+        if key not in self._by_shapes:
+            n_earlier = sum(other == name for other, _, _ in self._by_shapes)
             unique = name if n_earlier == 0 else f"{name} ({n_earlier + 1})"
             fan_outs = fan_out(module, in_shape, out_shape, self._pruned)
             if fan_outs is None and isinstance(module, POOLING):
@@ -163,6 +163,42 @@ class Places:
             place = ModulePlace(
                 unique, module, in_shape, out_shape, fan_outs, population
             )
-            self._by_shape[key] = place
+            self._by_shapes[key] = place
             self.by_name[unique] = place
-        return self._by_shape[key]
+        return self._by_shapes[key]
+
+    def fold_norms(self, read_by_functions: set[str]) -> None:
+        """Fold each norm that only rescales the sums of a layer into its weights.
+
+        The layer then has a bias. The norm must be the sums' only reader, in every
+        call, and its statistics fixed.
+
+        Args:
+            read_by_functions: places whose sums functions have read or changed.
+        """
+        for norm in [*self.by_name.values()]:
+            layer = self._layer_before(norm)
+            if layer is None or layer.name in read_by_functions:
+                continue
+            readers = [
+                place for place in self.by_name.values() if layer.name in place.sources
+            ]
+            same_steps = norm.steps.per_sample == layer.steps.per_sample
+            if readers != [norm] or not same_steps.all():
+                continue
+            layer.has_bias = True
+            del self.by_name[norm.name]
+            for place in self.by_name.values():
+                place.sources = {
+                    layer.name if source == norm.name else source: amounts
+                    for source, amounts in place.sources.items()
+                }
+
+    def _layer_before(self, norm: ModulePlace) -> ModulePlace | None:
+        """Return the layer before a norm with fixed statistics, if that is all."""
+        module = norm.module
+        if not isinstance(module, NORMS) or module.training or len(norm.sources) != 1:
+            return None
+        layer = self.by_name.get(next(iter(norm.sources)))
+        is_layer = layer is not None and isinstance(layer.module, WEIGHTED)
+        return layer if is_layer and module.running_mean is not None else None

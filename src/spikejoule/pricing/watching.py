@@ -17,9 +17,14 @@ from spikejoule.network.nodes import Shape
 from spikejoule.pricing.amounts import Amounts
 from spikejoule.pricing.functions import FunctionWatch, unwatched
 from spikejoule.pricing.layers import (
+    ADAPTIVE,
+    AVERAGES,
     DROPOUT,
+    DROPPING,
+    MOVING,
     NORMS,
     POOLING,
+    VIEWING,
     WEIGHTED,
     unit_dimensions,
 )
@@ -95,7 +100,11 @@ class Watch:
         self._layout = BatchLayout(self._model.is_time_second)
         self._places = Places(known.pruned, self.unknown)
         self._traces = Traces()
-        self._functions = FunctionWatch(model, known.requantises, self._count_product)
+        self._functions = FunctionWatch(
+            model, known.requantises, self._count_product, self._follow
+        )
+        # Places whose output functions have read or changed.
+        self._read_by_functions: set[str] = set()
         self._watches_functions = True
         # Layers of products by name, and names by their place in the code.
         self._product_layers: dict[str, Any] = {}
@@ -235,8 +244,6 @@ class Watch:
             self._check_origin(part, x)
             self._functions.origins.add(tensors_in((out, vars(module))), depends=True)
         out = first_tensor(out)
-        if isinstance(module, NORMS) and self._fold_norm(x, out):
-            return
         emitted = self._layout.by_step(out, part.layout)
         # Only layers and pooling change the shape of one sample and step.
         received = emitted
@@ -254,21 +261,6 @@ class Watch:
             if units is not None:
                 units.sources.setdefault(weights.name, Amounts())
 
-    def _fold_norm(self, x: Tensor, out: Tensor) -> bool:
-        """Fold a batch norm into the layer before it, which then has a bias.
-
-        Returns:
-            whether there is such a layer.
-        """
-        before = self.places.get(self._traces.of(x).source)
-        if before is None or not isinstance(before.module, WEIGHTED):
-            return False
-        if isinstance(before.module, Operand):
-            return False
-        before.has_bias = True
-        self._traces.set(out, before.name)
-        return True
-
     def _count_units(self, call: Call) -> ModulePlace:
         """Count what the units of a module receive and emit."""
         part = call.part
@@ -281,7 +273,7 @@ class Watch:
             self._note_source(place, call)
         if isinstance(part.module, WEIGHTED):
             # Sums are no output of their own: the neurons after them count theirs.
-            self._traces.set(call.out, place.name)
+            self._traces.set(call.out, place.name, are_values=True)
         else:
             self._emit(place, call)
         return place
@@ -326,8 +318,10 @@ class Watch:
         wherever the input has entered before.
         """
         trace = self._traces.of(x)
-        if trace is UNKNOWN and (self.input_shape is None or INPUT in place.sources):
-            return self._traces.set(x, INPUT)
+        if trace.source:
+            return trace
+        if self.input_shape is None or INPUT in place.sources:
+            return self._traces.set(x, INPUT, trace.are_values)
         return trace
 
     def _receive(self, place: ModulePlace, x: Tensor, by_step: Tensor) -> None:
@@ -345,10 +339,10 @@ class Watch:
     ) -> Sent:
         """Return what enters a place, or one side of it, and from where."""
         trace = self._source_of(place, x)
-        if trace is UNKNOWN:
+        if not trace.source:
             # A function has computed it: give what it made a source, which later
             # readers of the same tensor share.
-            trace = self._traces.set(x, f"before {place.name}")
+            trace = self._traces.set(x, f"before {place.name}", trace.are_values)
         source = trace.source
         if source == INPUT and self.input_shape is None:
             self.input_shape = by_step.shape[2:]
@@ -364,7 +358,10 @@ class Watch:
         """Count what leaves a place for other places."""
         population = place.population
         if population is None:
-            are_values = place.receives_values
+            # Averages and normalised sums are values, even those that happen to be
+            # whole.
+            are_values = place.receives_values or self._traces.of(call.x).are_values
+            are_values |= isinstance(place.module, (*NORMS, *AVERAGES, *ADAPTIVE))
         else:
             are_values = population.graded or not population.fires
         contents = contents_of(call.emitted, are_values)
@@ -398,6 +395,22 @@ class Watch:
             part = self._model.parts[module]
             self.unknown.setdefault(part.name, part.words)
             self._functions.origins.add([returned], depends=True)
+
+    def _follow(self, name: str, inputs: list[Tensor], out: Tensor) -> None:
+        """Follow what a function reads, and whether it makes values."""
+        name = name.strip("_")
+        traces = [self._traces.of(x) for x in inputs]
+        memory = memory_of(out)
+        is_new = all(memory_of(x) != memory for x in inputs)
+        if is_new or name not in VIEWING:
+            self._read_by_functions.update(trace.source for trace in traces)
+        makes_values = name in MOVING and any(trace.are_values for trace in traces)
+        if is_new and (makes_values or name == DROPPING):
+            self._traces.set(out, "", are_values=True)
+
+    def fold_norms(self) -> None:
+        """Fold norms into the layers before them, after the last batch."""
+        self._places.fold_norms(self._read_by_functions)
 
     def _check_origin(self, part: Part, x: Tensor) -> None:
         """Name what enters a module, if no function and no module has made it."""
@@ -433,8 +446,7 @@ class Watch:
         except DataError:
             return False
         if out is not None:
-            are_values = isinstance(place.module, Operand)
-            self._traces.set(out, place.name, are_values)
+            self._traces.set(out, place.name, are_values=True)
         return True
 
     def _name_of(self, part: Part, product: Product, site: tuple[Any, ...]) -> str:
