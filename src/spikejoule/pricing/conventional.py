@@ -127,10 +127,15 @@ class BaselineRun:
             for place in watch.places.values()
             if isinstance(place.module, WEIGHTED)
         ]
-        synapses = [
-            0 if layer.fan_out is None else int(layer.fan_out.sum()) for layer in layers
-        ]
-        macs = [layer.reached.nonzero.per_sample for layer in layers]
+        synapses: list[int] = []
+        macs: list[NDArray[np.int64]] = []
+        for layer in layers:
+            n_synapses = 0 if layer.fan_out is None else int(layer.fan_out.sum())
+            products = layer.reached.nonzero.per_sample
+            calls = _calls(layer)
+            synapses += [n_synapses] * calls
+            # Only the sum of all calls is known, and all cost the same.
+            macs += [(products + call) // calls for call in range(calls)]
         percent = 100 * float((answers == labels).mean())
         model = type(baseline.module).__name__
         name = baseline.name or f"{model} {architecture(network)}"
@@ -154,8 +159,7 @@ def _network_of(watch: Watch) -> ConventionalNetwork:
     """Return the network that ran, without time; units follow each layer with weights.
 
     Raises:
-        ArtifactError: it has no layer with weights, or one that runs more than once for
-            a sample.
+        ArtifactError: it has no layer with weights.
     """
     shape = watch.input_shape or ()
     nodes: list[Node] = [Input(INPUT, shape, shape)]
@@ -164,13 +168,8 @@ def _network_of(watch: Watch) -> ConventionalNetwork:
     for place in watch.places.values():
         node = _node_of(place)
         nodes.append(node)
-        calls = int(place.steps.per_sample.max())
+        calls = _calls(place)
         if isinstance(place.module, WEIGHTED):
-            if calls > 1:
-                raise ArtifactError(
-                    f"{place.name} of the network to compare with runs more than once "
-                    "for a sample."
-                )
             if unclipped is not None and watch.known.requantises:
                 # An integer network without a module for ReLU clips at 0 by a function:
                 # that is a comparison, too.
@@ -182,6 +181,8 @@ def _network_of(watch: Watch) -> ConventionalNetwork:
             unclipped = None
         for call in range(2, calls + 1):
             nodes.append(replace(node, name=f"{node.name}, call {call}"))
+            if unclipped is not None and isinstance(node, Connection):
+                nodes.append(replace(unclipped, name=f"{nodes[-1].name} units"))
     connections = [node for node in nodes if isinstance(node, Connection)]
     if not connections:
         raise ArtifactError("the network to compare with has no layer with weights.")
@@ -193,6 +194,11 @@ def _network_of(watch: Watch) -> ConventionalNetwork:
         ),
         rectified=tuple(node for node in nodes if isinstance(node, Threshold)),
     )
+
+
+def _calls(place: ModulePlace) -> int:
+    """Return how often a place runs for a sample."""
+    return int(place.steps.per_sample.max())
 
 
 def _node_of(place: ModulePlace) -> Node:

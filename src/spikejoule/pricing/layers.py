@@ -60,6 +60,8 @@ UNNAMED = frozenset(
 """PyTorch functions that only move, add, inspect or create numbers."""
 VIEWING = frozenset(f"{_RESHAPING} get getitem select detach contiguous".split())
 """Functions that may return a view, and change no number."""
+MERGING = frozenset(["flatten", "reshape", "view"])
+"""Functions among them that may merge samples and steps."""
 MOVING = VIEWING | frozenset(
     f"{_ADDING} {_INDEXING} to float half bfloat16 double cpu cuda clone".split()
 )

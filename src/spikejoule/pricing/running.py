@@ -116,7 +116,8 @@ def _samples(values: Any, time_axis: TimeAxis) -> Tensor:
     axes = ["samples", "units"]
     if time_axis != "none":
         axes = ["time", *axes]
-    if x.ndim < len(axes) or not x.numel():
+    is_index = x.dtype == torch.int64
+    if x.ndim < len(axes) - is_index or not x.numel():
         raise DataError(
             f"the samples have the shape {tuple(x.shape)}; needed are axes of "
             f"{', '.join(axes)}, and something in each."
@@ -149,6 +150,7 @@ class Run:
         model: the model.
         known: what is known of its modules.
         called: the model in messages.
+        state: in which the model was given.
         watch: what was counted.
         loop: who makes the steps, once it is known.
         steps: of the samples; 0 where the model makes them itself.
@@ -177,14 +179,15 @@ class Run:
         self.has_scores = True
         self._time_axis = None if time_axis == "none" else time_axis
         self._sample_axis = _sample_axis(time_axis)
-        self._state: ModelState | None = None
+        self.state = ModelState(model)
         self._output_time_axis = self._time_axis
         tensors = (*model.parameters(), *model.buffers())
         first = next(iter(tensors), torch.zeros(0))
         self._device = first.device
         self._dtype = first.dtype if first.is_floating_point() else torch.float32
         self._takes_integers = any(
-            isinstance(module, WEIGHTED) and not module.weight.is_floating_point()
+            isinstance(module, nn.Embedding | nn.EmbeddingBag)
+            or (isinstance(module, WEIGHTED) and not module.weight.is_floating_point())
             for module in model.modules()
         )
 
@@ -198,17 +201,14 @@ class Run:
             parts = x.tensor_split(2, dim=self._sample_axis)
         what = f"{self.called}, given a batch of shape {tuple(x.shape)},"
         with in_one_sentence(what), torch.no_grad():
-            if self._state is None:
-                self._state = ModelState(self.model)
             for part in parts:
                 scores = self._scores(self._on_device(part))
                 self._keep(scores, self._n_samples(part))
-            self._state.restore_tensors()
+            self.state.restore_tensors()
 
     def _reset(self) -> None:
         """Bring the model into the state in which a batch starts."""
-        assert self._state is not None
-        self._state.restore()
+        self.state.restore()
         self.known.reset(self.model)
 
     def _n_samples(self, x: Tensor) -> int:
@@ -221,7 +221,7 @@ class Run:
     def _on_device(self, x: Tensor) -> Tensor:
         """Move samples to the model's device and floating point type.
 
-        Integers stay integers for a model with integer weights.
+        Integers stay integers for a model with integer weights or embeddings.
         """
         if self._takes_integers and not x.is_floating_point():
             return x.to(self._device)
@@ -326,6 +326,11 @@ class Run:
             sentences.append(
                 f"{subject[0].upper()}{subject[1:]} is in training mode, and was "
                 "counted as it ran: call eval() for an inference."
+            )
+        if self.watch.is_order_guessed:
+            sentences.append(
+                "Samples and steps share an axis in an order that was not seen: totals "
+                "are right, but intervals may be off."
             )
         if any(place.fires for place in places):
             sentences += self._notes_on_neurons()

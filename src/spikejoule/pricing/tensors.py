@@ -54,6 +54,7 @@ class BatchLayout:
         n_steps: T in whole tensors; 0 where the model makes the steps itself.
         time_axis: of the model's tensors, 0 or 1, where a module does not demand one.
         is_order_known: whether tensors with as many samples as steps are unambiguous.
+        is_order_guessed: whether samples and steps were merged where it was not seen.
     """
 
     def __init__(self, is_time_second: bool) -> None:
@@ -61,6 +62,9 @@ class BatchLayout:
         self.n_steps = 0
         self.time_axis = int(is_time_second)
         self.is_order_known = is_time_second
+        self.is_order_guessed = False
+        # By what a merged axis holds of each sample, the time axis before.
+        self._time_axes: dict[int, int] = {}
 
     def begin(self, n_samples: int, n_steps: int, time_axis: int | None) -> None:
         """Begin a batch; `time_axis` is that of the model's input, None without one."""
@@ -83,8 +87,8 @@ class BatchLayout:
             x = x[None]
             n_leading = 1
         if n_leading == 1 and module.may_be_merged and self._is_merged(x):
-            x = self._split(x, time_axis)
-            n_leading = 2
+            n_steps = x.shape[0] // self.n_samples
+            return self._split(x, time_axis, n_steps)[:, :, 0]
         if n_leading >= 2:
             # Without a known number of steps any second axis could be time.
             axes = (time_axis, 1 - time_axis) if self.n_steps else (time_axis,)
@@ -94,30 +98,42 @@ class BatchLayout:
                     return x.movedim(axis, 0)
         if x.shape[0] == self.n_samples:
             return x[None]
+        whole = self._with_positions(x, n_leading, module)
+        if whole is not None:
+            return whole
         steps = f" (of {self.n_steps} steps)" if self.n_steps else ""
         raise DataError(
             f"a module takes a tensor of shape {tuple(x.shape)}, in which no axis has "
             f"the size of the {self.n_samples} samples{steps}."
         )
 
-    def by_step_of_function(self, x: Tensor, module: ModuleLayout) -> Tensor:
-        """Return a function's input as [T, B, units...].
+    def _with_positions(
+        self, x: Tensor, n_leading: int, module: ModuleLayout
+    ) -> Tensor | None:
+        """Find samples and steps that share their axes with other things.
 
-        Functions also take samples merged with heads or windows: [T B heads, ...].
-
-        Raises:
-            DataError: see `by_step`.
+        A model may join steps, or merge positions, windows or heads with the samples.
         """
         n_steps = max(self.n_steps, 1)
-        try:
-            return self.by_step(x, module)
-        except DataError:
-            if x.shape[0] % (n_steps * self.n_samples):
-                raise
-        axes = [n_steps, self.n_samples]
-        if self.time_axis == 1:
-            axes.reverse()
-        return x.reshape(*axes, -1, *x.shape[1:]).movedim(self.time_axis, 0)
+        whole: Tensor | None = None
+        if n_leading >= 2 and x.shape[1] == self.n_samples:
+            return x
+        if n_leading >= 2 and self.n_steps > 1:
+            for axis in (0, 1):
+                if x.shape[axis] == n_steps and self._has_samples(x.shape[1 - axis]):
+                    whole = torch.unflatten(x.movedim(axis, 0), 1, (self.n_samples, -1))
+        if whole is None and self._has_samples(x.shape[0] / n_steps):
+            whole = self._split(x, self.time_axis, n_steps)
+        elif whole is None and self._has_samples(x.shape[0]):
+            whole = torch.unflatten(x, 0, (self.n_samples, -1))[None]
+        if whole is None or module.unit_axes is None:
+            return whole
+        # A layer with weights runs at each position, as it does in each step.
+        return whole.movedim(2, 1).flatten(0, 1)
+
+    def _has_samples(self, size: float) -> bool:
+        """Whether an axis may hold the samples, and other things in each."""
+        return size % self.n_samples == 0
 
     def _leading_axes(self, x: Tensor, module: ModuleLayout) -> int:
         """Count the axes before those of the units."""
@@ -134,13 +150,37 @@ class BatchLayout:
         n_steps, rest = divmod(x.shape[0], self.n_samples)
         return rest == 0 and n_steps != 1 and self.n_steps in (0, n_steps)
 
-    def _split(self, x: Tensor, time_axis: int) -> Tensor:
-        """Split a first axis of samples and steps."""
-        n_steps = x.shape[0] // self.n_samples
-        time_first = (n_steps, self.n_samples)
-        samples_first = (self.n_samples, n_steps)
-        leading = samples_first if time_axis == 1 else time_first
-        return x.reshape(*leading, *x.shape[1:])
+    def _split(self, x: Tensor, time_axis: int, n_steps: int) -> Tensor:
+        """Split a first axis of samples, steps and positions: [T, B, positions, ...].
+
+        Samples come first or second, as in the tensor that the model has merged.
+        """
+        per_sample = x.shape[0] // self.n_samples
+        is_seen = per_sample in self._time_axes
+        time_axis = self._time_axes.get(per_sample, time_axis)
+        self.is_order_guessed |= not is_seen and n_steps > 1 and self.n_samples > 1
+        sizes = [n_steps, self.n_samples, -1]
+        if time_axis == 1:
+            sizes[:2] = [self.n_samples, n_steps]
+        return torch.unflatten(x, 0, sizes).movedim(time_axis, 0)
+
+    def note_merge(self, x: Tensor, merged: Tensor) -> None:
+        """Note the order of samples and steps in an axis into which both were merged.
+
+        Args:
+            x: the tensor before.
+            merged: the same numbers, reshaped.
+        """
+        sizes = x.shape[:2]
+        if len(sizes) < 2 or 1 in sizes or sizes[0] == sizes[1]:
+            return
+        sample_axis = 0 if sizes[0] == self.n_samples else 1
+        n_steps = sizes[1 - sample_axis]
+        is_known = sizes[sample_axis] == self.n_samples
+        is_known &= self.n_steps in (0, n_steps) and x.numel() == merged.numel()
+        merged_size = merged.shape[0] if merged.ndim else 1
+        if is_known and merged_size % (n_steps * self.n_samples) == 0:
+            self._time_axes[merged_size // self.n_samples] = 1 - sample_axis
 
     def _is_time(self, axis: int, x: Tensor) -> bool:
         """Whether axis 0 or 1 may be time, and the other one the samples."""

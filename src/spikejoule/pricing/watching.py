@@ -21,6 +21,7 @@ from spikejoule.pricing.layers import (
     AVERAGES,
     DROPOUT,
     DROPPING,
+    MERGING,
     MOVING,
     NORMS,
     POOLING,
@@ -176,6 +177,11 @@ class Watch:
         return any(
             place.took_one_step for place in self.places.values() if place.population
         )
+
+    @property
+    def is_order_guessed(self) -> bool:
+        """Whether samples may have been mixed up with each other."""
+        return self._layout.is_order_guessed
 
     def has_made_no_steps(self, n_steps: int) -> bool:
         """Whether neurons took all steps of the last batch as one.
@@ -402,6 +408,8 @@ class Watch:
         traces = [self._traces.of(x) for x in inputs]
         memory = memory_of(out)
         is_new = all(memory_of(x) != memory for x in inputs)
+        if name in MERGING and inputs:
+            self._layout.note_merge(inputs[0], out)
         if is_new or name not in VIEWING:
             self._read_by_functions.update(trace.source for trace in traces)
         makes_values = name in MOVING and any(trace.are_values for trace in traces)
@@ -469,10 +477,10 @@ class Watch:
             self._product_layers[name] = product.as_layer()
         layer = self._product_layers[name]
         layout = ModuleLayout(unit_dimensions(layer))
-        entering = self._layout.by_step_of_function(product.x, layout)
+        entering = self._layout.by_step(product.x, layout)
         out_shape: Shape = (*entering.shape[2:-1], product.right.shape[-1])
         if product.layer is not None:
-            out_shape = self._layout.by_step_of_function(out, layout).shape[2:]
+            out_shape = self._layout.by_step(out, layout).shape[2:]
         place = self._places.at(name, layer, (entering.shape[2:], out_shape))
         place.steps.add(torch.tensor(len(entering)))
         self._receive(place, product.x, entering)
@@ -487,7 +495,7 @@ class Watch:
         x, y = product.x, product.right
         # An empty tensor: only its shape is needed.
         heads = (x[..., :0, 0].sum(-1) + y[..., :0, 0].sum(-1)).shape
-        by_step = self._layout.by_step_of_function
+        by_step = self._layout.by_step
         left = by_step(x.expand(*heads, -1, -1), ANY_LAYOUT)
         right = by_step(y.expand(*heads, -1, -1), ANY_LAYOUT)
         out_shape: Shape = (*left.shape[2:-1], right.shape[-1])

@@ -7,6 +7,7 @@ the next step. Here a reset is counted with its spike.
 from typing import Any, Final
 
 import torch
+from torch import nn
 
 from spikejoule.pricing.neurons import Population, Simulator, class_names
 
@@ -30,6 +31,9 @@ def describe(module: Any) -> Population | None:
     if states > 1:
         keeps.append(module.alpha.detach().clamp(0, 1))
     recurrent = getattr(module, "recurrent", None)
+    if isinstance(recurrent, nn.Sequential):
+        # Its layers run as modules, and are counted as such.
+        recurrent = None
     holds = () if recurrent is None else (recurrent,)
     if recurrent is not None and hasattr(recurrent, "V"):
         # all_to_all=False: one weight from each neuron to itself.
