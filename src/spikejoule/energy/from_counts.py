@@ -22,7 +22,6 @@ from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
 from spikejoule.energy.notes import Note, NoteKind, warning
 from spikejoule.energy.operations import count_operations
 from spikejoule.evaluation.accuracy import accuracy, class_labels
-from spikejoule.network.quantisation import FLOAT_BITS
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,10 +93,10 @@ def counted_inputs(
             level = min(percent, best)
     spiking = Variant(
         side=SPIKING,
-        network=network_name(network, "none"),
+        network=network_name(network, "none", _pruned_percent(activity)),
         method=WHOLE_WINDOW,
         accuracies=accuracies,
-        weight_bits=FLOAT_BITS,
+        weight_bits=network.weight_bits,
         operations=count_operations(activity),
     )
     numbered_classes = Subject("class", numbered(answers.n_classes), "samples")
@@ -116,6 +115,16 @@ def counted_inputs(
         counted_in=counted_in,
         level_percent=level,
     )
+
+
+def _pruned_percent(activity: Activity) -> float:
+    """Return the percentage of weights that are zero; 0 without pruning."""
+    if not activity.pruned:
+        return 0.0
+    connections = activity.network.connections
+    n_weights = sum(node.weight.size for node in connections)
+    n_left = sum(int(np.count_nonzero(node.weight)) for node in connections)
+    return 100 * (1 - n_left / n_weights)
 
 
 def _accuracies(labels: NDArray[np.int64], classes: NDArray[np.int64]) -> Accuracies:

@@ -15,18 +15,20 @@ from spikejoule.network.quantisation import FLOAT_BITS
 
 @dataclass(frozen=True)
 class ImportedGraph(Graph):
-    """Nodes with weights and constants of their own, in floating point.
+    """Nodes with weights and constants of their own.
 
     It answers the same questions of an energy analysis as a trained `Network`.
 
     Attributes:
         metadata: the metadata of a NIR graph.
+        weight_bits: width of the weights: 32 for floating point, fewer for integers.
+        state_bits: width of the states and biases, in the same way.
     """
 
     metadata: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
-    weight_bits = FLOAT_BITS
-    state_bits = FLOAT_BITS
+    weight_bits: int = FLOAT_BITS
+    state_bits: int = FLOAT_BITS
     has_bias = False
 
     @property

@@ -34,6 +34,7 @@ from spikejoule.network.nodes import (
     Threshold,
     Windows,
 )
+from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.pricing.layers import MAXIMA, NORMS, SUMS, WEIGHTED
 from spikejoule.pricing.neurons import Population
 from spikejoule.pricing.parts import INPUT, OUTPUT
@@ -69,16 +70,35 @@ class CountedPooling(_Counted, Pooling):
     """Pooling with any windows."""
 
 
-def activity_of(watch: Watch, steps: int = 0) -> Activity:
+@dataclass(frozen=True)
+class Widths:
+    """How a network is stored.
+
+    Attributes:
+        weight_bits: of its weights: 32 for floating point, fewer for integers.
+        state_bits: of its states and biases, in the same way.
+        pruned: whether a weight of 0 is no weight.
+    """
+
+    weight_bits: int = FLOAT_BITS
+    state_bits: int = FLOAT_BITS
+    pruned: bool = False
+
+
+FLOATS: Final = Widths()
+
+
+def activity_of(watch: Watch, steps: int = 0, widths: Widths = FLOATS) -> Activity:
     """Return the network that ran, and what it did.
 
     Args:
         watch: has counted.
         steps: of the samples; 0 where the model makes them itself: then those of the
             last population.
+        widths: as declared.
     """
     watch.fold_norms()
-    network = _CountedNetwork(watch)
+    network = _CountedNetwork(watch, widths)
     for place in watch.places.values():
         network.add_place(place)
     for place in watch.places.values():
@@ -94,8 +114,9 @@ class _CountedNetwork:
         counts: of each node, [N].
     """
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, widths: Widths) -> None:
         self._watch = watch
+        self._widths = widths
         self._zeros = np.zeros(watch.n_samples, np.int64)
         shape = watch.input_shape or ()
         self.nodes: dict[str, Node] = {INPUT: Input(INPUT, shape, shape)}
@@ -111,7 +132,9 @@ class _CountedNetwork:
                 self.counts[source] = NodeCounts(
                     spikes=self._zeros, comparisons=self._zeros
                 )
-        self.nodes[place.name], self.counts[place.name] = _counted(place)
+        self.nodes[place.name], self.counts[place.name] = _counted(
+            place, self._widths.pruned
+        )
 
     def add_reads(self, place: ModulePlace) -> None:
         """Add what a place read from its sources.
@@ -147,14 +170,18 @@ class _CountedNetwork:
         own_steps = self._watch.places[last.name].steps.per_sample
         return Activity(
             network=ImportedGraph(
-                self.nodes | {OUTPUT: output}, (*self.edges, (last.name, OUTPUT))
+                self.nodes | {OUTPUT: output},
+                (*self.edges, (last.name, OUTPUT)),
+                weight_bits=self._widths.weight_bits,
+                state_bits=self._widths.state_bits,
             ),
             time_window=steps or int(own_steps.max()),
             counts=self.counts,
+            pruned=self._widths.pruned,
         )
 
 
-def _counted(place: ModulePlace) -> tuple[Node, NodeCounts]:
+def _counted(place: ModulePlace, pruned: bool) -> tuple[Node, NodeCounts]:
     """Return a place as a node of a spiking network, and its counts, [N] each."""
     if place.population is not None:
         return _counted_neurons(place, place.population)
@@ -172,7 +199,7 @@ def _counted(place: ModulePlace) -> tuple[Node, NodeCounts]:
     if not isinstance(module, WEIGHTED):
         return _counted_pooling(place, reached.per_sample)
     biases = units if place.has_bias else None
-    node = connection_of(place, place.fan_out)
+    node = connection_of(place, place.fan_out, pruned)
     if place.receives_values:
         return node, NodeCounts(macs=reached.per_sample, biases=biases)
     return node, NodeCounts(events=reached.per_sample, biases=biases)
@@ -236,13 +263,14 @@ def _threshold(name: str, in_shape: Shape, out_shape: Shape) -> Threshold:
 
 
 def connection_of(
-    place: ModulePlace, fan_out: Counts | None
+    place: ModulePlace, fan_out: Counts | None, pruned: bool = False
 ) -> Dense | CountedConnection:
     """Return a place with weights as a node.
 
     Args:
         place: of a layer with weights.
         fan_out: synapses that each input unit reaches, int64 [n_in].
+        pruned: whether a weight of 0 is no synapse there.
     """
     assert fan_out is not None
     module: Any = place.module
@@ -253,7 +281,8 @@ def connection_of(
         # Only its size is needed: one word per unit, or per channel.
         bias = np.zeros(place.out_shape[-1] if is_linear else place.out_shape[0])
     is_matrix = is_linear and weight.size == fan_out.size * place.n_out
-    if is_matrix and (fan_out == place.n_out).all():
+    synapses = np.count_nonzero(weight, axis=0) if pruned else place.n_out
+    if is_matrix and (fan_out == synapses).all():
         return Dense(place.name, place.in_shape, place.out_shape, weight, bias)
     return CountedConnection(
         place.name,

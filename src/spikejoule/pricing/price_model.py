@@ -30,8 +30,9 @@ from spikejoule.energy.from_counts import Answers, SampleSet, counted_inputs
 from spikejoule.energy.notes import Note, fact, sentence
 from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import class_labels
+from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.pricing.conventional import Baseline, BaselineRun
-from spikejoule.pricing.counted import activity_of
+from spikejoule.pricing.counted import Widths, activity_of
 from spikejoule.pricing.neurons import Describe, Known, Population
 from spikejoule.pricing.report import Report
 from spikejoule.pricing.running import (
@@ -46,6 +47,7 @@ from spikejoule.pricing.running import (
 )
 
 Conventional = nn.Module | InstanceOf[Baseline]
+Bits = Annotated[int, Field(ge=1, le=FLOAT_BITS)]
 _packaged_profiles = cache(load_profiles)
 
 
@@ -60,6 +62,9 @@ def price(
     loop: Loop = "auto",
     answer: Answer | None = None,
     neurons: Mapping[type, InstanceOf[Population] | Describe] | None = None,
+    weight_bits: Bits = FLOAT_BITS,
+    state_bits: Bits = FLOAT_BITS,
+    pruned: bool = False,
     profile: str | None = None,
     title: str = "samples",
     batch_size: Annotated[int, Field(ge=1)] = 64,
@@ -83,6 +88,10 @@ def price(
         answer: returns the scores [B, classes] in the model's output; None for its
             first tensor, summed over time.
         neurons: your own classes of neurons: ``{MyNeuron: Population()}``.
+        weight_bits: width of the model's weights: 32 for floating point, fewer for
+            integers; it must compute in them, or round as if it did.
+        state_bits: width of its potentials, currents and biases, in the same way.
+        pruned: whether a weight of 0 is no weight.
         profile: id of the headline's price list; None for the first that includes
             memory.
         title: of the data.
@@ -100,8 +109,9 @@ def price(
     profiles = _packaged_profiles(None)
     headline = headline_profile(profiles, profile, "profile")
     networks = against if isinstance(against, Sequence) else [against]
+    known = replace(Known.of(model, neurons), pruned=pruned)
     runs = _Runs(
-        Run(model, Known.of(model, neurons), Stepping(time_axis, loop, answer)),
+        Run(model, known, Stepping(time_axis, loop, answer)),
         [BaselineRun(network) for network in networks],
     )
     batches = batches_of(loader, time_axis, batch_size)
@@ -110,7 +120,7 @@ def price(
         total = len(loader)
     bar = tqdm(batches, total=total, unit="batch", disable=not progress)
     loaded_labels = runs.take(bar, time_axis)
-    activity = runs.activity()
+    activity = runs.activity(Widths(weight_bits, state_bits, pruned))
     samples = SampleSet(title, loaded_labels if labels is None else labels)
     inputs = runs.inputs(activity, samples, batch_size)
     for note in inputs.cautions:
@@ -119,6 +129,8 @@ def price(
     arithmetic = arithmetic_profile(profiles)
     analysis = analyse(inputs, profiles, headline, arithmetic, BootstrapSettings())
     run = runs.run
+    # Reading a weight may change what it is computed from, as in a spectral norm.
+    run.state.restore_tensors()
     return Report(
         analysis, activity, run.answers(), tuple(run.not_counted), run.all_scores
     )
@@ -150,8 +162,8 @@ class _Runs:
             raise DataError("there is no sample, and at least one is needed.")
         return np.concatenate(labels) if labels else None
 
-    def activity(self) -> Activity:
-        """Return the counts of the spiking model.
+    def activity(self, widths: Widths) -> Activity:
+        """Return the counts of the spiking model, stored in words of some widths.
 
         Raises:
             ArtifactError: no module is known to be neurons.
@@ -162,7 +174,7 @@ class _Runs:
                 "no module of the model is a neuron that is known; say which are: "
                 "price(..., neurons={MyNeuron: Population()})."
             )
-        return activity_of(self.run.watch, self.run.steps)
+        return activity_of(self.run.watch, self.run.steps, widths)
 
     def inputs(
         self, activity: Activity, samples: SampleSet, batch_size: int
