@@ -413,7 +413,7 @@ def test_counted_events_replace_spikes_times_fan_out() -> None:
     counted = training(
         pruned=True, counted={"events": np.array([(7, 4)] * 2)}, events_counted=True
     )
-    upper_bound = "which is an upper bound."
+    upper_bound = "in place: an upper bound."
     assert not counted.assumptions[-1].endswith(upper_bound)
     assert training(pruned=True).assumptions[-1].endswith(upper_bound)
     counts = counts_of(counted)

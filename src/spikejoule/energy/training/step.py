@@ -148,6 +148,12 @@ class TrainingStep:
                 yield block(term, [connection.name], counts[number], own)
 
 
+def selected(operations: OperationCounts, terms: Sequence[str]) -> OperationCounts:
+    """Return the counts of some terms."""
+    columns = tuple(column for column in operations.columns if column.term in terms)
+    return replace(operations, columns=columns, counts=operations.of(*terms))
+
+
 def backward_of_neurons(step: TrainingStep) -> Iterator[OperationCounts]:
     """Count the backward pass within layers: surrogates, deltas, biases, constants."""
     record = step.record

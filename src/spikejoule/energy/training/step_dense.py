@@ -21,7 +21,6 @@ sample only. Spikes and deltas stay those of the batch.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from spikejoule.energy.operations import OperationCounts, block
 from spikejoule.energy.training.arrays import TrainedConnection, trace_words
@@ -35,6 +34,7 @@ from spikejoule.energy.training.step import (
     delta_words,
     deltas_passed,
     gradients_of_layers,
+    selected,
 )
 from spikejoule.network.nodes import Pooling
 
@@ -57,7 +57,7 @@ def forward(step: TrainingStep, keeps: bool = True) -> Iterator[OperationCounts]
     The spikes of a layer take as much memory as its deltas.
     """
     yield from _potentials(step)
-    yield _selected(step, _OF_ANSWER)
+    yield selected(step.inference, _OF_ANSWER)
     yield block("activation_write", step.layers, step.updates, step.deltas())
     if keeps:
         yield block("trace_write", step.layers, step.updates, step.potentials())
@@ -95,7 +95,7 @@ def _potentials(step: TrainingStep) -> Iterator[OperationCounts]:
     yield from step.at_connections("weight_read", products, weights)
     yield from _sources_read(step)
     yield from _pooling(step)
-    yield _selected(step, _OF_NEURONS)
+    yield selected(step.inference, _OF_NEURONS)
 
 
 def _steps(step: TrainingStep, connection: TrainedConnection) -> int:
@@ -145,14 +145,6 @@ def _pooling(step: TrainingStep) -> Iterator[OperationCounts]:
         yield block("addition", place, steps * int(node.fan_out().sum()))
         yield block("activation_read", place, steps * node.n_in, read)
         yield block("activation_write", place, steps * node.n_out, written)
-
-
-def _selected(step: TrainingStep, terms: tuple[str, ...]) -> OperationCounts:
-    """Return the counts of inference for some terms."""
-    inference = step.inference
-    columns = tuple(column for column in inference.columns if column.term in terms)
-    is_selected = [column.term in terms for column in inference.columns]
-    return replace(inference, columns=columns, counts=inference.counts[:, is_selected])
 
 
 def _sums(first: list[Counts], second: list[Counts]) -> list[Counts]:

@@ -31,6 +31,7 @@ from spikejoule.energy.training.step import (
     delta_words,
     deltas_passed,
     gradients_of_layers,
+    selected,
 )
 from spikejoule.network.quantisation import FLOAT_BITS
 
@@ -39,6 +40,12 @@ _QUEUES = ("spike_read", "spike_write")
 
 def forward(step: TrainingStep) -> Iterator[OperationCounts]:
     """Count the forward passes of all samples."""
+    yield _with_long_queues(step)
+    yield block("trace_write", step.layers, step.updates, step.potentials())
+
+
+def _with_long_queues(step: TrainingStep) -> OperationCounts:
+    """Return the operations of inference, with queues for the spikes of all steps."""
     inference = step.inference
     columns = tuple(
         replace(column, memory_bits=column.memory_bits * step.time_window)
@@ -46,8 +53,7 @@ def forward(step: TrainingStep) -> Iterator[OperationCounts]:
         else column
         for column in inference.columns
     )
-    yield replace(inference, columns=columns)
-    yield block("trace_write", step.layers, step.updates, step.potentials())
+    return replace(inference, columns=columns)
 
 
 def backward(step: TrainingStep) -> Iterator[OperationCounts]:
@@ -87,13 +93,7 @@ def _weight_gradients(step: TrainingStep) -> Iterator[OperationCounts]:
 
 def _inputs_again(step: TrainingStep) -> Iterator[OperationCounts]:
     """Count reading the spikes or currents that the weight gradients need."""
-    for counted in forward(step):
-        is_read = [column.term == "spike_read" for column in counted.columns]
-        if any(is_read):
-            columns = tuple(
-                column for column in counted.columns if column.term == "spike_read"
-            )
-            yield OperationCounts(columns, counted.counts[:, is_read])
+    yield selected(_with_long_queues(step), ["spike_read"])
     if step.activity.products is not None:
         node = step.record.network.input
         currents = Words(FLOAT_BITS, node.n_out)
