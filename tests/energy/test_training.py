@@ -222,6 +222,21 @@ def test_the_report_compares_both_sides_training() -> None:
         line for line in result.says("amortised") if "costs least to train" in line
     ]
     assert f"takes {energy_words(energy)}" in sentence
+    assert "(the most accurate one, since" not in sentence
+    unknown = dataclasses.replace(result.inputs.variant, accuracies=None)
+    inputs_without = dataclasses.replace(result.inputs, variants=(unknown,))
+    said = " ".join(analysis(inputs_without).says("amortised"))
+    assert "(the most accurate one, since" in said
+
+
+def test_the_report_says_which_steps_were_run() -> None:
+    dense = training(engine="dense")
+    assert any("dense products" in sentence for sentence in dense.assumptions)
+    assert not any("dense products" in sentence for sentence in TRAINING.assumptions)
+    result = analysis(dataclasses.replace(inputs(), training=dense))
+    assert result.training is not None
+    assert result.training.way == "densely"
+    assert "event by event" in result.training.other_ways
 
 
 def test_kinds_and_epochs_add_up_to_the_total() -> None:
