@@ -15,6 +15,7 @@ from torch import Tensor, nn
 import spikejoule
 from spikejoule import Baseline, Population
 from spikejoule.core.errors import ArtifactError, DataError, LimitError, ParameterError
+from spikejoule.report.views import page_view
 from tests.pricing.lif import LIF
 from tests.tools.counted import by_kind, count_of
 
@@ -234,6 +235,38 @@ class TestReport:
         assert report.check(budget_nj=spent / 999) is report
         with pytest.raises(LimitError, match="the budget is 0.001 nJ"):
             report.check(budget_nj=0.001)
+
+    def test_the_page_of_a_deep_network(self, tmp_path: Path) -> None:
+        """Energy by kind and layer, and no words about a pipeline that is not there."""
+        blocks = [module for _ in range(5) for module in (nn.Conv2d(2, 2, 3), LIF())]
+        model = nn.Sequential(*blocks, nn.Flatten(), nn.Linear(72, 3), LIF()).eval()
+        model[0].weight.data.fill_(-1)
+        model[0].bias.data.fill_(-1)
+        report = price(model, (torch.rand(T, 4, 2, 16, 16) < 0.3).float())
+        assert "16 - 5 x conv 2 x 3x3 - 3" in str(report)
+        view = page_view(report.analysis, has_front=False)
+        total_pj = report.analysis.total().value_pj
+        for rows in (view.kinds, view.layers):
+            shares = [float(row.share.removesuffix(" %")) for row in rows]
+            assert sum(shares) == pytest.approx(100, abs=0.05 * len(rows))
+        first = next(row for row in view.layers if row.name == "Conv2d 0")
+        of_layer = [
+            row.energy.value_pj
+            for row in report.analysis.records()
+            if row.layer == first.name and row.energy is not None
+        ]
+        assert first.share == f"{100 * sum(of_layer) / total_pj:.1f} %"
+        report.save(tmp_path / "page.html")
+        page = (tmp_path / "page.html").read_text(encoding="utf-8")
+        for words in (
+            "validation",
+            "Energy of training",
+            "test samples",
+            "model.hidden",
+        ):
+            assert words not in page
+        assert page.count("no spike of") == 1
+        assert "LIF 3, LIF 5, LIF 7, 2 more" in page
 
     def test_no_budget_holds_while_part_of_the_model_is_not_counted(
         self, spikes: Tensor

@@ -6,7 +6,7 @@ A PyTorch model is counted by hooks (`pricing`), a NIR graph by the graph execut
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,9 @@ from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
 from spikejoule.energy.notes import Note, NoteKind, warning
 from spikejoule.energy.operations import count_operations
 from spikejoule.evaluation.accuracy import accuracy, class_labels
+
+_MOST_NAMED: Final = 4
+"""Most silent layers that a note names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +148,10 @@ def _notes(activity: Activity, answers: Answers | None) -> Iterator[Note]:
     ]
     n_samples = f"{activity.n_rows:,}"
     if silent:
-        names = ", ".join(silent)
+        named = silent[:_MOST_NAMED]
+        if len(silent) > len(named):
+            named.append(f"{len(silent) - len(named)} more")
+        names = ", ".join(named)
         yield warning(f"no spike of {names} in any of the {n_samples} samples")
     if answers is not None and answers.classes is not None:
         tied = int((answers.classes < 0).sum())

@@ -90,13 +90,14 @@ def _layer_names(network: Graph) -> Iterator[str]:
         if readers and readers <= reached:
             continue
         reached |= readers
-        if isinstance(node, Dense):
+        # A matrix that is a part of another one is a convolution without a kernel.
+        if isinstance(node, Dense) or len(node.weight_shape) == 2:
             yield str(node.n_out)
         else:
-            height, width = node.windows.kernel
+            kernel = "x".join(str(size) for size in node.weight_shape[2:])
             stride = max(node.windows.stride)
             strided = f" stride {stride}" if stride > 1 else ""
-            yield f"conv {node.out_shape[0]} x {height}x{width}{strided}"
+            yield f"conv {node.out_shape[0]} x {kernel}{strided}"
 
 
 def number(verdict: RunVerdict) -> str:

@@ -64,6 +64,11 @@ class _Counted:
 class CountedConnection(_Counted, Convolution):
     """The weights of a convolution, or of a part of a matrix."""
 
+    @property
+    def weight_shape(self) -> Shape:
+        """See `Convolution`; the kernel may have any number of axes."""
+        return self.weight.shape
+
 
 @dataclass(frozen=True)
 class CountedPooling(_Counted, Pooling):

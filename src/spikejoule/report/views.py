@@ -1,7 +1,8 @@
 """The values and rows that the report's templates place."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from spikejoule.core.store import text_table
 from spikejoule.energy.analysis import EnergyAnalysis
@@ -16,7 +17,7 @@ from spikejoule.energy.estimates import (
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, EnergyRow
 from spikejoule.energy.notes import Note, NoteKind
 from spikejoule.energy.prices import SCOPES, HardwareProfile
-from spikejoule.energy.terms import TERMS
+from spikejoule.energy.terms import TERMS, in_words
 from spikejoule.energy.training.kinds import pj_by_kind
 from spikejoule.energy.words import (
     accuracy,
@@ -63,6 +64,23 @@ class PartRow:
 
 
 @dataclass(frozen=True)
+class ShareRow:
+    """What a layer, or a kind of operation, has of an inference's energy.
+
+    Attributes:
+        name: of one, or of the first of several with the same cells.
+        counted: synaptic events and multiply-accumulates.
+        energy: in words.
+        share: in words, of the whole.
+    """
+
+    name: str
+    counted: str
+    energy: str
+    share: str
+
+
+@dataclass(frozen=True)
 class OperationRow:
     """An operation in one layer, in words, with an energy per price list shown."""
 
@@ -94,6 +112,8 @@ class PageView:
         bars: energies of the headline's verdict; empty without one.
         parts: energy by part, the total last; empty without a conventional network to
             compare with.
+        kinds, layers: energy by kind of operation, and by layer; empty for networks of
+            this project.
         energy_columns: headers of the energies of `operations`.
         operations: the operations of an inference.
         equal_size: the comparisons at equal size.
@@ -110,6 +130,8 @@ class PageView:
     scopes: list[tuple[str, str]]
     bars: list[Bar]
     parts: list[PartRow]
+    kinds: list[ShareRow]
+    layers: list[ShareRow]
     energy_columns: Cells
     operations: list[OperationRow]
     equal_size: list[EqualSizeRow]
@@ -122,6 +144,9 @@ class PageView:
 def page_view(analysis: EnergyAnalysis, has_front: bool) -> PageView:
     """Compute the values of the page; `has_front` if it has the chart of the front."""
     remarks = analysis.inputs.remarks
+    is_imported = bool(analysis.inputs.counted_in)
+    # The top of the page has the cautions of an imported network.
+    repeated = analysis.inputs.cautions if is_imported else ()
     return PageView(
         headings=_headings(analysis, has_front=has_front),
         numbers=_numbers(analysis),
@@ -129,6 +154,8 @@ def page_view(analysis: EnergyAnalysis, has_front: bool) -> PageView:
         scopes=[(name.replace("_", "-"), words) for name, words in SCOPES.items()],
         bars=_bars(analysis),
         parts=_parts(analysis),
+        kinds=_kinds(analysis) if is_imported else [],
+        layers=_layers(analysis) if is_imported else [],
         energy_columns=tuple(f"energy, {profile.title}" for profile in analysis.shown),
         operations=_operations(analysis),
         equal_size=[
@@ -138,7 +165,9 @@ def page_view(analysis: EnergyAnalysis, has_front: bool) -> PageView:
         training=_training(analysis),
         trainings=_trainings(analysis),
         verified=[note for note in remarks if note.kind is NoteKind.VERIFIED],
-        notes=tuple((note.label, note.words) for note in remarks),
+        notes=tuple(
+            (note.label, note.words) for note in remarks if note not in repeated
+        ),
     )
 
 
@@ -160,6 +189,13 @@ def _headings(analysis: EnergyAnalysis, has_front: bool) -> dict[str, str]:
         "glossary": "Glossary",
         "provenance": "How to reproduce this",
     }
+    if analysis.inputs.counted_in:
+        # Such a network has no pipeline that trains it or fixes a conventional one.
+        headings["baselines"] = "Conventional networks"
+        headings["provenance"] = "How this was counted"
+        del headings["training-terms"]
+        if not analysis.comparisons:
+            del headings["baselines"]
     if not analysis.verdicts:
         del headings["verdict"]
     if not has_front:
@@ -174,13 +210,14 @@ def _numbers(analysis: EnergyAnalysis) -> list[Cells]:
 
 def _accuracy_entry(analysis: EnergyAnalysis) -> Cells:
     known = analysis.inputs.accuracy
+    name = "Accuracy" if analysis.inputs.counted_in else "Test accuracy"
     if known is None:
-        return "Test accuracy", "not recorded", ""
+        return name, "not recorded", ""
     note = "no interval recorded"
     if known.low_percent is not None and known.high_percent is not None:
         ends = f"{known.low_percent:.2f} to {known.high_percent:.2f} %"
         note = f"{100 * analysis.bootstrap.confidence:g} % interval {ends}"
-    return "Test accuracy", f"{known.test_percent:.2f} %", note
+    return name, f"{known.test_percent:.2f} %", note
 
 
 def _energy_entry(analysis: EnergyAnalysis, profile: HardwareProfile) -> Cells:
@@ -275,6 +312,56 @@ def _parts(analysis: EnergyAnalysis) -> list[PartRow]:
     rows = [PartRow(part, spiking[part], conventional[part]) for part in spiking]
     total = PartRow("total", sum(spiking.values()), sum(conventional.values()))
     return [*rows, total]
+
+
+def _kinds(analysis: EnergyAnalysis) -> list[ShareRow]:
+    """Return the energy by kind of operation, without kinds that take none."""
+    rows = _shares(analysis, lambda row: TERMS[row.term].part or in_words(row.term))
+    return [row for row in rows if row.energy != joules(0)]
+
+
+def _layers(analysis: EnergyAnalysis) -> list[ShareRow]:
+    """Return the energy by layer; layers with the same cells are one row."""
+    rows = _shares(analysis, lambda row: row.layer)
+    order = {name: number for number, name in enumerate(analysis.inputs.network.nodes)}
+    rows.sort(key=lambda row: order.get(row.name, len(order)))
+    by_cells: dict[ShareRow, list[str]] = {}
+    for row in rows:
+        by_cells.setdefault(replace(row, name=""), []).append(row.name)
+    return [
+        replace(row, name=first if not others else f"{first} and {len(others)} alike")
+        for row, (first, *others) in by_cells.items()
+    ]
+
+
+def _shares(
+    analysis: EnergyAnalysis, name_of: Callable[[EnergyRow], str]
+) -> list[ShareRow]:
+    """Sum up the energies and events of an inference by a name of their rows.
+
+    A price that is only a range counts at its high end.
+    """
+    energies_pj: dict[str, float] = {}
+    counts: dict[str, float] = {}
+    for row in analysis.records():
+        name = name_of(row)
+        energies_pj.setdefault(name, 0.0)
+        counts.setdefault(name, 0.0)
+        if row.term in ("synaptic_event", "mac"):
+            counts[name] += row.count
+        if row.energy is not None:
+            value_pj = row.energy.value_pj
+            energies_pj[name] += row.energy.high_pj if value_pj is None else value_pj
+    total_pj = sum(energies_pj.values()) or 1.0
+    return [
+        ShareRow(
+            name=name,
+            counted=f"{counts[name]:,.1f}" if counts[name] else "",
+            energy=joules(energy_pj, 3),
+            share=f"{100 * energy_pj / total_pj:.1f} %",
+        )
+        for name, energy_pj in energies_pj.items()
+    ]
 
 
 def _operations(analysis: EnergyAnalysis) -> list[OperationRow]:
