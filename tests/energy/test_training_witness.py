@@ -38,6 +38,7 @@ from tests.energy.training_witness import (
     WORD,
     Counts,
     Grid,
+    Machine,
     ReluTraining,
     Setting,
     Trained,
@@ -115,7 +116,10 @@ def trainings(draw: st.DrawFn) -> tuple[Setting, list[Any], int]:
         weight_decay=draw(st.sampled_from([0.0, 0.01])),
         grad_clip_norm=draw(st.sampled_from([0.0, 0.01])),
     )
-    setting = Setting(network, learning, RATE, 2, draw(st.integers(1, 4)), 3, products)
+    # Two batches in an epoch of three samples, or in two epochs.
+    set_size = draw(st.sampled_from([2, 3]))
+    n_steps = draw(st.integers(1, 4))
+    setting = Setting(network, learning, RATE, 2, n_steps, set_size, products)
     if draw(st.booleans()):
         masks = masks_of(network)
         setting = replace(setting, masks=masks)
@@ -226,13 +230,19 @@ def assert_counts_of(drawn: tuple[Setting, list[Any], int]) -> None:
     for variant, kind in VARIANTS.items():
         training = kind(setting, state)
         loops = []
+        counts = []
         for batch in batches:
             expected = by_loops(setting, training.learned_state(), populations, batch)
             loops.append(expected)
             gradients = training.train_batch(*batch)
             assert_gradients(setting, gradients, expected.gradients)
+            counts.append(expected_counts(training))
+        if setting.set_size == 2:
+            by_epoch = [counts[0], counts[1] - counts[0]]
+        else:
+            by_epoch = counts[1:]
         record = record_of(setting, batches, loops, populations)
-        assert_counts(count_training(record, variant), training)
+        assert_counts(count_training(record, variant), by_epoch, training.machine)
 
 
 def assert_gradients(
@@ -252,17 +262,19 @@ def assert_gradients(
         )
 
 
-def assert_counts(counted: OperationCounts, training: Trained) -> None:
-    """Every count and every memory's size is that of the witness."""
-    ledger = {}
-    for column, count in zip(counted.columns, counted.counts[0], strict=True):
-        key = (column.phase, column.term, column.place)
-        assert key not in ledger
-        if count:
-            ledger[key] = int(count)
+def assert_counts(
+    counted: OperationCounts, by_epoch: list[Counts], machine: Machine
+) -> None:
+    """Every count of every epoch and every memory's size is that of the witness."""
+    keys = [(column.phase, column.term, column.place) for column in counted.columns]
+    assert len(set(keys)) == len(keys)
+    for counts, expected in zip(counted.counts.tolist(), by_epoch, strict=True):
+        ledger = Counter(dict(zip(keys, counts, strict=True)))
+        assert ledger == expected
+    for key, column in zip(keys, counted.columns, strict=True):
+        if by_epoch[0][key]:
             size = (column.bits, column.memory_bits, column.parameters_bits)
-            assert training.machine.sizes.get(key, (WORD, 0, 0)) == size, key
-    assert ledger == {key: n for key, n in expected_counts(training).items() if n}
+            assert machine.sizes.get(key, (WORD, 0, 0)) == size, key
 
 
 def record_of(
@@ -270,32 +282,29 @@ def record_of(
 ) -> TrainingRecord:
     """What a training records, with the spikes and events of the loops of `naive`."""
     network = setting.network
-    spikes = np.sum([batch.totals for batch in loops], axis=0)
-    events = np.sum([batch.events for batch in loops], axis=0)
+    first_batches = [0] if setting.set_size == 3 else [0, 1]
+
+    def by_epoch(values: list[Any]) -> NDArray[Any]:
+        return np.add.reduceat(np.array(values), first_batches)
+
+    spikes = by_epoch([batch.totals for batch in loops])
+    events = by_epoch([batch.events for batch in loops])
     macs = None
     if setting.products is not None:
-        fan_out = np.zeros(network.n_input, np.int64)
-        mask = (setting.masks or {}).get("layer1.synapses.weight")
-        for source, _, place, _ in populations[0].synapses:
-            fan_out[source] += mask is None or mask.flat[place]
-        currents = np.concatenate([samples for samples, _ in batches])
-        products = int((currents != 0).sum(axis=0) @ fan_out)
-        repeats = setting.n_steps if setting.products == "every_step" else 1
-        macs = np.array([products * repeats])
-        spikes[0] = events[0] = 0
-    samples = sum(len(labels) for _, labels in batches)
+        macs = by_epoch([macs_of(setting, batch, populations) for batch, _ in batches])
+        spikes[:, 0] = events[:, 0] = 0
     layers = LayerCounts(
-        spikes=spikes[None],
-        events=events[None],
+        spikes=spikes,
+        events=events,
         macs=macs,
         products=setting.products,
-        samples=np.array([samples]),
+        samples=by_epoch([len(labels) for _, labels in batches]),
     )
     return TrainingRecord(
         network=network,
         activity=activity_of_layers(network, setting.n_steps, layers),
-        batches=np.array([len(batches)]),
-        n_epochs=1,
+        batches=by_epoch([1, 1]),
+        n_epochs=len(first_batches),
         weight_decay=bool(setting.learning.weight_decay),
         clipping=bool(setting.learning.grad_clip_norm),
         best_validation_accuracy_percent=None,
@@ -304,6 +313,17 @@ def record_of(
         batch_size=setting.batch_size,
         surrogate=setting.learning.surrogate,
     )
+
+
+def macs_of(setting: Setting, samples: Any, populations: list[Any]) -> int:
+    """Products of the constant currents of samples with the first weights."""
+    fan_out = np.zeros(setting.network.n_input, np.int64)
+    mask = (setting.masks or {}).get("layer1.synapses.weight")
+    for source, _, place, _ in populations[0].synapses:
+        fan_out[source] += mask is None or mask.flat[place]
+    nonzero = (np.array(samples) != 0).sum(axis=0)
+    repeats = setting.n_steps if setting.products == "every_step" else 1
+    return int(nonzero @ fan_out) * repeats
 
 
 def expected_counts(training: Trained) -> Counts:
@@ -439,7 +459,7 @@ def test_conventional_training(drawn: tuple[ReluTraining, str]) -> None:
     record = training_record(samples=3, network=same_images)
     counted = count_conventional_training(baseline, record, method)
     assert counted is not None
-    assert_counts(counted, training)
+    assert_counts(counted, [training.machine.counts], training.machine)
 
 
 @needs_torch

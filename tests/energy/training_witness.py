@@ -1240,16 +1240,16 @@ class ReluTraining(DenseTraining):
         return gradient
 
     def backward_neurons(self, sample, population, by_count) -> None:
-        by_score = by_count
+        by_sum = by_count
         if population is not self.populations[-1]:
-            by_score = self.rectified(sample, population)
-        bias_sums = []
-        for j, delta in enumerate(by_score):
-            population.deltas.write(population.name, (sample, 0, j), delta)
-            if self.into(population).has_biases and (delta or not self.skips_zeros):
+            by_sum = self.rectified(sample, population)
+        population.bias_sums = []
+        for j, delta in enumerate(by_sum):
+            is_added = delta is not None or not self.skips_zeros
+            if self.into(population).has_biases and is_added:
                 self.machine.count("bias_gradient_accumulation", population.name)
-            bias_sums.append(delta)
-        population.bias_sums = bias_sums
+            population.deltas.write(population.name, (sample, 0, j), delta or 0.0)
+            population.bias_sums.append(delta or 0.0)
 
     def is_active(self, sample, population, unit) -> bool:
         """Read an activation again, and compare it with zero."""
@@ -1258,11 +1258,11 @@ class ReluTraining(DenseTraining):
         return value > 0
 
     def rectified(self, sample, population):
-        """dL/dsum of each unit: nothing passes a unit that is not active."""
+        """dL/dsum of each unit; None if it is not active, which nothing passes."""
         (connection,) = self.out_of(population)
         by_activation = self.times_transposed(connection, sample, 0)
         return [
-            value if self.is_active(sample, population, unit) else 0.0
+            value if self.is_active(sample, population, unit) else None
             for unit, value in enumerate(by_activation)
         ]
 
@@ -1334,8 +1334,9 @@ class SkippingTraining(ReluTraining):
         ]
         by_sum = []
         for source in range(population.n):
-            total = 0.0
+            total = None
             if self.is_active(sample, population, source):
+                total = 0.0
                 for unit, delta in enumerate(deltas):
                     self.machine.count("address_event", name)
                     index = (connection.weight_name, unit * connection.n_in + source)
