@@ -26,9 +26,14 @@ from spikejoule.pricing.parts import Functions, Part, Role
 from spikejoule.pricing.products import PRODUCTS, Product
 from spikejoule.pricing.tensors import tensors_in
 
-CONSTANT: Final = frozenset(["zeros", "ones", "full", "empty", "eye", "arange"])
+CONSTANT: Final = {"zeros", "ones", "full", "empty", "eye", "arange"}
 """Functions that make a tensor of nothing."""
-
+FOREIGN: Final = frozenset(
+    ["from_numpy", "tensor", "as_tensor", "asarray", "frombuffer"]
+)
+"""Functions that make a tensor of data that PyTorch has not computed."""
+UNSEEN: Final = "which no function of the model has made"
+"""What is said of such data."""
 ATTENTION: Final = "scaled_dot_product_attention"
 """Its products are counted; it is named for its softmax."""
 
@@ -43,11 +48,24 @@ class Origins:
         read: the memory that functions have read.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self) -> None:
         self.read: WeakSet[Any] = WeakSet()
         # Whether the contents depend on the samples; absent where nothing is known.
         self._depends: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
-        self.add((*model.parameters(), *model.buffers()), depends=False)
+
+    def begin(self, model: nn.Module) -> None:
+        """Note that all that a model holds before it runs are weights, or zeros."""
+        for module in model.modules():
+            self.add(tensors_in(vars(module)), depends=False)
+
+    def end_call(self, module: nn.Module, out: Any) -> None:
+        """Note that a module's output and states depend on the samples."""
+        self.add(tensors_in((out, vars(module))), depends=True)
+        weights = {"_parameters", "_buffers"}
+        for name, value in vars(module).items():
+            if name not in weights:
+                for x in tensors_in(value):
+                    self.add_written(x)
 
     def add(self, tensors: Iterable[Tensor], depends: bool) -> None:
         """Note whether tensors depend on the samples, unless it is known."""
@@ -84,7 +102,6 @@ class FunctionWatch(TorchFunctionMode):
 
     def __init__(
         self,
-        model: nn.Module,
         requantises: bool,
         count_product: CountProduct,
         follow_function: FollowFunction,
@@ -92,7 +109,6 @@ class FunctionWatch(TorchFunctionMode):
         """Start without functions.
 
         Args:
-            model: the model.
             requantises: see above.
             count_product: counts a product in a part, given a key of the place in the
                 code, and the result; returns False if it cannot.
@@ -101,7 +117,7 @@ class FunctionWatch(TorchFunctionMode):
         """
         super().__init__()
         self.named: dict[Part, dict[str, None]] = {}
-        self.origins = Origins(model)
+        self.origins = Origins()
         self.requantises = requantises
         self.has_products = False
         self._count_product = count_product
@@ -119,6 +135,7 @@ class FunctionWatch(TorchFunctionMode):
         part = self._running[-1]
         name = getattr(function, "__name__", "")
         inputs = [*tensors_in((args, keywords))]
+        self._check_origins(part, inputs)
         self._note_origin(name, result, inputs)
         out = next(tensors_in(result), None)
         if out is not None:
@@ -133,6 +150,12 @@ class FunctionWatch(TorchFunctionMode):
             self._name(part, name, (args, keywords), result)
         return result
 
+    def _check_origins(self, part: Part, inputs: list[Tensor]) -> None:
+        """Name data that a function reads and that hooks have not seen before."""
+        for x in inputs:
+            if x.numel() > 1 and not self.origins.are_seen(x) and x.any():
+                self.named.setdefault(part, {})[f"data {UNSEEN}"] = None
+
     def _note_origin(self, name: str, result: Any, inputs: list[Tensor]) -> None:
         """Note what the result of a function was made from."""
         for x in inputs:
@@ -143,7 +166,8 @@ class FunctionWatch(TorchFunctionMode):
         if inputs and (writes or (name.endswith("_") and not is_dunder)):
             if depends:
                 self.origins.add_written(inputs[0])
-        elif inputs or name in CONSTANT:
+        elif inputs or name not in FOREIGN:
+            depends |= not inputs and name not in CONSTANT
             self.origins.add(tensors_in(result), depends)
 
     def _counts(

@@ -84,6 +84,7 @@ class ModelParts:
     """The parts of a model.
 
     Attributes:
+        root: the model.
         parts: by module, without modules that are weights of neurons.
         unknown: in words, by name: what never runs hooks.
         weight_names: the names of parameters and buffers, by their memory.
@@ -91,6 +92,7 @@ class ModelParts:
     """
 
     def __init__(self, model: nn.Module, known: Known) -> None:
+        self.root = model
         self._known = known
         self._names = {
             module: _named(name, module) for name, module in model.named_modules()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from spikejoule.core.errors import DataError
 from spikejoule.network.nodes import Shape
 from spikejoule.pricing.amounts import Amounts
-from spikejoule.pricing.functions import FunctionWatch, unwatched
+from spikejoule.pricing.functions import UNSEEN, FunctionWatch, unwatched
 from spikejoule.pricing.layers import (
     ADAPTIVE,
     AVERAGES,
@@ -30,7 +30,8 @@ from spikejoule.pricing.layers import (
     unit_dimensions,
 )
 from spikejoule.pricing.neurons import Known
-from spikejoule.pricing.parts import INPUT, Functions, ModelParts, Part, Role
+from spikejoule.pricing.omissions import Omissions
+from spikejoule.pricing.parts import INPUT, ModelParts, Part, Role
 from spikejoule.pricing.places import ModulePlace, Places
 from spikejoule.pricing.products import Operand, Product
 from spikejoule.pricing.tensors import (
@@ -42,7 +43,6 @@ from spikejoule.pricing.tensors import (
     find_tensor,
     first_tensor,
     memory_of,
-    tensors_in,
 )
 from spikejoule.pricing.traces import UNKNOWN, Trace, Traces
 
@@ -102,7 +102,7 @@ class Watch:
         self._places = Places(known.pruned, self.unknown)
         self._traces = Traces()
         self._functions = FunctionWatch(
-            model, known.requantises, self._count_product, self._follow
+            known.requantises, self._count_product, self._follow
         )
         # Places whose output functions have read or changed.
         self._read_by_functions: set[str] = set()
@@ -127,49 +127,9 @@ class Watch:
     @property
     def not_counted(self) -> list[str]:
         """All of `unknown`, functions that are not counted, and unused weights."""
-        words = dict(self.unknown)
-        for part, functions in self._functions.named.items():
-            words.setdefault(part.name, part.words_with(functions))
-        # A layer that shares its weight with a layer that ran is no omission.
-        used = {
-            memory_of(module.weight)
-            for module in (place.module for place in self.places.values())
-            if isinstance(module, WEIGHTED)
-        }
-        for part in self._model.parts.values():
-            for name, reason in self._unused_weights(part, used):
-                words.setdefault(name, f"{name} ({reason})")
-        return [*words.values()]
-
-    def _unused_weights(self, part: Part, used: set[int]) -> Iterator[tuple[str, str]]:
-        """Yield weights of a part that no count contains, with a reason.
-
-        Args:
-            part: a module.
-            used: the memory of the weights that are counted.
-        """
-        module: Any = part.module
-        class_name = type(module).__name__
-        weights = {
-            name: tensor
-            for name, tensor in module._parameters.items()
-            if tensor is not None
-        }
-        if part.functions is Functions.COUNTED:
-            if isinstance(module, WEIGHTED) and memory_of(module.weight) not in used:
-                yield part.name, f"{class_name}, never called"
-        elif part.functions is Functions.NAMED:
-            read = self._functions.origins.read
-            if weights and not any(
-                tensor.untyped_storage() in read for tensor in weights.values()
-            ):
-                yield part.name, f"{class_name}, which has parameters"
-        elif part.functions is Functions.DESCRIBED:
-            for name, tensor in weights.items():
-                is_read = tensor.untyped_storage() in self._functions.origins.read
-                if tensor.ndim > 1 and is_read and memory_of(tensor) not in used:
-                    reason = "a matrix, which its Population does not name"
-                    yield f"{part.name}.{name}", reason
+        ran = (place.module for place in self.places.values())
+        omissions = Omissions(self._functions, ran).by_name(self._model.parts.values())
+        return [*(omissions | self.unknown).values()]
 
     @property
     def has_taken_one_step(self) -> bool:
@@ -227,6 +187,7 @@ class Watch:
         # Watching functions is slow, and the first batch shows which there are.
         self._watches_functions = not self.sizes or self._functions.has_products
         if self._watches_functions:
+            self._functions.origins.begin(self._model.root)
             stack.enter_context(self._functions)
         for part in self._model.parts.values():
             handles = []
@@ -248,7 +209,7 @@ class Watch:
         x = first_tensor((args, kwargs))
         if self._watches_functions:
             self._check_origin(part, x)
-            self._functions.origins.add(tensors_in((out, vars(module))), depends=True)
+            self._functions.origins.end_call(module, out)
         out = first_tensor(out)
         emitted = self._layout.by_step(out, part.layout)
         # Only layers and pooling change the shape of one sample and step.
@@ -424,7 +385,7 @@ class Watch:
         """Name what enters a module, if no function and no module has made it."""
         if not self._functions.origins.are_seen(x) and x.any():
             name = f"what enters {part.name}"
-            self.unknown.setdefault(name, f"{name} (computed where hooks see nothing)")
+            self.unknown.setdefault(name, f"{name} ({UNSEEN})")
 
     def _count_product(
         self, part: Part, product: Product, site: tuple[Any, ...], out: Any
