@@ -407,7 +407,7 @@ def test_what_is_not_counted_is_named(spikes: Tensor) -> None:
         "others.2 (GroupNorm)",
         f"others.3 (Own: {neuron})",
         f"others.4 (Layer: {neuron})",
-        f"out (LIF: {neuron})",
+        f"out (LIF: data which no function of the model has made, {neuron})",
         "unused (Linear, never called)",
         "scripted (scripted)",
         "Uncounted (clamp)",
