@@ -1,4 +1,4 @@
-"""Digests of what a run computed, and its energies.
+"""Digests of what a run computed: `python -m tests.tools.identity PROJECT` compares.
 
 Files may change their format, but not the arrays in them. Only NumPy and PyTorch read
 the files here, so that no code of the project changes an array before its digest.
@@ -6,7 +6,9 @@ the files here, so that no code of the project changes an array before its diges
 
 import csv
 import hashlib
+import json
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.trained import load_trained
+from tests.tools.pipeline_tools import artifact_paths
 
 REFERENCES = Path(__file__).resolve().parents[1] / "stages" / "identity"
 RELATIVE_TOLERANCE = 1e-12
@@ -122,3 +125,32 @@ def _digest(array: NDArray[Any]) -> str:
     digest = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
     digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def main(project: Path) -> int:
+    """Compare a full run with the committed reference; return 1 if they differ."""
+    paths = {name: project / path for name, path in artifact_paths(project).items()}
+    found = {
+        "digests": digests(paths),
+        "energy": json.loads(paths["energy_metrics"].read_text(encoding="utf-8")),
+    }
+    if "--write" in sys.argv:
+        text = json.dumps(found, indent=1, sort_keys=True)
+        (REFERENCES / "full.json").write_text(text + "\n", encoding="utf-8")
+        (REFERENCES / "full_energy.csv").write_bytes(paths["energy_table"].read_bytes())
+        return 0
+    expected = json.loads((REFERENCES / "full.json").read_text(encoding="utf-8"))
+    table = REFERENCES / "full_energy.csv"
+    differing = [
+        *differing_values(found["digests"], expected["digests"]),
+        *differing_values(found["energy"], expected["energy"]),
+        *differing_values(
+            energy_values(paths["energy_table"], table), energy_values(table, table)
+        ),
+    ]
+    print("\n".join(differing) or "the same arrays, curves and energies")
+    return int(bool(differing))
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
