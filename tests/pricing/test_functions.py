@@ -154,6 +154,20 @@ def test_a_product_of_what_depends_on_the_samples(name: str, kinds: str) -> None
     assert report.not_counted == ()
 
 
+def test_a_norm_is_not_folded_into_a_product_without_weights() -> None:
+    class Normed(TwoSided):
+        def __init__(self) -> None:
+            super().__init__(merged)
+            self.norm = nn.BatchNorm2d(ONE + BOTH)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.lif(self.norm(x.unsqueeze(-1) @ x.unsqueeze(-2)))  # type: ignore[no-any-return]
+
+    report = price(Normed(), torch.rand(T, N, ONE + BOTH, K), loop="price")
+    (multiplications,) = by_kind(report.activity)["multiplications"].values()
+    assert multiplications.tolist() == N * [T * (ONE + BOTH) * K * K]
+
+
 def test_attention_is_counted_and_its_softmax_named() -> None:
     class Attention(TwoSided):
         def forward(self, x: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from spikejoule.network.nodes import Shape
 from spikejoule.pricing.amounts import Amounts, SampleSums
 from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, fan_out
 from spikejoule.pricing.neurons import Population
+from spikejoule.pricing.products import Operand
 from spikejoule.pricing.tensors import (
     MAX_EXACT_FLOAT32,
     TensorContents,
@@ -201,4 +202,7 @@ class Places:
             return None
         layer = self.by_name.get(next(iter(norm.sources)))
         is_layer = layer is not None and isinstance(layer.module, WEIGHTED)
+        if layer is not None and isinstance(layer.module, Operand):
+            # A product of two tensors of the samples has no weights to fold into.
+            return None
         return layer if is_layer and module.running_mean is not None else None
