@@ -80,6 +80,19 @@ WRITING = frozenset({"__setitem__", "copy_", "fill_", "zero_"})
 """Functions among `UNNAMED` that change a module's input in place."""
 
 
+def float_layer(module: Any) -> nn.Module:
+    """Return a dynamically quantised layer in floats, and any other module itself."""
+    package = type(module).__module__
+    if not package.startswith("torch.ao.nn.quantized.dynamic.modules.linear"):
+        return module  # type: ignore[no-any-return]
+    layer = nn.Linear(1, 1)
+    layer.weight = nn.Parameter(module.weight().dequantize())
+    layer.out_features = module.out_features
+    bias = module.bias()
+    layer.bias = None if bias is None else nn.Parameter(bias)  # type: ignore[assignment]
+    return layer
+
+
 def unit_dimensions(module: nn.Module) -> int:
     """Count the axes of one sample and step: 1 for Linear, 3 for Conv2d."""
     if isinstance(module, nn.Linear):

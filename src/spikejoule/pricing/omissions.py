@@ -43,7 +43,7 @@ class Omissions:
 
     def _unused(self, part: Part) -> Iterator[tuple[str, str]]:
         """Yield a part, or its weights, that no count contains, with a reason."""
-        module: Any = part.module
+        module: Any = part.layer
         class_name = type(module).__name__
         weights = {
             name: weight

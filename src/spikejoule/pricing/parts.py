@@ -14,6 +14,7 @@ from spikejoule.pricing.layers import (
     PASSING,
     POOLING,
     WEIGHTED,
+    float_layer,
     unit_dimensions,
 )
 from spikejoule.pricing.neurons import PACKAGES, Known, Population
@@ -46,6 +47,7 @@ class Part:
 
     Attributes:
         module: the module.
+        layer: the module, or a layer in floats with its weights (`float_layer`).
         name: in the model.
         role: None where nothing happens: containers, and modules inside neurons.
         functions: what happens to its functions; None for modules inside neurons, whose
@@ -55,6 +57,7 @@ class Part:
     """
 
     module: nn.Module
+    layer: nn.Module
     name: str
     role: Role | None
     functions: Functions | None
@@ -97,6 +100,7 @@ class ModelParts:
         self._names = {
             module: _named(name, module) for name, module in model.named_modules()
         }
+        self._layers = {module: float_layer(module) for module in self._names}
         self._populations: dict[nn.Module, Population] = {}
         # Modules inside neurons or TorchScript, which are not counted themselves.
         self._inner: set[nn.Module] = set()
@@ -116,6 +120,7 @@ class ModelParts:
         self.parts = {
             module: Part(
                 module,
+                self._layers[module],
                 name,
                 role := self._role(module),
                 self._functions(module, role),
@@ -143,8 +148,9 @@ class ModelParts:
     def _layout(self, module: nn.Module) -> ModuleLayout:
         if module in self._populations:
             return ModuleLayout(time=self._populations[module].time)
-        if isinstance(module, (*WEIGHTED, *POOLING)):
-            return ModuleLayout(unit_dimensions(module), self._known.time(module))
+        layer = self._layers[module]
+        if isinstance(layer, (*WEIGHTED, *POOLING)):
+            return ModuleLayout(unit_dimensions(layer), self._known.time(module))
         return ANY_LAYOUT
 
     def _role(self, module: nn.Module) -> Role | None:
@@ -153,7 +159,7 @@ class ModelParts:
         if module in self._populations:
             return Role.COUNTED
         has_own_code = has_own_forward(module)
-        if isinstance(module, COUNTED) and not has_own_code:
+        if isinstance(self._layers[module], COUNTED) and not has_own_code:
             return Role.COUNTED
         if isinstance(module, PASSING) and not has_own_code:
             return Role.PASSING
@@ -191,7 +197,7 @@ class ModelParts:
         if isinstance(module, nn.Sequential):
             return True
         return any(
-            isinstance(inner, COUNTED) or inner in self._populations
+            isinstance(self._layers[inner], COUNTED) or inner in self._populations
             for inner in module.modules()
         )
 

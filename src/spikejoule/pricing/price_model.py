@@ -129,11 +129,12 @@ def price(
     arithmetic = arithmetic_profile(profiles)
     analysis = analyse(inputs, profiles, headline, arithmetic, BootstrapSettings())
     run = runs.run
-    # Reading a weight may change what it is computed from, as in a spectral norm.
-    run.state.restore_tensors()
-    return Report(
+    report = Report(
         analysis, activity, run.answers(), tuple(run.not_counted), run.all_scores
     )
+    # Counts read weights, which updates spectral norms.
+    run.state.restore()
+    return report
 
 
 class _Runs:

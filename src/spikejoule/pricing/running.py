@@ -173,13 +173,14 @@ class Run:
         self.called = called
         time_axis = stepping.time_axis
         self.loop = "model" if time_axis == "none" else stepping.loop
+        # First: reading a weight may change what it is computed from.
+        self.state = ModelState(model)
         self.watch = Watch(model, known, records)
         self.steps = 0
         self.scores: list[NDArray[np.float64]] = []
         self.has_scores = True
         self._time_axis = None if time_axis == "none" else time_axis
         self._sample_axis = _sample_axis(time_axis)
-        self.state = ModelState(model)
         self._output_time_axis = self._time_axis
         tensors = (*model.parameters(), *model.buffers())
         first = next(iter(tensors), torch.zeros(0))
@@ -201,10 +202,12 @@ class Run:
             parts = x.tensor_split(2, dim=self._sample_axis)
         what = f"{self.called}, given a batch of shape {tuple(x.shape)},"
         with in_one_sentence(what), torch.no_grad():
-            for part in parts:
-                scores = self._scores(self._on_device(part))
-                self._keep(scores, self._n_samples(part))
-            self.state.restore_tensors()
+            try:
+                for part in parts:
+                    scores = self._scores(self._on_device(part))
+                    self._keep(scores, self._n_samples(part))
+            finally:
+                self.state.restore()
 
     def _reset(self) -> None:
         """Bring the model into the state in which a batch starts."""

@@ -1,8 +1,8 @@
 """The state of a model: its buffers, and what its modules keep in attributes.
 
-Every batch starts from the state in which the model was given. So counts do not depend
-on the batch size, an attempt that fails leaves nothing behind, and running statistics
-stay as they were.
+Every batch starts from the state in which the model was given, and leaves it in this
+state. So counts do not depend on the batch size, an attempt that fails leaves nothing
+behind, and running statistics stay as they were.
 """
 
 from typing import Any
@@ -38,10 +38,6 @@ class ModelState:
             container.clear()
             extend = container.update if isinstance(items, dict) else container.extend
             extend(items)
-        self.restore_tensors()
-
-    def restore_tensors(self) -> None:
-        """Give the tensors of the state the values that they had."""
         for tensor, values in self._tensors.values():
             if not torch.equal(tensor, values):
                 # Tensors made in inference mode change only there.

@@ -84,7 +84,8 @@ class BatchLayout:
         time_axis = module.time if isinstance(module.time, int) else self.time_axis
         n_leading = self._leading_axes(x, module)
         if n_leading == 0:
-            x = x[None]
+            # The samples may stand where a single sample has its channels.
+            x = x[:, None] if x.shape[0] == self.n_samples else x[None]
             n_leading = 1
         if n_leading == 1 and module.may_be_merged and self._is_merged(x):
             n_steps = x.shape[0] // self.n_samples

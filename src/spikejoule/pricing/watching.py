@@ -214,7 +214,7 @@ class Watch:
         emitted = self._layout.by_step(out, part.layout)
         # Only layers and pooling change the shape of one sample and step.
         received = emitted
-        if isinstance(module, (*WEIGHTED, *POOLING)):
+        if isinstance(part.layer, (*WEIGHTED, *POOLING)):
             received = self._layout.by_step(x, part.layout)
         call = Call(part, x, out, received, emitted)
         population = part.population
@@ -232,13 +232,13 @@ class Watch:
         """Count what the units of a module receive and emit."""
         part = call.part
         shapes = (call.received.shape[2:], call.emitted.shape[2:])
-        place = self._places.at(part.name, part.module, shapes, part.population)
+        place = self._places.at(part.name, part.layer, shapes, part.population)
         place.steps.add(torch.tensor(len(call.received)))
         if place.fan_out is not None:
             self._receive(place, call.x, call.received)
         else:
             self._note_source(place, call)
-        if isinstance(part.module, WEIGHTED):
+        if isinstance(part.layer, WEIGHTED):
             # Sums are no output of their own: the neurons after them count theirs.
             self._traces.set(call.out, place.name, are_values=True)
         else:
