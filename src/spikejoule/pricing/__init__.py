@@ -8,7 +8,9 @@ parts           what each module of a model is, and what happens when it has run
 places          a module called with one input shape, and everything counted there
 amounts         sums per sample
 traces          which module wrote a tensor
-functions       functions outside counted modules, which are named
+functions       functions outside counted modules: products are counted, others named
+products        the products in a function, in one form
+omissions       what was not counted, in words
 tensors         the time and sample axes of a tensor, and its contents
 neurons         how neurons are counted; one file of `simulators` per simulator
 layers          known PyTorch layers, and the fan-outs of their input units
