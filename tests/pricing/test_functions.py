@@ -60,6 +60,7 @@ WITH_WEIGHTS: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "mm": lambda m, x: x.mm(m.w),
     "addmm": lambda m, x: torch.addmm(m.bias, x, m.w),
     "einsum": lambda m, x: torch.einsum("bi,io->bo", x, m.w),
+    "einsum, any axes": lambda m, x: torch.einsum("...i,io->...o", x, m.w),
     "einsum, weights first": lambda m, x: torch.einsum("io,bi->bo", m.w, x),
     "bmm": lambda m, x: torch.bmm(x[:, None], m.w.expand(len(x), -1, -1))[:, 0],
     "conv1d": lambda m, x: functional.conv1d(x[..., None], m.w.t()[..., None])[..., 0],

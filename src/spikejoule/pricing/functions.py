@@ -182,7 +182,7 @@ class FunctionWatch(TorchFunctionMode):
             args = (keywords.pop("input"), *args)
         try:
             products = PRODUCTS[name](*args, **keywords)
-        except TypeError:
+        except (IndexError, RuntimeError, TypeError, ValueError):
             # Called in a way that `products` does not know.
             return False
         caller = _caller()

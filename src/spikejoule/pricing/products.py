@@ -107,12 +107,23 @@ def _convolution(kind: Any, *names: str) -> Make:
     return product
 
 
+_OTHER_AXES: Final = "UVWXYZ"
+
+
 def _einsum(equation: Any, *operands: Any) -> list[Product]:
     """Return the product of two operands; none if the equation is of another kind."""
-    if not isinstance(equation, str) or len(operands) != 2 or "." in equation:
+    if not isinstance(equation, str) or len(operands) != 2:
         return []
     inputs, arrow, output = equation.replace(" ", "").partition("->")
     left, right = inputs.split(",")
+    # "..." is as many axes as the other letters leave, and has letters of its own.
+    left_axes, right_axes = (
+        _OTHER_AXES[len(_OTHER_AXES) - (operand.ndim - len(term.replace(".", ""))) :]
+        for term, operand in zip((left, right), operands, strict=True)
+    )
+    left = left.replace("...", left_axes)
+    right = right.replace("...", right_axes)
+    output = output.replace("...", max(left_axes, right_axes, key=len))
     both = [letter for letter in left if letter in right]
     batch = "".join(letter for letter in both if letter in output)
     summed = "".join(letter for letter in both if letter not in output)
