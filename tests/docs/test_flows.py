@@ -53,7 +53,7 @@ def calls_of(run: Callable[[], object]) -> list[Call]:
     return calls
 
 
-def check_flow(repository: Path, heading: str, run: Callable[[], object]) -> None:
+def check_flow(repository: Path, heading: str, run: Callable[[], object]) -> list[Call]:
     """Fail unless `run` makes the calls below a heading, in their order."""
     page = repository / "docs" / "explanation" / "packages.md"
     _, _, below = page.read_text(encoding="utf-8").partition(f"\n## {heading}\n")
@@ -64,6 +64,7 @@ def check_flow(repository: Path, heading: str, run: Callable[[], object]) -> Non
     for row in rows:
         assert row in calls[after:], f"{row} does not end after the row above it"
         after = calls.index(row, after) + 1
+    return calls
 
 
 def test_a_spike_becomes_a_joule(repository: Path, tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_a_model_becomes_a_report(repository: Path) -> None:
     )
 
 
-def test_layers_are_parsed_once() -> None:
+def test_layers_are_parsed_once(repository: Path) -> None:
     from spikejoule.engine import engine_to_train
 
     content = committed_params().model_dump(mode="json")
@@ -99,5 +100,5 @@ def test_layers_are_parsed_once() -> None:
         network = params.model.network_of((28, 28), 10)
         engine_to_train(params.train, network, params.train, params.seed)
 
-    functions = [call.function for call in calls_of(run)]
-    assert functions.count("layers_of") == 1
+    calls = check_flow(repository, "From `model.layers` to an engine", run)
+    assert [call.function for call in calls].count("layers_of") == 1
