@@ -37,11 +37,13 @@ from spikejoule.playground.opponent import ZERO_SKIPPING
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 RECORD: Final = ROOT / "docs" / "playground.json"
+ENERGY_MODEL: Final = "explanation/energy-ledger.html"
+"""Relative to the page."""
 
 
 def page() -> str:
     """The page of the recorded networks."""
-    return page_of_record(PlaygroundRecord.read(RECORD), _profiles())
+    return page_of_record(PlaygroundRecord.read(RECORD), _profiles(), ENERGY_MODEL)
 
 
 def _profiles() -> tuple[HardwareProfile, ...]:
@@ -93,7 +95,7 @@ def _reported(
     """The comparison with reference networks, as in the energy report."""
     profiles = load_profiles()
     headline = _profiles()[0]
-    inputs = analysis_inputs(checkpoint, counted, [])
+    inputs = analysis_inputs(checkpoint, counted, ())
     analysis = analyse(inputs, profiles, headline, None, BootstrapSettings())
     return ReportedComparison(analysis.verdicts, analysis.compares_with_published)
 

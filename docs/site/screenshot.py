@@ -31,7 +31,7 @@ THREE: Final = (
 """A stroke, in widths of the canvas."""
 
 WIDTH: Final = 1000
-COLOURS: Final = 64
+COLOURS: Final = 32
 """A page of text and few colours needs no more, and is a third as large."""
 
 

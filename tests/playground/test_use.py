@@ -107,6 +107,12 @@ def test_a_mouse_draws_and_the_run_is_played(opened: "Page") -> None:
     expect(opened.locator("#verdict")).to_contain_text("one for each synaptic event")
     opened.get_by_role("button", name="Clear").click()
     assert ink(opened) == 0
+    line = "Draw a digit, or choose a test image."
+    expect(opened.locator("#verdict")).to_have_text(line)
+    expect(opened.locator("#bars")).to_be_empty()
+    expect(opened.locator("#answer")).to_have_text("–")
+    expect(opened.locator("#why-text")).not_to_be_visible()
+    assert "J" not in opened.locator(".ledgers tbody").first.inner_text()
 
 
 def test_the_keyboard_alone_is_enough(opened: "Page") -> None:
@@ -164,8 +170,11 @@ def test_a_run_plays_steps_and_stops(opened: "Page", playground: Playground) -> 
     opened.locator("body").press("ArrowRight")
     opened.get_by_role("button", name="Next").click()
     expect(position).to_have_value("2")
-    opened.get_by_label("Stop early").check()
-    expect(position).to_have_value(str(opened.evaluate("spikejoule.page.run.exitStep")))
+    opened.get_by_label("Stop as soon as one class leads by").check()
+    exit_step = opened.evaluate("spikejoule.page.run.exitStep")
+    expect(position).to_have_value(str(exit_step))
+    expect(opened.locator("#verdict")).to_contain_text("Stopping early, the spiking")
+    expect(opened.locator("#bars")).to_contain_text(f"step {exit_step} of {n_steps}")
 
 
 def test_an_output_shows_its_drivers_and_a_neuron_its_weights(opened: "Page") -> None:
@@ -173,13 +182,27 @@ def test_an_output_shows_its_drivers_and_a_neuron_its_weights(opened: "Page") ->
 
     answer = opened.locator("#answer").inner_text()
     why = opened.locator("#why-text")
-    expect(why).to_contain_text(f"The output for {answer} spiked")
+    expect(why).to_contain_text(f"Over all 20 steps, the output for {answer} spiked")
     opened.locator("#unit").fill("4")
-    expect(why).to_contain_text("The output for 4 spiked")
+    expect(why).to_contain_text("the output for 4 spiked")
     opened.locator("#unit").fill(answer)
     opened.locator("#drivers button").first.click()
     expect(why).to_contain_text("of the hidden layer spiked")
     expect(opened.locator("#weights")).to_be_visible()
+    opened.locator("#unit").fill("900")
+    expect(why).to_have_text("The hidden layer has neurons 0 to 29.")
+    expect(opened.locator("#unit")).to_have_value("900")
+
+
+def test_price_lists_of_chips_stand_apart(opened: "Page") -> None:
+    from playwright.sync_api import expect
+
+    prices = opened.locator("#price-list")
+    groups = prices.locator("optgroup").evaluate_all("all => all.map((e) => e.label)")
+    assert groups[0] == "Compare both networks"
+    assert groups[-1] == "Spiking chips only"
+    prices.select_option(label="Intel Loihi")
+    expect(opened.locator("#verdict")).to_contain_text("runs spiking networks only")
 
 
 def test_a_step_is_shown_within_a_frame_and_an_image_runs_within_its_time(

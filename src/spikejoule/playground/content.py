@@ -177,6 +177,7 @@ def playground_record(inputs: PlaygroundInputs) -> PlaygroundRecord:
             "classes": list(inputs.images.subject.class_names),
         },
         "titles": _titles(inputs),
+        "accuracies": _accuracies(inputs),
         "spiking": _spiking(inputs),
         "conventional": _conventional(opponent),
         **_gallery(inputs),
@@ -209,7 +210,11 @@ def price_lists(
         kinds = {"spiking": record.whole, "stopping": record.stopping}
         if record.conventional is not None and _compares(profile, record):
             kinds["conventional"] = record.conventional
-        entry: dict[str, Any] = {"id": profile.id, "title": profile.title}
+        entry: dict[str, Any] = {
+            "id": profile.id,
+            "title": profile.title,
+            "isOfChip": not profile.compares,
+        }
         for kind in ("spiking", "stopping", "conventional"):
             operations = kinds.get(kind)
             entry[kind] = operations and operations.prices_pj(profile).tolist()
@@ -262,6 +267,20 @@ def _titles(inputs: PlaygroundInputs) -> dict[str, str | None]:
         "conventional": conventional,
         "chosenAs": None if opponent is None else opponent.chosen_as,
         "exitRule": None if inputs.early is None else inputs.early.rule_in_words,
+    }
+
+
+def _accuracies(inputs: PlaygroundInputs) -> dict[str, float | None]:
+    """Accuracies on the test images, in percent."""
+    right = inputs.measured.predictions == inputs.images.labels
+    outcomes = step_outcomes(inputs.measured, inputs.images.labels)
+    steps = _exit_steps(inputs)
+    right_at_exit = outcomes.correct[np.arange(len(steps)), steps - 1]
+    opponent = inputs.opponent
+    return {
+        "spiking": 100 * float(right.mean()),
+        "stopping": 100 * float(right_at_exit.mean()),
+        "conventional": None if opponent is None else opponent.counts.accuracy_percent,
     }
 
 

@@ -62,6 +62,14 @@ def script() -> str:
     return "\n".join(texts)
 
 
+_PIXEL_TO_SPIKES: Final = {
+    "latency": "A pixel spikes at most once: the brighter it is, the earlier.",
+    "poisson": "The brighter a pixel is, the more often it spikes, at random steps.",
+    "regular": "The brighter a pixel is, the more often it spikes, at equal intervals.",
+}
+"""How pixels become spikes, by the type of the encoder's table."""
+
+
 def playground_page(inputs: PlaygroundInputs) -> str:
     """The page as HTML: one file, which loads nothing.
 
@@ -72,13 +80,16 @@ def playground_page(inputs: PlaygroundInputs) -> str:
 
 
 def page_of_record(
-    record: PlaygroundRecord, profiles: Sequence[HardwareProfile]
+    record: PlaygroundRecord,
+    profiles: Sequence[HardwareProfile],
+    energy_model: str = "",
 ) -> str:
     """The page of recorded networks, under present prices.
 
     Args:
         record: the networks and test images.
         profiles: price lists, the headline's first.
+        energy_model: address of the page on the energy model; empty without one.
     """
     lists = price_lists(record, profiles)
     shown = record.shown
@@ -86,6 +97,10 @@ def page_of_record(
         noun=shown["images"]["noun"],
         titles=shown["titles"],
         is_random=shown["spiking"]["encoder"]["type"] == "poisson",
+        pixel_to_spikes=_PIXEL_TO_SPIKES[shown["spiking"]["encoder"]["type"]],
+        skipped=_skipped(shown["conventional"]),
+        exit_rule=_exit_rule(shown["spiking"]["exit"]),
+        energy_model=energy_model,
         content=_json_in_html({**shown, "priceLists": lists}),
         script=Markup(script()),  # noqa: S704 (the project's own)
         style=Markup(_read("style.css")),  # noqa: S704
@@ -99,6 +114,26 @@ def unplayable_page(reason: str) -> str:
         '<!DOCTYPE html>\n<html lang="en"><meta charset="utf-8">'
         f"<title>Playground</title><p>{escape(reason)}</p></html>\n"
     )
+
+
+def _skipped(conventional: dict[str, Any] | None) -> str:
+    """What the conventional network does not multiply, in words; empty for nothing."""
+    if conventional is None:
+        return ""
+    skipped = []
+    if conventional["skipsZeros"]:
+        skipped.append("zero pixels")
+    if any(layer["fanOut"] is not None for layer in conventional["layers"]):
+        skipped.append("removed (pruned) weights")
+    return " and ".join(skipped)
+
+
+def _exit_rule(rule: dict[str, Any]) -> str:
+    """When a run stops early, in words."""
+    if rule["rule"] == "first_spike":
+        return "at the first output spike"
+    plural = "" if rule["margin"] == 1 else "s"
+    return f"as soon as one class leads by {rule['margin']} spike{plural}"
 
 
 @cache

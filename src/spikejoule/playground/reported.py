@@ -1,11 +1,18 @@
-"""Why the ratio on the page is not that of the energy report."""
+"""The energy report's comparison, in the words of the page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from spikejoule.energy.comparison import RunVerdict
 from spikejoule.energy.estimates import energy_words
 from spikejoule.energy.words import number
+
+_OUTCOMES: Final = {
+    "snn": "the spiking network wins",
+    "ann": "the spiking network loses",
+    "undecided": "the comparison is undecided",
+}
 
 
 @dataclass(frozen=True)
@@ -23,23 +30,24 @@ class ReportedComparison:
 
     @property
     def notes(self) -> dict[str, str]:
-        """A sentence on the ratio in the report, by the id of its price list."""
+        """The comparison in the report, by the id of its price list."""
         return {verdict.profile: self._note(verdict) for verdict in self.verdicts}
 
     def _note(self, verdict: RunVerdict) -> str:
-        energy = energy_words(verdict.energy("conventional"))
-        needs = (
-            "The run's energy report says that the spiking network needs "
-            f"{number(verdict)} times"
+        # In as many digits as the page's own average above.
+        spiking = energy_words(verdict.energy("spiking"), digits=3)
+        conventional = energy_words(verdict.energy("conventional"))
+        result = (
+            f"{_OUTCOMES[verdict.outcome]}: {spiking} against {conventional} on "
+            f"average ({number(verdict)} times)."
         )
         if self.is_published:
             return (
-                f"{needs} the energy of reference networks of equal accuracy ({energy} "
-                "on average). They cannot classify your drawing: their counts are "
-                "published, but not their weights. The conventional network here was "
-                "trained in this run."
+                "Against the strongest conventional networks of equal accuracy known "
+                f"for this task, {result} Only their counts are published, so your "
+                "drawing is answered by a conventional network trained in this run."
             )
         return (
-            f"{needs} the energy of conventional networks of exactly its accuracy "
-            f"({energy}), read off the line between two networks of this run."
+            f"Against conventional networks of exactly its accuracy, {result} That "
+            "energy is read off the line between two networks of this run."
         )

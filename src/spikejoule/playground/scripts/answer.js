@@ -5,6 +5,7 @@ import { created, element, setText } from "./elements.js";
 import { leader } from "./spiking.js";
 import { count } from "./words.js";
 
+const NOTHING = "–"; // the answer to an empty drawing
 const LONGEST_BAR = 1.5; // potentials of which a bar is full, in thresholds
 
 export class AnswerPanel {
@@ -14,18 +15,23 @@ export class AnswerPanel {
   constructor({ images, spiking }) {
     this.classes = images.classes;
     this.threshold = spiking.layers[spiking.layers.length - 1].threshold;
+    this.isEmpty = true;
     this.#rows = this.classes.map((name) => outputRow(name));
     element("outputs").append(...this.#rows.map(({ row }) => row));
   }
 
   /** @param {import("./run.js").Run} run */
-  load(run) {
-    const { conventional } = run;
-    setText(element("other-answer"), conventional ? this.classes[leader(conventional.scores)] : "");
+  load({ isEmpty, conventional }) {
+    this.isEmpty = isEmpty;
+    const answer = conventional && !isEmpty ? this.classes[leader(conventional.scores)] : NOTHING;
+    setText(element("other-answer"), answer);
   }
 
-  /** @param {import("./run.js").Moment | null} moment null before the first step */
-  show(moment) {
+  /**
+   * @param {import("./run.js").Moment | null} moment null before the first step
+   * @param {boolean} isLast whether no step follows
+   */
+  show(moment, isLast) {
     this.#rows.forEach(({ row, bar, spikes }, unit) => {
       const potential = moment ? moment.potentials[unit] / this.threshold : 0;
       const length = Math.min(Math.max(potential, 0), LONGEST_BAR);
@@ -33,8 +39,18 @@ export class AnswerPanel {
       bar.style.transform = `scaleX(${length / LONGEST_BAR})`;
       setText(spikes, count(moment?.counts[unit] ?? 0));
     });
-    const isSilent = !moment || moment.counts.every((spikes) => spikes === 0);
-    setText(element("answer"), isSilent ? "no answer yet" : this.classes[moment.answer]);
+    setText(element("answer"), this.#answer(moment, isLast));
+  }
+
+  /**
+   * @param {import("./run.js").Moment | null} moment
+   * @param {boolean} isLast
+   */
+  #answer(moment, isLast) {
+    if (this.isEmpty) return NOTHING;
+    const hasSpiked = moment?.counts.some((spikes) => spikes > 0);
+    if (moment && hasSpiked) return this.classes[moment.answer];
+    return isLast ? "no answer" : "no answer yet";
   }
 }
 

@@ -43,13 +43,14 @@ export async function unpacked(value) {
  * @typedef {Object} PriceList
  * @property {string} id
  * @property {string} title
+ * @property {boolean} isOfChip whether the hardware runs spiking networks only
  * @property {number[][][]} spiking pJ of one of each count: [layers][low, high][counts]
  * @property {number[][][]} stopping the same where the network may stop early
  * @property {number[][][] | null} conventional null where the list does not compare
  * @property {[number, number]} spikingMean energy per test image, pJ: low and high
  * @property {[number, number]} stoppingMean
  * @property {[number, number] | null} conventionalMean
- * @property {string} note why the energy report says another ratio; empty without one
+ * @property {string} note the energy report's comparison; empty without one
  *
  * @typedef {Object} Sample a test image
  * @property {number} index in the test set
@@ -63,7 +64,13 @@ export async function unpacked(value) {
  * @property {string} noun what an image shows
  * @property {string[]} classes
  *
+ * @typedef {Object} Accuracies on the test images, percent
+ * @property {number} spiking
+ * @property {number} stopping of the spiking network where it may stop early
+ * @property {number | null} conventional
+ *
  * @typedef {Object} Content
+ * @property {Accuracies} accuracies
  * @property {ImageData} images
  * @property {import("./run.js").SpikingData} spiking
  * @property {import("./conventional.js").ConventionalData | null} conventional

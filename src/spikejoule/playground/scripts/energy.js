@@ -4,7 +4,7 @@
 import { layerName, layerSizes, nameAmong } from "./content.js";
 import { choice, created, element, input, setText, tableRow } from "./elements.js";
 import { conventionalFeatures, energiesPj, spikingFeatures, sumPj } from "./run.js";
-import { comparison } from "./verdict.js";
+import { accuracySentence, comparison } from "./verdict.js";
 import { count, energyRange } from "./words.js";
 
 /** @typedef {import("./run.js").Run} Run */
@@ -22,7 +22,7 @@ export class EnergyPanel {
    */
   constructor(content, changed) {
     this.content = content;
-    choice("price-list").append(...content.priceLists.map(({ title }) => created("option", title)));
+    listPrices(content);
     choice("price-list").addEventListener("change", changed);
     input("stop-early").addEventListener("change", changed);
     const names = layerSizes(content).map((_, layer) => layerName(content, layer));
@@ -36,7 +36,7 @@ export class EnergyPanel {
   }
 
   get #priceList() {
-    return this.content.priceLists[choice("price-list").selectedIndex];
+    return this.content.priceLists[Number(choice("price-list").value)];
   }
 
   /**
@@ -47,15 +47,32 @@ export class EnergyPanel {
   load(run, lastStep) {
     this.#run = run;
     this.#showConventionalLedger(run);
+    if (run.isEmpty) {
+      const line = `Draw a ${this.content.images.noun}, or choose a test image.`;
+      element("bars").replaceChildren();
+      element("verdict").replaceChildren(created("p", line));
+      return;
+    }
     const spiking = sumPj(this.#spikingPj(run, lastStep));
     const conventional = this.#conventionalPj(run);
-    const lines = conventional
-      ? [
-          ...energyBars(spiking, sumPj(conventional)),
-          ...this.#comparison(run, lastStep, spiking, sumPj(conventional)),
-        ]
-      : [created("p", `The spiking network needs ${energyRange(spiking)} for this image.`)];
-    element("verdict").replaceChildren(...lines);
+    element("spiking-ledger").classList.toggle("ranges", spiking[0] !== spiking[1]);
+    const sentences = conventional
+      ? this.#comparison(run, lastStep, spiking, sumPj(conventional))
+      : this.#withoutComparison(spiking);
+    if (this.stopsEarly || conventional) {
+      sentences.push(accuracySentence(this.content.accuracies, this.stopsEarly));
+    }
+    const bars = energyBars(spiking, conventional && sumPj(conventional));
+    element("bars").replaceChildren(created("p", this.#steps(lastStep), "legend"), ...bars);
+    element("verdict").replaceChildren(...sentences.map((text) => created("p", text)));
+  }
+
+  /** @param {number} lastStep */
+  #steps(lastStep) {
+    const { nSteps } = this.content.spiking;
+    return lastStep === nSteps
+      ? `For this ${this.content.images.noun}, over all ${nSteps} steps:`
+      : `For this ${this.content.images.noun}, stopped after step ${lastStep} of ${nSteps}:`;
   }
 
   /**
@@ -64,6 +81,10 @@ export class EnergyPanel {
    */
   show(cursor) {
     if (!this.#run) return;
+    if (this.#run.isEmpty) {
+      for (const cell of this.#cells.flat()) setText(cell, "");
+      return;
+    }
     const nLayers = this.#cells.length - 1;
     const moment = cursor === 0 ? null : this.#run.moments[cursor - 1];
     const spikes = moment?.spikeTotals ?? new Array(nLayers).fill(0);
@@ -84,6 +105,10 @@ export class EnergyPanel {
   #showConventionalLedger(run) {
     const answer = run.conventional;
     if (!answer) return;
+    if (run.isEmpty) {
+      for (const cell of element("conventional-ledger").querySelectorAll("td")) setText(cell, "");
+      return;
+    }
     const { products, denseProducts } = answer;
     const energies = this.#conventionalPj(run);
     const inWords = (/** @type {Range | null | undefined} */ range) =>
@@ -132,11 +157,61 @@ export class EnergyPanel {
     if (conventionalMean) {
       sentences.push(comparison("On average over the test set", mean, conventionalMean));
     }
-    const lines = sentences.map((text) => created("p", text));
-    // The report's ratio is that of the whole window.
-    if (note && !this.stopsEarly) lines.push(created("p", note, "note"));
-    return lines;
+    return [...sentences, ...this.#reported(note)];
   }
+
+  /**
+   * The energy report's comparison, which is that of the whole window.
+   * @param {string} note
+   */
+  #reported(note) {
+    if (note) return [this.stopsEarly ? `${note} These energies are without early stopping.` : note];
+    const listed = this.content.priceLists.filter((list) => list.note);
+    if (listed.length === 0) return [];
+    return [
+      "How it compares with the strongest conventional networks is not known under this " +
+        `price list, only under others, such as “${listed[0].title}”.`,
+    ];
+  }
+
+  /** @param {Range} spiking */
+  #withoutComparison(spiking) {
+    const needs = `The spiking network needs ${energyRange(spiking)} for this ${this.content.images.noun}.`;
+    if (this.#priceList.isOfChip) return [needs, "This chip runs spiking networks only."];
+    if (!this.content.conventional) return [needs];
+    return [needs, "This price list does not compare these networks: it is for another number format."];
+  }
+}
+
+/**
+ * Fill the choice of price lists, in groups; values are places among the price lists.
+ * @param {import("./content.js").Content} content
+ */
+function listPrices({ priceLists, conventional }) {
+  const groups = new Map(
+    ["Compare both networks", "Other number formats", "Spiking chips only"].map((label) => {
+      const group = created("optgroup");
+      group.label = conventional || label === "Spiking chips only" ? label : "All networks";
+      return [label, group];
+    }),
+  );
+  priceLists.forEach((list, place) => {
+    const option = created("option", list.title);
+    option.value = String(place);
+    groups.get(groupOf(list, conventional !== null))?.append(option);
+  });
+  const filled = [...groups.values()].filter((group) => group.children.length > 0);
+  choice("price-list").append(...filled);
+  choice("price-list").value = "0";
+}
+
+/**
+ * @param {import("./content.js").PriceList} list
+ * @param {boolean} hasOpponent whether there is a conventional network to compare with
+ */
+function groupOf({ isOfChip, conventional }, hasOpponent) {
+  if (isOfChip) return "Spiking chips only";
+  return conventional || !hasOpponent ? "Compare both networks" : "Other number formats";
 }
 
 /** @param {number[]} values */
@@ -146,9 +221,10 @@ function total(values) {
 
 /**
  * @param {Range} spiking
- * @param {Range} conventional
+ * @param {Range | null} conventional null where it is not compared
  */
 function energyBars(spiking, conventional) {
+  if (!conventional) return [energyBar("spiking", spiking, spiking[1])];
   const most = Math.max(spiking[1], conventional[1]);
   return [energyBar("spiking", spiking, most), energyBar("conventional", conventional, most)];
 }

@@ -153,18 +153,24 @@ class Page {
   #load(pixels, animate) {
     this.#run = this.#runOf(pixels);
     this.#repaint();
+    if (this.#run.isEmpty) {
+      this.player.load(this.#lastStep, false);
+      this.player.moveTo(0);
+      return;
+    }
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.player.load(this.#lastStep, animate && !still);
   }
 
   /** Show a run from its beginning, or the same run in another size or colour. */
   #repaint() {
+    document.body.classList.toggle("is-empty", this.#run.isEmpty);
     this.#loadRasters();
     showImage(canvas("pixels"), this.#run.pixels, this.content.images.width);
     element("stream").textContent = String(this.#stream);
     this.answer.load(this.#run);
     this.energy.load(this.#run, this.#lastStep);
-    this.why.show(this.#run);
+    this.why.show(this.#run, this.#lastStep);
     this.#show();
     this.drawing.paint();
   }
@@ -172,7 +178,7 @@ class Page {
   #loadRasters() {
     const sizes = layerSizes(this.content);
     this.#rasters.forEach(({ picture }, layer) => {
-      const steps = this.#run.moments.map((moment) => moment.spikes[layer]);
+      const steps = this.#run.moments.map(({ spikes }) => (this.#run.isEmpty ? [] : spikes[layer]));
       picture.load(steps, sizes[layer], this.#run.exitStep);
     });
   }
@@ -181,13 +187,14 @@ class Page {
 
   #show() {
     const { cursor } = this.player;
-    const moment = cursor === 0 ? null : this.#run.moments[cursor - 1];
+    const isShown = cursor > 0 && !this.#run.isEmpty;
+    const moment = isShown ? this.#run.moments[cursor - 1] : null;
     this.#showControls(cursor);
     this.#rasters.forEach(({ picture, total }, layer) => {
       picture.show(cursor);
       setText(total, count(moment?.spikeTotals[layer] ?? 0));
     });
-    this.answer.show(moment);
+    this.answer.show(moment, cursor === this.#lastStep);
     this.energy.show(cursor);
   }
 
@@ -198,7 +205,7 @@ class Page {
     input("position").max = String(this.#lastStep);
     input("position").value = String(cursor);
     const { exitStep } = this.#run;
-    const exit = exitStep < nSteps ? `; it may stop after step ${exitStep}` : "";
+    const exit = exitStep < nSteps && !this.#run.isEmpty ? `; it may stop after step ${exitStep}` : "";
     const milliseconds = Number((cursor * stepMs).toPrecision(3));
     setText(element("time"), `step ${cursor} of ${nSteps}, ${milliseconds} ms${exit}`);
   }

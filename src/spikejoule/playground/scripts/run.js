@@ -35,10 +35,10 @@ import { leader, mayStop, SpikingNetwork } from "./spiking.js";
 /**
  * @typedef {Object} Run
  * @property {Uint8Array} pixels
+ * @property {boolean} isEmpty whether nothing is drawn
  * @property {Moment[]} moments
  * @property {number} exitStep steps after which the network may stop
  * @property {number} litPixels pixels that may fire
- * @property {Uint16Array[]} spikeCounts of each neuron over the window, by layer
  * @property {import("./conventional.js").Answer | null} conventional
  */
 
@@ -53,9 +53,7 @@ export function runImage(content, network, pixels, stream) {
   const { encoder, key, nSteps, exit, firstLevel } = content.spiking;
   const input = encode(encoder, pixels, nSteps, BigInt(key), stream);
   const counts = new Uint16Array(network.nClasses);
-  const sizes = [pixels.length, ...network.layers.map((layer) => layer.data.nUnits)];
-  const spikeCounts = sizes.map((size) => new Uint16Array(size));
-  const spikeTotals = sizes.map(() => 0);
+  const spikeTotals = [0, ...network.layers.map(() => 0)];
   const eventTotals = network.layers.map(() => 0);
   /** @type {Moment[]} */
   const moments = [];
@@ -66,7 +64,6 @@ export function runImage(content, network, pixels, stream) {
     const { spikes, events } = network.step(spiking);
     spikes.forEach((fired, layer) => {
       spikeTotals[layer] += fired.length;
-      for (const unit of fired) spikeCounts[layer][unit] += 1;
     });
     events.forEach((number, layer) => (eventTotals[layer] += number));
     for (const unit of spikes[spikes.length - 1]) counts[unit] += 1;
@@ -82,12 +79,27 @@ export function runImage(content, network, pixels, stream) {
   }
   return {
     pixels,
+    isEmpty: pixels.every((level) => level === 0),
     moments,
     exitStep,
     litPixels: pixels.filter((level) => level >= firstLevel).length,
-    spikeCounts,
     conventional: content.conventional && classify(content.conventional, pixels),
   };
+}
+
+/**
+ * Spikes of each neuron of a layer in the first steps.
+ * @param {Run} run
+ * @param {number} layer 0 for the input
+ * @param {number} nUnits
+ * @param {number} nSteps
+ */
+export function spikeCounts(run, layer, nUnits, nSteps) {
+  const counts = new Uint16Array(nUnits);
+  for (const { spikes } of run.moments.slice(0, nSteps)) {
+    for (const unit of spikes[layer]) counts[unit] += 1;
+  }
+  return counts;
 }
 
 /**

@@ -1,7 +1,7 @@
 // @ts-check
-/** Which of two networks needs less energy, as a sentence. */
+/** Which of two networks needs less energy, and how accurate they are, in sentences. */
 
-import { energyRange, times } from "./words.js";
+import { energyRange, percent, times } from "./words.js";
 
 /**
  * @param {string} where such as "For this digit"
@@ -31,4 +31,19 @@ function ratio(larger, smaller) {
   const low = times(larger[0] / smaller[1]);
   const high = times(larger[1] / smaller[0]);
   return low === high ? low : `${low.replace(" times", "")} to ${high}`;
+}
+
+/**
+ * @param {import("./content.js").Accuracies} accuracies
+ * @param {boolean} stopsEarly
+ */
+export function accuracySentence({ spiking, stopping, conventional }, stopsEarly) {
+  const where = stopsEarly ? "Stopping early, the" : "The";
+  const own = percent(stopsEarly ? stopping : spiking);
+  const sentence = `${where} spiking network classifies ${own} of the test images correctly`;
+  if (conventional === null) return `${sentence}.`;
+  const other = percent(conventional);
+  return own === other
+    ? `${sentence}, as does the conventional network.`
+    : `${sentence}, the conventional network ${other}: the accuracies differ.`;
 }

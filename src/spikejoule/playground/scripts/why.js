@@ -4,6 +4,7 @@
 import { layerName } from "./content.js";
 import { canvas, choice, created, element, input } from "./elements.js";
 import { showWeights } from "./pictures.js";
+import { spikeCounts } from "./run.js";
 import { count } from "./words.js";
 
 /** @typedef {import("./run.js").Run} Run */
@@ -18,6 +19,8 @@ export class Why {
   #isChosen = false;
   /** @type {Run | null} */
   #run = null;
+  /** Steps over which spikes are counted. */
+  #nSteps = 0;
 
   /** @param {import("./content.js").Content} content */
   constructor(content) {
@@ -27,15 +30,32 @@ export class Why {
     this.layers.forEach((_, k) => choice("layer").append(created("option", layerName(content, k + 1))));
     choice("layer").addEventListener("change", () => this.#choose(choice("layer").selectedIndex + 1, 0));
     input("unit").addEventListener("input", () => {
-      this.#choose(this.#layer, input("unit").valueAsNumber || 0);
+      this.#type(input("unit").valueAsNumber);
     });
   }
 
-  /** @param {Run} run */
-  show(run) {
+  /**
+   * @param {Run} run
+   * @param {number} lastStep
+   */
+  show(run, lastStep) {
     this.#run = run;
-    if (!this.#isChosen) this.#unit = run.moments[run.moments.length - 1].answer;
+    this.#nSteps = lastStep;
+    if (!this.#isChosen) this.#unit = run.moments[lastStep - 1].answer;
     this.#paint();
+  }
+
+  /** @param {number} unit as typed: NaN, or beyond the layer, changes nothing */
+  #type(unit) {
+    const { nUnits } = this.layers[this.#layer - 1];
+    if (Number.isInteger(unit) && unit >= 0 && unit < nUnits) {
+      this.#choose(this.#layer, unit);
+      return;
+    }
+    const name = layerName(this.content, this.#layer);
+    element("why-text").textContent = `The ${name} has neurons 0 to ${nUnits - 1}.`;
+    canvas("weights").hidden = true;
+    element("drivers").hidden = true;
   }
 
   /**
@@ -45,7 +65,7 @@ export class Why {
   #choose(layer, unit) {
     this.#isChosen = true;
     this.#layer = layer;
-    this.#unit = Math.min(Math.max(unit, 0), this.layers[layer - 1].nUnits - 1);
+    this.#unit = unit;
     this.#paint();
   }
 
@@ -55,24 +75,30 @@ export class Why {
     choice("layer").selectedIndex = this.#layer - 1;
     input("unit").max = String(layer.nUnits - 1);
     input("unit").value = String(this.#unit);
-    const spikes = `spiked ${spikedTimes(this.#run.spikeCounts[this.#layer][this.#unit])}.`;
+    const counts = spikeCounts(this.#run, this.#layer, layer.nUnits, this.#nSteps);
+    const spikes = `spiked ${spikedTimes(counts[this.#unit])}.`;
     const isFirst = this.#layer === 1;
     canvas("weights").hidden = !isFirst;
     element("drivers").hidden = isFirst;
     if (isFirst) {
-      element("why-text").textContent = `${this.#name()} ${spikes} It reads the pixels through these weights:`;
+      element("why-text").textContent = `${this.#steps()} ${this.#name()} ${spikes} It reads the pixels through these weights:`;
       showWeights(canvas("weights"), incoming(layer, this.#unit), this.content.images.width);
     } else {
-      element("why-text").textContent = `${this.#name()} ${spikes} The neurons that contributed most:`;
-      this.#showDrivers(layer, this.#run.spikeCounts[this.#layer - 1]);
+      element("why-text").textContent = `${this.#steps()} ${this.#name()} ${spikes} The neurons that contributed most:`;
+      this.#showDrivers(layer, spikeCounts(this.#run, this.#layer - 1, layer.nSources, this.#nSteps));
     }
+  }
+
+  #steps() {
+    const { nSteps } = this.content.spiking;
+    return this.#nSteps === nSteps ? `Over all ${nSteps} steps,` : `Until it stops after step ${this.#nSteps},`;
   }
 
   #name() {
     if (this.#layer < this.layers.length) {
-      return `Neuron ${this.#unit} of the ${layerName(this.content, this.#layer)}`;
+      return `neuron ${this.#unit} of the ${layerName(this.content, this.#layer)}`;
     }
-    return `The output for ${this.content.images.classes[this.#unit]}`;
+    return `the output for ${this.content.images.classes[this.#unit]}`;
   }
 
   /**
@@ -110,6 +136,7 @@ export class Why {
 
 /** @param {number} number */
 function spikedTimes(number) {
+  if (number === 0) return "never";
   return number === 1 ? "once" : `${count(number)} times`;
 }
 

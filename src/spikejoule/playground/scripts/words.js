@@ -35,6 +35,11 @@ export function count(number) {
   return WHOLE.format(number);
 }
 
+/** @param {number} value */
+export function percent(value) {
+  return `${value.toFixed(2)}\u00a0%`;
+}
+
 /** @param {number} ratio at least 1 */
 export function times(ratio) {
   return `${digits(ratio)} times`;
