@@ -4,9 +4,8 @@ Its networks are recorded in docs/playground.json; the page is made from them, u
 present prices and with present scripts, when the documentation is built.
 
 `python -m docs.site.playground PROJECT` records the networks of a finished pipeline.
-The committed ones are those of the preset contest-98 on full MNIST, with one change:
-the conventional networks were trained for 50 epochs, with 95 % of the weights pruned.
-The opponent is the most accurate of those with weights as wide as the spiking one's.
+The committed ones are those of the preset contest-98 on full MNIST. The opponent is
+the run's cheapest conventional network of at least the same validation accuracy.
 """
 
 import sys
@@ -15,25 +14,22 @@ from typing import Final
 
 from ruamel.yaml import YAML
 
-from spikejoule.baselines.counts import load_baseline, load_weights
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles
 from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
-from spikejoule.energy.ledger import baseline_variants
 from spikejoule.energy.prices import HardwareProfile, headline_profile
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
 from spikejoule.network.trained import load_trained
 from spikejoule.playground import (
-    Opponent,
     PlaygroundInputs,
     PlaygroundRecord,
     ReportedComparison,
     page_of_record,
     playground_record,
 )
-from spikejoule.playground.opponent import ZERO_SKIPPING
+from spikejoule.playground.opponent import choose_opponent
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 RECORD: Final = ROOT / "docs" / "playground.json"
@@ -72,21 +68,12 @@ def record(project: Path) -> PlaygroundRecord:
             images=images,
             profiles=_profiles(),
             early=early,
-            opponent=_opponent(paths["baseline"], checkpoint),
+            opponent=choose_opponent(
+                paths["baseline"], images, _profiles()[0], checkpoint
+            ),
             reported=_reported(checkpoint, counted),
         )
     )
-
-
-def _opponent(path: Path, checkpoint: CompleteCheckpoint) -> Opponent:
-    """The most accurate conventional network with weights of equal width."""
-    bits = checkpoint.network.weight_bits
-    counts = [network for network in load_baseline(path) if network.weight_bits == bits]
-    best = max(counts, key=lambda network: network.validation_accuracy_percent)
-    variants = baseline_variants([best], len(best.macs_nonzero))
-    (variant,) = (one for one in variants if one.method == ZERO_SKIPPING)
-    chosen_as = f"the most accurate one of its run with {bits}-bit weights"
-    return Opponent(variant, best, load_weights(path, best.name), chosen_as)
 
 
 def _reported(
