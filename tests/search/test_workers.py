@@ -33,7 +33,7 @@ from tests.tools.slurm import slurm_cluster  # noqa: E402
 
 pytestmark = on_one_worker("search")
 
-EPOCHS = 100
+EPOCHS = 160
 RUNNING = TrialState.RUNNING
 TRAINED = TrialState.COMPLETE
 STUDY = "tiny"
@@ -79,7 +79,7 @@ def small(
 def test_killed_and_stopped_and_started_again(small: Search) -> None:
     # A worker is killed in the middle of a trial ...
     process = small.start("--workers", "2")
-    small.wait_for(lambda state: small.states_kept() and state[RUNNING], process)
+    small.wait_for_a_state(process)
     os.kill(small.workers()[0], signal.SIGKILL)
     # ... and when a trial has ended, the search is stopped like by Ctrl-C.
     small.wait_for(lambda state: state[TRAINED], process)
