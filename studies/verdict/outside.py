@@ -228,9 +228,9 @@ def check_counted(file: str, not_counted: Sequence[str]) -> None:
     """Refuse a network that is not counted completely: it would look too cheap."""
     if not_counted:
         raise ArtifactError(
-            f"--add: {file} is not counted whole: {', '.join(not_counted)}. Weights "
-            "must be in PyTorch modules such as Linear and Conv2d, and integers in a "
-            "Baseline that says so."
+            f"--add: {file} is not counted whole: {', '.join(not_counted)}. Layers "
+            "such as Linear and functions such as matmul are counted; integer networks "
+            "must be given as a Baseline that says so."
         )
 
 

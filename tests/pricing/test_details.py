@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-import spikejoule
 from spikejoule import Baseline, Population
 from spikejoule.core.errors import ParameterError
 from tests.pricing.lif import LIF
+from tests.pricing.lif import price_model as price
 from tests.tools.counted import by_kind
 
 # Samples, steps, inputs and hidden units: no two of them alike.
@@ -26,13 +26,6 @@ N, T, F, H = 7, 5, 11, 13
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(1)
-
-
-def price(model: nn.Module, x: Tensor, **arguments: Any) -> spikejoule.Report:
-    settings = {"neurons": {LIF: Population()}, "progress": False, "time_axis": 0}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return spikejoule.price(model, x, **{**settings, **arguments})
 
 
 class Steps(nn.Module):

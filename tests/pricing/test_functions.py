@@ -4,7 +4,6 @@ Expected counts come from loops over the spikes that entered.
 """
 
 import threading
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,7 @@ from torch.nn import functional
 
 import spikejoule
 from spikejoule import Population
-from tests.pricing.lif import LIF
+from tests.pricing.lif import LIF, price_model
 from tests.tools.counted import by_kind
 
 N, T, K, R = 7, 5, 12, 4
@@ -29,10 +28,7 @@ def _seed() -> None:
 
 
 def price(model: nn.Module, x: Tensor, **arguments: Any) -> spikejoule.Report:
-    settings = {"neurons": {LIF: Population()}, "progress": False, "time_axis": 0}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return spikejoule.price(model.eval(), x, **{**settings, **arguments})
+    return price_model(model.eval(), x, **arguments)
 
 
 class Around(nn.Module):
