@@ -55,7 +55,7 @@ PRESETS := $(BIN)/python -m stages.presets --seeds $(SEEDS) --
 preset: $(INSTALLED)  ## run presets from experiments/ as DVC experiments (PRESET="frugal-5000 contest-98" SEEDS="42 43")
 	$(PRESETS) $(PRESET)
 
-seed-notebook: $(INSTALLED)  ## run the seed notebook's configuration
+seed-notebook: $(INSTALLED)  ## run the original notebook's configuration
 	$(PRESETS) seed-notebook
 
 frugal: $(INSTALLED)  ## run experiments at 2,500, 5,000 and 10,000 synaptic events (SEEDS=...)

@@ -17,7 +17,7 @@ from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 
 @dataclass(frozen=True)
 class Job:
-    """The settings of a job. The defaults are the seed notebook's.
+    """The settings of a job. The defaults are the original notebook's.
 
     Attributes:
         name: names the job's table.

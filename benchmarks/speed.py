@@ -7,7 +7,7 @@ What is measured
     measured, for any row.
 
 The jobs (`benchmarks.job`), each with a table of its own
-    poisson        the seed notebook's settings: 784-400-10, 50 steps, batches of 64
+    poisson        the original notebook's settings: 784-400-10, 50 steps, batches of 64
     latency        the same network with the latency encoding, 20 steps and no leak: a
                    quarter of the input spikes, less than half the steps
     convolutional  12C5s2-32C3s2-10, latency encoding, 10 steps
@@ -19,7 +19,7 @@ The jobs (`benchmarks.job`), each with a table of its own
     must agree within 1 %, or there is no table.
 
 The rows
-    seed_loop           the seed notebook's operations, rewritten
+    seed_loop           the original notebook's operations, rewritten
     snntorch            snnTorch 1.x, set to the same neuron, with its Poisson encoder
     spikingjelly        SpikingJelly 2.x, set to the same neuron, with its Poisson
                         encoder

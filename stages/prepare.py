@@ -24,7 +24,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     if validated_on_test:
         logger.warning(
             "data.validation_size is 0: the best weights are chosen on the test set, "
-            "like in the seed notebook, so the test accuracy will be too favourable."
+            "as in the original notebook, so the test accuracy will be too optimistic."
         )
         train = dataset.train
         validation = dataset.test

@@ -1,4 +1,4 @@
-"""The seed notebook's loop, rewritten to the same operations in the same order.
+"""The original notebook's loop, rewritten to the same operations in the same order.
 
 Encoder: one image at a time, T x P float64 numbers from numpy's global generator are
 compared with the probabilities, converted to float32 and stacked. The notebook has no
@@ -17,7 +17,7 @@ from benchmarks.peers.torch_peer import TorchPeer
 
 
 class SeedLoop(TorchPeer):
-    """The seed notebook's operations. Spikes are batch-first, [B, T, I]."""
+    """The original notebook's operations. Spikes are batch-first, [B, T, I]."""
 
     fused_optimizer = False
 

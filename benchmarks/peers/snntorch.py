@@ -1,4 +1,4 @@
-"""snnTorch 1.x (`pip install snntorch`), set to compute the seed notebook's neuron.
+"""snnTorch 1.x (`pip install snntorch`), set to compute the original notebook's neuron.
 
 `Leaky` with `reset_mechanism="zero"` and `reset_delay=True` multiplies the membrane
 potential of a neuron that fired by zero before the next step, which is our reset.

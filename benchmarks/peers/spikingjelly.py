@@ -1,4 +1,4 @@
-"""SpikingJelly 2.x (`pip install spikingjelly`), set to the seed notebook's neuron.
+"""SpikingJelly 2.x (`pip install spikingjelly`), set to the original notebook's neuron.
 
 Two of its neurons fit: `CUBALIFNode` without current memory (bit-equal), and `LIFNode`
 with `tau = 1 / (1 - decay)` and undecayed input, which computes v - v / tau instead of

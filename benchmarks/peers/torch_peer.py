@@ -1,7 +1,7 @@
 """What the PyTorch rows share: data, loss, clipping and optimizer.
 
 A peer adds its encoder and its network. Everything shared favours the peers: pixels are
-an array in memory (the seed notebook decodes a PIL image on each read), the optimizer
+an array in memory (the original notebook decodes an image on each read), the optimizer
 is the fused Adam unless the peer differs, and the latency encoding is a table of 256
 levels and one comparison, a fifth of the time of snnTorch's `spikegen.latency` and
 SpikingJelly's `LatencyEncoder` for the same spikes.
@@ -24,7 +24,7 @@ from spikejoule.network.torch_twin import fire
 class ConstantSurrogate(torch.autograd.Function):
     """Spikes for v - threshold, with a constant gradient.
 
-    The seed notebook's straight-through term, as an autograd function.
+    The original notebook's straight-through term, as an autograd function.
     """
 
     @staticmethod
@@ -182,7 +182,7 @@ class TorchPeer(ABC):
             return self.counts(self.encode(indices)).argmax(1).numpy()
 
     def load_weights(self, state: Mapping[str, np.ndarray]) -> None:
-        """Set the weights, named as in the seed notebook's state dict."""
+        """Set the weights, named as in the original notebook's state dict."""
         self.network.load_state_dict(
             {name: torch.from_numpy(values) for name, values in state.items()}
         )

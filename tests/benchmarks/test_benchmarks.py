@@ -146,7 +146,7 @@ def test_latency_spikes_are_this_projects(name, mnist5k):
 
 def test_the_seed_loop_encodes_as_the_seed(digits):
     if not NOTEBOOK.is_file():
-        pytest.skip("the seed notebook is not here")
+        pytest.skip("the original notebook is not here")
     cells = NOTEBOOK.read_text(encoding="utf-8").split("In [None]:\n")
     names = {"torch": torch, "nn": torch.nn, "np": np}
     cell = next(cell for cell in cells if "Cell 3:" in cell)

@@ -1,4 +1,4 @@
-"""The seed notebook's own code and this project read and run each other's networks.
+"""The original notebook's own code and this project read and run each other's networks.
 
 The notebook is not part of the repository; without it, these tests are skipped.
 """
@@ -32,7 +32,7 @@ def cells(repository: Path) -> dict[int, str]:
     """The source of the notebook's code cells by their numbers."""
     path = repository.parent / "shared" / "seed" / "surrogate_gradient_snn_notebook.txt"
     if not path.is_file():
-        pytest.skip(f"needs the seed notebook at {path}")
+        pytest.skip(f"needs the original notebook at {path}")
     parts = re.split(
         r"^In \[None\]:$", path.read_text(encoding="utf-8"), flags=re.MULTILINE
     )

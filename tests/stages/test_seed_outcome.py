@@ -1,4 +1,4 @@
-"""The seed notebook's configuration gives the seed notebook's results, at full size.
+"""The original notebook's configuration gives its results, at full size.
 
 The notebook's own code was measured on full MNIST on two CPU cores: training stops
 after 6 epochs with a best validation accuracy of 84.64 %; 409.8 input, 399.0 hidden and

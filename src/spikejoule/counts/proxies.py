@@ -1,4 +1,4 @@
-"""Energy proxies of the seed notebook: operations per inference, by event and dense.
+"""The original notebook's energy proxies: operations per inference, by event and dense.
 
 For the connection from layer l to layer l + 1, T steps, and S_l mean spikes of layer l
 per inference,

@@ -1,6 +1,6 @@
 """The complete checkpoint: one file with the weights and all an energy analysis needs.
 
-The schema, `surrogate_complete_v1`, is that of the seed notebook: accuracies in
+The schema, `surrogate_complete_v1`, is that of the original notebook: accuracies in
 percent, spikes as totals and as means per sample or inference. This project's additions
 have keys of their own (`*_per_layer`, `spikejoule`), so every old key keeps its
 meaning. With several hidden layers, `n_hidden` is the list of their sizes,
@@ -228,7 +228,7 @@ class EvaluationSection(Section):
 class ProjectSection(Section):
     """This project's additions to the schema.
 
-    The seed notebook, which has none, trained with dense products in PyTorch.
+    The original notebook, which has none, trained with dense products in PyTorch.
     """
 
     engine: str = "dense"
@@ -305,7 +305,7 @@ def write_complete(path: str | os.PathLike[str], content: Mapping[str, Any]) -> 
 
 
 def read_complete(path: str | os.PathLike[str]) -> CompleteCheckpoint:
-    """Read a complete checkpoint of this project or of the seed notebook.
+    """Read a complete checkpoint of this project or of the original notebook.
 
     Weights, architecture and encoding must be present and fit each other; other
     sections may be missing. ArtifactError, in one sentence, if the file is missing or

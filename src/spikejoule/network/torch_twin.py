@@ -1,8 +1,8 @@
 """The spiking network in PyTorch: the reference for the kernels, on any device.
 
-Parameters have the names of the seed notebook's network (``layer1.synapses.weight``,
-...), so state dicts are interchangeable. Here autograd derives the backward pass; the
-kernels spell it out. Neither imports the other.
+Parameters are named as in the original notebook (``layer1.synapses.weight``, ...), so
+state dicts are interchangeable. Here autograd derives the backward pass; the kernels
+spell it out. Neither imports the other.
 
 On the grids of a quantised network (:mod:`spikejoule.network.quantisation`) every
 number is exact, in float32 up to 24 bits, and gradients pass straight through the

@@ -1,6 +1,6 @@
 """The result of a training: the best weights and their provenance, in a checkpoint.
 
-The schema is that of the seed notebook, from which this project started (see
+The schema is that of the original notebook, from which this project started (see
 `network.checkpoint`). `save_trained` omits clock times and later measurements, so
 training twice gives the same bytes; `build_complete` adds both.
 """
@@ -29,7 +29,7 @@ from spikejoule.network.checkpoint import (
 from spikejoule.network.network import Network
 
 SEED_CLASS: Final = "SimpleSpikingNetwork"
-"""Class in the seed notebook, for the networks that `_notebook_runs` accepts."""
+"""Class in the original notebook, for the networks that `_notebook_runs` accepts."""
 
 OWN_CLASS: Final = "spikejoule.SpikingNetwork"
 """`spikejoule.network.torch_twin.SpikingNetwork`, which runs every network."""
@@ -258,7 +258,7 @@ def build_complete(
 
 
 def _notebook_runs(network: Network) -> bool:
-    """Whether the seed notebook's class computes the same spikes from these weights.
+    """Whether the original notebook's class would emit the same spikes.
 
     That class has one hidden layer of LIF neurons with bias and reset to zero, with one
     threshold and one decay for both layers, in floating point.

@@ -22,13 +22,13 @@ from spikejoule.encoding.events import STEP_MS
 
 
 class Poisson(ByLevel):
-    """The Poisson rate encoding of the seed notebook.
+    """The Poisson rate encoding of the original notebook.
 
     Attributes:
         max_rate: firing rate of a white pixel, Hz.
     """
 
-    reference: ClassVar = "the seed notebook"
+    reference: ClassVar = "the original notebook"
     formula: ClassVar = "p = (pixel * max_rate) / 1000 per timestep"
     formula_name: ClassVar = "spike_prob_formula"
     header_names: ClassVar = {"max_rate": "max_rate_hz"}

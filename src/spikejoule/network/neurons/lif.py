@@ -1,4 +1,4 @@
-"""The leaky integrate-and-fire (LIF) neuron of the seed notebook, and its variants.
+"""The leaky integrate-and-fire (LIF) neuron of the original notebook, and its variants.
 
 In each step of 1 ms, with input current ``I[t] = W s_in[t] + b``,
 

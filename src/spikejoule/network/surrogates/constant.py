@@ -9,7 +9,7 @@ class Constant(Surrogate):
     """A derivative that does not depend on the membrane potential."""
 
     reference: ClassVar = (
-        "straight-through estimator of the seed notebook; Bengio "
+        "straight-through estimator of the original notebook; Bengio "
         "et al. 2013, arXiv:1308.3432"
     )
     formula: ClassVar = "slope"
