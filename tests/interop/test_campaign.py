@@ -1,0 +1,345 @@
+"""A hundred networks: every product of PyTorch is counted, or what is missing is named.
+
+Twenty bodies with the neurons of four simulators, and twenty models that SpikingJelly
+publishes. SPIKEJOULE_CAMPAIGN=1 runs all; without it, one simulator per body and three
+models.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import Conv2d, Linear, functional
+from torch.nn.utils import parametrizations, prune
+
+import spikejoule
+from spikejoule.pricing.neurons import Known
+from tests.interop.networks import PLANE, C, F, H, jelly, leaky, louder, sinabs
+from tests.interop.recorded_loop import N, T
+from tests.interop.recorded_products import ProductRecord
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+RUNS_ALL = os.environ.get("SPIKEJOULE_CAMPAIGN") == "1"
+
+
+class Sinabs(nn.Module):
+    """A Sinabs layer takes all steps, but may be given one after another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.neurons = sinabs("IAF", spike_threshold=torch.tensor(0.5))()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.neurons(x.unsqueeze(1)).squeeze(1)  # type: ignore[no-any-return]
+
+
+class Norse(nn.Module):
+    """A Norse cell, whose state is kept here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from norse.torch import LIFBoxCell, LIFBoxParameters
+
+        self.cell = LIFBoxCell(LIFBoxParameters(v_th=torch.tensor(0.1)), dt=0.003)
+        self.state: Any = None
+
+    def reset(self) -> None:
+        self.state = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        spikes, self.state = self.cell(x, self.state)
+        return spikes  # type: ignore[no-any-return]
+
+
+NEURONS: dict[str, Callable[[], nn.Module]] = {
+    "snntorch": leaky(threshold=0.4),
+    "spikingjelly": jelly("LIFNode", tau=1.6, v_threshold=0.3),
+    "sinabs": Sinabs,
+    "norse": Norse,
+}
+
+
+class Network(nn.Module):
+    """Layers by name, populations `lif0` to `lif3`, and a function that runs a step."""
+
+    def __init__(self, body: "Body", neuron: Callable[[], nn.Module]) -> None:
+        super().__init__()
+        for name, layer in body.layers().items():
+            setattr(self, name, layer)
+        self.lif0, self.lif1, self.lif2, self.lif3 = (neuron() for _ in range(4))
+        self.step = body.step
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([self.step(self, step) for step in x])
+
+
+Step = Callable[[Any, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Body:
+    """What a network is besides its neurons.
+
+    Attributes:
+        layers: makes its layers.
+        step: runs them.
+        shape: of a sample in one step.
+    """
+
+    layers: Callable[[], dict[str, Any]]
+    step: Step
+    shape: tuple[int, ...] = (F,)
+
+
+def two_layers(m: Any, x: Tensor) -> Tensor:
+    return m.lif1(m.fc2(m.lif0(m.fc1(x))))  # type: ignore[no-any-return]
+
+
+def changed(change: Callable[[Linear], Any]) -> Body:
+    """Two layers, both changed."""
+    return Body(
+        lambda: {"fc1": change(Linear(F, H)), "fc2": change(Linear(H, C))}, two_layers
+    )
+
+
+def after_one(step: Callable[[Any, Tensor], Tensor], **layers: Any) -> Body:
+    """A layer, neurons, and a function of their spikes that ends in currents.
+
+    Args:
+        step: the function.
+        layers: by name, what makes them.
+    """
+    return Body(
+        lambda: {"fc1": Linear(F, H)} | {name: make() for name, make in layers.items()},
+        lambda m, x: m.lif3(step(m, m.lif0(m.fc1(x)))),
+    )
+
+
+def attention(product: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Body:
+    """Spikes of queries, keys and values of five tokens are multiplied."""
+
+    def step(m: Any, x: Tensor) -> Tensor:
+        queries = m.lif0(m.q(x))
+        keys = m.lif1(m.k(x))
+        values = m.lif2(m.v(x))
+        return m.lif3(m.out(product(queries, keys, values)))  # type: ignore[no-any-return]
+
+    return Body(
+        lambda: {name: Linear(F, H) for name in "qkv"} | {"out": Linear(H, C)},
+        step,
+        (5, F),
+    )
+
+
+def on_planes(step: Step, n_units: int, **layers: Callable[[], Any]) -> Body:
+    """Layers of planes; the units that `step` returns enter a dense layer."""
+    return Body(
+        lambda: (
+            {"fc": Linear(n_units, C)} | {name: make() for name, make in layers.items()}
+        ),
+        lambda m, x: m.lif3(m.fc(step(m, x).flatten(1))),
+        PLANE,
+    )
+
+
+class FourBits(Linear):
+    """Weights of four bits, made anew in each step."""
+
+    def __init__(self, layer: Linear) -> None:
+        super().__init__(layer.in_features, layer.out_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = self.weight.abs().max() / 7
+        weight = torch.round(self.weight / scale) * scale
+        return functional.linear(x, weight, self.bias)
+
+
+def excited(m: Any, x: Tensor) -> Tensor:
+    """Squeeze and excite: a factor for each channel, from the mean of its spikes."""
+    spikes = m.lif0(m.conv(x))
+    factors = torch.sigmoid(m.up(torch.relu(m.down(spikes.mean(dim=(2, 3))))))
+    return spikes * factors[:, :, None, None]  # type: ignore[no-any-return]
+
+
+def by_expert(m: Any, spikes: Tensor) -> Tensor:
+    """The expert with the highest score on average takes the whole batch."""
+    best = int(m.router(spikes).mean(dim=0).argmax())
+    return m.experts[best](spikes)  # type: ignore[no-any-return]
+
+
+def by_hypernetwork(m: Any, spikes: Tensor) -> Tensor:
+    """The weights of each sample are computed from its spikes."""
+    weights = m.maker(spikes).reshape(-1, C, H)
+    return torch.bmm(weights, spikes.unsqueeze(2)).squeeze(2)
+
+
+BODIES = {
+    "attention, quadratic": attention(lambda q, k, v: (q @ k.mT) @ v),
+    "attention, linear": attention(lambda q, k, v: q @ (k.mT @ v)),
+    "attention, bmm": attention(lambda q, k, v: torch.bmm(torch.bmm(q, k.mT), v)),
+    "attention, einsum": attention(
+        lambda q, k, v: torch.einsum(
+            "bij,bjd->bid", torch.einsum("bid,bjd->bij", q, k), v
+        )
+    ),
+    "attention, softmax": attention(lambda q, k, v: torch.softmax(q @ k.mT, -1) @ v),
+    "quantised": changed(FourBits),
+    "pruned": changed(lambda fc: prune.random_unstructured(fc, "weight", 0.5)),
+    "weight norm": changed(parametrizations.weight_norm),
+    "orthogonal": changed(parametrizations.orthogonal),
+    "spectral norm": changed(parametrizations.spectral_norm),
+    "scripted": Body(
+        lambda: {"fc1": Linear(F, H), "fc2": torch.jit.script(Linear(H, C))}, two_layers
+    ),
+    "gated": Body(
+        lambda: (
+            {name: Linear(F, H) for name in ("gate", "fc1")} | {"fc2": Linear(H, C)}
+        ),
+        lambda m, x: m.lif1(m.fc2(m.lif0(torch.sigmoid(m.gate(x)) * m.fc1(x)))),
+    ),
+    "shared layer": after_one(
+        lambda m, spikes: m.fc(m.lif1(m.fc(spikes))), fc=lambda: Linear(H, H)
+    ),
+    "tied weights": after_one(
+        lambda m, spikes: functional.linear(spikes, m.fc1.weight.t())
+    ),
+    "hypernetwork": after_one(by_hypernetwork, maker=lambda: Linear(H, C * H)),
+    "experts": after_one(
+        by_expert,
+        router=lambda: Linear(H, 2),
+        experts=lambda: nn.ModuleList(Linear(H, C) for _ in range(2)),
+    ),
+    "function of a kernel": on_planes(
+        lambda m, x: m.lif0(functional.conv2d(x, m.kernel, stride=2, padding=1)),
+        64,
+        kernel=lambda: nn.Parameter(torch.randn(4, 2, 3, 3)),
+    ),
+    "separable": on_planes(
+        lambda m, x: m.lif1(m.pointwise(m.lif0(m.depthwise(x)))),
+        256,
+        depthwise=lambda: Conv2d(2, 6, 3, padding=1, groups=2),
+        pointwise=lambda: Conv2d(6, 4, 1),
+    ),
+    "branches": on_planes(
+        lambda m, x: m.lif0(torch.cat([m.narrow(x), m.wide(x)], dim=1)),
+        384,
+        narrow=lambda: Conv2d(2, 3, 1),
+        wide=lambda: Conv2d(2, 3, 5, padding=2),
+    ),
+    "squeeze and excite": on_planes(
+        excited,
+        144,
+        conv=lambda: Conv2d(2, 4, 3),
+        down=lambda: Linear(4, 2),
+        up=lambda: Linear(2, 4),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A model of SpikingJelly: where it is, and how it is made."""
+
+    path: str
+    shape: tuple[int, ...] = (3, 32, 32)
+    settings: dict[str, Any] = field(default_factory=lambda: {"num_classes": C})
+
+    def make(self) -> nn.Module:
+        """Build it for all steps at once, with random weights that make it fire."""
+        from spikingjelly.activation_based.functional import set_step_mode
+        from spikingjelly.activation_based.neuron import LIFNode
+
+        module, _, name = self.path.partition(".")
+        package = import_module(f"spikingjelly.activation_based.model.{module}")
+        model = getattr(package, name)(spiking_neuron=LIFNode, **self.settings)
+        set_step_mode(model, "m")
+        return louder(model)
+
+
+def sew(size: str, how: str = "ADD") -> Published:
+    return Published(f"sew_resnet.sew_{size}", settings={"num_classes": C, "cnf": how})
+
+
+def parametric(name: str, *shape: int) -> Published:
+    return Published(f"parametric_lif_net.{name}", shape, {"channels": 8})
+
+
+SMALL = {"embed_dims": 24, "num_heads": 2, "num_classes": C, "T": 2, "depths": 1}
+QUICK = {
+    "SEW-ResNet-18, ADD": sew("resnet18"),
+    "spiking ResNet-18": Published("spiking_resnet.spiking_resnet18"),
+    "Spikformer": Published(
+        "spikformer.Spikformer",
+        settings=SMALL | {"img_size_h": 32, "img_size_w": 32},
+    ),
+}
+PUBLISHED = QUICK | {
+    "SEW-ResNet-18, AND": sew("resnet18", "AND"),
+    "SEW-ResNet-18, IAND": sew("resnet18", "IAND"),
+    **{size: sew(size) for size in ("resnet34", "resnet50", "resnext50_32x4d")},
+    **{
+        f"spiking ResNet-{depth}": Published(f"spiking_resnet.spiking_resnet{depth}")
+        for depth in (34, 50)
+    },
+    **{
+        f"VGG-{depth}": Published(f"spiking_vgg.spiking_vgg{depth}")
+        for depth in ("11", "11_bn", "13", "13_bn", "16")
+    },
+    "MNIST": parametric("MNISTNet", 1, 28, 28),
+    "Fashion-MNIST": parametric("FashionMNISTNet", 1, 28, 28),
+    "N-MNIST": parametric("NMNISTNet", 2, 34, 34),
+    "CIFAR-10": parametric("CIFAR10Net", 3, 32, 32),
+    "spike-driven transformer": Published(
+        "spike_driven_transformer.SpikeDrivenTransformer", settings=SMALL
+    ),
+}
+
+
+def not_counted(model: nn.Module, samples: Tensor) -> tuple[str, ...]:
+    """Compare the counts of a model with a record; return what is missing."""
+    report = spikejoule.price(model, samples, time_axis=0, loop="model", progress=False)
+    counts = (report.activity.events.sum(), report.activity.macs.sum())
+    Known.of(model).reset(model)
+    record = ProductRecord(model)
+    with torch.no_grad(), record:
+        model(samples)
+    assert record.events + record.macs > 0
+    if counts == (record.events, record.macs):
+        return ()
+    assert sum(counts) < record.events + record.macs
+    assert report.not_counted, (counts, record.events, record.macs)
+    return report.not_counted
+
+
+PAIRS = [
+    (name, simulator)
+    for number, name in enumerate(BODIES)
+    for place, simulator in enumerate(NEURONS)
+    if RUNS_ALL or place == number % len(NEURONS)
+]
+
+
+@pytest.mark.parametrize(("name", "simulator"), PAIRS)
+def test_a_network_of_a_simulator(name: str, simulator: str) -> None:
+    pytest.importorskip(simulator, reason="needs the extra interop")
+    torch.manual_seed(3)
+    body = BODIES[name]
+    model = Network(body, NEURONS[simulator]).eval()
+    samples = (torch.rand(T, N, *body.shape) < 0.4).float()
+    missing = not_counted(model, samples)
+    assert bool(missing) == (name == "scripted"), missing
+
+
+@pytest.mark.parametrize("name", PUBLISHED if RUNS_ALL else QUICK)
+def test_a_published_model(name: str) -> None:
+    pytest.importorskip("spikingjelly", reason="needs the extra interop")
+    torch.manual_seed(3)
+    published = PUBLISHED[name]
+    samples = (torch.rand(2, 3, *published.shape) < 0.5).float()
+    assert not not_counted(published.make().eval(), samples)
