@@ -666,6 +666,22 @@ def _batch(state, samples, labels, passed, model):
     return Batch(loss, correct, totals, gradients, spikes, tuple(events))
 
 
+def gradients_reached(network, currents_or_spikes, spikes):
+    """Gradients of each weight matrix that the event engine's optimizer reads.
+
+    In fully connected networks it skips those of units without a spike or current in
+    the batch. The first two are [B, ..., I] and, by layer, [B, T, neurons].
+    """
+    if not network.is_plain:
+        return tuple(node.stored() for node in network.connections)
+    senders = [np.asarray(values) for values in (currents_or_spikes, *spikes[:-1])]
+    is_used = [values.reshape(-1, values.shape[-1]).any(axis=0) for values in senders]
+    return tuple(
+        int(used.sum()) * node.n_out
+        for used, node in zip(is_used, network.connections, strict=True)
+    )
+
+
 def integer_batch_gradient(state, dense, labels, model, grids):
     """The results of a batch for an integer network.
 

@@ -107,6 +107,25 @@ def test_counts_by_hand() -> None:
     )
 
 
+def test_the_optimizer_reads_the_gradients_that_a_batch_reached() -> None:
+    reached = training(gradients_reached=np.array([(4, 4), (6, 2)]))
+    counts = counts_of(reached)
+    # 2 biases; the norm, Adam, and clearing
+    accesses = counts["optimizer", "gradient_access", "input_to_hidden"]
+    assert accesses == [3 * (4 + 2), 3 * (6 + 2)]
+    # 5 for each parameter, 1 for the decay; 3 for each gradient that is clipped
+    multiplications = counts["optimizer", "optimizer_multiplication", "input_to_hidden"]
+    assert multiplications == [8 * 7 + 2 * 6, 8 * 7 + 2 * 8]
+    moments = counts["optimizer", "moment_access", "input_to_hidden"]
+    assert moments == [8 * 4] * 2
+    assert counts_of(reached, "dense") == counts_of(TRAINING, "dense")
+    upper_bound = "The optimizer reads every gradient, an upper bound"
+    for record, is_bound in ((reached, False), (TRAINING, True)):
+        assert is_bound == any(
+            line.startswith(upper_bound) for line in record.assumptions
+        )
+
+
 def test_memories_by_hand() -> None:
     """3 steps, 2 neurons a layer, 6 and 4 weights, words of 32 bits."""
     columns = {

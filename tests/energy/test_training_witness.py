@@ -312,6 +312,12 @@ def record_of(
         pruned=setting.masks is not None,
         batch_size=setting.batch_size,
         surrogate=setting.learning.surrogate,
+        gradients_reached=by_epoch(
+            [
+                naive.gradients_reached(network, samples, loop.spikes)
+                for (samples, _), loop in zip(batches, loops, strict=True)
+            ]
+        ),
     )
 
 

@@ -497,8 +497,9 @@ class Trained:
         for connection in self.connections:
             arithmetic = Arithmetic(self.machine, "optimizer", connection.name)
             for index in connection.learned:
-                gradient = connection.gradients.read(connection.name, index)
-                square = arithmetic.multiply_add(gradient, gradient, square)
+                if self.is_reached(connection, index):
+                    gradient = connection.gradients.read(connection.name, index)
+                    square = arithmetic.multiply_add(gradient, gradient, square)
         return min(1.0, largest / (math.sqrt(square) + 1e-6))
 
     def update_parameter(self, connection, index, clip) -> None:
@@ -506,13 +507,16 @@ class Trained:
         place = connection.name
         arithmetic = Arithmetic(self.machine, "optimizer", place)
         weight_decay = self.setting.learning.weight_decay
-        gradient = connection.gradients.read(place, index)
-        self.clear(connection, index)
-        if clip is not None:
-            gradient = arithmetic.multiply(clip, gradient)
         parameter = connection.parameters.read(place, index)
+        gradient = 0.0
         if weight_decay:
-            gradient = arithmetic.multiply_add(weight_decay, parameter, gradient)
+            gradient = arithmetic.multiply(weight_decay, parameter)
+        if self.is_reached(connection, index):
+            found = connection.gradients.read(place, index)
+            self.clear(connection, index)
+            if clip is not None:
+                found = arithmetic.multiply(clip, found)
+            gradient = arithmetic.add(gradient, found) if weight_decay else found
         first = arithmetic.multiply(BETA1, connection.moments.read(place, (1, index)))
         first = arithmetic.multiply_add(1 - BETA1, gradient, first)
         connection.moments.write(place, (1, index), first)
@@ -531,6 +535,10 @@ class Trained:
         if connection.grid is not None:
             on_grid = connection.rounded(arithmetic, index)
             connection.weights.write(place, index, on_grid)
+
+    def is_reached(self, connection, index) -> bool:
+        """Whether the optimizer reads a gradient."""
+        return True
 
     def clear(self, connection, index) -> None:
         """Clear a gradient for the next batch, if the variant adds to it."""
@@ -781,11 +789,17 @@ class Training(Trained):
 
 
 class EventTraining(Training):
-    """Sample by sample, forward and weight gradients event by event."""
+    """Sample by sample, forward and weight gradients event by event.
+
+    In fully connected networks, the optimizer skips the gradients of the weights from
+    units without a spike or current in the batch.
+    """
 
     def train_batch(self, samples, labels) -> dict[str, Any]:
         """Train on a batch; return its gradients."""
         self.begin_batch()
+        # Units with a spike or current in the batch, by connection.
+        self.used = {connection.name: set() for connection in self.connections}
         for sample, label in zip(samples, labels, strict=True):
             self.read_data()
             self.machine.phase = "forward"
@@ -916,6 +930,7 @@ class EventTraining(Training):
         name = connection.name
         for step in range(self.setting.n_steps):
             for unit in self.spikes_into(connection, step):
+                self.used[name].add(unit)
                 synapses = connection.of_unit(unit, learns=True)
                 self.without_event[name] += len(synapses)
                 self.without_event[name] -= len(connection.of_unit(unit))
@@ -939,6 +954,7 @@ class EventTraining(Training):
             current = currents.read(self.input.name, unit)
             if current == 0:
                 continue
+            self.used[name].add(unit)
             for target, place in connection.of_unit(unit):
                 for step in range(1 if once else self.setting.n_steps):
                     self.machine.count("address_event", name)
@@ -948,6 +964,12 @@ class EventTraining(Training):
                     index = (connection.weight_name, place)
                     product = current * delta * connection.factor
                     connection.gradients.add(name, index, product)
+
+    def is_reached(self, connection, index) -> bool:
+        name, place = index
+        if name != connection.weight_name or not self.setting.network.is_plain:
+            return True
+        return place % connection.n_in in self.used[connection.name]
 
     def clear(self, connection, index) -> None:
         connection.gradients.write(connection.name, index, 0.0)

@@ -133,6 +133,11 @@ def assert_agrees(
     assert outcome.spikes == expected.totals, engine.name
     assert outcome.synaptic_events == expected.events
     assert outcome.correct == expected.correct
+    reached = None
+    if engine.name == "event":
+        inputs = events.uses_per_source()[None]
+        reached = naive.gradients_reached(engine.network, inputs, expected.spikes)
+    assert outcome.gradients_reached == reached
     assert outcome.mean_loss == pytest.approx(expected.loss, rel=RELATIVE)
     assert_gradients(gradients, expected.gradients)
     again, repeated = engine.gradients(events, labels, teacher)

@@ -187,12 +187,14 @@ class EventEngine:
         # The parts of the batch are added as Python integers, which do not overflow.
         correct, *counts = map(sum, zip(*gradient.counts.tolist(), strict=True))
         n_layers = len(self._layout.forward) + 1
+        reached = self._layout.weights_of_rows @ gradient.touched[0]
         outcome = BatchOutcome(
             mean_loss=sum(gradient.losses.tolist()) / events.n_samples,
             correct=correct,
             spikes=tuple(counts[:n_layers]),
             synaptic_events=tuple(counts[n_layers:]),
             input_macs=None if events.currents is None else self._input_macs(events),
+            gradients_reached=tuple(map(int, reached)),
         )
         return outcome, gradient
 

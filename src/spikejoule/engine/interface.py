@@ -166,6 +166,9 @@ class BatchOutcome:
         spikes: spikes of each layer, the input first.
         synaptic_events: of each weight matrix, in the forward pass.
         input_macs: multiply-accumulates of constant currents; None for input spikes.
+        gradients_reached: gradients of each weight matrix that the optimizer reads; the
+            event engine skips those of sources without a spike or current in the batch.
+            None for the dense engine, which reads all.
     """
 
     mean_loss: float
@@ -173,6 +176,7 @@ class BatchOutcome:
     spikes: tuple[int, ...]
     synaptic_events: tuple[int, ...]
     input_macs: int | None = None
+    gradients_reached: tuple[int, ...] | None = None
 
 
 class EngineSettings(ParameterSection):

@@ -10,6 +10,7 @@ bias row follows the weights of each connection. Padding is zero and stays zero.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -301,6 +302,20 @@ class ParameterLayout:
     def recurrent(self) -> tuple[ConnectionLayout, ...]:
         """The recurrent connections, which follow the forward ones."""
         return self.connections[len(self.forward) :]
+
+    @cached_property
+    def weights_of_rows(self) -> NDArray[np.float64]:
+        """Weights of each of ``network.connections`` in each row, [K, R].
+
+        In float64, in which products are faster than those of integers.
+        """
+        weights = np.zeros((len(self.connections), self.rows.starts.size))
+        for layout in self.connections:
+            block = layout.weights
+            rows = slice(block.first_row, block.first_row + block.n_rows)
+            n_weights = math.prod(layout.connection.weight_shape)
+            weights[layout.number, rows] = n_weights // block.n_rows
+        return weights
 
     @property
     def learned_start(self) -> int:

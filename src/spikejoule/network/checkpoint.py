@@ -134,6 +134,9 @@ class EpochRecord(Record):
             (`training.teacher`); None without a teacher.
         input_macs: multiply-accumulates of constant currents in the forward passes of
             training; None for an encoding into spikes.
+        gradients_reached: gradients of each weight matrix that the event engine's
+            optimizer read, over all batches; None for the dense engine, which reads
+            all, and in older files.
     """
 
     epoch: int = Field(ge=1)
@@ -148,6 +151,7 @@ class EpochRecord(Record):
     teacher_macs: Count | None = None
     teacher_macs_nonzero: Count | None = None
     input_macs: Count | None = None
+    gradients_reached: tuple[Count, ...] | None = None
 
     def entry(self) -> dict[str, Any]:
         """The epoch as files store it, without fields that are None."""

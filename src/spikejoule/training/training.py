@@ -276,6 +276,11 @@ class Training:
             for observer in self.observers:
                 observer.on_batch(epoch, int(chosen.size), outcome)
         n_correct = sum(outcome.correct for outcome in outcomes)
+        reached = [
+            outcome.gradients_reached
+            for outcome in outcomes
+            if outcome.gradients_reached is not None
+        ]
         return {
             "learning_rate": rate,
             "train_loss": loss / n_samples,
@@ -286,6 +291,7 @@ class Training:
             "teacher_macs": _sum(answer.macs for answer in answers),
             "teacher_macs_nonzero": _sum(answer.macs_nonzero for answer in answers),
             "input_macs": _sum(outcome.input_macs for outcome in outcomes),
+            "gradients_reached": _sums(reached) if reached else None,
         }
 
     def _inputs(self, epoch: int, chosen: NDArray[np.integer]) -> Any:

@@ -10,7 +10,6 @@ optimized implementation may save some. Not counted: the loss on the output coun
 ten operations per class and sample.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final, Literal, NamedTuple, get_args
@@ -20,7 +19,7 @@ import numpy as np
 from spikejoule.energy.operations import Column, OperationCounts, joined
 from spikejoule.energy.training import step_dense, step_event
 from spikejoule.energy.training.data import data, teacher
-from spikejoule.energy.training.optimizer import adam, optimizer
+from spikejoule.energy.training.optimizer import Operations, adam, optimizer
 from spikejoule.energy.training.record import (
     BACKWARD,
     DATA,
@@ -63,7 +62,7 @@ def count_training(
         *in_phase(FORWARD, steps.forward),
         *in_phase(FORWARD, teacher(record)),
         *in_phase(BACKWARD, steps.backward),
-        *in_phase(OPTIMIZER, _optimizer(steps.sizes, operations)),
+        *in_phase(OPTIMIZER, _optimizer(steps.sizes, operations, variant)),
     ]
     return added(joined(parts, len(record.batches), record.activity.time_window))
 
@@ -95,10 +94,16 @@ def _steps_of(record: TrainingRecord, variant: Variant) -> _Steps:
 
 
 def _optimizer(
-    step: TrainingStep, operations: Counter[str]
+    step: TrainingStep, operations: Operations, variant: Variant
 ) -> Iterator[OperationCounts]:
-    for connection in step.connections:
-        yield from optimizer(connection, operations, step.batches)
+    reached = step.record.gradients_reached if variant == "event" else None
+    for number, connection in enumerate(step.connections):
+        gradients = None
+        if reached is not None:
+            # Those of biases and learned constants are read in every step.
+            others = step.batches * (connection.biases + connection.constants)
+            gradients = reached[:, number : number + 1] + others
+        yield from optimizer(connection, operations, step.batches, gradients)
 
 
 def in_phase(phase: str, parts: Iterable[OperationCounts]) -> Iterator[OperationCounts]:

@@ -102,6 +102,7 @@ class TrainingSetup:
             augmented=self.augmented,
             average_pixels=self.average_pixels,
             validation_accuracies_percent=np.array(accuracies) if epochs else None,
+            gradients_reached=_column(epochs, "gradients_reached"),
         )
 
 
@@ -152,13 +153,13 @@ def _layers_of(
     if not epochs or any(len(epoch.spikes) != n_layers for epoch in epochs):
         return None
     n_connections = len(network.connections)
-    if any(
-        len(epoch.synaptic_events or ()) not in (0, n_connections) for epoch in epochs
-    ):
-        raise ArtifactError(
-            "the checkpoint must record the synaptic events of an epoch as one "
-            f"number for each of the {n_connections} connections: write it again."
-        )
+    for name in ("synaptic_events", "gradients_reached"):
+        lengths = {len(getattr(epoch, name) or ()) for epoch in epochs}
+        if not lengths <= {0, n_connections}:
+            raise ArtifactError(
+                f"the checkpoint must record {name} of an epoch as one number for each "
+                f"of the {n_connections} connections: write it again."
+            )
     products = setup.encoder.input_products
     events = _column(epochs, "synaptic_events")
     macs = _column(epochs, "input_macs")

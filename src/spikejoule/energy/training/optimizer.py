@@ -2,23 +2,30 @@
 
 For each parameter (Kingma and Ba 2015, arXiv:1412.6980, algorithm 1):
 
-    arithmetic        `_ADAM`, and that of weight decay and clipping; in integer
-                      networks that of rounding
-    gradient accesses 1 for the norm, if clipped; 1 for Adam; 1 to clear it, if it
-                      sums samples one by one
+    arithmetic        `_ADAM`, and that of weight decay; in integer networks that of
+                      rounding
     moment accesses   4: both moments are read and written
     weights           1 read, 1 write; 1 more write of a rounded copy, in integers
     masks             1 read in pruned networks
 
-Not counted: Adam's bias corrections, one number per step. The event engine neither
-reads for clipping nor clears rows that no spike of a batch reached; how many these are
-is not recorded, so all count.
+For each gradient that is not known to be zero:
+
+    arithmetic        that of clipping, and adding the gradient to the weight decay
+    gradient accesses 1 for the norm, if clipped; 1 for Adam; 1 to clear it, if it
+                      sums samples one by one
+
+The event engine knows that the gradients of a source without a spike or current in the
+batch are zero, in fully connected networks. It records how many it reads; if a file
+lacks the record, all are counted.
+
+Not counted: Adam's bias corrections, one number per step.
 """
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from spikejoule.energy.operations import OperationCounts, block
+from spikejoule.energy.operations import OperationCounts, Words, block
 from spikejoule.energy.training.arrays import TrainedConnection
 from spikejoule.energy.training.step import Counts
 
@@ -31,12 +38,13 @@ _ADAM = {
     "optimizer_division": 3,
     "optimizer_root": 1,
     "moment_access": 4,
-    "gradient_access": 1,
     "weight_read": 1,
     "weight_write": 1,
 }
+_READING = {"gradient_access": 1}
 # g + decay w
-_WEIGHT_DECAY = {"optimizer_multiplication": 1, "optimizer_addition": 1}
+_DECAYING = {"optimizer_multiplication": 1}
+_ADDING_TO_DECAY = {"optimizer_addition": 1}
 # The norm takes a multiplication and an addition, scaling a multiplication.
 _CLIPPING = {
     "optimizer_multiplication": 2,
@@ -55,10 +63,22 @@ _ROUNDING = {
 }
 
 
+class Operations(NamedTuple):
+    """The operations of a step, by term.
+
+    Attributes:
+        of_parameter: for each parameter.
+        of_gradient: for each gradient that is read.
+    """
+
+    of_parameter: Counter[str]
+    of_gradient: Counter[str]
+
+
 def adam(
     weight_decay: bool, clipping: bool, clears: bool, pruned: bool, rounds: bool
-) -> Counter[str]:
-    """Return the operations of one parameter in one step, by term.
+) -> Operations:
+    """Return the operations of one step.
 
     Args:
         weight_decay: whether there is an L2 penalty.
@@ -67,30 +87,38 @@ def adam(
         pruned: whether there are masks.
         rounds: whether the network is trained in integers.
     """
-    operations = Counter(_ADAM)
-    extras = (
-        (weight_decay, _WEIGHT_DECAY),
-        (clipping, _CLIPPING),
-        (clears, _CLEARING),
-        (pruned, _MASKING),
-        (rounds, _ROUNDING),
-    )
-    for is_on, extra in extras:
-        if is_on:
-            operations.update(extra)
-    return operations
+    of_parameter = Counter(_ADAM)
+    of_gradient = Counter(_READING)
+    if weight_decay:
+        of_parameter.update(_DECAYING)
+        of_gradient.update(_ADDING_TO_DECAY)
+    if clipping:
+        of_gradient.update(_CLIPPING)
+    if clears:
+        of_gradient.update(_CLEARING)
+    if pruned:
+        of_parameter.update(_MASKING)
+    if rounds:
+        of_parameter.update(_ROUNDING)
+    return Operations(of_parameter, of_gradient)
 
 
 def optimizer(
-    connection: TrainedConnection, operations: Counter[str], batches: Counts
+    connection: TrainedConnection,
+    operations: Operations,
+    batches: Counts,
+    gradients: Counts | None = None,
 ) -> Iterator[OperationCounts]:
     """Count the optimizer at one connection.
 
     Args:
         connection: its parameters.
-        operations: of one parameter in one step (`adam`).
+        operations: of one step (`adam`).
         batches: optimizer steps of each epoch, [E, 1].
+        gradients: gradients read in each epoch, [E, 1]; None for all.
     """
+    parameters = batches * connection.parameters
+    gradients = parameters if gradients is None else gradients
     memories = {
         "weight_read": connection.weight_words,
         "weight_write": connection.weight_words,
@@ -98,10 +126,8 @@ def optimizer(
         "mask_read": connection.parameter_words,
         "moment_access": connection.moment_words,
     }
-    for term, number in operations.items():
-        counts = batches * (number * connection.parameters)
-        place = [connection.name]
-        if term in memories:
-            yield block(term, place, counts, memories[term])
-        else:
-            yield block(term, place, counts)
+    place = [connection.name]
+    for term in {**operations.of_parameter, **operations.of_gradient}:
+        counts = operations.of_parameter[term] * parameters
+        counts = counts + operations.of_gradient[term] * gradients
+        yield block(term, place, counts, memories.get(term, Words()))

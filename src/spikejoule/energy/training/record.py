@@ -49,6 +49,8 @@ class TrainingRecord:
         augmented: whether the images of an epoch are changed, and how.
         average_pixels: side of the pixel squares whose means the network reads.
         validation_accuracies_percent: after each epoch, [E]; None if not recorded.
+        gradients_reached: gradients of each weight matrix that the optimizer read,
+            int64 [E, K]; None if not recorded.
     """
 
     network: Network
@@ -68,6 +70,7 @@ class TrainingRecord:
     augmented: Augmented = "no"
     average_pixels: int = 1
     validation_accuracies_percent: NDArray[np.float64] | None = None
+    gradients_reached: NDArray[np.int64] | None = None
 
     @property
     def samples(self) -> int:
