@@ -282,6 +282,14 @@ def test_what_runs_inside_a_module(name: str) -> None:
         assert products[place].sum() > 100
 
 
+def test_weights_in_a_closure_are_weights() -> None:
+    weights = torch.randn(K, R)
+    model = nn.Sequential(Between(lambda x: x @ weights + weights[0]), LIF())
+    report = price(model, (torch.rand(T, N, K) < 0.3).float(), loop="price")
+    assert [*by_kind(report.activity)["events"]] == ["Between 0.matmul"]
+    assert report.not_counted == ()
+
+
 def test_user_hooks_that_compute_are_named() -> None:
     model = nn.Sequential(nn.Linear(K, K), LIF(), nn.Linear(K, R), LIF())
     model[0].register_forward_hook(lambda module, args, out: out * 0.5)

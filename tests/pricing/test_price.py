@@ -225,12 +225,15 @@ class TestReport:
         answers = price(model, spikes).predictions
         report = price(model, spikes, labels=np.maximum(answers, 0), against=ann.eval())
         lines = str(report).splitlines()
+        assert "under lemaire-complete" in lines[1]
+        assert not any("rithmetic only" in line for line in lines)
         assert re.match("verdict .*(wins|loses|Undecided) at equal accuracy", lines[0])
         assert "<table>" in report._repr_html_()
         assert {"profile", "term", "layer", "pj"} <= set(report.table.columns)
         report.save(tmp_path / "page.html")
         page = (tmp_path / "page.html").read_text(encoding="utf-8")
         assert "Both networks classify" in page
+        assert "Arithmetic only, without memory" not in page
         spent = report.analysis.total().value_pj
         assert report.check(budget_nj=spent / 999) is report
         with pytest.raises(LimitError, match="the budget is 0.001 nJ"):
@@ -452,6 +455,16 @@ def test_what_is_not_counted_is_named(spikes: Tensor) -> None:
             "which axis is that of the 5 samples",
         ),
         ({"neurons": {}}, ArtifactError, "no module of the model is a neuron"),
+        (
+            {"model": nn.Sequential(torch.jit.script(nn.Linear(30, 4)), LIF())},
+            ArtifactError,
+            "RecursiveScriptModule 0 (scripted)",
+        ),
+        (
+            {"model": nn.Sequential(nn.LazyLinear(4), LIF())},
+            ParameterError,
+            "the model has lazy layers without a shape: run it on a batch first.",
+        ),
         ({"labels": [0, 1]}, DataError, "needs one label from 0 to 3"),
         ({"against": nn.Linear(30, 4)}, ParameterError, "against needs labels"),
     ],

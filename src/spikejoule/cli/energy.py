@@ -55,7 +55,8 @@ def energy(options: argparse.Namespace) -> str:
     profiles = load_profiles(options.hardware)
     chosen = headline_profile(profiles, options.profile, "--profile")
     inputs = _inputs_of_graph(options) if is_graph else _inputs_of_checkpoint(options)
-    arithmetic = arithmetic_profile(profiles)
+    # An imported network has one figure, which includes memory.
+    arithmetic = None if is_graph else arithmetic_profile(profiles)
     analysis = analyse(inputs, profiles, chosen, arithmetic, BootstrapSettings())
     kind = "graph" if is_graph else "checkpoint"
     if options.html is not None:

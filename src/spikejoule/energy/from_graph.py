@@ -10,7 +10,7 @@ from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.from_counts import Answers, SampleSet, counted_inputs
 from spikejoule.energy.notes import Note, NoteKind, fact, sentence
-from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
+from spikejoule.energy.prices import headline_profile, load_profiles
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.executor import GraphRun
 from spikejoule.nir.running import Graph, run_graph
@@ -44,8 +44,7 @@ def price_graph(
     inputs = graph_inputs(run_graph(graph, events, conventions), samples or SampleSet())
     for note in inputs.cautions:
         warnings.warn(sentence(note, with_label=False), stacklevel=2)
-    arithmetic = arithmetic_profile(profiles)
-    return analyse(inputs, profiles, chosen, arithmetic, BootstrapSettings())
+    return analyse(inputs, profiles, chosen, None, BootstrapSettings())
 
 
 def graph_inputs(

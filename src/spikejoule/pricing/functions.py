@@ -8,6 +8,7 @@ weights. A tensor that no function made was computed where hooks see nothing: by
 in TorchScript, or in another thread.
 """
 
+import gc
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -52,6 +53,8 @@ class Origins:
         self.read: WeakSet[Any] = WeakSet()
         # Whether the contents depend on the samples; absent where nothing is known.
         self._depends: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+        # A function may hold weights that no module has: in a closure or a global.
+        self.add(_living_tensors(), depends=False)
 
     def begin(self, model: nn.Module) -> None:
         """Note that all that a model holds before it runs are weights, or zeros."""
@@ -239,8 +242,9 @@ class FunctionWatch(TorchFunctionMode):
 
         def enter(_: nn.Module, args: Any, kwargs: Any) -> None:
             if not self._running:
-                # The model itself: it takes the samples.
-                self.origins.add(tensors_in((args, kwargs)), depends=True)
+                # The model itself: it takes the samples, which lived before.
+                for x in tensors_in((args, kwargs)):
+                    self.origins.add_written(x)
             self._running.append(part)
 
         def leave(*_: Any) -> None:
@@ -261,6 +265,14 @@ def unwatched(hook: Callable[..., None]) -> Callable[..., None]:
             hook(*args)
 
     return run
+
+
+def _living_tensors() -> list[Tensor]:
+    """Return all tensors that Python code holds anywhere."""
+    objects = gc.get_objects()
+    # There are few types: asking each object for its class takes three times as long.
+    kinds = {kind for kind in {*map(type, objects)} if issubclass(kind, Tensor)}
+    return [found for found in objects if type(found) in kinds]
 
 
 def _caller() -> FrameType:

@@ -28,7 +28,7 @@ from spikejoule.energy.analysis import AnalysisInputs, analyse
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.from_counts import Answers, SampleSet, counted_inputs
 from spikejoule.energy.notes import Note, fact, sentence
-from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
+from spikejoule.energy.prices import headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import class_labels
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.pricing.conventional import Baseline, BaselineRun
@@ -126,8 +126,7 @@ def price(
     for note in inputs.cautions:
         # Level 5 is the caller of `price`, outside the frames that check arguments.
         warnings.warn(sentence(note, with_label=False), stacklevel=5)
-    arithmetic = arithmetic_profile(profiles)
-    analysis = analyse(inputs, profiles, headline, arithmetic, BootstrapSettings())
+    analysis = analyse(inputs, profiles, headline, None, BootstrapSettings())
     run = runs.run
     report = Report(
         analysis, activity, run.answers(), tuple(run.not_counted), run.all_scores
@@ -167,15 +166,24 @@ class _Runs:
         """Return the counts of the spiking model, stored in words of some widths.
 
         Raises:
-            ArtifactError: no module is known to be neurons.
+            ArtifactError: no module is known to be neurons, or all weights are in
+                parts that cannot be counted.
         """
         places = self.run.watch.places.values()
+        parts = ", ".join(self.run.not_counted)
+        not_counted = f" Not counted: {parts}." if parts else ""
         if all(place.population is None for place in places):
             raise ArtifactError(
                 "no module of the model is a neuron that is known; say which are: "
-                "price(..., neurons={MyNeuron: Population()})."
+                f"price(..., neurons={{MyNeuron: Population()}}).{not_counted}"
             )
-        return activity_of(self.run.watch, self.run.steps, widths)
+        activity = activity_of(self.run.watch, self.run.steps, widths)
+        if parts and not any(activity.network.synapses):
+            raise ArtifactError(
+                "no weights of the model could be counted, so there is nothing to "
+                f"price.{not_counted}"
+            )
+        return activity
 
     def inputs(
         self, activity: Activity, samples: SampleSet, batch_size: int

@@ -64,7 +64,10 @@ class Report:
         """The printed lines, label and value."""
         inputs = self.analysis.inputs
         rows = [("verdict", line) for line in self.verdict]
-        rows += self._energy_rows
+        total = self.analysis.total()
+        in_joules = f"{joules(total.lowest_pj)} to {joules(total.highest_pj)}"
+        headline = self.analysis.chosen.id
+        energy = f"{energy_words(total)} under {headline} ({in_joules})"
         title = "" if inputs.title == "samples" else f" of {inputs.title}"
         accuracy = "accuracy not known"
         if inputs.accuracy is not None:
@@ -78,6 +81,7 @@ class Report:
         spikes = sum(float(self.activity.spikes_of(name).mean()) for name in layers)
         updates = self.activity.updates.mean()
         rows += [
+            ("energy per inference", energy),
             ("network", f"{architecture(inputs.network)}, {n_steps} steps"),
             ("samples", f"{inputs.n_images:,}{title}, {accuracy}"),
             ("synaptic events", f"{events:,.1f} of {dense:,}"),
@@ -87,19 +91,6 @@ class Report:
             ("not counted", ", ".join(self.not_counted) or "none"),
         ]
         return [*rows, *(("note", note) for note in self.notes)]
-
-    @property
-    def _energy_rows(self) -> list[tuple[str, str]]:
-        """The energy under each price list that is shown, the headline first."""
-        headline, *others = self.analysis.shown
-        total = self.analysis.total()
-        in_joules = f"{joules(total.lowest_pj)} to {joules(total.highest_pj)}"
-        energy = f"{energy_words(total)} under {headline.id} ({in_joules})"
-        rows = [("energy per inference", energy)]
-        for prices in others:
-            total = self.analysis.total(profile=prices.id)
-            rows.append(("arithmetic only", f"{energy_words(total)} under {prices.id}"))
-        return rows
 
     @property
     def verdict(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ConfigDict, ValidationError, validate_call
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from spikejoule.core.errors import (
     DataError,
@@ -171,6 +172,11 @@ class Run:
         self.known = known
         self.answer = stepping.answer
         self.called = called
+        tensors = [*model.parameters(), *model.buffers()]
+        if any(is_lazy(tensor) for tensor in tensors):
+            raise ParameterError(
+                f"{called} has lazy layers without a shape: run it on a batch first."
+            )
         time_axis = stepping.time_axis
         self.loop = "model" if time_axis == "none" else stepping.loop
         # First: reading a weight may change what it is computed from.
@@ -182,7 +188,6 @@ class Run:
         self._time_axis = None if time_axis == "none" else time_axis
         self._sample_axis = _sample_axis(time_axis)
         self._output_time_axis = self._time_axis
-        tensors = (*model.parameters(), *model.buffers())
         first = next(iter(tensors), torch.zeros(0))
         self._device = first.device
         self._dtype = first.dtype if first.is_floating_point() else torch.float32

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 _OF_PYTORCH = frozenset(vars(nn.Module()))
 
@@ -47,8 +46,8 @@ class ModelState:
     def _save(self, value: Any) -> None:
         """Copy a tensor, and those in lists and dictionaries."""
         if isinstance(value, Tensor):
-            is_plain = value.layout == torch.strided and not is_lazy(value)
-            if is_plain and not isinstance(value, nn.Parameter):
+            is_dense = value.layout == torch.strided
+            if is_dense and not isinstance(value, nn.Parameter):
                 self._tensors[id(value)] = (value, value.detach().clone())
         elif type(value) is tuple:
             for item in value:
