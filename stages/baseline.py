@@ -70,7 +70,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         resume.end(paths["baseline_timings"])
         for baseline in baselines:
             logger.info(
-                "%s: test accuracy %.2f %%, %s MACs, %s without zeros",
+                "%s: test accuracy %.2f %%, %s MACs, %s with zeros skipped",
                 baseline.counts.name,
                 baseline.counts.accuracy_percent,
                 f"{baseline.counts.macs_dense:,}",

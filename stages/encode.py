@@ -46,8 +46,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         )
         if encoder.takes == "events":
             logger.info(
-                "%s: %s events outside of the window dropped, %s with the unit and "
-                "step of another merged",
+                "%s: %s events outside the window dropped, %s with the same unit and "
+                "step merged",
                 split,
                 f"{encoded.dropped.sum():,}",
                 f"{encoded.merged.sum():,}",

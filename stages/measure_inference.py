@@ -39,8 +39,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     n_samples = params.measure_inference.n_samples
     if n_samples is not None and n_samples > events.n_samples:
         logger.warning(
-            "measure_inference.n_samples is %s, but there are %s test samples: all "
-            "are counted.",
+            "measure_inference.n_samples is %s, but there are %s test samples; all are "
+            "counted.",
             f"{n_samples:,}",
             f"{events.n_samples:,}",
         )

@@ -134,6 +134,6 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
     except YAMLError as error:
-        sys.exit(f"error: a preset is no YAML: {' '.join(str(error).split())}")
+        sys.exit(f"error: a preset is not valid YAML: {' '.join(str(error).split())}")
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
         sys.exit(f"error: {str(error).rstrip('.')}.")

@@ -19,7 +19,7 @@ from spikejoule.energy.estimates import joules, plain
 PJ_PER_NJ = 1000
 
 NO_IDENTITY = """
-git does not know your name and address yet, and `dvc exp run` stops without them:
+git does not know your name and email address yet; `dvc exp run` needs them:
   git config user.name "Your Name"
   git config user.email you@example.org"""
 

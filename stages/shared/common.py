@@ -72,7 +72,9 @@ class Compiling(compiler.Listener):  # type: ignore[misc]
     def on_start(self, event: object) -> None:
         """Log the first compilation; kernels in the cache are not compiled."""
         if not self._is_reported:
-            logger.info("compiling the kernels of this stage, which are then kept ...")
+            logger.info(
+                "compiling this stage's kernels; later runs use the cached ones ..."
+            )
         self._is_reported = True
 
     def on_end(self, event: object) -> None:

@@ -52,11 +52,11 @@ def idx_directory(tmp_path: Path) -> Path:
     ("damage", "words"),
     [
         (lambda content: content[:11], "damaged"),
-        (lambda content: content[:799], "fewer or more follow"),
-        (lambda content: content + b"\0", "fewer or more follow"),
+        (lambda content: content[:799], "fewer or more"),
+        (lambda content: content + b"\0", "fewer or more"),
         (
             lambda content: bytes.fromhex("00000803" + "00100000" * 3),
-            "fewer or more follow",
+            "fewer or more",
         ),
         (lambda content: b"\x89PNG" + content, "begins with the bytes 00 00 08 03"),
     ],

@@ -207,7 +207,7 @@ def test_the_page_of_a_graph_names_what_it_assumes(name: str) -> None:
     graph = GRAPHS[name](Maker())
     samples = SampleSet("random events")
     analysis = price_graph(graph, spikes_for(graph), GIVEN, samples)
-    assert "taken as parts of the weights" in analysis.assumptions[4]
+    assert "treated as part of the weights" in analysis.assumptions[4]
     page = energy_page(PageContent(analysis))
     assert "random events" in page
     assert "ms in 8 steps" in page

@@ -97,7 +97,12 @@ FAULTS = [
     (GOOD, '  source: "A paper, doi:10.1000/1"\n', "", "source is missing"),
     (GOOD, "A paper, doi:10.1000/1", "A paper", "lacks a doi:"),
     (GOOD, "event: 2", "event: -2", "is -2, but must be greater"),
-    (GOOD, "synaptic_event: 2", "bias_addition: 2", "nothing that scope per_event can"),
+    (
+        GOOD,
+        "synaptic_event: 2",
+        "bias_addition: 2",
+        "scope per_event cannot price bias",
+    ),
     (GOOD, "synaptic_event: 2", "neuron_update_active: 2", "both or neither"),
     (GOOD, "event: 2", "event: {per_bit: 2}", "depends on a width"),
     (GOOD, "scope: per_event", "scope: contested", "need a range"),

@@ -58,7 +58,7 @@ def test_names_and_shapes_of_a_chain() -> None:
 @pytest.mark.parametrize(
     ("words", "needle"),
     [
-        (["12c"], "'12c' is no layer; allowed: a list of 1 to 8 words"),
+        (["12c"], "'12c' is not a layer; allowed: a list of 1 to 8 words"),
         (["0"], "has 0 neurons"),
         (["3c0"], "'3c0' is impossible"),
         (["1sum", "3"], "pools nothing"),

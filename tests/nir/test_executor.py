@@ -231,7 +231,7 @@ class TestAnswers:
         assert analysis.inputs.accuracy.test_percent == 0
         assert [str(warning.message) for warning in warned] == [
             "no spike of d in any of the 2 samples.",
-            "No answer, for equal spike counts: 2 of 2.",
+            "No predicted class, because of equal spike counts: 2 of 2.",
         ]
 
 
@@ -254,7 +254,7 @@ class TestConventions:
             ),
             ("fully connected", {"dt": 0.0}, "dt is 0.0"),
             ("fully connected", {"dt": 1.0}, "the tau of the node 'b'"),
-            ("delays", {"dt": DT / 1.5}, "no whole number of steps"),
+            ("delays", {"dt": DT / 1.5}, "not a whole number of steps"),
         ],
     )
     def test_what_is_missing_or_does_not_fit(
@@ -353,7 +353,7 @@ class TestStructure:
             ({"edges": [("a", "b")]}, "a -> b is there twice"),
             (
                 {"nodes": {"alone": nir.Scale(np.ones(3))}},
-                "the input leads to no node alone",
+                "the input does not reach alone",
             ),
             (
                 {"nodes": {"c": nir.Linear(np.ones((4, 6)))}},

@@ -235,5 +235,5 @@ def test_what_it_cannot_run_is_said() -> None:
     check_playable(network, "poisson", 18)
     with pytest.raises(PlaygroundError, match="at least 18 test images"):
         check_playable(network, "poisson", 17)
-    with pytest.raises(PlaygroundError, match="no encoding 'direct'"):
+    with pytest.raises(PlaygroundError, match="does not support 'direct'"):
         check_playable(network, "direct", 18)

@@ -227,7 +227,9 @@ class TestReport:
         lines = str(report).splitlines()
         assert "under lemaire-complete" in lines[1]
         assert not any("rithmetic only" in line for line in lines)
-        assert re.match("verdict .*(wins|loses|Undecided) at equal accuracy", lines[0])
+                assert re.match(
+            "verdict .*(wins|loses|Inconclusive) at equal accuracy", lines[0]
+        )
         assert "<table>" in report._repr_html_()
         assert {"profile", "term", "layer", "pj"} <= set(report.table.columns)
         report.save(tmp_path / "page.html")
@@ -327,7 +329,7 @@ class TestReport:
         for part in (
             "is in training mode",
             "no spike of LIF 3",
-            f"for equal spike counts: {N} of {N}",
+            f"because of equal spike counts: {N} of {N}",
             "whole numbers up to 3",
             "Rough 1 gives numbers that are almost whole",
         ):

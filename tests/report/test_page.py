@@ -191,7 +191,7 @@ class TestPage:
         [
             ("costly", "The spiking network loses at equal accuracy"),
             ("truenorth", "does not compare networks of this kind"),
-            ("45nm-fp32", "Undecided at equal accuracy"),
+            ("45nm-fp32", "Inconclusive at equal accuracy"),
         ],
     )
     def test_the_verdict(self, chosen: str, said: str) -> None:

@@ -50,7 +50,7 @@ def test_the_projects_own_file(repository: Path, search_of: SearchOf) -> None:
         "baseline.lr",
     }
     with pytest.raises(
-        ParameterError, match="nothing that changes a network of side conventional"
+        ParameterError, match="no parameter that changes a network of side conventional"
     ):
         search_of({"train.lr": [0.1]}, side="conventional")
 
@@ -71,7 +71,7 @@ def test_the_projects_own_file(repository: Path, search_of: SearchOf) -> None:
             [1.0],
             ": 1.0 is given to an unknown key (did you mean lr?)",
         ),
-        ("train.threads", [1, 2], ": is no parameter of a trial"),
+        ("train.threads", [1, 2], " is not a parameter of a trial"),
     ],
 )
 def test_an_entry_that_is_not_allowed(

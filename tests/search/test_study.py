@@ -146,6 +146,8 @@ def test_what_differs_from_the_study_is_named(search: Search) -> None:
     open_study(search)
     search.space.base["seed"] += 1
     search.space.entries["train.lr"]["to"] = 0.2
-    words = "was begun with other seed, space.train.lr.to: restore them, or"
+    words = (
+        "was started with different values of seed, space.train.lr.to: restore them, or"
+    )
     with pytest.raises(ParameterError, match=words):
         open_study(search)

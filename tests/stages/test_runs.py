@@ -111,7 +111,7 @@ def test_a_late_change_is_a_new_run_even_if_the_store_fails_at_first(
     # The project's own store.
     assert stages_that_ran(clone.dvc("repro")) == ["publish"]
     again = run(["spikejoule", "publish"], folder, clone.environment)
-    assert "holds this result already; nothing added" in again
+    assert "already has this result; nothing was added" in again
     with opened(project_store(folder, "spikejoule", {})) as (client, experiment_id):
         runs = client.search_runs([experiment_id], order_by=["attributes.start_time"])
         versions = client.search_model_versions()

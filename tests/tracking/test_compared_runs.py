@@ -73,7 +73,7 @@ class TestSettings:
         [
             ("without accuracy or synaptic events", {"figures": (98, 97, math.nan)}),
             (
-                "with products of constant currents beside their events",
+                "with products of constant currents in addition to their events",
                 {"metrics": {"input_macs_per_inference": 4e4}},
             ),
             (

@@ -196,4 +196,4 @@ def test_a_store_out_of_reach_is_one_warning_and_costs_seconds(
                     run.on_epoch(epoch, 0.5)
             assert time.monotonic() - started < 5
         (message,) = (entry.getMessage() for entry in caplog.records)
-        assert message.startswith("the run cannot be followed at http://127.0.0.1:9 (")
+        assert message.startswith("the run cannot be logged to http://127.0.0.1:9 (")

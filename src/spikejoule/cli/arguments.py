@@ -51,7 +51,7 @@ def _slurm_option(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise argparse.ArgumentTypeError(
-            f"{text} is no OPTION=VALUE, such as partition=batch"
+            f"{text} is not of the form OPTION=VALUE, such as partition=batch"
         )
     return name.lstrip("-").replace("-", "_"), value
 
@@ -159,7 +159,7 @@ def _add_energy(commands: Any) -> None:
 
 
 def _add_try(commands: Any) -> None:
-    words = "write a page on which people draw digits for a checkpoint's network"
+    words = "write a page for drawing digits that a checkpoint's network classifies"
     parser = _command(commands, "try", "playing", words, "write_page")
     _add_path(parser, "file", "a complete checkpoint")
     parser.add_argument(

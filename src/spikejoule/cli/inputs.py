@@ -100,7 +100,8 @@ def read_events(path: Path, step_us: int | None, n_samples: int | None) -> Input
         events, _ = load_events(path)
         if step_us is not None:
             raise ParameterError(
-                f"--step-us is for event files; {path} has its events in steps."
+                f"--step-us is for event files; the events in {path} are already in "
+                "steps."
             )
         chosen = first_samples(n_samples, events.n_samples, what)
         return InputEvents(events.select(chosen), title=path.name)
@@ -123,7 +124,7 @@ def read_events(path: Path, step_us: int | None, n_samples: int | None) -> Input
         step_ms=step_us / 1000,
         notes=(
             fact("a step of the events", f"{step_us:,} us"),
-            fact("events outside of the window", dropped),
+            fact("events outside the window", dropped),
             fact("events merged in a step", merged),
         ),
     )

@@ -25,7 +25,7 @@ def write_page(options: argparse.Namespace) -> str:
     source = options.images or _recorded_source(checkpoint)
     _, samples = test_samples(source, None, checkpoint)
     if not isinstance(samples, LabelledImages):
-        raise DataError(f"--images {source}: these are events, and images are needed.")
+        raise DataError(f"--images {source}: these are events, but images are needed.")
     opponent = None
     if options.baselines is not None:
         opponent = choose_opponent(options.baselines, samples, headline, checkpoint)

@@ -108,9 +108,8 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> Search:
     )
     if not storage.startswith(_DATABASES) or storage == "sqlite:///":
         raise ParameterError(
-            f"--storage: {shown_uri(storage)} is not allowed; allowed: "
-            "sqlite:///FILE, or postgresql://USER@HOST/DATABASE where workers are on "
-            "several machines"
+            f"--storage: {shown_uri(storage)} is not allowed; allowed: sqlite:///FILE, "
+            "or postgresql://USER@HOST/DATABASE for workers on several machines"
         )
     cores = int(numba.config.NUMBA_DEFAULT_NUM_THREADS)  # cores this process may use
     local_workers = max(cores // int(options.threads), 1)

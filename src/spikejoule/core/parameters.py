@@ -217,7 +217,7 @@ def parsed(
                 key = f"{name}.{own_key}"
                 lines[key] = f"{key}: is missing"
     for old in renamed.keys() & lines.keys():
-        lines[old] = f"{old}: is called {renamed[old]} now; rename the key"
+        lines[old] = f"{old} is now called {renamed[old]}; rename the key"
         lines.pop(renamed[old], None)
     if lines:
         raise ParameterError("\n".join(lines.values()))

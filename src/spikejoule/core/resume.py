@@ -142,6 +142,9 @@ class ResumeFile:
 
     def _warn(self, reason: str) -> None:
         if not self._has_warned:
-            sentence = "the state of %s cannot be saved (%s): a kill would cost epochs"
+            sentence = (
+                "the state of %s cannot be saved (%s): if this process is killed, "
+                "finished epochs are lost"
+            )
             logger.warning(sentence, self._what, reason)
         self._has_warned = True

@@ -65,7 +65,8 @@ def read_idx(path: Path, n_dimensions: int) -> tuple[NDArray[np.uint8], str]:
     if len(content) != math.prod(shape):
         sizes = " x ".join(map(str, shape))
         raise DataError(
-            f"{path}: its header announces {sizes} bytes, but fewer or more follow."
+            f"{path}: its header announces {sizes} bytes, but the file has fewer or "
+            "more."
         )
     elements = np.frombuffer(content, dtype=np.uint8).reshape(shape).copy()
     return elements, hashlib.sha256(header + content).hexdigest()

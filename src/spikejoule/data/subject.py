@@ -74,7 +74,7 @@ def subject_of(arrays: Arrays) -> Subject:
 def subject_problem(arrays: Arrays) -> str:
     """Describe what is wrong with a subject and the labels beside it; else empty."""
     if ("noun" in arrays) != ("class_names" in arrays):
-        return "noun and class_names must be there both or not at all"
+        return "noun and class_names must both be present, or neither"
     n_classes = subject_of(arrays).n_classes
     labels = arrays["labels"]
     if not 1 <= n_classes <= MAX_CLASSES:

@@ -158,8 +158,8 @@ def recorded_activity(checkpoint: CompleteCheckpoint) -> Activity:
     products = checkpoint.encoder.input_products
     if spikes is None:
         raise ArtifactError(
-            "the checkpoint records no inference spikes of each layer, and its "
-            f"energy needs them: count them with {_COUNTING}."
+            "the checkpoint does not record each layer's inference spikes, which its "
+            f"energy needs: count them with {_COUNTING}."
         )
     network = checkpoint.network
     recorded = checkpoint.file.energy_proxies

@@ -82,7 +82,9 @@ def counted_inputs(
     network = activity.network
     n_samples = activity.n_rows
     if not any(network.synapses):
-        raise ArtifactError("the network has no synapses, and nothing to price.")
+        raise ArtifactError(
+            "the network has no synapses, so there is nothing to price."
+        )
     labels = accuracies = level = None
     if samples.labels is not None:
         labels = class_labels(samples.labels, n_samples, answers.n_classes)

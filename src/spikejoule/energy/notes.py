@@ -11,7 +11,7 @@ class NoteKind(Enum):
     VERIFIED = "verified"
     WARNING = "warning"
     NOT_COUNTED = "not counted"
-    UNANSWERED = "no answer, for equal spike counts"
+    UNANSWERED = "no predicted class, because of equal spike counts"
 
 
 @dataclass(frozen=True)

@@ -277,8 +277,7 @@ class HardwareProfile(_Mapping):
         allowed = TERMS_OF[self.scope]
         if term not in allowed:
             raise ValueError(
-                f"{name} is nothing that scope {self.scope} can price; "
-                f"allowed: {', '.join(allowed)}"
+                f"scope {self.scope} cannot price {name}; allowed: {', '.join(allowed)}"
             )
         is_scaled = not isinstance(price, Price)
         if is_scaled and self.scope not in ("system", "memory"):

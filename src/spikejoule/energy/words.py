@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 OUTCOMES: Final = {
     "snn": "spiking network wins",
     "ann": "conventional network wins",
-    "undecided": "undecided",
+    "undecided": "inconclusive",
 }
 
 _MOST_SIZES = 5
@@ -137,7 +137,7 @@ def tally(verdicts: Sequence[RunVerdict]) -> str:
         f"{losses or 'none'}"
     )
     if undecided:
-        words += f"; {undecided} {'is' if undecided == 1 else 'are'} undecided"
+        words += f"; {undecided} {'is' if undecided == 1 else 'are'} inconclusive"
     return f"{words}."
 
 

@@ -209,7 +209,7 @@ class EventEngine:
         # Negative labels are the largest unsigned numbers: one comparison finds both.
         if classes.view(np.uint64).max() >= n_output:
             raise ArtifactError(
-                f"labels run from {classes.min()} to {classes.max()}; the network "
+                f"labels range from {classes.min()} to {classes.max()}; the network "
                 f"has outputs for classes 0 to {n_output - 1}"
             )
 

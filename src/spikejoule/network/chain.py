@@ -82,7 +82,7 @@ def _population_names(n_hidden: int) -> list[str]:
     """Names of the hidden populations and of the output."""
     if n_hidden == 0:
         raise ParameterError(
-            "the network needs at least one hidden layer, none was given"
+            "the network needs at least one hidden layer, but none was given"
         )
     if n_hidden == 1:
         return ["hidden", "output"]

@@ -340,7 +340,7 @@ def complete_checkpoint(
     # RuntimeError: NumPy has no form of some tensor types.
     except (ParameterError, ValueError, TypeError, RuntimeError) as error:
         raise ArtifactError(
-            f"{path} describes no valid network: {error}: write it again."
+            f"{path} does not describe a valid network: {error}: write it again."
         ) from error
     return CompleteCheckpoint(
         content=dict(content),

@@ -67,7 +67,7 @@ def with_grids(network: Network, state: State) -> Network:
     """The same integer network with grids that fit its parameters."""
     quantisation = network.quantisation
     if quantisation is None:
-        raise ValueError("the network computes in floating point")
+        raise ValueError("the network uses floating point")
     exponents = tuple(
         quantisation.exponent_of(_weights_of(state, number), threshold)
         for number, (threshold, _) in enumerate(neuron_constants(network), start=1)

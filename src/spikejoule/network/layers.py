@@ -155,7 +155,7 @@ def layer_of(word: str) -> HiddenLayer:
             f"the layer {word!r} pools nothing; allowed: windows of 2 or more"
         )
     raise ParameterError(
-        f"the layer {shown(word)} is no layer; allowed: a list of {ALLOWED}"
+        f"the layer {shown(word)} is not a layer; allowed: a list of {ALLOWED}"
     )
 
 

@@ -171,8 +171,8 @@ def threshold_on_grid(threshold: float, exponent: int) -> int:
 
 
 NO_CURRENTS = (
-    "integers have no product with the intensities of the encoding 'direct'; "
-    "allowed: another encoding, or model.weight_bits 32"
+    "integer networks do not support the encoding 'direct'; allowed: another encoding, "
+    "or model.weight_bits 32"
 )
 """Why an integer network accepts only spikes."""
 
@@ -182,8 +182,8 @@ def unfit_for_integers(neuron: Neuron, hidden_layers: Sequence[HiddenLayer]) -> 
     for layer in hidden_layers:
         if isinstance(layer, PoolingLayer) and layer.average:
             return (
-                f"model.layers: the layer {layer} has no place on the grid of integer "
-                "weights; allowed: sums, such as 2sum, or model.weight_bits 32"
+                f"model.layers: integer weights do not support the layer {layer}; "
+                "allowed: sum pooling, such as 2sum, or model.weight_bits 32"
             )
     if not isinstance(neuron, LeakyIntegrateAndFire):
         return (

@@ -127,7 +127,7 @@ def conventions_of(network: ImportedGraph, given: Conventions) -> Conventions:
     for name, value in stated.items():
         if known[name] not in (None, value):
             raise ParameterError(
-                f"{name} is given as {known[name]}, but the graph's metadata say "
+                f"{name} is given as {known[name]}, but the graph's metadata says "
                 f"{value}: leave it out, or remove the metadata from the graph."
             )
     known |= stated
@@ -150,13 +150,13 @@ def _stated(network: ImportedGraph) -> dict[str, Any]:
     own = metadata_of(network)
     if own.quantisation is not None:
         raise ArtifactError(
-            "the graph was written from an integer network, which no NIR graph "
-            "computes: price its complete checkpoint."
+            "the graph was written from an integer network, which a NIR graph cannot "
+            "represent: price its complete checkpoint."
         )
     if own.input != "spikes":
         raise ArtifactError(
-            "the input of the graph's network is a constant current and no spikes: "
-            "price its complete checkpoint."
+            "the input of the graph's network is a constant current, not spikes: price "
+            "its complete checkpoint."
         )
     return {
         "dt": own.dt,
@@ -274,7 +274,7 @@ def _fraction(
         raise ParameterError(
             f"dt is {dt:g} s, but the {name} of the node {node.name!r} is "
             f"{tau.min():g} s; allowed is a dt that is not longer (Norse's export "
-            "writes a tau that is dt times too small)."
+            "writes tau multiplied by dt)."
         )
     fraction: NDArray[np.float64] = np.minimum(dt / tau, 1)
     return fraction
@@ -302,7 +302,7 @@ def delay_steps(node: Delay, conventions: Conventions) -> NDArray[np.int64]:
     if (apart > _WHOLE).any():
         delay = node.seconds[apart.argmax()]
         raise ParameterError(
-            f"the node {node.name!r} has a delay of {delay:g} s, which is no whole "
+            f"the node {node.name!r} has a delay of {delay:g} s, which is not a whole "
             f"number of steps of {conventions.seconds:g} s; allowed is a dt that "
             "divides it."
         )

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from spikejoule.nir.conventions import Conventions
 
 _CHOICES: Final = {
-    "reset": (("zero", "subtract"), "to v_reset, or by v_threshold"),
+    "reset": (("zero", "subtract"), "reset to v_reset, or by subtracting v_threshold"),
     "threshold": (("ge", "gt"), "fire at v >= v_threshold, or at v > v_threshold"),
     "current": (
         ("same_step", "next_step"),
@@ -41,7 +41,7 @@ def add_convention_options(parser: argparse.ArgumentParser) -> None:
         "--pruned",
         action="store_true",
         default=None,
-        help="NIR graphs only: zero weights are no synapses",
+        help="NIR graphs only: zero weights do not count as synapses",
     )
 
 

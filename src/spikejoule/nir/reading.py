@@ -85,7 +85,7 @@ def _check_content(file: h5py.File) -> None:
         is_array = isinstance(item, h5py.Dataset)
         if item is None or (is_array and (item.external or item.is_virtual)):
             raise ArtifactError(
-                f"it takes {name!r:.80} from elsewhere, which is not read."
+                f"it takes {name!r:.80} from another file, which is not read."
             )
         if is_array:
             n_bytes += math.prod(item.shape or ()) * max(item.dtype.itemsize, 8)
@@ -183,11 +183,11 @@ class _FlatGraph:
                 if name not in ends:
                     raise ArtifactError(
                         f"the edge {prefix}{source} -> {prefix}{target} has an end "
-                        f"{name!r} that is no node of the graph."
+                        f"{name!r} that is not a node of the graph."
                     )
             edge = (ends[source], entries[target])
             if edge in self.edges:
-                raise ArtifactError(f"the edge {edge[0]} -> {edge[1]} is there twice.")
+                raise ArtifactError(f"the edge {edge[0]} -> {edge[1]} appears twice.")
             self.edges.append(edge)
 
     def _add_nested(self, graph: Raw, full: str) -> Edge:
@@ -223,7 +223,7 @@ def _built(flat: _FlatGraph, entry: str) -> dict[str, Node]:
     order = step_order(flat.edges, entry)
     unreached = sorted(set(flat.nodes) - set(order.names))
     if unreached:
-        raise ArtifactError(f"the input leads to no node {', '.join(unreached)}.")
+        raise ArtifactError(f"the input does not reach {', '.join(unreached)}.")
     nodes: dict[str, Node] = {}
     for name in order.names:
         sources = [
@@ -257,7 +257,7 @@ def _without_passing(nodes: Mapping[str, Node], edges: Sequence[Edge]) -> list[E
             return [name]
         if name in passed:
             raise ArtifactError(
-                f"the node {name!r} is in a cycle of nodes that only pass on."
+                f"the node {name!r} is in a cycle of nodes that only pass values on."
             )
         sources = [source for source, target in edges if target == name]
         return [

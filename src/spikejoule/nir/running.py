@@ -129,16 +129,16 @@ def _checked(
         )
     if events.currents is not None:
         raise ArtifactError(
-            "the events hold constant currents, which a graph is not run on: encode "
-            "them as spikes."
+            "the events are constant currents, but a graph runs on spikes: encode them "
+            "as spikes."
         )
     check_input(events, network)
     if events.n_samples == 0:
-        raise ArtifactError("the events hold no sample, and at least one is needed.")
+        raise ArtifactError("there are no samples; at least one is needed.")
     unknown = [name for name in record if name not in network.spiking]
     if unknown:
         raise ParameterError(
-            f"record: {', '.join(unknown)} give no spikes; allowed are "
+            f"record: {', '.join(unknown)} do not emit spikes; allowed are "
             f"{', '.join(sorted(network.spiking))}."
         )
     conventions = conventions_of(network, given or Conventions())

@@ -95,14 +95,16 @@ class Verification(Record):
         fired = ", ".join(layer.name for layer in self.layers if layer.spikes)
         if self.first is not None:
             differing = sum(layer.differing for layer in self.layers)
-            words = f"no: {differing:,} spikes differ, next to {spikes:,} ({run})"
+            words = (
+                f"no: {differing:,} spikes differ; the model emits {spikes:,} ({run})"
+            )
         elif not fired:
-            words = f"no: nothing was compared, since no neuron fires ({run})"
+            words = f"no: nothing was compared, because no neuron fires ({run})"
         else:
             words = f"in part: {spikes:,} spikes agree in {fired} ({run})"
         if fired and self.first is None and self.not_compared:
             words += (
-                "; not compared, since they never fire or are not in the graph: "
+                "; not compared, because they never fire or are not in the graph: "
                 f"{', '.join(self.not_compared)}"
             )
         if self.parameters:

@@ -129,8 +129,7 @@ def nir_graph(trained: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
     neuron = network.neuron
     if not isinstance(neuron, LeakyIntegrateAndFire):
         raise ParameterError(
-            f"model.neuron: {neuron.name!r} has no node in NIR; allowed for a "
-            "graph: 'lif'"
+            f"model.neuron: {neuron.name!r} has no NIR node; allowed in a graph: 'lif'"
         )
     chain: dict[str, nir.NIRNode] = {
         "input": nir.Input(np.array(network.input.out_shape))

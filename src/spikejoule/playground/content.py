@@ -135,13 +135,13 @@ def check_playable(network: Network, encoding: str, n_images: int) -> None:
     """
     if encoding not in ENCODINGS:
         raise PlaygroundError(
-            f"The playground has no encoding {encoding!r}; it has "
+            f"The playground does not support {encoding!r}; it supports "
             f"{', '.join(ENCODINGS)}."
         )
     if not network.is_plain:
         raise PlaygroundError(
             "The playground runs fully connected layers only, without convolution, "
-            "pooling and recurrence."
+            "pooling or recurrence."
         )
     if not isinstance(network.neuron, LeakyIntegrateAndFire):
         raise PlaygroundError(

@@ -11,7 +11,7 @@ from spikejoule.energy.words import number
 _OUTCOMES: Final = {
     "snn": "the spiking network wins",
     "ann": "the spiking network loses",
-    "undecided": "the comparison is undecided",
+    "undecided": "the comparison is inconclusive",
 }
 
 
@@ -44,10 +44,10 @@ class ReportedComparison:
         if self.is_published:
             return (
                 "Against the strongest conventional networks of equal accuracy known "
-                f"for this task, {result} Only their counts are published, so your "
-                "drawing is answered by a conventional network trained in this run."
+                f"for this task, {result} Only their operation counts are available, "
+                "so a conventional network trained in this run classifies your drawing."
             )
         return (
             f"Against conventional networks of exactly its accuracy, {result} That "
-            "energy is read off the line between two networks of this run."
+            "energy is interpolated between two networks of this run."
         )

@@ -94,7 +94,7 @@ class Report:
 
     @property
     def verdict(self) -> tuple[str, ...]:
-        """Which network wins at equal accuracy, or why that is undecided.
+        """Which network wins at equal accuracy, or why there is no winner.
 
         Empty without a network to compare with.
         """

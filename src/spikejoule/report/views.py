@@ -183,7 +183,7 @@ def _headings(analysis: EnergyAnalysis, has_front: bool) -> dict[str, str]:
         "terms": "Operations of an inference",
         "baselines": "Networks of equal size"
         if is_of_equal_size
-        else "The conventional network of model.hidden",
+        else "The conventional network that model.hidden defines",
         "training-terms": "Energy of training",
         "assumptions": "What is counted and assumed",
         "glossary": "Glossary",

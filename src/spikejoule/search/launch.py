@@ -62,7 +62,7 @@ def run_search(search: Search) -> studies.FoundTrials:
             _kill(jobs)
         elif jobs:
             ids = ", ".join(str(job.job_id) for job in jobs)
-            logger.info("The jobs %s stay in Slurm.", ids)
+            logger.info("The jobs %s remain in Slurm.", ids)
         raise
 
 

@@ -166,7 +166,7 @@ def search_space(
             entries[key] = content
     if not entries:
         problems.append(
-            f"space has nothing that changes a network of side {settings.side}"
+            f"space has no parameter that changes a network of side {settings.side}"
         )
     if problems:
         raise ParameterError("\n".join(problems))
@@ -270,7 +270,7 @@ def _problem_of(key: str, content: Any, part: str) -> str:
 
     if key.partition(".")[0] not in SECTIONS or key in NEVER:
         return (
-            f"{key}: is no parameter of a trial; allowed: those of "
+            f"{key} is not a parameter of a trial; allowed: those of "
             f"{', '.join(SECTIONS)} in params.yaml, but {', '.join(NEVER)}"
         )
     try:

@@ -102,9 +102,11 @@ def open_study(search: Search) -> optuna.Study:
         if begun.get(key) != specification.get(key)
     )
     if differing:
-        other = ", ".join(differing) if begun else "versions of `spikejoule search`"
+        other = "another version of `spikejoule search`"
+        if begun:
+            other = f"different values of {', '.join(differing)}"
         raise ParameterError(
-            f"the study {name} in {shown_uri(search.storage)} was begun with other "
+            f"the study {name} in {shown_uri(search.storage)} was started with "
             f"{other}: restore them, or give this search another name (`study` in "
             "search.yaml, or --study)"
         )
@@ -248,8 +250,8 @@ def load_data(search: Search) -> SearchData:
     for name, digest in search.data.items():
         if provenance.file_digest(search.paths[name], "sha256") != digest:
             raise ArtifactError(
-                f"{search.paths[name]} is not the file that the search was begun "
-                "with: run `dvc repro prepare` with its parameters, or begin another "
+                f"{search.paths[name]} is not the file that the search was started "
+                "with: run `dvc repro prepare` with its parameters, or start another "
                 "search."
             )
     return SearchData(

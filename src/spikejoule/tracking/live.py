@@ -155,7 +155,7 @@ class LiveRun:
         except Exception as error:
             if not self._has_warned:
                 logger.warning(
-                    "the run cannot be followed at %s (%s); the work continues.",
+                    "the run cannot be logged to %s (%s); training continues.",
                     shown_uri(self._store.tracking_uri),
                     in_one_line(error),
                 )

@@ -111,7 +111,7 @@ class Publication:
 
     def __str__(self) -> str:
         """Describe the publication in one line."""
-        done = "added" if self.added else "holds this result already; nothing added"
+        done = "added" if self.added else "already has this result; nothing was added"
         text = f"MLflow run {self.run_id} {done}"
         if self.registration is not None:
             text += f", models:/{MODEL_NAME}/{self.registration.version}"
@@ -151,8 +151,8 @@ def publish(
         }
         note = record.tags.get("mlflow.note.content", "")
         with store_errors(
-            f"the run {run_id} is recorded, but its checkpoint is no version in the "
-            f"model registry of {where}"
+            f"the run {run_id} is recorded, but its checkpoint was not registered as a "
+            f"model version in {where}"
         ):
             registration = register(client, record.model, run_id, tags, note)
             return Publication(run_id, added, registration)

@@ -213,7 +213,7 @@ def _reasons_to_leave_out(runs: pd.DataFrame) -> "pd.Series[str]":
     has_validation = pd.to_numeric(runs[VALIDATION_SIZE], errors="coerce") != 0
     reasons = pd.Series("", runs.index)
     reasons[runs[INPUT_MACS].notna()] = (
-        "with products of constant currents beside their events"
+        "with products of constant currents in addition to their events"
     )
     reasons[~has_validation] = "validated on the test images"
     reasons[~is_complete] = "without accuracy or synaptic events"

@@ -44,7 +44,7 @@ ACCURACY_TAG: Final = "validation_accuracy_percent"
 VALIDATION_TAG: Final = "validation.set"
 VALIDATED_ON_TEST: Final = "test set"
 
-_DESCRIPTION = "Spiking network that counts its spikes and prices them"
+_DESCRIPTION = "A spiking network that counts and prices its spikes"
 _PACKAGE = Path(__file__).parents[1]
 # Imported by the copied package when it answers; torch reads the checkpoint.
 _LIBRARIES = (

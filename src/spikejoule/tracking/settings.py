@@ -175,8 +175,8 @@ def settings_text(table: pd.DataFrame, left_out: Mapping[str, int]) -> str:
     ]
     return "\n".join(
         [
-            "Means over the seeds of each setting. On the front are those that no "
-            "other beats in validation",
+            "Means over the seeds of each setting. Those on the front are beaten by no "
+            "other in validation",
             "accuracy and synaptic events per inference:",
             "",
             shown,
