@@ -224,7 +224,7 @@ class TestAnswers:
     def test_a_silent_network_is_never_right_and_is_named(self) -> None:
         graph = GRAPHS["fully connected"](Maker())
         graph.nodes["d"].v_threshold += 100
-        with pytest.warns(UserWarning, match="no spike|No answer") as warned:
+        with pytest.warns(UserWarning, match="no spike|No predicted class") as warned:
             analysis = price_graph(
                 graph, spikes_for(graph), GIVEN, SampleSet(labels=np.zeros(2, np.int64))
             )
@@ -303,7 +303,7 @@ class TestFiles:
         path = tmp_path / "graph.nir"
         for place, value, words in (
             ("node/metadata", 3, "metadata without names: 3"),
-            ("node/nodes/a/weight", h5py.ExternalLink("b", "/c"), "from elsewhere"),
+            ("node/nodes/a/weight", h5py.ExternalLink("b", "/c"), "from another file"),
             (
                 "node/nodes/a/weight",
                 np.ones((5, 6), np.complex64),
@@ -349,8 +349,8 @@ class TestStructure:
     @pytest.mark.parametrize(
         ("changes", "words"),
         [
-            ({"edges": [("a", "nowhere")]}, "an end 'nowhere' that is no node"),
-            ({"edges": [("a", "b")]}, "a -> b is there twice"),
+            ({"edges": [("a", "nowhere")]}, "an end 'nowhere' that is not a node"),
+            ({"edges": [("a", "b")]}, "a -> b appears twice"),
             (
                 {"nodes": {"alone": nir.Scale(np.ones(3))}},
                 "the input does not reach alone",
@@ -377,7 +377,7 @@ class TestStructure:
                     },
                     "edges": [("a", "p"), ("p", "q"), ("q", "p"), ("p", "b")],
                 },
-                "in a cycle of nodes that only pass on",
+                "in a cycle of nodes that only pass values on",
             ),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
