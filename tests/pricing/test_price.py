@@ -227,7 +227,7 @@ class TestReport:
         lines = str(report).splitlines()
         assert "under lemaire-complete" in lines[1]
         assert not any("rithmetic only" in line for line in lines)
-                assert re.match(
+        assert re.match(
             "verdict .*(wins|loses|Inconclusive) at equal accuracy", lines[0]
         )
         assert "<table>" in report._repr_html_()
