@@ -76,16 +76,21 @@ def statements() -> tuple[str, str]:
 def events_sentence(rows: Sequence[Verdict]) -> str:
     """Say how many synaptic events replace one multiply-accumulate."""
     ratios = []
+    # Only the first number needs its unit.
+    unit = (
+        " synaptic events per multiply-accumulate of a conventional network of equal "
+        "accuracy"
+    )
     for row in rows:
         if row.ratio is not None:
             low = plain(row.ratio_low or 0, 2)
             high = plain(row.ratio_high or 0, 2)
-            ratio = plain(row.ratio, 2)
-            ratios.append(f"{ratio} at {row.level_percent:g} % ({low} to {high})")
+            level = f"at {row.level_percent:g} % ({low} to {high})"
+            ratios.append(f"{plain(row.ratio, 2)}{unit} {level}")
+            unit = ""
     return (
-        "Without any prices: a spiking network needs this many synaptic events for "
-        "each multiply-accumulate of a conventional network of equal accuracy, both "
-        f"with 4-bit weights: {', '.join(ratios)}."
+        f"Independent of prices, a spiking network needs {', '.join(ratios)}, both "
+        "with 4-bit weights."
     )
 
 
@@ -94,14 +99,14 @@ def width_sentence(rows: Sequence[Verdict]) -> str:
     ratios = ", ".join(ratio_words(row) for row in rows if row.ratio)
     outcomes = {row.outcome for row in rows}
     result = (
-        "undecided at every level"
+        "inconclusive at every level"
         if outcomes == {"undecided"}
         else "not the same everywhere"
     )
     return (
-        "Arithmetic-only price lists are left out: each charges one price for a "
-        "product, whatever its width, and so charges a 4 x 4-bit product as much as "
-        "one of 8, 16 or 32 bits. With products and sums priced by their widths the "
+        "Arithmetic-only price lists are left out: each charges the same for a "
+        "product of any width, so a 4 x 4-bit product costs as much as one of 8, 16 "
+        "or 32 bits. With products and additions priced by width, the "
         f"result is {result}: {ratios}."
     )
 

@@ -15,7 +15,7 @@ from studies.verdict.verdicts import Verdict
 OUTCOMES: Final = {
     "snn": "spiking wins",
     "ann": "conventional wins",
-    "undecided": "undecided",
+    "undecided": "inconclusive",
     "neither": "neither reaches it",
 }
 """An outcome in a table."""
@@ -23,7 +23,7 @@ OUTCOMES: Final = {
 NEEDS_LESS: Final = {
     "snn": "the spiking network needs less energy",
     "ann": "the conventional network needs less energy",
-    "undecided": "it is undecided",
+    "undecided": "the comparison is inconclusive",
     "neither": "neither side has networks there",
 }
 """An outcome in a sentence."""
@@ -56,7 +56,8 @@ def sentences(
     else:
         n_networks = len({network.weights_sha256 for network in networks})
         stated = [
-            f"No verdict: {n_networks} networks are recorded, and both sides need some."
+            f"No verdict: {n_networks} networks are recorded, and both sides need at "
+            "least one."
         ]
     if left_out:
         reasons = ", ".join(f"{number} {reason}" for reason, number in left_out.items())
@@ -73,8 +74,8 @@ def who_wins(rows: Sequence[Verdict]) -> str:
     return (
         f"The conventional network needs less energy in {conventional} of "
         f"{len(rows)} comparisons (price list x accuracy), the spiking network in "
-        f"{spiking or 'none'}; the other {others} are undecided, or beyond the end of "
-        "a front."
+        f"{spiking or 'none'}; the other {others} are inconclusive, or lie beyond the "
+        "end of a front."
     )
 
 
@@ -131,8 +132,8 @@ def to_break_even(
     high = [row.ratio_high for row in lost if row.ratio_high is not None]
     if low and high:
         yield (
-            "To break even where it loses, the spiking network would have to use "
-            f"{plain(min(low))} to {plain(max(high))} times less energy."
+            "To break even where it loses, the spiking network's energy would have to "
+            f"fall by a factor of {plain(min(low))} to {plain(max(high))}."
         )
 
 

@@ -171,7 +171,7 @@ def test_without_networks_and_with_damaged_ones(project: Path, study: Cli) -> No
     record_networks(project, "before", ())
     text = study.text(project)
     assert text.startswith(
-        "No verdict: 0 networks are recorded, and both sides need some.\n"
+        "No verdict: 0 networks are recorded, and both sides need at least one.\n"
     )
     assert "1 that recorded no counted networks" in text
     record_networks(project, "lean", networks(42))
