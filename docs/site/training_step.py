@@ -1,8 +1,9 @@
 """The picture of a training step's traffic, from metrics/: `python -m
 docs.site.training_step` writes it.
 
-A row is an array, or arithmetic; a column is a phase. A bar is the energy per training
-sample under the headline's price list, with the words that are read or written.
+A row is an array, or arithmetic, in the order in which a step uses them; a column is a
+phase. A bar is the energy per training sample under the headline's price list, with the
+words that are read or written.
 """
 
 import csv
@@ -13,7 +14,7 @@ from html import escape
 from pathlib import Path
 
 from docs.site.pipeline import HEAD
-from spikejoule.energy.estimates import joules, plain
+from spikejoule.energy.estimates import plain
 from spikejoule.energy.operations import Column
 from spikejoule.energy.training.kinds import ARITHMETIC, KINDS, kind_of
 from spikejoule.energy.training.record import BACKWARD, FORWARD, OPTIMIZER
@@ -23,9 +24,23 @@ PICTURE = ROOT / "docs" / "training-step.svg"
 
 PHASES = (FORWARD, BACKWARD, OPTIMIZER)
 
+# The kinds of access in the picture, under their names for a spiking network
+ROWS = {
+    "data": "data",
+    "spikes or activations": "spikes",
+    "weights": "weights",
+    "potentials or sums": "potentials",
+    "kept potentials": "kept potentials",
+    "deltas": "deltas",
+    "gradients": "gradients",
+    "moments": "Adam's moments",
+    ARITHMETIC: "arithmetic",
+}
+assert set(ROWS) == set(KINDS)
+
 # The picture, in pixels
-_WIDTH = 700
-_LEFT = 192
+_WIDTH = 660
+_LEFT = 140
 _COLUMN = 170
 _LONGEST_BAR = 90
 _TOP = 66
@@ -63,18 +78,29 @@ def traffic(root: Path) -> dict[str, dict[str, Traffic]]:
             cell = found[kind][phase]
             ends_pj = (float(row["pj_low"] or 0), float(row["pj_high"] or 0))
             cell.energy_pj += sum(ends_pj) / 2 / n_samples
-            cell.words += float(row["count"]) / n_samples
+            if any(access in row["term"] for access in ("read", "write", "access")):
+                cell.words += float(row["count"]) / n_samples
     return found
 
 
-def _bars(root: Path) -> Iterator[str]:
-    by_kind = traffic(root)
+def total_pj(by_kind: dict[str, dict[str, Traffic]], phase: str) -> float:
+    """The energy of a phase."""
+    return sum(phases[phase].energy_pj for phases in by_kind.values())
+
+
+def microjoules(energy_pj: float) -> str:
+    """An energy as the picture shows it; one unit, so that numbers compare."""
+    energy_uj = energy_pj / 1e6
+    return f"{energy_uj:.1f} µJ" if energy_uj >= 10 else f"{energy_uj:#.2g} µJ"
+
+
+def _bars(by_kind: dict[str, dict[str, Traffic]]) -> Iterator[str]:
     cells = [cell for phases in by_kind.values() for cell in phases.values()]
     longest_pj = max(cell.energy_pj for cell in cells) or 1.0
-    for number, (kind, phases) in enumerate(by_kind.items()):
+    for number, (kind, name) in enumerate(ROWS.items()):
         y = _TOP + _ROW * number
-        yield f'<text x="8" y="{y + 12}" class="name">{escape(kind)}</text>'
-        for place, cell in enumerate(phases.values()):
+        yield f'<text x="8" y="{y + 12}" class="name">{escape(name)}</text>'
+        for place, cell in enumerate(by_kind[kind].values()):
             if not cell.energy_pj:
                 continue
             x = _LEFT + _COLUMN * place
@@ -83,9 +109,9 @@ def _bars(root: Path) -> Iterator[str]:
                 f'<rect x="{x}" y="{y}" width="{length:.1f}" height="13" '
                 'style="rx:2px; fill:#0072b2; stroke:none"/>'
             )
-            energy = joules(cell.energy_pj, 3)
+            energy = microjoules(cell.energy_pj)
             yield f'<text x="{x + length + 5:.1f}" y="{y + 11}">{energy}</text>'
-            if kind != ARITHMETIC:
+            if cell.words:
                 words = f"{plain(cell.words)} words"
                 yield f'<text x="{x}" y="{y + 25}" class="file">{words}</text>'
 
@@ -93,17 +119,21 @@ def _bars(root: Path) -> Iterator[str]:
 def drawing(root: Path = ROOT) -> str:
     """The picture of a project as SVG."""
     title = "Energy and memory accesses of a training step, for each training sample"
-    height = _TOP + _ROW * len(KINDS)
+    by_kind = traffic(root)
+    height = _TOP + _ROW * len(ROWS)
     parts = [HEAD.format(title=title, width=_WIDTH, height=height)]
     for place, phase in enumerate(PHASES):
         x = _LEFT + _COLUMN * place
         box = f'<rect x="{x}" y="8" width="{_COLUMN - 28}" height="34"/>'
-        name = f'<text x="{x + 12}" y="30" class="name">{phase}</text>'
-        parts += [box, name]
+        name = f'<text x="{x + 10}" y="30" class="name">{phase}</text>'
+        total = microjoules(total_pj(by_kind, phase))
+        right = x + _COLUMN - 38
+        energy = f'<text x="{right}" y="30" text-anchor="end">{total}</text>'
+        parts += [box, name, energy]
         if place:
             arrow = f'<path d="M{x - 26} 25 H{x - 3}" marker-end="url(#arrow)"/>'
             parts.append(arrow)
-    return "\n".join([*parts, *_bars(root), "</svg>", ""])
+    return "\n".join([*parts, *_bars(by_kind), "</svg>", ""])
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from docs.site.training_step import traffic
 from tests.tools.committed import committed_text, committed_values
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -19,7 +20,7 @@ def table(name: str) -> pd.DataFrame:
     return pd.read_csv(StringIO(committed_text(f"metrics/{name}.csv")))
 
 
-def stated() -> dict[str, Any]:
+def stated(committed: Path) -> dict[str, Any]:
     """The recorded run's figures, also in the units that pages use, and whole files."""
     figures: dict[str, Any] = {}
     for name in ("evaluate", "early_exit", "energy"):
@@ -33,11 +34,22 @@ def stated() -> dict[str, Any]:
     for layer, count in counted.groupby("layer")["count"].first().items():
         figures[f"{layer}_spikes_per_inference"] = count
     figures["energy_uj"] = figures["energy_nj"] / 1000
-    for name in ("training", "training_arithmetic", "training_conventional"):
+    for name in ("training", "training_conventional"):
         for end in ("low", "high"):
             figures[f"{name}_{end}_j"] = figures[f"{name}_{end}_mj"] / 1000
     figures["sparsity_percent"] = 100 * figures["sparsity_ratio"]
     figures["training_in_millions"] = figures["training_in_inferences"] / 1e6
+    # What a training sample takes, by phase and by kind of access.
+    by_kind = traffic(committed)
+    uj = {
+        kind: {phase: cell.energy_pj / 1e6 for phase, cell in phases.items()}
+        for kind, phases in by_kind.items()
+    }
+    figures["training_uj"] = pd.DataFrame(uj).sum(axis=1).to_dict()
+    total_uj = sum(figures["training_uj"].values())
+    figures["training_percent"] = {
+        kind: 100 * sum(phases.values()) / total_uj for kind, phases in uj.items()
+    }
     # The first row of a setting has the means over its seeds.
     settings = pd.read_csv(SETTINGS).drop_duplicates("setting")
     settings["energy_uj"] = settings["energy_nj"] / 1000
@@ -61,8 +73,8 @@ STATED: dict[str, list[str]] = yaml.safe_load(
 
 
 @pytest.mark.parametrize("page", STATED)
-def test_headlines(page: str) -> None:
-    figures = stated()
+def test_headlines(page: str, committed: Path) -> None:
+    figures = stated(committed)
     text = " ".join((REPOSITORY / page).read_text(encoding="utf-8").split())
     for template in STATED[page]:
         assert " ".join(template.format(**figures).split()) in text
