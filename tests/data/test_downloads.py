@@ -1,4 +1,7 @@
-"""Downloads: from a server of the test, and without a network."""
+"""Downloads: from a server of the test, and without a network.
+
+torchvision, which takes long to import, is imported where it is needed.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -6,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from torchvision import datasets
 
 from spikejoule.core.errors import DataError
 from spikejoule.data.source import Download, Places
@@ -16,6 +18,7 @@ from tests.tools.sensor_files import md5_of, write_idx_files
 from tests.tools.services import served
 
 NOWHERE = "http://127.0.0.1:9"
+FASHION = "torchvision.datasets.FashionMNIST"
 
 
 @pytest.fixture
@@ -80,19 +83,19 @@ def test_images_are_verified_and_kept(
 ) -> None:
     cache = places.kept("fashion_mnist")
     sums = write_files(there)
-    monkeypatch.setattr(datasets.FashionMNIST, "mirrors", [address])
+    monkeypatch.setattr(f"{FASHION}.mirrors", [address])
     with pytest.raises(
         DataError, match="MD5 hash of .* not match .*8d4fb7e6c68d591d4c3dfef9ec88bf0d"
     ):
         load_dataset("fashion_mnist", places)
     assert list(cache.iterdir()) == []
-    monkeypatch.setattr(datasets.FashionMNIST, "resources", list(sums.items()))
+    monkeypatch.setattr(f"{FASHION}.resources", list(sums.items()))
     (cache / "train-images-idx3-ubyte.gz").write_bytes(b"damaged")
     dataset = load_dataset("fashion_mnist", places)
     assert dataset.title == "Fashion-MNIST (30 training and 20 test images)"
     assert dataset.train.subject.one(9) == "garment ankle boot"
     assert {path.name for path in cache.iterdir()} == sums.keys()
-    monkeypatch.setattr(datasets.FashionMNIST, "mirrors", [f"{NOWHERE}/"])
+    monkeypatch.setattr(f"{FASHION}.mirrors", [f"{NOWHERE}/"])
     assert load_dataset("fashion_mnist", places).sha256 == dataset.sha256
 
 
@@ -141,8 +144,7 @@ class TestAuto:
     def test_uses_the_download(
         self, places: Places, there: Path, address: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(
-            datasets.MNIST, "resources", list(write_files(there).items())
-        )
-        monkeypatch.setattr(datasets.MNIST, "mirrors", [address])
+        resources = list(write_files(there).items())
+        monkeypatch.setattr("torchvision.datasets.MNIST.resources", resources)
+        monkeypatch.setattr("torchvision.datasets.MNIST.mirrors", [address])
         assert len(load_dataset("auto", places).train) == 30
