@@ -62,6 +62,7 @@ DIRECT = {
 }
 
 
+@pytest.mark.slow  # for the extra
 @pytest.mark.usefixtures("extra")
 @pytest.mark.parametrize(
     ("changes", "options", "words"),
@@ -111,6 +112,7 @@ def test_what_is_not_allowed(
     assert "secret" not in line
 
 
+@pytest.mark.slow  # for the extra
 @pytest.mark.usefixtures("extra")
 def test_images_that_are_not_the_recorded_ones(prepared: Path, cli: Cli) -> None:
     set_parameters(prepared, {"seed": 7})

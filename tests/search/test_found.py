@@ -20,6 +20,8 @@ from spikejoule.search.study import ENDED  # noqa: E402
 from tests.search.conftest import SearchOf  # noqa: E402
 from tests.search.test_space import draws  # noqa: E402
 
+pytestmark = pytest.mark.slow  # for the extra
+
 RESULTS = [(90.0, 5.0), (95.0, 7.0), (94.0, 9.0), (97.0, 20.0), (97.0, 21.0)]
 FRONT = {0, 1, 3}
 

@@ -22,6 +22,8 @@ from stages import baseline
 from tests.search.conftest import SearchOf
 from tests.tools.without_torch import needs_torch
 
+pytestmark = pytest.mark.slow  # for the extra
+
 FIXED = {"train.max_epochs": 3, "model.state_bits": 16, "encode.encoding": "latency"}
 DRAWN = {
     "model.hidden": [12],

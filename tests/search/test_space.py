@@ -16,6 +16,8 @@ from spikejoule.network.layers import layers_of  # noqa: E402
 from spikejoule.search.space import SearchSettings, SearchSpace  # noqa: E402
 from tests.search.conftest import SearchOf  # noqa: E402
 
+pytestmark = pytest.mark.slow  # for the extra
+
 RATE = ": 20 is not allowed; allowed: less than or equal to 10"
 ENTRY = "is not allowed; allowed: a list of values, or a range {from: A, to: B}"
 

@@ -26,6 +26,8 @@ from spikejoule.search.study import (  # noqa: E402
 from tests.search.conftest import SearchOf  # noqa: E402
 from tests.tools.without_torch import needs_torch  # noqa: E402
 
+pytestmark = pytest.mark.slow  # for the extra
+
 TRAINED = TrialState.COMPLETE
 FAILED = TrialState.PRUNED
 RESULT = (
