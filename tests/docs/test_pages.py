@@ -97,3 +97,5 @@ def test_page(page: Path, reader: Reader, request: pytest.FixtureRequest) -> Non
         else:
             for block in blocks:
                 reader.follow(block)
+    # Only `make record` replaces the recorded tables.
+    run(["git", "diff", "--exit-code", "studies"], reader.folder, reader.environment)

@@ -4,20 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from spikejoule.data.images import load_images
-from spikejoule.evaluation.inference import read_measurement
-from spikejoule.network.trained import load_trained
 from tests.tools.pipeline_tools import (
     GIVEN,
     STAGES,
     artifact_paths,
-    run,
     stages_that_ran,
 )
 from tests.tools.recorded_project import Project
@@ -26,10 +22,6 @@ from tests.tools.services import on_one_worker
 # One worker for all: others would copy the recorded project for themselves.
 pytestmark = on_one_worker("pipeline")
 
-NO_NETWORK = {
-    **dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9"),
-    "no_proxy": "127.0.0.1,localhost",
-}
 LAYERS = ("input", "hidden", "output")
 
 
@@ -128,43 +120,3 @@ class TestAgreement:
         for name in LAYERS:
             mean = history[f"{name}_spikes_per_sample"].mean()
             assert checkpoint["training_spikes"][f"total_{name}"] == round(mean * 7200)
-
-
-def test_targets_run_offline_and_change_their_outputs_alone(first: Clone) -> None:
-    """Pages and other tests run the targets that are not here."""
-    pytest.importorskip("optuna", reason="make search needs optuna")
-    settings = first.folder / "search.yaml"
-    text = settings.read_text(encoding="utf-8")
-    short = text.replace("max_epochs: 60", "max_epochs: 1")
-    settings.write_text(short, encoding="utf-8")
-    options = "SEARCH=--workers 1 --trials 1"
-    environment = {**first.environment, **NO_NETWORK}
-    run(["make", "help", "repro", "search", options], first.folder, environment)
-    settings.write_text(text, encoding="utf-8")
-    assert first.git("status", "--porcelain", "-uall") == ""
-
-
-def test_the_run_is_finished_and_its_files_are_the_outputs(first: Clone) -> None:
-    (tracked,) = first.all_runs()
-    assert tracked.info.status == "FINISHED"
-    stored = first.folder / "mlartifacts" / tracked.info.run_id / "artifacts"
-    contents = [path.read_bytes() for path in stored.rglob("*") if path.is_file()]
-    for name, path in artifact_paths(first.folder).items():
-        kept_by_git = path.startswith(("figures/", "metrics/", "reports/"))
-        if name not in GIVEN and (kept_by_git or name in ("checkpoint", "nir")):
-            assert first.path(name).read_bytes() in contents, name
-
-
-def test_the_champion_counts_what_the_pipeline_counted(
-    first: Clone, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # In place of mlflow.set_tracking_uri, which would leave a store to every later test
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", first.tracking_uri)
-    model = mlflow.pyfunc.load_model("models:/surrogate-snn@champion")
-    test = load_images(first.path("test"))
-    rows = model.predict(test.images, params={"indices": test.index.tolist()})
-    paths = {name: first.path(name) for name in ("events_test", "inference_events")}
-    counts = read_measurement(paths, load_trained(first.path("trained"))).counts
-    spikes = rows[[f"spikes_{name}" for name in LAYERS]].to_numpy()
-    assert spikes.tolist() == counts.per_sample.tolist()
-    assert rows["class"].tolist() == first.arrays("predictions")["predictions"].tolist()

@@ -1,7 +1,7 @@
-"""A team's store, chosen by variables only: PostgreSQL, and artifacts in S3.
+"""A result published by hand in a team's store, chosen by variables only.
 
-The page on sharing a server, which is a test too, runs an experiment on MLflow's server
-in front of both.
+Runs are in PostgreSQL, artifacts in S3. The page on sharing a server, which is a
+test too, runs an experiment on MLflow's server in front of both.
 """
 
 import sys
@@ -31,6 +31,7 @@ def test_a_database_without_a_server_is_enough(
         **recorded_project.environment,
         **s3.environment(),
         "PYTHONPATH": str(folder / "src"),
+        "DVC_EXP_NAME": "by-hand",
         "MLFLOW_TRACKING_URI": database,
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": bucket,
     }
@@ -40,6 +41,12 @@ def test_a_database_without_a_server_is_enough(
     client = MlflowClient(tracking_uri=database)
     (published,) = runs_of(client)
     assert published.info.status == "FINISHED"
+    assert published.info.run_name == "by-hand"
+    (recorded,) = recorded_project.all_runs()
+    assert published.data.params == recorded.data.params
+    assert published.data.metrics == recorded.data.metrics
+    tag = "spikejoule.result_id"
+    assert published.data.tags[tag] == recorded.data.tags[tag]
     assert published.info.artifact_uri.startswith(f"{bucket}/")
 
     # MLflow's client reads the keys from the environment of this test.
