@@ -21,12 +21,12 @@ from spikejoule.playground.opponent import averaged_side
 from tests.tools.finished_project import finish_project
 from tests.tools.pipeline_tools import artifact_paths
 
-ALL_TEST_IMAGES = 1000
+MANY_IMAGES = 200
 
 DEFAULT = {
     "encode.time_window": 50,
     "model.hidden": 400,
-    "measure_inference.n_samples": ALL_TEST_IMAGES,
+    "measure_inference.n_samples": MANY_IMAGES,
 }
 """The default network, in float32: Poisson spikes, a leak, a reset to zero."""
 
@@ -40,7 +40,7 @@ INTEGERS = {
     "model.weight_bits": 4,
     "model.state_bits": 16,
     "train.pruned_fraction": 0.5,
-    "measure_inference.n_samples": ALL_TEST_IMAGES,
+    "measure_inference.n_samples": MANY_IMAGES,
 }
 """As in contest-98: a spike a pixel, pruned, 4-bit weights; so is the opponent."""
 

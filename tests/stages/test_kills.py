@@ -34,7 +34,7 @@ from tests.tools.services import on_one_worker
 
 pytestmark = on_one_worker("kills")
 
-KILLS = int(os.environ.get("SPIKEJOULE_KILLS", "3"))
+KILLS = int(os.environ.get("SPIKEJOULE_KILLS", "2"))
 # Outputs that hold clocks and differ from run to run.
 CLOCKS = ("checkpoint", "baseline_timings", "train_timings", "inference_timings")
 VICTIMS = ("the stage", "dvc", "both")
