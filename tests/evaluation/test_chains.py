@@ -1,7 +1,5 @@
 """Counts of convolutions, pooling and recurrent layers, against loops over synapses."""
 
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,17 +7,12 @@ import pytest
 
 from spikejoule.counts.measurement import Measurement
 from spikejoule.encoding.events import EventList
-from spikejoule.energy.from_checkpoint import analysis_inputs
 from spikejoule.energy.operations import count_operations
-from spikejoule.energy.training import count_training
 from spikejoule.evaluation.accuracy import step_outcomes
-from spikejoule.network.checkpoint import read_complete
 from spikejoule.network.layers import layers_of
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests import naive
-from tests.energy.by_hand import training
-from tests.tools.examples import adam_state, trained_network, write_example
 from tests.tools.networks import spike_trains
 
 SHAPE = (2, 6, 6)
@@ -121,35 +114,3 @@ def test_the_sparsity_ratio_is_1_where_every_unit_fires_in_every_step() -> None:
     assert ratios == [1.0] * 5
     # Pooling leaves 3 x 3 units of 4 channels for 3 kernels of 2 x 2.
     assert proxies.connections[1].synapses == 2 * 2 * 3 * (4 * 2 * 2)
-
-
-def test_backpropagation_multiplies_once_per_window_and_following_step() -> None:
-    network = Network.of_chain((1, 12, 12), layers_of(["4c3", "2sum", "8r"]), 3)
-    events = {"events": np.array([(5000, 800, 400, 150)])}
-    counted = count_training(training([(900, 700, 50, 9)], 7, network, STEPS, events))
-    macs = {
-        column.place: count
-        for column, count in zip(
-            counted.columns, counted.counts[0].tolist(), strict=True
-        )
-        if column.term == "backpropagation_mac"
-    }
-    assert macs == {
-        "hidden1_to_hidden2": 7 * STEPS * 100 * 8,
-        "hidden2_to_hidden2": 7 * (STEPS - 1) * 8 * 8,
-        "hidden2_to_output": 7 * STEPS * 8 * 3,
-    }
-
-
-def test_the_name_states_the_fraction_of_weights_removed(tmp_path: Path) -> None:
-    network = Network.of_chain((1, 28, 28), layers_of(["12c5s2", "32c3s2"]), 10)
-    shapes = network.parameter_shapes()
-    state = {name: np.zeros(shape, "f4") for name, shape in shapes.items()}
-    for values in state.values():
-        values.reshape(-1)[::4] = 1.0
-    trained = trained_network((20, 20))
-    trained.training_config["pruned_fraction"] = 0.75
-    adam = adam_state(state)
-    pruned = replace(trained, network=network, state=state, optimizer_state=adam)
-    path = write_example(tmp_path / "c.pth", pruned)
-    assert ", 75 % pruned" in analysis_inputs(read_complete(path)).variant.name

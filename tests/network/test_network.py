@@ -12,15 +12,6 @@ from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 
 
-def test_the_default_network_and_a_deep_one() -> None:
-    network = Network.of_layers(784, (400,), 10)
-    assert network.layer_names == ("input", "hidden", "output")
-    assert network.synapses == (313_600, 4_000)
-    deep = Network.of_layers(5, (4, 3, 2), 1)
-    assert deep.layer_names == ("input", "hidden1", "hidden2", "hidden3", "output")
-    assert deep.synapses == (20, 12, 6, 2)
-
-
 @pytest.mark.parametrize(
     ("sizes", "needle"),
     [
