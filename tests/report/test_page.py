@@ -228,6 +228,7 @@ SIZES = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @SIZES
 def test_in_a_browser(
     browser: "Page", tmp_path: Path, width: int, height: int, scheme: str

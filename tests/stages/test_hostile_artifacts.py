@@ -1,7 +1,8 @@
 """Damaged artifacts for every reader: all stages but `publish`, and the command line.
 
 Each is refused in one sentence that names the file, before anything is written. A
-pickle in its place is not executed.
+pickle in its place is not executed. All readers of an artifact read it by one function,
+so only its first reader gets every kind of damage.
 """
 
 import pickle
@@ -44,6 +45,7 @@ INPUTS = {
     },
 }
 READERS = [(reader, artifact) for reader, names in INPUTS.items() for artifact in names]
+FIRST_READERS = {artifact: reader for reader, artifact in reversed(READERS)}
 # Formats with checksums.
 CHECKED = (".npz", ".pth")
 
@@ -56,15 +58,14 @@ def status_of(reader: str) -> int:
     return spikejoule([word.format(**paths) for word in COMMANDS[reader]])
 
 
-def damaged(path: Path) -> dict[str, bytes]:
-    """Contents that may replace a file, by description."""
+def damaged(path: Path) -> dict[str, bytes | None]:
+    """Contents that may replace a file, by description; None where it is missing."""
+    if path.suffix not in CHECKED:
+        return {"empty": b"", "missing": None}
     data = path.read_bytes()
-    cases = {"empty": b"", "a pickle": pickle.dumps(Pickled())}
-    if path.suffix in CHECKED:
-        half = len(data) // 2
-        cases["cut"] = data[:half]
-        cases["flipped"] = data[:half] + bytes([data[half] ^ 1]) + data[half + 1 :]
-    return cases
+    half = len(data) // 2
+    flipped = data[:half] + bytes([data[half] ^ 1]) + data[half + 1 :]
+    return {"cut": data[:half], "flipped": flipped, "missing": None}
 
 
 @pytest.mark.slow
@@ -79,7 +80,9 @@ def test_a_damaged_file_is_refused(
     ):  # without distillation nothing is read of either
         set_parameters(Path(), {"train.distillation": 0.5})
     path = path_of(artifact)
-    cases: dict[str, bytes | None] = {**damaged(path), "missing": None}
+    cases: dict[str, bytes | None] = {"a pickle": pickle.dumps(Pickled())}
+    if FIRST_READERS[artifact] == reader:
+        cases |= damaged(path)
     for words, data in cases.items():
         path.unlink(missing_ok=True)
         if data is not None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from spikejoule.data.sources.n_mnist import NMnist
-from spikejoule.data.sources.shd import Shd
 from spikejoule.encoding.encoded_files import load_encoded_images
 from spikejoule.energy.words import layers
 from spikejoule.evaluation.inference import read_measurement
@@ -130,16 +129,3 @@ def test_n_mnist(
     assert "test images" not in page
     description = json.loads(paths["data_metrics"].read_text())
     assert (description["noun"], description["samples"]) == ("digit", "samples")
-
-
-@pytest.mark.slow
-def test_shd(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = tmp_path / "project" / ".cache" / "shd"
-    sensor_files.write_shd(cache, 320, 100)
-    sensor_files.keep(cache, Shd, monkeypatch)
-    words = {
-        "data.source": "shd",
-        "encode.encoding": "none",
-        "encode.window_ms": 1000.0,
-    }
-    run_pipeline(repository, tmp_path / "project", words)
