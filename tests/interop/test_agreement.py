@@ -153,7 +153,7 @@ def test_additions_and_recurrence_are_counted_by_hand() -> None:
     cells = [f"{names['addition']:,}", f"{jelly.total():,}"]
     cells.append(f"{bench['Effective_ACs']}, and {bench['Effective_MACs']:,} MACs")
     page = PAGE.read_text(encoding="utf-8")
-    assert f"behind the addition | {' | '.join(cells)} |" in page
+    assert f"after the addition | {' | '.join(cells)} |" in page
     totals = [names["recurrent"], jelly_recurrent.total()]
     totals.append(bench_recurrent["Effective_ACs"])
     cells = [f"{total:,}" for total in totals]

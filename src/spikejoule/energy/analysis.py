@@ -96,6 +96,23 @@ def network_name(
     return f"spiking {architecture(network)} ({encoding}){pruned}{bits}"
 
 
+@dataclass(frozen=True)
+class OtherCount:
+    """A count of another tool, and what is counted here in its place.
+
+    Attributes:
+        tool, quantity: the tool, and its own name of the quantity.
+        count: mean per inference.
+        here, count_here: name and mean of the count here.
+    """
+
+    tool: str
+    quantity: str
+    count: float
+    here: str
+    count_here: float
+
+
 @dataclass(frozen=True, eq=False)
 class AnalysisInputs:
     """What an energy analysis starts from.
@@ -107,7 +124,7 @@ class AnalysisInputs:
             Counts are per image, or means if images are not recorded.
         proxies: dense operations, synaptic events, sparsity ratio.
         n_images: number of images counted; None if not recorded.
-        step_ms: duration of a time step.
+        step_ms: duration of a time step; None for a PyTorch model's, which has none.
         encoder: how samples became spikes; None if the spikes were given.
         labels: class of each image, int64 [N]; None if unknown.
         baselines: conventional networks on the same test set, compared on its first N
@@ -127,6 +144,7 @@ class AnalysisInputs:
             verdict.
         average_pixels: side of the pixel squares whose means the networks read;
             `variants` already include the averaging.
+        other_counts: what other tools count in the same run.
     """
 
     title: str
@@ -134,7 +152,7 @@ class AnalysisInputs:
     variants: tuple[Variant, ...]
     proxies: EnergyProxies
     n_images: int | None
-    step_ms: float = STEP_MS
+    step_ms: float | None = STEP_MS
     encoder: Encoder | None = None
     labels: NDArray[np.int64] | None = None
     baselines: tuple[BaselineCounts, ...] = ()
@@ -147,6 +165,7 @@ class AnalysisInputs:
     published: tuple[PublishedNetwork, ...] = ()
     not_counted: tuple[str, ...] = ()
     average_pixels: int = 1
+    other_counts: tuple[OtherCount, ...] = ()
 
     @property
     def assumptions(self) -> tuple[str, ...]:

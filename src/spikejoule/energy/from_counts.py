@@ -16,7 +16,6 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.proxies import energy_proxies
 from spikejoule.counts.records import Activity
 from spikejoule.data.subject import Subject, numbered
-from spikejoule.encoding.events import STEP_MS
 from spikejoule.energy.analysis import AnalysisInputs, network_name
 from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
 from spikejoule.energy.notes import Note, NoteKind, warning
@@ -35,7 +34,7 @@ class SampleSet:
         title: name of the data.
         labels: class of each sample, [N]; None if unknown.
         subject: what the samples show; None for numbered classes.
-        step_ms: duration of a time step; None for the network's own.
+        step_ms: duration of a time step; None for the graph's own, or if unknown.
     """
 
     title: str = "events"
@@ -111,7 +110,7 @@ def counted_inputs(
         variants=(spiking,),
         proxies=energy_proxies(activity),
         n_images=n_samples,
-        step_ms=samples.step_ms or STEP_MS,
+        step_ms=samples.step_ms,
         labels=labels,
         baselines=tuple(baselines),
         value_macs_per_inference=float(activity.macs.mean()) or None,

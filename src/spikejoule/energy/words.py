@@ -83,7 +83,9 @@ def _layer_names(network: Graph) -> Iterator[str]:
     reached: set[str] = set()
     for node in network.nodes.values():
         if isinstance(node, Pooling):
-            yield f"pool {max(node.windows.kernel)}"
+            # Pooling that was counted as it ran has windows of unknown size.
+            side = max(node.windows.kernel)
+            yield "pool" if side == 1 else f"pool {side}"
         if not isinstance(node, Convolution | Dense):
             continue
         readers = {reader.name for reader in network.readers_of(node.name)}
@@ -190,7 +192,9 @@ def window_label(inputs: "AnalysisInputs") -> str:
 
 
 def window(inputs: "AnalysisInputs") -> str:
-    """Write the duration of an inference, and the rate of a rate encoding."""
+    """Write how long an inference takes, and the rate of a rate encoding."""
+    if inputs.step_ms is None:
+        return f"{inputs.operations.time_window} steps"
     words = f"{inputs.operations.time_window * inputs.step_ms:g} ms"
     if inputs.step_ms != 1:
         words += f" in {inputs.operations.time_window} steps"
@@ -200,6 +204,8 @@ def window(inputs: "AnalysisInputs") -> str:
 def updates(inputs: "AnalysisInputs") -> str:
     """Write neuron updates per inference, clocked and on event-driven hardware."""
     clocked, lazy = inputs.neuron_updates
+    if lazy is None and inputs.counted_in:
+        return f"{clocked:,}"
     words = "not recorded" if lazy is None else f"{lazy:,.1f}"
     if inputs.network.has_bias:
         words = "the same, since every neuron has a bias"

@@ -1,18 +1,18 @@
 """Counts of other tools in the same run, to the last digit.
 
-These tools look at each call of a layer by itself; this project counts what a
-population emits.
+These tools look at each call of a layer, or each product, by itself; this project
+counts what a population emits.
 
 neurobench     Effective_ACs, Effective_MACs and Dense of NeuroBench 2.3: a call has
                spikes if its whole input is in {-1, 0, 1}, and a weight of zero is no
                synapse. A layer that a simulator calls twice counts twice: snnTorch does
                so with recurrent weights of neurons that reset to zero, which receive
                the spikes of the step before.
-spikingjelly   SynOpCounter of SpikingJelly 2.0: a call counts if its input is zeros and
-               ones only. A sum of two spikes (SEW) is 2, so the call after it is left
-               out.
-torch          FlopCounterMode: two operations per product of a dense layer, also for
-               products with zero padding; biases are left out.
+spikingjelly   SynOpCounter of SpikingJelly 2.0: a product counts if one side is zeros
+               and ones only. A sum of two spikes (SEW) is 2, so the product after it is
+               left out.
+torch          FlopCounterMode: two operations per product, also for products with zero
+               padding; biases are left out.
 
 NeuroBench and SpikingJelly sum partly in float32: above 2**24 their last digits are
 lost.
@@ -21,21 +21,92 @@ lost.
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from spikejoule.core.errors import ParameterError
+from spikejoule.energy.analysis import AnalysisInputs, OtherCount
 from spikejoule.pricing.layers import WEIGHTED, plain, unit_dimensions
 
 Counts = Counter[str]
+Tool = Literal["neurobench", "spikingjelly", "torch"]
+CountOperation = Callable[[Any, tuple[Any, ...], Any], Counts]
+
+NAMES: Final = {
+    "neurobench": "NeuroBench",
+    "spikingjelly": "SpikingJelly",
+    "torch": "PyTorch",
+}
+# Operations that multiply matrices, and which arguments these are.
+_MATRICES: Final = {"mm": (0, 1), "addmm": (1, 2), "bmm": (0, 1), "baddbmm": (1, 2)}
 
 
-def _neurobench(module: Any, x: Tensor, out: Tensor) -> Counts:
+@contextmanager
+def count_as(tool: str, model: nn.Module) -> Iterator[Counts]:
+    """Count as another tool does: ``with count_as("torch", model) as counts: ...``.
+
+    Args:
+        tool: ``neurobench``, ``spikingjelly`` or ``torch``.
+        model: spiking or not.
+
+    Returns:
+        the counts of all calls inside, by the tool's names.
+
+    Raises:
+        ParameterError: the tool is not known.
+    """
+    if tool not in NAMES:
+        raise ParameterError(f"tool is {tool!r}; allowed are {', '.join(NAMES)}")
+    totals: Counts = Counter()
+    with ExitStack() as stack:
+        if tool == "neurobench":
+            _hook_layers(model, totals, stack)
+        else:
+            count = _spikingjelly if tool == "spikingjelly" else _torch
+            stack.enter_context(_OperationsOf(model, count, totals, stack))
+        yield totals
+
+
+def beside_ours(
+    counts: dict[Tool, Counts], inputs: AnalysisInputs
+) -> tuple[OtherCount, ...]:
+    """Return the counts of other tools, each with the count here that it matches."""
+    dense = inputs.proxies.dense_operations_per_inference
+    events = inputs.proxies.synaptic_events_per_inference
+    ours = {
+        "Effective_ACs": ("synaptic events", events),
+        "Effective_MACs": ("products of values", inputs.value_macs_per_inference or 0),
+        "Dense": ("dense operations", dense),
+        "synaptic operations": ("synaptic events", events),
+        "flops": ("dense operations without padding, two each", 2 * dense),
+    }
+    assert inputs.n_images is not None
+    return tuple(
+        OtherCount(NAMES[tool], quantity, total / inputs.n_images, *ours[quantity])
+        for tool, totals in counts.items()
+        for quantity, total in totals.items()
+    )
+
+
+def _hook_layers(model: nn.Module, totals: Counts, stack: ExitStack) -> None:
+    """Add NeuroBench's counts of all layers with weights, until `stack` closes."""
+
+    def add(layer: nn.Module, args: Any, out: Tensor) -> None:
+        totals.update(_neurobench(layer, args[0]))
+
+    for layer in model.modules():
+        if isinstance(layer, WEIGHTED):
+            stack.callback(layer.register_forward_hook(add).remove)
+
+
+def _neurobench(layer: Any, x: Tensor) -> Counts:
     has_spikes = bool(((x == 0) | (x.abs() == 1)).all())
-    effective = _synapses(module, x != 0, module.weight != 0)
-    dense = _synapses(module, torch.ones_like(x), torch.ones_like(module.weight))
+    effective = _synapses(layer, x != 0, layer.weight != 0)
+    dense = _synapses(layer, torch.ones_like(x), torch.ones_like(layer.weight))
     return Counter(
         {
             "Dense": dense,
@@ -45,58 +116,74 @@ def _neurobench(module: Any, x: Tensor, out: Tensor) -> Counts:
     )
 
 
-def _spikingjelly(module: Any, x: Tensor, out: Tensor) -> Counts:
-    has_spikes = bool(((x == 0) | (x == 1)).all())
+def _synapses(layer: Any, x: Tensor, weight: Tensor) -> int:
+    """Count the products of an input of 0 and 1 with weights of 0 and 1."""
+    unit_shape = x.shape[x.ndim - unit_dimensions(layer) :]
+    counting = plain(layer, weight.double())
+    return int(counting.forward(x.double().reshape(-1, *unit_shape)).sum())
+
+
+class _OperationsOf(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts every operation that PyTorch runs inside a model."""
+
+    def __init__(
+        self, model: nn.Module, count: CountOperation, totals: Counts, stack: ExitStack
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._count = count
+        self._totals = totals
+        self._is_inside = False
+        for handle in (
+            model.register_forward_pre_hook(self._enter),
+            model.register_forward_hook(self._leave),
+        ):
+            stack.callback(handle.remove)
+
+    def _enter(self, model: nn.Module, args: Any) -> None:
+        self._is_inside = True
+
+    def _leave(self, model: nn.Module, args: Any, out: Any) -> None:
+        self._is_inside = False
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        out = function(*args, **(kwargs or {}))
+        if self._is_inside:
+            self._totals.update(self._count(function, args, out))
+        return out
+
+
+def _spikingjelly(function: Any, args: tuple[Any, ...], out: Any) -> Counts:
+    name = function.__name__.partition(".")[0]
+    product: Callable[[Tensor, Tensor], Tensor] = torch.matmul
+    if name in _MATRICES:
+        left, right = (args[place] for place in _MATRICES[name])
+    elif name == "convolution":
+        left, right, _, *settings = args
+
+        def product(x: Tensor, weight: Tensor) -> Tensor:
+            return torch.convolution(x, weight, None, *settings)
+
+    else:
+        return Counter()
+    counts = [_zeros_and_ones(x) for x in (left, right)]
     operations = 0
-    if has_spikes:
-        operations = _synapses(module, x, torch.ones_like(module.weight))
+    if any(x is not None for x in counts):
+        # A spike meets every number on the other side.
+        left, right = (
+            torch.ones_like(side).double() if x is None else x
+            for side, x in zip((left, right), counts, strict=True)
+        )
+        operations = int(product(left, right).sum())
     return Counter({"synaptic operations": operations})
 
 
-def _torch(module: Any, x: Tensor, out: Tensor) -> Counts:
-    # A transposed convolution places its kernel at each input, not at each output.
-    places = x if "Transpose" in type(module).__name__ else out
-    return Counter({"flops": 2 * places.numel() * module.weight[0].numel()})
+def _zeros_and_ones(x: Tensor) -> Tensor | None:
+    """Return a tensor of zeros and ones in float64; None if it holds others."""
+    return x.double() if bool(((x == 0) | (x == 1)).all()) else None
 
 
-def _synapses(module: Any, x: Tensor, weight: Tensor) -> int:
-    """Count the products of an input of 0 and 1 with weights of 0 and 1."""
-    unit_shape = x.shape[x.ndim - unit_dimensions(module) :]
-    layer = plain(module, weight.double())
-    return int(layer.forward(x.double().reshape(-1, *unit_shape)).sum())
-
-
-COUNTERS: Final[dict[str, Callable[[Any, Tensor, Tensor], Counts]]] = {
-    "neurobench": _neurobench,
-    "spikingjelly": _spikingjelly,
-    "torch": _torch,
-}
-
-
-@contextmanager
-def count_as(tool: str, model: nn.Module) -> Iterator[Counts]:
-    """Count as another tool does: ``with count_as("torch", model) as counts: ...``.
-
-    Args:
-        tool: ``neurobench``, ``spikingjelly`` or ``torch``.
-        model: spiking or not; its layers with weights are counted.
-
-    Returns:
-        the counts of all calls inside, by the tool's names.
-
-    Raises:
-        ParameterError: the tool is not known.
-    """
-    if tool not in COUNTERS:
-        raise ParameterError(f"tool is {tool!r}; allowed are {', '.join(COUNTERS)}")
-    count = COUNTERS[tool]
-    totals: Counts = Counter()
-
-    def add(layer: nn.Module, args: Any, out: Tensor) -> None:
-        totals.update(count(layer, args[0], out))
-
-    with ExitStack() as stack:
-        for layer in model.modules():
-            if isinstance(layer, WEIGHTED):
-                stack.callback(layer.register_forward_hook(add).remove)
-        yield totals
+def _torch(function: Any, args: tuple[Any, ...], out: Any) -> Counts:
+    count = flop_registry.get(function._overloadpacket)
+    return Counter() if count is None else Counter({"flops": count(*args, out_val=out)})

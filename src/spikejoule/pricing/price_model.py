@@ -34,6 +34,7 @@ from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.pricing.conventional import Baseline, BaselineRun
 from spikejoule.pricing.counted import Widths, activity_of
 from spikejoule.pricing.neurons import Describe, Known, Population
+from spikejoule.pricing.other_counters import Tool, beside_ours
 from spikejoule.pricing.report import Report
 from spikejoule.pricing.running import (
     Answer,
@@ -65,6 +66,7 @@ def price(
     weight_bits: Bits = FLOAT_BITS,
     state_bits: Bits = FLOAT_BITS,
     pruned: bool = False,
+    count_as: Tool | Sequence[Tool] = (),
     profile: str | None = None,
     title: str = "samples",
     batch_size: Annotated[int, Field(ge=1)] = 64,
@@ -92,6 +94,8 @@ def price(
             integers; it must compute in them, or round as if it did.
         state_bits: width of its potentials, currents and biases, in the same way.
         pruned: whether a weight of 0 is no weight.
+        count_as: other tools (``neurobench``, ``spikingjelly``, ``torch``) whose counts
+            the report shows next to ours; each batch then runs once more per tool.
         profile: id of the headline's price list; None for the first that includes
             memory.
         title: of the data.
@@ -110,8 +114,9 @@ def price(
     headline = headline_profile(profiles, profile, "profile")
     networks = against if isinstance(against, Sequence) else [against]
     known = replace(Known.of(model, neurons), pruned=pruned)
+    tools = (count_as,) if isinstance(count_as, str) else count_as
     runs = _Runs(
-        Run(model, known, Stepping(time_axis, loop, answer)),
+        Run(model, known, Stepping(time_axis, loop, answer, tuple(tools))),
         [BaselineRun(network) for network in networks],
     )
     batches = batches_of(loader, time_axis, batch_size)
@@ -217,7 +222,12 @@ class _Runs:
             notes += run.notes
         if not not_counted:
             notes.append(fact("not counted", "none"))
-        return replace(inputs, notes=tuple(notes), not_counted=tuple(not_counted))
+        return replace(
+            inputs,
+            notes=tuple(notes),
+            not_counted=tuple(not_counted),
+            other_counts=beside_ours(self.run.other_counts, inputs),
+        )
 
 
 def _with_unique_names(baselines: Iterable[BaselineCounts]) -> list[BaselineCounts]:

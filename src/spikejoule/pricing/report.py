@@ -88,9 +88,19 @@ class Report:
             ("products of values", f"{macs:,.1f}" if macs else "none"),
             ("spikes of neurons", f"{spikes:,.1f} in {updates:,.0f} updates"),
             ("most of it", self._largest),
+            *self._rows_of_other_tools,
             ("not counted", ", ".join(self.not_counted) or "none"),
         ]
         return [*rows, *(("note", note) for note in self.notes)]
+
+    @property
+    def _rows_of_other_tools(self) -> list[tuple[str, str]]:
+        """The counts of other tools, a row for each."""
+        by_tool: dict[str, list[str]] = {}
+        for other in self.analysis.inputs.other_counts:
+            words = f"{other.quantity} {other.count:,.1f}"
+            by_tool.setdefault(f"{other.tool} counts", []).append(words)
+        return [(label, ", ".join(words)) for label, words in by_tool.items()]
 
     @property
     def verdict(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ What users pass is checked in two ways: arguments by their annotations (`checked
 models, loaders and functions by running them, where any exception becomes one sentence.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -34,6 +35,7 @@ from spikejoule.encoding.events import array_of
 from spikejoule.energy.notes import Note, warning
 from spikejoule.pricing.layers import WEIGHTED
 from spikejoule.pricing.neurons import Known
+from spikejoule.pricing.other_counters import Counts, Tool, count_as
 from spikejoule.pricing.parts import INPUT
 from spikejoule.pricing.states import ModelState
 from spikejoule.pricing.tensors import first_tensor, unclear
@@ -137,11 +139,13 @@ class Stepping:
         loop: who makes the steps: ``model``, ``price``, or ``auto`` to try both.
         answer: returns the scores [B, classes] in the model's output; None for its
             first tensor, summed over time.
+        tools: whose counts are taken, too.
     """
 
     time_axis: TimeAxis = "none"
     loop: Loop = "model"
     answer: Answer | None = None
+    tools: tuple[Tool, ...] = ()
 
 
 class Run:
@@ -158,6 +162,7 @@ class Run:
         scores: for each batch, float64 [B, classes], without outputs that are no
             scores.
         has_scores: whether every output was scores of classes.
+        other_counts: of other tools.
     """
 
     def __init__(
@@ -185,6 +190,9 @@ class Run:
         self.steps = 0
         self.scores: list[NDArray[np.float64]] = []
         self.has_scores = True
+        self.other_counts: dict[Tool, Counts] = {
+            tool: Counter() for tool in stepping.tools
+        }
         self._time_axis = None if time_axis == "none" else time_axis
         self._sample_axis = _sample_axis(time_axis)
         self._output_time_axis = self._time_axis
@@ -209,8 +217,10 @@ class Run:
         with in_one_sentence(what), torch.no_grad():
             try:
                 for part in parts:
-                    scores = self._scores(self._on_device(part))
+                    inputs = self._on_device(part)
+                    scores = self._scores(inputs)
                     self._keep(scores, self._n_samples(part))
+                    self._count_as_others(inputs)
             finally:
                 self.state.restore()
 
@@ -268,6 +278,20 @@ class Run:
         self.loop = "price"
         return scores
 
+    def _count_as_others(self, x: Tensor) -> None:
+        """Run the model once more for each of the other tools."""
+        for tool, totals in self.other_counts.items():
+            self._reset()
+            with count_as(tool, self.model) as counts:
+                outputs = (
+                    [self.model(x)]
+                    if self.loop == "model"
+                    else self._outputs_by_step(x)
+                )
+                for _ in outputs:
+                    pass
+            totals.update(counts)
+
     def _keep(self, scores: Tensor, n_samples: int) -> None:
         """Keep the scores of a batch, if the output is scores of classes."""
         if scores.ndim == 2 and len(scores) == n_samples and scores.shape[1] > 1:
@@ -295,22 +319,26 @@ class Run:
 
     def _step_by_step(self, x: Tensor) -> Tensor:
         """Let the model take one step after another."""
-        assert self._time_axis is not None
         self._reset()
+        answer = self.answer or first_tensor
+        total = torch.zeros(())
+        with self.watch.batch(self._n_samples(x), 1, None):
+            for output in self._outputs_by_step(x):
+                total = total + answer(output).float()
+        return total
+
+    def _outputs_by_step(self, x: Tensor) -> Iterator[Any]:
+        """Run the model on one step after another."""
         carries_state = any(
             simulator.carries_state for simulator in self.known.simulators.values()
         )
-        total = torch.zeros(())
         state: Any = None
-        with self.watch.batch(self._n_samples(x), 1, None):
-            for step in x.unbind(dim=self._time_axis):
-                if carries_state:
-                    output, state = self.model(step, state)
-                else:
-                    output = self.model(step)
-                answer = self.answer or first_tensor
-                total = total + answer(output).float()
-        return total
+        for step in x.unbind(dim=self._time_axis or 0):
+            if carries_state:
+                output, state = self.model(step, state)
+            else:
+                output = self.model(step)
+            yield output
 
     @property
     def not_counted(self) -> list[str]:

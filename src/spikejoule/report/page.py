@@ -74,7 +74,9 @@ def energy_page(content: PageContent) -> str:
     from spikejoule.report.charts import charts_of_page
     from spikejoule.report.charts.canvas import PALETTE, VARIABLES, place_colours
 
-    places = place_colours(content.analysis.inputs.network)
+    inputs = content.analysis.inputs
+    # The colours would repeat in an imported network, which may have any depth.
+    places = {} if inputs.counted_in else place_colours(inputs.network)
     charts = charts_of_page(content.analysis, content.raster)
     return _page(
         "energy.html.j2",
@@ -123,6 +125,7 @@ def _pages() -> Environment:
     )
     pages.filters["linked"] = linked
     pages.globals |= {
+        "count_in_words": views.count_in_words,
         "energy_of_row": views.energy_of_row,
         "measured_on_mnist": measured_on_mnist,
         "phases": PHASES,

@@ -29,6 +29,10 @@ from spikejoule.energy.words import (
 )
 
 Cells = tuple[str, ...]
+# A network of more layers is deep: layers with small shares of its energy are one row.
+_MOST_LAYERS = 12
+_SMALL_PERCENT = 0.5
+_LARGE_COUNT = 1000
 
 
 @dataclass(frozen=True)
@@ -68,21 +72,36 @@ class ShareRow:
     """What a layer, or a kind of operation, has of an inference's energy.
 
     Attributes:
-        name: of one, or of the first of several with the same cells.
-        counted: synaptic events and multiply-accumulates.
-        energy: in words.
-        share: in words, of the whole.
+        name: of one, or of several together.
+        count: mean synaptic events and multiply-accumulates.
+        energy_pj: mean.
+        percent: of the whole energy.
     """
 
     name: str
-    counted: str
-    energy: str
-    share: str
+    count: float
+    energy_pj: float
+    percent: float
+
+    @property
+    def counted(self) -> str:
+        """The count in words; empty for none."""
+        return count_in_words(self.count) if self.count else ""
+
+    @property
+    def energy(self) -> str:
+        """The energy in words."""
+        return joules(self.energy_pj, 3)
+
+    @property
+    def share(self) -> str:
+        """The share in words."""
+        return f"{self.percent:.1f} %"
 
 
 @dataclass(frozen=True)
 class OperationRow:
-    """An operation in one layer, in words, with an energy per price list shown."""
+    """An operation in one layer, or all, with an energy per price list shown."""
 
     term: str
     layer: str
@@ -139,6 +158,11 @@ class PageView:
     trainings: list[Cells]
     verified: list[Note]
     notes: tuple[tuple[str, str], ...]
+
+
+def count_in_words(count: float) -> str:
+    """Write a mean count, with a decimal if it is small."""
+    return f"{count:,.0f}" if count >= _LARGE_COUNT else f"{count:,.1f}"
 
 
 def page_view(analysis: EnergyAnalysis, has_front: bool) -> PageView:
@@ -205,7 +229,10 @@ def _headings(analysis: EnergyAnalysis, has_front: bool) -> dict[str, str]:
 
 def _numbers(analysis: EnergyAnalysis) -> list[Cells]:
     energies = [_energy_entry(analysis, profile) for profile in analysis.shown]
-    return [_accuracy_entry(analysis), *energies, _events_entry(analysis)]
+    entries = [*energies, _events_entry(analysis)]
+    if analysis.inputs.counted_in and analysis.inputs.accuracy is None:
+        return entries  # the samples have no labels
+    return [_accuracy_entry(analysis), *entries]
 
 
 def _accuracy_entry(analysis: EnergyAnalysis) -> Cells:
@@ -317,21 +344,24 @@ def _parts(analysis: EnergyAnalysis) -> list[PartRow]:
 def _kinds(analysis: EnergyAnalysis) -> list[ShareRow]:
     """Return the energy by kind of operation, without kinds that take none."""
     rows = _shares(analysis, lambda row: TERMS[row.term].part or in_words(row.term))
-    return [row for row in rows if row.energy != joules(0)]
+    return [row for row in rows if row.energy_pj]
 
 
 def _layers(analysis: EnergyAnalysis) -> list[ShareRow]:
-    """Return the energy by layer; layers with the same cells are one row."""
+    """Return the energy by layer; of a deep network, small shares are one row."""
     rows = _shares(analysis, lambda row: row.layer)
     order = {name: number for number, name in enumerate(analysis.inputs.network.nodes)}
     rows.sort(key=lambda row: order.get(row.name, len(order)))
-    by_cells: dict[ShareRow, list[str]] = {}
-    for row in rows:
-        by_cells.setdefault(replace(row, name=""), []).append(row.name)
-    return [
-        replace(row, name=first if not others else f"{first} and {len(others)} alike")
-        for row, (first, *others) in by_cells.items()
-    ]
+    small = [row for row in rows if row.percent < _SMALL_PERCENT]
+    if not _is_deep(analysis) or len(small) < 2:
+        return rows
+    together = ShareRow(
+        name=f"{len(small)} others, below {_SMALL_PERCENT:g} % each",
+        count=sum(row.count for row in small),
+        energy_pj=sum(row.energy_pj for row in small),
+        percent=sum(row.percent for row in small),
+    )
+    return [*(row for row in rows if row not in small), together]
 
 
 def _shares(
@@ -349,26 +379,20 @@ def _shares(
         counts.setdefault(name, 0.0)
         if row.term in ("synaptic_event", "mac"):
             counts[name] += row.count
-        if row.energy is not None:
-            value_pj = row.energy.value_pj
-            energies_pj[name] += row.energy.high_pj if value_pj is None else value_pj
+        energies_pj[name] += _middle_or_high_pj(row)
     total_pj = sum(energies_pj.values()) or 1.0
     return [
-        ShareRow(
-            name=name,
-            counted=f"{counts[name]:,.1f}" if counts[name] else "",
-            energy=joules(energy_pj, 3),
-            share=f"{100 * energy_pj / total_pj:.1f} %",
-        )
+        ShareRow(name, counts[name], energy_pj, 100 * energy_pj / total_pj)
         for name, energy_pj in energies_pj.items()
     ]
 
 
 def _operations(analysis: EnergyAnalysis) -> list[OperationRow]:
-    step = f"a step of {analysis.inputs.step_ms:g} ms"
+    step_ms = analysis.inputs.step_ms
+    step = "a step" if step_ms is None else f"a step of {step_ms:g} ms"
     by_profile = [analysis.records(profile=profile.id) for profile in analysis.shown]
     # Every price list has the same operations, in the same order.
-    return [
+    by_layer = [
         OperationRow(
             term=rows[0].term,
             layer=rows[0].layer,
@@ -379,6 +403,47 @@ def _operations(analysis: EnergyAnalysis) -> list[OperationRow]:
         )
         for rows in zip(*by_profile, strict=True)
     ]
+    if not analysis.inputs.counted_in or not _is_deep(analysis):
+        return by_layer
+    by_term: dict[str, list[OperationRow]] = {}
+    for row in by_layer:
+        by_term.setdefault(row.term, []).append(row)
+    return [_of_all_layers(rows, by_profile) for rows in by_term.values()]
+
+
+def _is_deep(analysis: EnergyAnalysis) -> bool:
+    return len(analysis.inputs.network.nodes) > _MOST_LAYERS
+
+
+def _of_all_layers(
+    rows: list[OperationRow], by_profile: list[list[EnergyRow]]
+) -> OperationRow:
+    """Sum up one operation over all layers; sums have no interval."""
+    first = rows[0]
+    if len(rows) == 1:
+        return first
+    energies = []
+    for records in by_profile:
+        of_term = [record for record in records if record.term == first.term]
+        total_pj = sum(_middle_or_high_pj(record) for record in of_term)
+        is_priced = any(record.energy is not None for record in of_term)
+        energies.append(joules(total_pj) if is_priced else energy_of_row(of_term[0]))
+    count = sum(record.count for record in by_profile[0] if record.term == first.term)
+    return replace(
+        first,
+        layer=f"{len(rows)} layers",
+        count=count_in_words(count),
+        standard_deviation="",
+        energies=tuple(energies),
+    )
+
+
+def _middle_or_high_pj(row: EnergyRow) -> float:
+    """Return an energy; that at the highest price where the price is only a range."""
+    if row.energy is None:
+        return 0.0
+    value_pj = row.energy.value_pj
+    return row.energy.high_pj if value_pj is None else value_pj
 
 
 def _training(analysis: EnergyAnalysis) -> list[Cells]:
