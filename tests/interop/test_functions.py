@@ -17,45 +17,6 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 K = 12
 
 
-def test_a_spikformer_block_counts_as_in_spikingjelly() -> None:
-    jelly = pytest.importorskip("spikingjelly", reason="needs the extra interop")
-    from spikingjelly.activation_based import functional, layer
-    from spikingjelly.activation_based.model.spikformer import SpikformerMLP
-    from spikingjelly.activation_based.op_counter import (
-        DispatchCounterMode,
-        SynOpCounter,
-    )
-
-    class Block(nn.Module):
-        """Its two halves in sequence: SpikingJelly counts no sums of spikes."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.attention = layer.SpikingSelfAttention(32, 4)
-            self.mlp = SpikformerMLP(32, 64, 32)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.mlp(self.attention(x))  # type: ignore[no-any-return]
-
-    assert jelly
-    torch.manual_seed(0)
-    model = Block().eval()
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d):
-            nn.init.constant_(module.bias, 1.5)
-    x = (torch.rand(T, N, 32, 16) < 0.3).float()
-    report = spikejoule.price(model, x, time_axis=0, progress=False)
-    functional.reset_net(model)
-    counter = SynOpCounter()
-    with torch.no_grad(), DispatchCounterMode([counter]):
-        model(x)
-    events = by_kind(report.activity)["events"]
-    products = [events[f"attention.matmul{number}"].sum() for number in ("", " 2")]
-    assert min(products) > 10_000
-    assert report.activity.events.sum() == counter.get_total()
-    assert report.not_counted == ("attention (SpikingSelfAttention: mul)",)
-
-
 def recurrent(matrix: Any) -> Callable[..., nn.Module]:
     """A neuron class whose last spikes come back through a matrix."""
 

@@ -4,19 +4,20 @@ Sums stay below 2**24, above which NeuroBench's, in float32, lose digits.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
-from torch.nn import AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from spikejoule import count_as, price
+from spikejoule import Population, count_as, price
 from spikejoule.core.errors import ParameterError
 from spikejoule.pricing.neurons import Known
 from tests.interop.networks import Case, made
-from tests.interop.recorded_loop import N
+from tests.interop.recorded_loop import N, T
+from tests.interop.test_campaign import PUBLISHED
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -36,12 +37,12 @@ def ours(tool: str, network: nn.Module, run: Callable[[], Any]) -> dict[str, int
     return counts
 
 
-def running(case: Case, model: nn.Module, samples: torch.Tensor) -> torch.Tensor:
+def running(case: Case, model: nn.Module, samples: Tensor) -> Tensor:
     """Reset the model, take all steps, and return the last output."""
     Known.of(model).reset(model)
     if not case.stepwise:
         return model(samples)  # type: ignore[no-any-return]
-    outputs: list[torch.Tensor] = [model(step) for step in samples]
+    outputs: list[Tensor] = [model(step) for step in samples]
     return outputs[-1]
 
 
@@ -62,7 +63,7 @@ def test_neurobench(name: str) -> None:
             super().__init__()
             self.network = network
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
+        def forward(self, x: Tensor) -> Tensor:
             return running(case, network, x)
 
     watched = models.TorchModel(Steps())
@@ -76,114 +77,97 @@ def test_neurobench(name: str) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "multi-step groups",
-        "SEW ADD",
-        "SEW AND",
-        "linear feedback m",
-        "element-wise feedback",
-    ],
-)
-@torch.no_grad()
-def test_spikingjelly(name: str) -> None:
-    case, model, samples = made(f"spikingjelly: {name}")
-    network = prepared(model)
+def synaptic_operations(run: Callable[[], Any]) -> int:
+    """What SpikingJelly itself counts."""
     from spikingjelly.activation_based.op_counter import (
         DispatchCounterMode,
         SynOpCounter,
     )
 
     counter = SynOpCounter()
-    with DispatchCounterMode([counter]):
-        running(case, network, samples)
-    assert counter.get_total() > 1000
-    found = ours("spikingjelly", network, lambda: running(case, network, samples))
-    assert found == {"synaptic operations": counter.get_total()}
+    with torch.no_grad(), DispatchCounterMode([counter]):
+        run()
+    return counter.get_total()  # type: ignore[no-any-return]
 
 
-Layers = list[nn.Module]
-FEED_FORWARD: dict[str, tuple[Callable[[], Layers], tuple[int, ...]]] = {
-    "of sequences": (lambda: [Linear(6, 9), ReLU(), Linear(9, 2)], (5, 6)),
-    "convolutions": (
-        lambda: [
-            Conv2d(2, 8, 3, stride=2, padding=1),
-            nn.BatchNorm2d(8),
-            ReLU(),
-            MaxPool2d(2),
-            Conv2d(8, 8, 3, groups=4, dilation=2, padding=2, padding_mode="circular"),
-            AvgPool2d(2),
-            Flatten(),
-            Linear(32, 9),
-        ],
-        (2, 16, 16),
-    ),
-    "transposed": (
-        lambda: [
-            nn.ConvTranspose2d(2, 4, 3, stride=2, groups=2),
-            ReLU(),
-            nn.Unflatten(1, (1, 4)),
-            nn.Conv3d(1, 2, 3),
-        ],
-        (2, 5, 5),
-    ),
-}
-
-
-@pytest.mark.parametrize("name", FEED_FORWARD)
+@pytest.mark.parametrize("name", ["SEW ADD", "SEW AND", "linear feedback m"])
 @torch.no_grad()
-def test_torch(name: str) -> None:
-    make, shape = FEED_FORWARD[name]
-    network = prepared(nn.Sequential(*make()))
-    inputs = torch.randn(N, *shape)
-    with FlopCounterMode(display=False) as counter:
+def test_spikingjelly(name: str) -> None:
+    case, model, samples = made(f"spikingjelly: {name}")
+    network = prepared(model)
+    expected = synaptic_operations(lambda: running(case, network, samples))
+    assert expected > 1000
+    found = ours("spikingjelly", network, lambda: running(case, network, samples))
+    assert found == {"synaptic operations": expected}
+
+
+@pytest.mark.parametrize("name", ["spiking ResNet-18", "Spikformer"])
+def test_a_report_shows_the_same_count_for_a_published_model(
+    name: str, tmp_path: Path
+) -> None:
+    """Attention is counted, too."""
+    pytest.importorskip("spikingjelly", reason="needs the extra interop")
+    torch.manual_seed(3)
+    model = PUBLISHED[name].make().eval()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d):  # so that attention multiplies spikes
+            nn.init.constant_(module.bias, 1.5)
+    samples = (torch.rand(2, 3, 3, 32, 32) < 0.5).float()
+    report = price(
+        model, samples, time_axis=0, progress=False, count_as=["spikingjelly"]
+    )
+    Known.of(model).reset(model)
+    expected = synaptic_operations(lambda: model(samples))
+    (other,) = report.analysis.inputs.other_counts
+    assert other.count * 3 == pytest.approx(expected)
+    assert f"SpikingJelly counts   synaptic operations {other.count:,.1f}" in str(
+        report
+    )
+    report.save(tmp_path / "page.html")
+    assert "Counts of other tools" in (tmp_path / "page.html").read_text("utf-8")
+
+
+def test_pytorch() -> None:
+    network = nn.Sequential(
+        nn.ConvTranspose2d(2, 4, 3, stride=2, groups=2),
+        nn.Unflatten(1, (1, 4)),
+        nn.Conv3d(1, 2, 3),
+        nn.Linear(9, 5),
+    )
+    inputs = torch.randn(N, 2, 5, 5)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(inputs)
-    assert counter.get_total_flops() > 1000
-    assert ours("torch", network, lambda: network(inputs)) == {
-        "flops": counter.get_total_flops()
-    }
+    with torch.no_grad():
+        found = ours("torch", network, lambda: network(inputs))
+    assert found == {"flops": counter.get_total_flops()}
 
 
-class TestWhereTheyDiffer:
-    """The small cases of docs/explanation/agreement.md."""
+def test_a_run_that_fails_before_price_makes_the_steps_is_not_counted() -> None:
+    class Stepwise(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            assert x.ndim == 2, "one step at a time"
+            return super().forward(x)
 
-    def test_recurrent_weights_of_a_neuron_that_always_fires(self) -> None:
-        snntorch = pytest.importorskip("snntorch", reason="needs the extra interop")
-        how = {"reset_mechanism": "zero", "reset_delay": False, "init_hidden": True}
-        network = nn.Sequential(
-            Linear(1, 1, bias=False), snntorch.RLeaky(0.5, linear_features=1, **how)
-        )
-        for values in network.parameters():
-            nn.init.constant_(values, 2.0)
-        found = ours(
-            "neurobench", network, lambda: [network(torch.ones(1, 1)) for _ in range(4)]
-        )
-        assert found["Effective_ACs"] == 4 + 6
-        report = price(network, torch.ones(1, 4, 1), time_axis=1, progress=False)
-        assert report.activity.events.tolist() == [4 + 4]
+    class Neurons(nn.Identity):
+        pass
 
-    def test_a_sum_of_two_spikes(self) -> None:
-        layer = Linear(1, 3)
-        for tool, expected in (("spikingjelly", 0), ("neurobench", 3)):
-            found = ours(tool, layer, lambda: layer(torch.tensor([[2.0]])))
-            assert (
-                sum(count for name, count in found.items() if name != "Dense")
-                == expected
-            )
-
-    def test_padding(self) -> None:
-        layer = Conv2d(1, 1, 3, padding=1)
-        x = torch.randn(1, 1, 4, 4)
-        assert ours("torch", layer, lambda: layer(x)) == {"flops": 288}
-        found = ours("neurobench", layer, lambda: layer(x))
-        assert found["Effective_MACs"] == 100
+    network = nn.Sequential(Stepwise(11, 13), Neurons())
+    report = price(
+        network,
+        torch.rand(T, N, 11),
+        time_axis=0,
+        neurons={Neurons: Population()},
+        count_as="torch",
+        progress=False,
+    )
+    (other,) = report.analysis.inputs.other_counts
+    assert other.count == 2 * T * 11 * 13
 
 
 def test_another_name_is_refused() -> None:
     allowed = "allowed are neurobench, spikingjelly, torch"
     with (
         pytest.raises(ParameterError, match=allowed),
-        count_as("keras", Linear(1, 1)),
+        count_as("keras", nn.Linear(1, 1)),
     ):
         pass
