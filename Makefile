@@ -151,7 +151,7 @@ OUTPUT :=
 BENCHMARK = PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks
 into_file = $(if $(OUTPUT),--output '$(OUTPUT)/$(1).json')
 
-bench: $(INSTALLED)-bench  ## compare the speed with the seed's loop and other simulators (OUTPUT=...)
+bench: $(INSTALLED)-bench  ## compare the speed with the original notebook's loop and other simulators (OUTPUT=...)
 	$(BENCHMARK) speed $(call into_file,benchmark)
 	$(BENCHMARK) graphs $(call into_file,graphs)
 
@@ -159,7 +159,7 @@ profile: $(INSTALLED)  ## measure where the event engine spends its training tim
 	$(BENCHMARK) profile $(call into_file,profile)
 
 # Networks recorded earlier stay. The tables are for MNIST, whatever this clone has run.
-record: $(INSTALLED)  ## for maintainers: replace the tables of studies/verdict and what is made from them
+record: $(INSTALLED)  ## for maintainers: replace the tables of studies/verdict and everything generated from them
 	$(BIN)/python -m studies.verdict record
 
 clean:  ## remove .venv and the tools' caches; results stay

@@ -17,9 +17,9 @@ PARTS: Final = (
     UNIT_WORK,
     "addresses",
     "weights read",
-    "potentials or sums read and written",
+    "potentials or accumulators read and written",
     "spikes or activations passed on",
-    "encoding and answer",
+    "encoding and readout",
 )
 """Parts of an inference's energy that spiking and conventional networks share."""
 

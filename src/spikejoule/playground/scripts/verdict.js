@@ -18,7 +18,7 @@ export function comparison(where, spiking, conventional) {
     `${where} ${less.name} needs ${energyRange(less.range)}, ` +
     `${more.name} ${energyRange(more.range)}`;
   const isDecided = less.range[1] < more.range[0];
-  if (!isDecided) return `${energies}: these prices do not decide.`;
+  if (!isDecided) return `${energies}: the comparison is inconclusive at these prices.`;
   return `${energies}, ${ratio(more.range, less.range)} as much.`;
 }
 
