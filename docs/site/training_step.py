@@ -29,7 +29,7 @@ ROWS = {
     "data": "data",
     "spikes or activations": "spikes",
     "weights": "weights",
-    "potentials or sums": "potentials",
+    "potentials or accumulators": "potentials",
     "kept potentials": "kept potentials",
     "deltas": "deltas",
     "gradients": "gradients",
