@@ -79,7 +79,10 @@ def beside_ours(
     events = inputs.proxies.synaptic_events_per_inference
     ours = {
         "Effective_ACs": ("synaptic events", events),
-        "Effective_MACs": ("products of values", inputs.value_macs_per_inference or 0),
+        "Effective_MACs": (
+            "multiply-accumulates",
+            inputs.value_macs_per_inference or 0,
+        ),
         "Dense": ("dense operations", dense),
         "synaptic operations": ("synaptic events", events),
         "flops": ("dense operations without padding, two each", 2 * dense),

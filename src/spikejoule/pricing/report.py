@@ -69,7 +69,7 @@ class Report:
         headline = self.analysis.chosen.id
         energy = f"{energy_words(total)} under {headline} ({in_joules})"
         title = "" if inputs.title == "samples" else f" of {inputs.title}"
-        accuracy = "accuracy not known"
+        accuracy = "accuracy unknown"
         if inputs.accuracy is not None:
             accuracy = f"{inputs.accuracy.test_percent:.2f} % correct"
         n_steps = inputs.operations.time_window
@@ -85,9 +85,9 @@ class Report:
             ("network", f"{architecture(inputs.network)}, {n_steps} steps"),
             ("samples", f"{inputs.n_images:,}{title}, {accuracy}"),
             ("synaptic events", f"{events:,.1f} of {dense:,}"),
-            ("products of values", f"{macs:,.1f}" if macs else "none"),
-            ("spikes of neurons", f"{spikes:,.1f} in {updates:,.0f} updates"),
-            ("most of it", self._largest),
+            ("multiply-accumulates", f"{macs:,.1f}" if macs else "none"),
+            ("neuron spikes", f"{spikes:,.1f} in {updates:,.0f} updates"),
+            ("largest terms", self._largest),
             *self._rows_of_other_tools,
             ("not counted", ", ".join(self.not_counted) or "none"),
         ]
@@ -117,7 +117,7 @@ class Report:
         for row in self.analysis.records():
             if row.energy is not None:
                 words = (
-                    f"{in_words(row.term)} of {row.layer} {energy_words(row.energy)}"
+                    f"{in_words(row.term)} in {row.layer} {energy_words(row.energy)}"
                 )
                 priced.append((row.energy.highest_pj, words))
         priced.sort(key=lambda pair: pair[0], reverse=True)
