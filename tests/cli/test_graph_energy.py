@@ -76,7 +76,7 @@ def test_a_graph_of_ours_needs_its_events_alone(tmp_path: Path, cli: Cli) -> Non
     text = cli.text(*options)
     assert re.search("window +10 ms\n", text)
     assert "step_ms 1.0" in text
-    assert "the graph's metadata say ge" in cli.refusal(*options, "--threshold", "gt")
+    assert "the graph's metadata says ge" in cli.refusal(*options, "--threshold", "gt")
 
 
 def test_missing_and_foreign_options_are_named(tmp_path: Path, cli: Cli) -> None:

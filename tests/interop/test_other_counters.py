@@ -17,7 +17,7 @@ from spikejoule.core.errors import ParameterError
 from spikejoule.pricing.neurons import Known
 from tests.interop.networks import Case, made
 from tests.interop.recorded_loop import N, T
-from tests.interop.test_campaign import PUBLISHED
+from tests.interop.test_campaign import MODELS
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -108,11 +108,12 @@ def test_a_report_shows_the_same_count_for_a_published_model(
     """Attention is counted, too."""
     pytest.importorskip("spikingjelly", reason="needs the extra interop")
     torch.manual_seed(3)
-    model = PUBLISHED[name].make().eval()
+    shape, make = MODELS[name]
+    model = make().eval()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d):  # so that attention multiplies spikes
             nn.init.constant_(module.bias, 1.5)
-    samples = (torch.rand(2, 3, 3, 32, 32) < 0.5).float()
+    samples = (torch.rand(2, 3, *shape) < 0.5).float()
     report = price(
         model, samples, time_axis=0, progress=False, count_as=["spikingjelly"]
     )
