@@ -1,16 +1,16 @@
-"""Count events in a running model by plain loops over recorded activations.
+"""Count events in a running model from recorded activations.
 
-The inputs and outputs of all layers with weights and all neurons are recorded. Then the
-loop visits each unit: a whole number is as many spikes, and each reaches the synapses
-found by a loop over all outputs and all places of the kernel. It shares no code with
-spikejoule.
+The inputs and outputs of all layers with weights and all neurons are recorded. A whole
+number is as many spikes, and the synapses that they reach are the sum of the layer's
+output with all weights 1. It shares no code with spikejoule.
 """
 
 from collections.abc import Callable
-from itertools import product
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -55,96 +55,37 @@ class Recorder:
         return record
 
 
-def by_sample(
-    calls: list[Tensor], units: tuple[int, ...], order: str
-) -> NDArray[np.float64]:
-    """Recorded tensors as [N, steps, units...]."""
-    parts = []
+def by_sample(calls: list[Tensor], order: str) -> NDArray[np.int64]:
+    """The sum of each sample over all steps, units and calls, [N]."""
+    total = torch.zeros(N, dtype=torch.float64)
     for x in calls:
-        values = x.double().numpy()
-        if values.shape[0] == N * T:
-            leading = (T, N) if order == "tb" else (N, T)
-            values = values.reshape(*leading, *units)
-        if values.shape[0] != N:
-            values = np.moveaxis(values, 1, 0)
-        parts.append(values.reshape(N, -1, *units))
-    return np.concatenate(parts, axis=1)
-
-
-def taps(size: int, layer: Any, axis: int) -> list[int]:
-    """How often the kernel of a convolution meets each place of an axis."""
-    kernel = layer.kernel_size[axis]
-    stride = layer.stride[axis]
-    dilation = layer.dilation[axis]
-    before = 0
-    after = 0
-    if layer.padding == "same":
-        total = dilation * (kernel - 1)
-        before = total // 2
-        after = total - before
-    elif layer.padding != "valid":
-        before = layer.padding[axis]
-        after = before
-    n_out = (size + before + after - dilation * (kernel - 1) - 1) // stride + 1
-    met = [0] * size
-    for out, place in product(range(n_out), range(kernel)):
-        at = out * stride + place * dilation - before
-        if layer.padding_mode == "circular":
-            at %= size
-        elif layer.padding_mode == "replicate":
-            at = min(max(at, 0), size - 1)
-        elif layer.padding_mode == "reflect":
-            at = -at if at < 0 else at
-            at = 2 * (size - 1) - at if at >= size else at
-        if 0 <= at < size:
-            met[at] += 1
-    return met
-
-
-def reached(layer: Any, units: tuple[int, ...]) -> NDArray[np.int64]:
-    """Synapses that each input unit of a layer reaches, in the input's shape."""
-    if isinstance(layer, nn.Linear):
-        return np.full(units, layer.out_features)
-    synapses = np.full(units, layer.out_channels // layer.groups)
-    for axis, size in enumerate(units[1:]):
-        shape = [1] * len(units)
-        shape[1 + axis] = size
-        synapses = synapses * np.array(taps(size, layer, axis)).reshape(shape)
-    return synapses
+        if len(x) == N * T:
+            x = x.unflatten(0, (T, N) if order == "tb" else (N, T))
+        if len(x) != N:
+            x = x.transpose(0, 1)
+        total += x.reshape(N, -1).sum(dim=1)
+    return total.numpy().astype(np.int64)
 
 
 def counted(
-    entered: NDArray[np.float64], fan_out: NDArray[np.int64], values: bool
-) -> list[int]:
-    """Events of each sample, or products of values, unit by unit."""
-    totals = []
-    for sample in entered:
-        total = 0
-        for step in sample:
-            for place in zip(*np.nonzero(step), strict=True):
-                amount = 1 if values else abs(int(step[place]))
-                total += amount * int(fan_out[place])
-        totals.append(total)
-    return totals
-
-
-def spikes_of(
-    calls: list[Tensor], order: str, graded: bool
+    calls: list[Tensor], order: str, graded: bool, layer: Any = None
 ) -> tuple[NDArray[np.int64], bool]:
-    """Spikes of each sample, and whether they are values.
+    """Spikes of each sample, and whether they are values, which count as one each.
 
-    Graded spikes, and numbers that are not whole, are values: those that are not zero
-    are counted.
+    Args:
+        calls: what was recorded.
+        order: of steps and samples in one axis, ``tb`` or ``bt``.
+        graded: whether whole numbers are values, too.
+        layer: whose synapses are counted instead.
     """
-    parts = []
-    for x in calls:
-        values = np.abs(x.double().numpy())
-        if values.shape[0] == N * T and order == "tb":
-            values = values.reshape(T, N, -1)
-        if values.shape[0] not in (N, N * T):
-            values = np.moveaxis(values, 1, 0)
-        parts.append(values.reshape(N, -1))
-    spikes = np.concatenate(parts, axis=1)
-    are_values = graded or bool((spikes != np.rint(spikes)).any())
-    counted_spikes = spikes > 0 if are_values else spikes
-    return counted_spikes.sum(axis=1).astype(np.int64), are_values
+    are_values = graded or any(bool((x != x.round()).any()) for x in calls)
+    sent = [(x != 0 if are_values else x.abs()).double() for x in calls]
+    if layer is not None:
+        ones = deepcopy(layer).double()
+        ones._forward_hooks.clear()
+        nn.init.ones_(ones.weight)
+        if ones.bias is not None:
+            nn.init.zeros_(ones.bias)
+        with torch.no_grad():
+            sent = [ones(x) for x in sent]
+    return by_sample(sent, order), are_values

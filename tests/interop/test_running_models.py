@@ -1,4 +1,4 @@
-"""`spikejoule.price` counts what plain loops count, in models of four simulators."""
+"""`spikejoule.price` counts each sample's events in models of four simulators."""
 
 from typing import Any
 
@@ -14,11 +14,8 @@ from tests.interop.recorded_loop import (
     Counts,
     Recorder,
     T,
-    by_sample,
     counted,
     named,
-    reached,
-    spikes_of,
 )
 from tests.tools.counted import by_kind
 
@@ -77,28 +74,23 @@ def expected(
     for name, calls in recorder.entered.items():
         layer = recorder.modules[name]
         if isinstance(layer, LAYERS) and name not in own:
-            n_axes = 1 if isinstance(layer, nn.Linear) else layer.weight.ndim - 1
-            units = tuple(calls[0].shape[-n_axes:])
-            entered = by_sample(calls, units, order)
-            is_value = name in case.values or bool((entered != np.rint(entered)).any())
-            amounts = counted(entered, reached(layer, units), is_value)
-            (macs if is_value else events)[name] = np.array(amounts)
+            amounts, is_value = counted(calls, order, name in case.values, layer)
+            (macs if is_value else events)[name] = amounts
     for name in neurons | set(case.recurrent):
-        emitted, is_value = spikes_of(recorder.left[name], order, name in case.values)
+        emitted, is_value = counted(recorder.left[name], order, name in case.values)
         if name in neurons:
             spikes[name] = emitted
         if name in case.recurrent:
-            (macs if is_value else events)[f"{name}.recurrent"] = (
-                emitted * case.recurrent[name]
-            )
+            products = macs if is_value else events
+            products[f"{name}.recurrent"] = emitted * case.recurrent[name]
         if name in case.inputs:
-            taken, is_value = spikes_of(recorder.entered[name], order, graded=False)
+            taken, is_value = counted(recorder.entered[name], order, graded=False)
             (macs if is_value else events)[f"{name}.input"] = taken * case.inputs[name]
     return events, macs, spikes
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_events_are_those_of_a_plain_loop(name: str) -> None:
+def test_events_are_those_that_were_recorded(name: str) -> None:
     case, model, samples = made(name)
     neurons = neurons_of(model)
     settings = {
