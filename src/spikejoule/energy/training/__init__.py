@@ -3,6 +3,7 @@
 record        what is recorded of a training
 history       the record of epochs, and their energy while training runs
 arrays        the arrays of a training step, and their memories
+products      dense products through a connection, forward and back
 step          what all variants of a step have in common
 step_event    the event-driven step
 step_dense    the dense step, storing potentials or computing them twice

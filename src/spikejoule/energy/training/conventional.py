@@ -1,19 +1,13 @@
 """Training of conventional (ReLU) networks, counted as for spiking networks.
 
-For one sample, with W synapses from n to m units, of which M have a nonzero activation,
-and a active units (not zero) of the layer before:
+A step is a dense one (`products`), with or without products of zeros:
 
                         dense                        zero-skipping
-    forward             W MACs, weight reads,        M, found by n comparisons with 0;
-                        addresses; n activations     sums as in `energy.conventional`
-                        read, m written
-    deltas              m written; passing them      passed back to active units only,
-                        back takes W MACs, weight    with a m MACs
-                        reads and addresses
+    forward             every product                products of nonzero activations,
+                                                     sums as in `energy.conventional`
+    deltas              written, and passed back     passed back to active units only
     ReLU                its activation is read and compared again
-    weight gradients    W MACs, delta reads,         M, found by n comparisons again
-                        addresses; n activations
-                        read; written once per batch
+    weight gradients    every product                products of nonzero activations
 
 Activations and deltas are kept for all samples of a batch. Pruned synapses keep their
 place. Integer networks also requantise, as in inference, and round their parameters.
@@ -21,11 +15,12 @@ Nonzero products of training are not recorded: their fraction is the trained net
 over the measured images.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts, TrainingRun
 from spikejoule.energy.conventional import Method
@@ -34,6 +29,7 @@ from spikejoule.energy.training.arrays import TrainedConnection, trace_words
 from spikejoule.energy.training.counting import added, in_phase
 from spikejoule.energy.training.data import images_read
 from spikejoule.energy.training.optimizer import adam, optimizer
+from spikejoule.energy.training.products import Blocks, Counts, Products, at
 from spikejoule.energy.training.record import (
     BACKWARD,
     DATA,
@@ -42,29 +38,6 @@ from spikejoule.energy.training.record import (
     TrainingRecord,
 )
 from spikejoule.network.quantisation import FLOAT_BITS
-
-Blocks = Iterator[OperationCounts]
-
-
-@dataclass(frozen=True)
-class _Connection:
-    """One connection, and its operations over all samples of a training.
-
-    Attributes:
-        sizes: its parameters.
-        source: name of the layer before.
-        products: MACs forward, and again for the gradient.
-        active: units of the layer before that are active.
-        passed: MACs that pass deltas back.
-        is_last: whether scores follow, not ReLUs.
-    """
-
-    sizes: TrainedConnection
-    source: str
-    products: int
-    active: int
-    passed: int
-    is_last: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +49,13 @@ class _Training:
     skips: bool
 
     @property
-    def samples(self) -> int:
-        return self.run.epochs * self.run.samples
+    def samples(self) -> Counts:
+        return np.array([[self.run.epochs * self.run.samples]])
 
     @property
-    def batches(self) -> int:
-        return self.run.epochs * -(-self.run.samples // self.run.batch_size)
+    def batches(self) -> Counts:
+        in_epoch = -(-self.run.samples // self.run.batch_size)
+        return np.array([[self.run.epochs * in_epoch]])
 
     @property
     def is_integer(self) -> bool:
@@ -93,14 +67,14 @@ class _Training:
         return trace_words(n_units, 1, self.run.batch_size)
 
     @cached_property
-    def connections(self) -> list[_Connection]:
-        """The connections in order."""
+    def products(self) -> list[Products]:
+        """The products of the connections in order."""
         network = self.baseline.network
         names = network.layer_names
         fractions = _nonzero_fractions(self.baseline)
         found = []
         for number, node in enumerate(network.connections):
-            sizes = TrainedConnection(
+            connection = TrainedConnection(
                 name=node.name,
                 layer=names[number + 1],
                 n_in=node.n_in,
@@ -112,19 +86,32 @@ class _Training:
                 is_recurrent=False,
                 is_first=number == 0,
             )
-            used = fractions[number] if self.skips else 1.0
-            active = round(self.samples * used * node.n_in)
+            used = self.samples * (fractions[number] if self.skips else 1.0)
             found.append(
-                _Connection(
-                    sizes=sizes,
-                    source=names[number],
-                    products=round(self.samples * used * sizes.synapses),
-                    active=active,
-                    passed=0 if sizes.is_first else active * node.n_out,
-                    is_last=number == len(network.connections) - 1,
+                Products(
+                    connection=connection,
+                    matrices=self.samples,
+                    computed=_rounded(used * connection.synapses),
+                    passed=_rounded(used * node.n_in) * node.n_out,
+                    values=self.in_batch(node.n_in),
+                    deltas=self.in_batch(node.n_out),
+                    skipping=names[number] if self.skips else "",
                 )
             )
         return found
+
+    def active_after(self, number: int) -> Counts:
+        """Return the active units after a connection; all after the last one."""
+        n_out = self.products[number].connection.n_out
+        if number == len(self.products) - 1:
+            return self.samples * n_out
+        following = self.products[number + 1]
+        return following.passed // following.connection.n_out
+
+
+def _rounded(numbers: NDArray[Any]) -> Counts:
+    whole: Counts = np.rint(numbers).astype(np.int64)
+    return whole
 
 
 def _nonzero_fractions(baseline: BaselineCounts) -> list[float]:
@@ -151,7 +138,7 @@ def count_conventional_training(
     if baseline.training is None or was_quantised_afterwards:
         return None
     training = _Training(baseline, baseline.training, method == "zero_skipping")
-    images = images_read(record, np.array([[training.samples]]))
+    images = images_read(record, training.samples)
     parts = [
         *in_phase(DATA, images),
         *in_phase(FORWARD, _forward(training)),
@@ -163,94 +150,51 @@ def count_conventional_training(
 
 def _forward(training: _Training) -> Blocks:
     samples = training.samples
-    for connection in training.connections:
-        sizes = connection.sizes
-        n_out = samples * sizes.n_out
-        biased = n_out if sizes.biases else 0
-        yield from _products(training, connection, "mac", connection.products)
-        yield _at(sizes, "weight_read", connection.products, sizes.weight_words)
-        yield from _activations(training, connection)
+    for products in training.products:
+        connection = products.connection
+        layer = [connection.layer]
+        n_out = samples * connection.n_out
+        yield from products.forward()
         if training.skips:
-            sums = Words(FLOAT_BITS, sizes.n_out)
-            yield block("sum_access", [sizes.layer], [n_out + biased], sums)
-            per_product = 2 * connection.products
-            yield _at(sizes, "sum_access_per_mac", per_product, sums)
-        if biased:
-            biases = Words(FLOAT_BITS, sizes.biases, FLOAT_BITS * sizes.parameters)
-            yield block("bias_addition", [sizes.layer], [biased])
-            yield block("bias_read", [sizes.layer], [biased], biases)
-        outputs = training.in_batch(sizes.n_out)
-        yield block("activation_write", [sizes.layer], [n_out], outputs)
-        if connection.is_last:
-            comparisons = samples * (sizes.n_out - 1)
-            yield block("decision_comparison", [sizes.layer], [comparisons])
+            # Read at the end; with biases, which they begin with, also written before.
+            accesses = n_out * (2 if connection.biases else 1)
+            per_product = 2 * products.computed
+            sums = Words(FLOAT_BITS, connection.n_out)
+            yield block("sum_access", layer, accesses, sums)
+            yield from at(connection, "sum_access_per_mac", per_product, sums)
+        if connection.biases:
+            stored = FLOAT_BITS * connection.parameters
+            words = Words(FLOAT_BITS, connection.biases, stored)
+            yield block("bias_addition", layer, n_out)
+            yield block("bias_read", layer, n_out, words)
+        yield block("activation_write", layer, n_out, products.deltas)
+        if products is training.products[-1]:
+            comparisons = samples * (connection.n_out - 1)
+            yield block("decision_comparison", layer, comparisons)
             continue
-        yield block("activation_comparison", [sizes.layer], [n_out])
+        yield block("activation_comparison", layer, n_out)
         if training.is_integer:
-            yield block("requantisation", [sizes.layer], [n_out])
+            yield block("requantisation", layer, n_out)
 
 
 def _backward(training: _Training) -> Blocks:
-    samples = training.samples
-    for connection in training.connections:
-        sizes = connection.sizes
-        yield from _deltas(training, connection)
-        # The gradient of the weights
-        yield from _products(training, connection, "gradient_mac", connection.products)
-        deltas = training.in_batch(sizes.n_out)
-        yield _at(sizes, "delta_read", connection.products, deltas)
-        yield from _activations(training, connection)
-        written = training.batches * sizes.weights
-        yield _at(sizes, "gradient_access", written, sizes.parameter_words)
-        # Passing deltas back
-        if not sizes.is_first:
-            macs = connection.passed
-            yield from _products(training, connection, "backpropagation_mac", macs)
-            yield _at(sizes, "weight_read", macs, sizes.weight_words)
-            yield _at(sizes, "delta_read", samples * sizes.n_out, deltas)
-
-
-def _deltas(training: _Training, connection: _Connection) -> Blocks:
-    """Count the deltas after a connection, and the gradients of biases."""
-    sizes = connection.sizes
-    n_units = training.samples * sizes.n_out
-    n_active = n_units
-    values = training.in_batch(sizes.n_out)
-    if not connection.is_last:
-        yield block("trace_read", [sizes.layer], [n_units], values)
-        yield block("activation_comparison", [sizes.layer], [n_units])
-        following = training.connections[training.connections.index(connection) + 1]
-        n_active = following.active
-    # The zeros of inactive units are written, too, since all deltas are read later.
-    yield block("delta_write", [sizes.layer], [n_units], values)
-    if sizes.biases:
-        yield block("bias_gradient_accumulation", [sizes.layer], [n_active])
-        written = training.batches * sizes.biases
-        words = sizes.parameter_words
-        yield block("gradient_access", [sizes.layer], [written], words)
-
-
-def _products(
-    training: _Training, connection: _Connection, term: str, macs: int
-) -> Blocks:
-    """Count products and the addresses of their operands."""
-    sizes = connection.sizes
-    yield _at(sizes, term, macs)
-    if training.skips:
-        yield _at(sizes, "address_event", macs)
-        return
-    units = training.samples * (sizes.n_in + sizes.n_out)
-    yield _at(sizes, "address_unit", units)
-    yield _at(sizes, "address_mac", macs)
-
-
-def _activations(training: _Training, connection: _Connection) -> Blocks:
-    """Count reading the activations before a connection, and finding zeros."""
-    sizes = connection.sizes
-    read = training.samples * sizes.n_in
-    yield _at(sizes, "activation_read", read, training.in_batch(sizes.n_in))
-    if training.skips:
-        yield block("zero_comparison", [connection.source], [read])
+    for number, products in enumerate(training.products):
+        connection = products.connection
+        layer = [connection.layer]
+        n_out = training.samples * connection.n_out
+        if products is not training.products[-1]:
+            yield block("trace_read", layer, n_out, products.deltas)
+            yield block("activation_comparison", layer, n_out)
+        # The zeros of inactive units are written, too, since all deltas are read later.
+        yield block("delta_write", layer, n_out, products.deltas)
+        if connection.biases:
+            active = training.active_after(number)
+            written = training.batches * connection.biases
+            words = connection.parameter_words
+            yield block("bias_gradient_accumulation", layer, active)
+            yield block("gradient_access", layer, written, words)
+        yield from products.gradients(training.batches)
+        yield from products.passed_back()
 
 
 def _optimizer(training: _Training) -> Blocks:
@@ -261,12 +205,5 @@ def _optimizer(training: _Training) -> Blocks:
         pruned=training.baseline.pruned,
         rounds=training.is_integer,
     )
-    batches = np.array([[training.batches]])
-    for connection in training.connections:
-        yield from optimizer(connection.sizes, operations, batches)
-
-
-def _at(
-    sizes: TrainedConnection, term: str, count: int, words: Words | None = None
-) -> OperationCounts:
-    return block(term, [sizes.name], [count], Words() if words is None else words)
+    for products in training.products:
+        yield from optimizer(products.connection, operations, training.batches)

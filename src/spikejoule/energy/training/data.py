@@ -33,8 +33,8 @@ from spikejoule.energy.operations import (
     block,
     made_pixels,
 )
+from spikejoule.energy.training.products import Counts
 from spikejoule.energy.training.record import Augmented, TrainingRecord
-from spikejoule.energy.training.step import Counts
 from spikejoule.network.quantisation import FLOAT_BITS
 
 AUGMENTATION = "augmentation"

@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from spikejoule.energy.operations import OperationCounts, Words, block
 from spikejoule.energy.training.arrays import TrainedConnection
-from spikejoule.energy.training.step import Counts
+from spikejoule.energy.training.products import Counts
 
 # m = b1 m + (1 - b1) g: 2 multiplications, 1 addition. v = b2 v + (1 - b2) g g: 3 and
 # 1. w -= rate m' / (sqrt(v') + e), with m' and v' divided by their bias corrections: 1

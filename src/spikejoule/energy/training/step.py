@@ -14,10 +14,8 @@ Each neuron and step takes, in the backward pass, the equations in `neuron`:
                              potential again
     bias gradients           an addition
 
-A kept potential is read once and a delta written once. Deltas pass back through every
-synapse between neurons in every step (recurrent ones in all but the last), as matrix
-products: T times, the deltas of the layer after are read once, and its weights once for
-each product; sums stay in registers.
+A kept potential is read once and a delta written once. Deltas pass back between layers
+as dense products (`products`) in every step.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +23,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spikejoule.counts.records import Activity
 from spikejoule.energy.operations import (
@@ -39,12 +36,11 @@ from spikejoule.energy.training.arrays import (
     trace_words,
     trained_connections,
 )
+from spikejoule.energy.training.products import Counts, Products
 from spikejoule.energy.training.record import TrainingRecord
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LOG_THRESHOLD, LeakyIntegrateAndFire
 from spikejoule.network.quantisation import FLOAT_BITS
-
-Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,36 +112,33 @@ class TrainingStep:
         sizes = np.array(self.record.network.layer_sizes[1:])
         return Words(FLOAT_BITS, sizes * self.time_window * n_samples)
 
-    def deltas_after(self, connection: TrainedConnection) -> Words:
-        """Return the memory of the deltas of the layer after a connection."""
-        return trace_words(connection.n_out, self.time_window, self.held_samples)
+    @cached_property
+    def products(self) -> list[Products]:
+        """Dense products through the K connections; only deltas in event-driven steps.
 
-    def back_steps(self, connection: TrainedConnection) -> int:
-        """Return the steps in which deltas pass back through a connection.
-
-        A recurrent synapse carries no delta back into the last step.
+        Recurrent weights take T - 1: no spikes arrive in the first step, and no deltas
+        pass back into the last. Constant currents may be multiplied only once.
         """
-        if connection.is_first:
-            return 0
-        return self.time_window - connection.is_recurrent
-
-    def at_connections(
-        self,
-        term: str,
-        counts: Sequence[Counts],
-        words: Sequence[Words] | None = None,
-    ) -> Iterator[OperationCounts]:
-        """Count a term at all connections; none where the counts are always 0.
-
-        Args:
-            term: the operation.
-            counts: for each connection, [E, 1].
-            words: the width and memory at each connection; None without memory.
-        """
-        for number, connection in enumerate(self.connections):
-            if counts[number].any():
-                own = Words() if words is None else words[number]
-                yield block(term, [connection.name], counts[number], own)
+        found = []
+        for connection in self.connections:
+            is_constant = connection.is_first and self.activity.products is not None
+            is_once = connection.is_first and self.activity.products == "once"
+            kept_steps = 1 if is_constant else self.time_window
+            steps = 1 if is_once else self.time_window - connection.is_recurrent
+            macs = self.samples * steps * connection.synapses
+            values = trace_words(connection.n_in, kept_steps, self.held_samples)
+            deltas = trace_words(connection.n_out, self.time_window, self.held_samples)
+            found.append(
+                Products(
+                    connection=connection,
+                    matrices=self.samples * steps,
+                    computed=macs,
+                    passed=macs,
+                    values=values,
+                    deltas=deltas,
+                )
+            )
+        return found
 
 
 def selected(operations: OperationCounts, terms: Sequence[str]) -> OperationCounts:
@@ -210,42 +203,3 @@ def gradients_of_layers(
             yield block(
                 "gradient_access", [connection.layer], gradients * accesses, words
             )
-
-
-def backpropagation(step: TrainingStep) -> Iterator[OperationCounts]:
-    """Count the products that pass deltas back between layers, and weight reads."""
-    products = backpropagated(step)
-    yield from step.at_connections("backpropagation_mac", products)
-    weights = [connection.weight_words for connection in step.connections]
-    yield from step.at_connections("weight_read", products, weights)
-
-
-def backpropagated(step: TrainingStep) -> list[Counts]:
-    """Return the products of `backpropagation` at each connection, [E, 1]."""
-    return [
-        step.samples * step.back_steps(connection) * connection.synapses
-        for connection in step.connections
-    ]
-
-
-def backpropagated_units(step: TrainingStep) -> list[Counts]:
-    """Return units whose addresses are computed in turn, at each connection, [E, 1]."""
-    return [
-        step.samples
-        * step.back_steps(connection)
-        * (connection.n_in + connection.n_out)
-        for connection in step.connections
-    ]
-
-
-def deltas_passed(step: TrainingStep) -> list[Counts]:
-    """Return the deltas that `backpropagation` reads at each connection, [E, 1]."""
-    return [
-        step.samples * step.back_steps(connection) * connection.n_out
-        for connection in step.connections
-    ]
-
-
-def delta_words(step: TrainingStep) -> list[Words]:
-    """Return the memory of the deltas after each connection."""
-    return [step.deltas_after(connection) for connection in step.connections]

@@ -13,23 +13,17 @@ For one sample, with S_l spikes of layer l and E_l synaptic events of a connecti
     other gradients          read and written once per sample: the sum over the window
                              is in a register
 
-Passing deltas back between layers is dense (`step`).
+Passing deltas back between layers is dense (`products`).
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
-
 from spikejoule.energy.operations import OperationCounts, Words, block
+from spikejoule.energy.training.products import at
 from spikejoule.energy.training.step import (
     TrainingStep,
-    backpropagated,
-    backpropagated_units,
-    backpropagation,
     backward_of_neurons,
-    delta_words,
-    deltas_passed,
     gradients_of_layers,
     selected,
 )
@@ -60,35 +54,27 @@ def backward(step: TrainingStep) -> Iterator[OperationCounts]:
     """Count the backward passes of all samples."""
     yield from backward_of_neurons(step)
     yield from gradients_of_layers(step, 2 * step.samples)
-    yield from backpropagation(step)
-    yield from step.at_connections("address_mac", backpropagated(step))
-    yield from step.at_connections("address_unit", backpropagated_units(step))
+    for products in step.products:
+        yield from products.passed_back()
     yield from _weight_gradients(step)
     yield from _inputs_again(step)
 
 
 def _weight_gradients(step: TrainingStep) -> Iterator[OperationCounts]:
-    events = step.inference.of("synaptic_event")
-    # Products with constant currents change gradients as events do.
-    products = np.zeros_like(events)
-    if step.activity.products is not None:
-        products[:, :1] = step.inference.of("input_mac")
-        first = [step.connections[0].name]
-        yield block("input_gradient_mac", first, products[:, :1])
-    changes = events + products
-    by_connection = np.hsplit(changes, len(step.connections))
-    passed = deltas_passed(step)
-    deltas = [
-        changed + read for changed, read in zip(by_connection, passed, strict=True)
-    ]
-    gradients = [connection.parameter_words for connection in step.connections]
-    accesses = [2 * changed for changed in by_connection]
-    yield from step.at_connections(
-        "gradient_accumulation", np.hsplit(events, len(step.connections))
-    )
-    yield from step.at_connections("address_event", by_connection)
-    yield from step.at_connections("delta_read", deltas, delta_words(step))
-    yield from step.at_connections("gradient_access", accesses, gradients)
+    for number, products in enumerate(step.products):
+        connection = products.connection
+        events = step.inference.of("synaptic_event")[:, [number]]
+        changes = events
+        if connection.is_first and step.activity.products is not None:
+            # Products with constant currents change gradients as events do.
+            macs = step.inference.of("input_mac")
+            changes = events + macs
+            yield from at(connection, "input_gradient_mac", macs)
+        yield from at(connection, "gradient_accumulation", events)
+        yield from at(connection, "address_event", changes)
+        yield from at(connection, "delta_read", changes, products.deltas)
+        words = connection.parameter_words
+        yield from at(connection, "gradient_access", 2 * changes, words)
 
 
 def _inputs_again(step: TrainingStep) -> Iterator[OperationCounts]:
