@@ -238,7 +238,7 @@ def test_the_report_compares_both_sides_training() -> None:
         "densely, computing potentials twice",
     ]
     (sentence,) = [
-        line for line in result.says("amortised") if "costs least to train" in line
+        line for line in result.says("amortised") if "is cheapest to train" in line
     ]
     assert f"takes {energy_words(energy)}" in sentence
     assert "(the most accurate one, since" not in sentence
