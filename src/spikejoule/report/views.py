@@ -302,8 +302,9 @@ def _bars(analysis: EnergyAnalysis) -> list[Bar]:
     if "pruned" not in own.network:
         kind = f"Spiking network, unpruned, {own.weight_bits} bits"
     test_percent = f"{verdict.spiking_test_percent:.2f} %"
+    test = "" if inputs.counted_in else "test "
     names = {
-        SPIKING: f"{kind}, {test_percent} of test {inputs.subject.samples} correct",
+        SPIKING: f"{kind}, {test_percent} of {test}{inputs.subject.samples} correct",
         CONVENTIONAL: "Conventional networks of equal accuracy",
     }
     energies = [verdict.energy(SPIKING), verdict.energy(CONVENTIONAL)]

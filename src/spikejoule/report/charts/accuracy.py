@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _STEPS = 200
 """Points of the drawn line."""
+_NARROW = 100
+"""Ratio of an axis's ends below which powers of 10 are too few labels."""
 
 
 @canvas.house_style()
@@ -55,6 +57,9 @@ def conventional_front(analysis: "EnergyAnalysis") -> Chart | None:
             marker=marker,
             label=f"this network, {verdict.spiking.rpartition(', ')[2]}",
         )
+    lowest_pj, highest_pj = axes.get_xlim()
+    if highest_pj < _NARROW * lowest_pj:
+        canvas.log_axis(axes, "x", digits=(1, 2, 5))
     axes.set_xlabel("Energy per inference, log scale")
     canvas.legend_below(figure)
     finding = f"Accuracy and energy: {analysis.chosen.title}"
