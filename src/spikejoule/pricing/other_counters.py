@@ -138,7 +138,7 @@ class _OperationsOf(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._is_inside = False
         for handle in (
             model.register_forward_pre_hook(self._enter),
-            model.register_forward_hook(self._leave),
+            model.register_forward_hook(self._leave, always_call=True),
         ):
             stack.callback(handle.remove)
 
@@ -159,27 +159,34 @@ class _OperationsOf(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _spikingjelly(function: Any, args: tuple[Any, ...], out: Any) -> Counts:
     name = function.__name__.partition(".")[0]
-    product: Callable[[Tensor, Tensor], Tensor] = torch.matmul
     if name in _MATRICES:
         left, right = (args[place] for place in _MATRICES[name])
+        operations = _products_of_spikes(torch.matmul, left, right)
     elif name == "convolution":
-        left, right, _, *settings = args
+        x, weight, _, *settings = args
 
-        def product(x: Tensor, weight: Tensor) -> Tensor:
+        def without_bias(x: Tensor, weight: Tensor) -> Tensor:
             return torch.convolution(x, weight, None, *settings)
 
+        operations = _products_of_spikes(without_bias, x, weight)
     else:
         return Counter()
-    counts = [_zeros_and_ones(x) for x in (left, right)]
-    operations = 0
-    if any(x is not None for x in counts):
-        # A spike meets every number on the other side.
-        left, right = (
-            torch.ones_like(side).double() if x is None else x
-            for side, x in zip((left, right), counts, strict=True)
-        )
-        operations = int(product(left, right).sum())
     return Counter({"synaptic operations": operations})
+
+
+def _products_of_spikes(
+    multiply: Callable[[Tensor, Tensor], Tensor], left: Tensor, right: Tensor
+) -> int:
+    """Count the products of a side of zeros and ones; 0 if neither side is one."""
+    spikes = [_zeros_and_ones(x) for x in (left, right)]
+    if all(x is None for x in spikes):
+        return 0
+    # A spike meets every number on the other side.
+    left, right = (
+        torch.ones_like(side).double() if x is None else x
+        for side, x in zip((left, right), spikes, strict=True)
+    )
+    return int(multiply(left, right).sum())
 
 
 def _zeros_and_ones(x: Tensor) -> Tensor | None:
