@@ -11,6 +11,8 @@ The answer is in `README.md`; `python -m studies.verdict --help` says how to run
     verdicts     the outcome of all draws, by price list and accuracy
     counts       operation counts behind the energies; comparisons without price lists
     published    the conventional networks with which every run is compared
+    trainings    train both sides to a level
+    training     what that costs, and which side needs less energy for it
     sentences    the outcomes in words
     page         the generated parts of pages
 """

@@ -1,4 +1,4 @@
-"""The jobs of the study: `python -m studies.verdict judge` and `... record`.
+"""The jobs of the study: `python -m studies.verdict judge`, `... train`, `... record`.
 
 The exit status is 0 for success, 1 for an error (one sentence on standard error) and 2
 for wrong arguments.
@@ -13,6 +13,7 @@ from typing import Final
 
 from spikejoule.core.errors import SpikejouleError, StoreError, printable
 from spikejoule.core.store import write_csv, write_text
+from spikejoule.energy import load_profiles
 from spikejoule.nir.options import add_convention_options, chosen_conventions
 from spikejoule.tracking.recorded import VALIDATION_SIZE, measured_alike, recorded_runs
 from spikejoule.tracking.settings import settings_table, write_settings
@@ -28,6 +29,7 @@ from studies.verdict.outside import Images, outside_networks
 from studies.verdict.project import Project
 from studies.verdict.recording import Networks, beside_table
 from studies.verdict.sentences import terminal_text
+from studies.verdict.training import TABLE, TrainingTable, priced_by
 from studies.verdict.verdicts import Verdict, verdict_columns, verdicts
 
 DEFAULT_DATA: Final = "mnist"
@@ -82,6 +84,24 @@ def record(options: argparse.Namespace) -> str:
     for file in (page.SUMMARY, page.PAGE):
         write_text(file, page.written(file))
     return text
+
+
+def train(options: argparse.Namespace) -> str:
+    """Train both sides of a preset, and replace these runs in the table of trainings.
+
+    `record` then updates the page.
+    """
+    # Imported here, because the other jobs need no PyTorch.
+    from studies.verdict.trainings import rows_of
+
+    profiles = priced_by(load_profiles().values())
+    rows = [
+        row for seed in options.seeds for row in rows_of(options.preset, seed, profiles)
+    ]
+    runs = {row.run for row in rows}
+    kept = [row for row in TrainingTable.read(TABLE).rows if row.run not in runs]
+    TrainingTable(rows=(*kept, *rows)).write(TABLE)
+    return f"{TABLE}: {len(rows)} rows of {', '.join(sorted(runs))}\n"
 
 
 def recorded_networks(
@@ -155,6 +175,12 @@ def parser() -> argparse.ArgumentParser:
     recording.set_defaults(
         job=record, directory=Path(), data=DEFAULT_DATA, recorded=None, add=[]
     )
+    training = jobs.add_parser(
+        "train", help="for maintainers: train both sides to equal accuracy"
+    )
+    training.add_argument("preset", metavar="PRESET", help="a file of experiments/")
+    training.add_argument("--seeds", type=int, nargs="+", default=[42], metavar="SEED")
+    training.set_defaults(job=train)
     return arguments
 
 

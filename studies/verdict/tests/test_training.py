@@ -1,0 +1,87 @@
+"""What training to equal accuracy costs follows from its table, and from the ledger."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from spikejoule.data.images import LabelledImages
+from spikejoule.energy import BootstrapSettings, load_profiles
+from spikejoule.energy.estimates import PJ_PER_J, plain
+from spikejoule.energy.training import training_ledger
+from spikejoule.energy.training.history import record_of_epochs
+from studies.verdict.page import PAGE
+from studies.verdict.training import (
+    LEVELS_PERCENT,
+    TABLE,
+    conventional,
+    priced_by,
+    spiking,
+)
+from studies.verdict.trainings import (
+    preset_params,
+    setup_of,
+    train_conventional,
+    train_spiking,
+)
+from tests.energy.test_verdict import variant
+
+HEADLINE = "lemaire-complete"
+ABOUT = {"run": "test", "seed": 42, "git_commit": "c0ffee"}
+
+
+def drawn(n: int) -> LabelledImages:
+    """Random images with random labels."""
+    generator = np.random.default_rng(n)
+    images = generator.integers(0, 256, (n, 28, 28), dtype=np.uint8)
+    labels = generator.integers(0, 10, n, dtype=np.uint8)
+    return LabelledImages(images, labels, np.arange(n))
+
+
+@pytest.mark.parametrize("level", LEVELS_PERCENT)
+def test_the_page_states_the_ratio_of_five_pairs_of_seeds(level: float) -> None:
+    rows = pd.read_csv(TABLE)
+    rows = rows[rows["level_percent"] == level]
+    for method in ("skipping zeros", "dense"):
+        logs = []
+        for end in ("low", "high"):
+            joules = rows[rows["method"] == method].pivot(
+                index="seed", columns="side", values=f"{HEADLINE}:joules_{end}"
+            )
+            logs.append(np.log(joules["spiking"] / joules["conventional"]))
+            assert len(logs[-1].dropna()) == 5
+        half = [stats.t.ppf(0.975, 4) * log.std() / 5**0.5 for log in logs]
+        ratio = np.exp(np.mean(logs))
+        low = np.exp(min(log.mean() - h for log, h in zip(logs, half, strict=True)))
+        high = np.exp(max(log.mean() + h for log, h in zip(logs, half, strict=True)))
+        words = f"{plain(ratio)} ({plain(low)} to {plain(high)})"
+        assert words in PAGE.read_text(encoding="utf-8")
+
+
+def test_joules_of_a_small_run_are_those_of_the_ledger() -> None:
+    params = preset_params("contest-98", 42)
+    once = params.train.model_copy(update={"max_epochs": 1})
+    params = params.model_copy(update={"train": once})
+    splits = {"train": drawn(130), "validation": drawn(40), "test": drawn(30)}
+    profiles = priced_by(load_profiles().values())
+
+    setup = setup_of(params, splits)
+    history = train_spiking(params, splits)
+    record = record_of_epochs(setup, history)
+    assert record is not None
+    baseline, accuracies = train_conventional(params, splits)
+    sides = spiking("s", setup, history), conventional(baseline, accuracies, record)
+    rows = [row for side in sides for row in side.rows(profiles, ABOUT, levels=[0])]
+
+    settings = BootstrapSettings(resamples=100, confidence=0.95, seed=1)
+    network = variant("spiking", [1, 2], 97.0)
+    ledger = training_ledger(network, record, [baseline], profiles, settings)
+    methods = [trained.method for trained in ledger.variants]
+    in_ledger = ["event by event", "densely", "zero-skipping", "dense"]
+    for row, method in zip(rows, in_ledger, strict=True):
+        for profile in profiles:
+            total = ledger.total(methods.index(method), profile.id)
+            assert row.joules(profile.id) == pytest.approx(
+                [total.low_pj / PJ_PER_J, total.high_pj / PJ_PER_J], rel=1e-5
+            )
+            assert total.low_pj > 0

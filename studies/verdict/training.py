@@ -1,0 +1,272 @@
+"""Which side needs less energy to train to equal accuracy.
+
+Both sides see the same images in the same order, in epochs and batches of the same
+size, and compute with weights of the same width in layers of the same size. A training
+costs the energy of its epochs, in the ledger of `spikejoule.energy.training`, up to the
+first whose validation accuracy reaches a level. Seeds are pairs: networks of a seed
+share their images.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from pydantic import ConfigDict, Field
+from scipy import stats
+
+from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.core.schema import Count, MaybeNotNegative, Percent, Row, Table, Text
+from spikejoule.energy.conventional import Method
+from spikejoule.energy.estimates import PJ_PER_J, plain, rounded
+from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side
+from spikejoule.energy.operations import OperationCounts
+from spikejoule.energy.prices import HardwareProfile, price
+from spikejoule.energy.training import (
+    TrainingRecord,
+    count_conventional_training,
+    count_training,
+)
+from spikejoule.energy.training.counting import Variant
+from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
+from spikejoule.network.checkpoint import EpochRecord
+from studies.verdict.networks import FOLDER
+
+TABLE: Final = FOLDER / "training-mnist.csv"
+LEVELS_PERCENT: Final = (97.5, 98.0)
+HEADLINE: Final = "lemaire-complete"
+CONFIDENCE: Final = 0.95
+
+_ENDS: Final = ("low", "high")
+
+SKIPPING: Final = "skipping zeros"
+"""Event by event, or without the products of activations that are 0."""
+DENSE: Final = "dense"
+"""As PyTorch computes: every product, in a spiking network in every step."""
+
+
+def priced_by(profiles: Iterable[HardwareProfile]) -> list[HardwareProfile]:
+    """The price lists with memory that price a training on both sides."""
+    return [profile for profile in profiles if profile.scope in ("memory", "system")]
+
+
+class TrainingRow(Row):
+    """What a network costs to train to a level: a row of `TABLE`.
+
+    Further columns are the joules under the lower and the upper ends of the prices of a
+    price list, ``PROFILE:joules_low`` and ``PROFILE:joules_high``.
+
+    Attributes:
+        run, seed, git_commit: what was trained, and the code that trained it.
+        side, network, method: the network, and how its training is computed.
+        level_percent: the level.
+        epochs: the first epoch, from 1 on, that reaches it.
+        validation_percent: the accuracy in that epoch.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, MaybeNotNegative] = Field(init=False)
+
+    run: Text
+    seed: Count
+    git_commit: Text
+    side: Side
+    network: Text
+    method: Text
+    level_percent: Percent
+    epochs: Count
+    validation_percent: Percent
+
+    def joules(self, profile: str) -> list[float]:
+        """The energy under both ends of the prices."""
+        ends = [self.__pydantic_extra__[f"{profile}:joules_{end}"] for end in _ENDS]
+        return [joules or 0.0 for joules in ends]
+
+    @property
+    def profiles(self) -> list[str]:
+        """The price lists."""
+        names = (column.partition(":")[0] for column in self.__pydantic_extra__)
+        return list(dict.fromkeys(names))
+
+
+class TrainingTable(Table):
+    """The file `TABLE`."""
+
+    row: ClassVar[type[Row]] = TrainingRow
+    rows: tuple[TrainingRow, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """One side's training.
+
+    Attributes:
+        side, network: the network.
+        accuracies_percent: on validation images, after each epoch.
+        count: counts the operations of its first epochs, of which it is given the
+            number and the method.
+    """
+
+    side: Side
+    network: str
+    accuracies_percent: Sequence[float]
+    count: Callable[[int, str], OperationCounts | None]
+
+    def rows(
+        self,
+        profiles: Sequence[HardwareProfile],
+        about: Mapping[str, Any],
+        levels: Sequence[float] = LEVELS_PERCENT,
+    ) -> Iterator[TrainingRow]:
+        """Yield a row for each level that it reaches, and each method."""
+        for level in levels:
+            reached = np.flatnonzero(np.array(self.accuracies_percent) >= level)
+            for method in (SKIPPING, DENSE) if reached.size else ():
+                epochs = int(reached[0]) + 1
+                operations = self.count(epochs, method)
+                assert operations is not None
+                cells = {
+                    "side": self.side,
+                    "network": self.network,
+                    "method": method,
+                    "level_percent": level,
+                    "epochs": epochs,
+                    "validation_percent": rounded(
+                        self.accuracies_percent[epochs - 1], 6
+                    ),
+                }
+                energies = _energies(operations, profiles)
+                yield TrainingRow.model_validate({**about, **cells, **energies})
+
+
+def _energies(
+    operations: OperationCounts, profiles: Sequence[HardwareProfile]
+) -> dict[str, float]:
+    energies = {}
+    for profile in profiles:
+        low_pj, _, high_pj = price(operations, profile).sum(axis=1)
+        for end, pj in zip(_ENDS, (low_pj, high_pj), strict=True):
+            energies[f"{profile.id}:joules_{end}"] = rounded(float(pj) / PJ_PER_J, 6)
+    return energies
+
+
+def spiking(name: str, setup: TrainingSetup, history: Sequence[EpochRecord]) -> Learned:
+    """The training of a spiking network, from the counts of its epochs."""
+
+    def count(epochs: int, method: str) -> OperationCounts | None:
+        record = record_of_epochs(setup, history[:epochs])
+        way: Variant = "event" if method == SKIPPING else "dense"
+        return None if record is None else count_training(record, way)
+
+    accuracies = [epoch.validation_accuracy_percent for epoch in history]
+    return Learned(SPIKING, name, accuracies, count)
+
+
+def conventional(
+    trained: BaselineCounts, accuracies: Sequence[float], record: TrainingRecord
+) -> Learned:
+    """The training of a conventional network, whose epochs all cost the same.
+
+    Args:
+        trained: the network, and its training.
+        accuracies: on validation images, after each epoch, in percent.
+        record: the spiking training, which sees the same images.
+    """
+    run = trained.training
+    assert run is not None
+
+    def count(epochs: int, method: str) -> OperationCounts | None:
+        network = replace(trained, training=run._replace(epochs=epochs))
+        way: Method = "zero_skipping" if method == SKIPPING else "dense"
+        return count_conventional_training(network, record, way)
+
+    return Learned(CONVENTIONAL, trained.name, accuracies, count)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Spiking over conventional joules: the mean over seeds, and its interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def words(self) -> str:
+        """The ratio with its interval."""
+        return f"{plain(self.mean)} ({plain(self.low)} to {plain(self.high)})"
+
+
+def ratio_at(
+    rows: Sequence[TrainingRow], level: float, method: str, profile: str
+) -> Ratio | None:
+    """Compare both sides, seed by seed; None if fewer than two seeds reach the level.
+
+    The interval is that of t for the mean logarithm, from the lower to the upper end of
+    the prices, which are the same for both sides.
+    """
+    pairs = list(_pairs(rows, level, method).values())
+    if len(pairs) < 2:
+        return None
+    # Seed, side, end of the prices.
+    joules = np.array([[row.joules(profile) for row in pair] for pair in pairs])
+    logs = np.log(joules[:, 0] / joules[:, 1])
+    interval = stats.ttest_1samp(logs, 0.0).confidence_interval(CONFIDENCE)
+    ends = logs.mean(), interval.low.min(), interval.high.max()
+    return Ratio(*np.exp(ends).tolist())
+
+
+def _pairs(
+    rows: Sequence[TrainingRow], level: float, method: str
+) -> dict[int, tuple[TrainingRow, TrainingRow]]:
+    """The spiking and the conventional training of each seed that has both."""
+    chosen = [row for row in rows if (row.level_percent, row.method) == (level, method)]
+    sides = [
+        {row.seed: row for row in chosen if row.side == side}
+        for side in (SPIKING, CONVENTIONAL)
+    ]
+    seeds = sorted(sides[0].keys() & sides[1].keys())
+    return {seed: (sides[0][seed], sides[1][seed]) for seed in seeds}
+
+
+def sentence(rows: Sequence[TrainingRow], level: float) -> str:
+    """Say which side needs less energy to train to a level, under `HEADLINE`."""
+    ratio = ratio_at(rows, level, SKIPPING, HEADLINE)
+    dense = ratio_at(rows, level, DENSE, HEADLINE)
+    assert ratio is not None
+    assert dense is not None
+    pairs = _pairs(rows, level, SKIPPING)
+    spikes, others = (_cost(trained) for trained in zip(*pairs.values(), strict=True))
+    return (
+        f"To train to {level:g} % on validation images, {_who(ratio)}: "
+        f"{pairs[min(pairs)][0].network} takes {spikes}, "
+        f"{pairs[min(pairs)][1].network} {others}, skipping zeros under `{HEADLINE}`. "
+        f"The ratio is {ratio.words} over {len(pairs)} pairs of seeds, and "
+        f"{dense.words} if both are computed densely."
+    )
+
+
+def _who(ratio: Ratio) -> str:
+    if ratio.low > 1:
+        return "the conventional network needs less energy"
+    if ratio.high < 1:
+        return "the spiking network needs less energy"
+    return "it is undecided which side needs less energy"
+
+
+def _cost(rows: Sequence[TrainingRow]) -> str:
+    joules = float(np.mean([row.joules(HEADLINE) for row in rows]))
+    epochs = [row.epochs for row in rows]
+    return f"{plain(joules)} J ({min(epochs)} to {max(epochs)} epochs)"
+
+
+def table(rows: Sequence[TrainingRow]) -> str:
+    """Markdown: the ratio at each level, under each price list."""
+    columns = [(level, way) for level in LEVELS_PERCENT for way in (SKIPPING, DENSE)]
+    heads = [f"{level:g} %, {method}" for level, method in columns]
+    lines = [f"| price list | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
+    for profile in rows[0].profiles:
+        ratios = [ratio_at(rows, *column, profile) for column in columns]
+        cells = ["" if ratio is None else ratio.words for ratio in ratios]
+        lines.append(f"| `{profile}` | {' | '.join(cells)} |")
+    return "\n".join(lines)

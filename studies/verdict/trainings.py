@@ -1,0 +1,183 @@
+"""Train both sides to a level, for the table of `studies.verdict.training`.
+
+Parameters are those of a preset in experiments/. The conventional network is its
+family's of equal layers, of those the least pruned. Both trainings end with the first
+epoch that reaches the highest level.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from spikejoule.baselines.counts import BaselineCounts, TrainingRun, measure_baseline
+from spikejoule.baselines.quantised import Widths, quantise
+from spikejoule.baselines.settings import BaselineVariant, family
+from spikejoule.baselines.training import (
+    CALIBRATION_IMAGES,
+    BaselinesTraining,
+    train_baselines,
+)
+from spikejoule.core.provenance import git
+from spikejoule.core.yaml_files import PARAMS_FILE, read_mapping
+from spikejoule.data.images import LabelledImages, load_images
+from spikejoule.encoding.encoded_files import encode_samples
+from spikejoule.energy.prices import HardwareProfile
+from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
+from spikejoule.engine import engine_to_train
+from spikejoule.network.checkpoint import EpochRecord, TrainingConfigSection
+from spikejoule.network.network import State
+from spikejoule.params import Params, parse_params
+from spikejoule.training.teacher import activations
+from spikejoule.training.training import Training, TrainingData
+from stages import prepare
+from studies.verdict.published import ROOT
+from studies.verdict.training import (
+    LEVELS_PERCENT,
+    TrainingRow,
+    conventional,
+    spiking,
+)
+
+Splits = Mapping[str, LabelledImages]
+
+
+class LevelReachedError(Exception):
+    """Ends the conventional training."""
+
+
+def is_enough(accuracy_percent: float) -> bool:
+    """Whether an epoch reaches the highest level."""
+    return accuracy_percent >= max(LEVELS_PERCENT)
+
+
+def rows_of(
+    preset: str, seed: int, profiles: Sequence[HardwareProfile]
+) -> Iterator[TrainingRow]:
+    """Train both sides of a preset with a seed, and price the trainings."""
+    params = preset_params(preset, seed)
+    splits = _splits(params)
+    about = {
+        "run": f"{preset}-seed-{seed}",
+        "seed": seed,
+        "git_commit": git(ROOT, "rev-parse", "HEAD"),
+    }
+    history = train_spiking(params, splits)
+    setup = setup_of(params, splits)
+    yield from spiking(f"{preset} ({setup.network.sizes})", setup, history).rows(
+        profiles, about
+    )
+    record = record_of_epochs(setup, history)
+    assert record is not None
+    trained, accuracies = train_conventional(params, splits)
+    yield from conventional(trained, accuracies, record).rows(profiles, about)
+
+
+def preset_params(preset: str, seed: int) -> Params:
+    """The parameters of a preset, with a seed."""
+    content: dict[str, Any] = read_mapping(ROOT / PARAMS_FILE)
+    content["seed"] = seed
+    chosen = read_mapping(ROOT / "experiments" / f"{preset}.yaml")
+    for key, value in chosen.items():
+        section, name = key.split(".")
+        content[section][name] = value
+    return parse_params(content)
+
+
+def _splits(params: Params) -> dict[str, LabelledImages]:
+    names = ("train", "validation", "test")
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {name: Path(folder, f"{name}.npz") for name in names}
+        prepare.main({**paths, "data_metrics": Path(folder, "data.json")}, params)
+        return {name: load_images(path) for name, path in paths.items()}
+
+
+def setup_of(params: Params, splits: Splits) -> TrainingSetup:
+    """What is trained on the spiking side, and how."""
+    train_set = splits["train"]
+    return TrainingSetup(
+        network=params.model.network_of(train_set.shape, train_set.subject.n_classes),
+        encoder=params.encode.encoder,
+        config=TrainingConfigSection.model_validate(
+            params.train.model_dump(mode="json")
+        ),
+        engine="event",
+        average_pixels=params.data.average_pixels,
+    )
+
+
+def train_spiking(params: Params, splits: Splits) -> list[EpochRecord]:
+    """Train the spiking network; returns its epochs."""
+    setup = setup_of(params, splits)
+    validation = splits["validation"]
+    events = encode_samples(setup.encoder, validation, params.seed, "validation").events
+    data = TrainingData(splits["train"], setup.encoder, events, validation.labels)
+    engine, _ = engine_to_train(params.train, setup.network, params.train, params.seed)
+    training = Training(data, engine, params.train, params.seed)
+    training.warm_up()
+    while not training.stop_reason:
+        training.run_epoch()
+        if is_enough(training.history[-1].validation_accuracy_percent):
+            break
+    return training.history
+
+
+def train_conventional(
+    params: Params, splits: Splits
+) -> tuple[BaselineCounts, list[float]]:
+    """Train the conventional network; returns its counts, and its accuracies."""
+    variant = conventional_variant(params, splits["train"])
+    settings = params.baseline.training(params.train)
+    training = BaselinesTraining(
+        splits["train"], splits["validation"], [variant], settings, params.seed
+    )
+    (trained,) = training.baselines
+    accuracies = trained.validation_accuracies_percent
+
+    def stop(epoch: int) -> None:
+        if is_enough(accuracies[-1]):
+            raise LevelReachedError
+
+    with suppress(LevelReachedError):
+        train_baselines(training, on_epoch=stop)
+    run = TrainingRun(
+        epochs=len(accuracies),
+        samples=len(splits["train"]),
+        batch_size=settings.batch_size,
+        weight_decay=settings.weight_decay > 0,
+    )
+    counts = counted(variant, training.checkpoint().arrays, splits)
+    return replace(counts, training=run), accuracies
+
+
+def conventional_variant(params: Params, train_set: LabelledImages) -> BaselineVariant:
+    """Of the family's networks with the spiking network's layers, the least pruned."""
+    pruning = params.train.prune_start, params.train.prune_end
+    settings = params.baseline.model_copy(
+        update={"family_hidden": params.model.hidden, "family_bias": (True,)}
+    )
+    n_pixels = train_set.images[0].size
+    n_classes = train_set.subject.n_classes
+    variants = family(n_pixels, n_classes, settings, pruning, params.model.state_bits)
+    return min(variants, key=lambda variant: variant.pruning.pruned_fraction)
+
+
+def counted(
+    variant: BaselineVariant, learned: Mapping[str, NDArray[Any]], splits: Splits
+) -> BaselineCounts:
+    """Count the products of a network after its last epoch.
+
+    Removed synapses count, too: this is an upper bound from where pruning starts.
+    """
+    state: State = {
+        name: learned[f"0.learned.{name}"][0]
+        for name in variant.network.parameter_shapes()
+    }
+    calibration = activations(state, splits["train"].images[:CALIBRATION_IMAGES])
+    widths = Widths(variant.activation_bits, variant.bits, variant.sum_bits)
+    network = quantise(state, calibration, widths)
+    return measure_baseline(variant.name, network, False, False, splits).counts
