@@ -13,6 +13,7 @@ from typing import Final
 from spikejoule.energy import BootstrapSettings, load_profiles
 from spikejoule.energy.estimates import plain
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING
+from studies.verdict import training
 from studies.verdict.counts import events_per_mac, priced_by_width
 from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
 from studies.verdict.sentences import OUTCOMES, ratio_words, sentences, short_joules
@@ -59,18 +60,32 @@ def statements() -> tuple[str, str]:
     first, *others = sentences(rows, networks, profiles)
     without_prices = events_sentence(events_per_mac(networks, SETTINGS))
     by_width = width_sentence(priced_by_width(networks, SETTINGS))
+    trainings = training.TrainingTable.read(training.TABLE).rows
     named = [row for row in rows if row.profile in NAMED]
     everything = [
         first,
+        training.sentence(trainings, max(training.LEVELS_PERCENT)),
         without_prices,
         by_width,
         *others,
         verdict_table(rows),
         side_table(named),
+        *training_table(trainings),
     ]
     return f"{first} {without_prices}\n\n", "".join(
         f"{part}\n\n" for part in everything
     )
+
+
+def training_table(rows: Sequence[training.TrainingRow]) -> list[str]:
+    """Markdown: what training to each level costs, under each price list."""
+    low, *_ = training.LEVELS_PERCENT
+    return [
+        "### Training to equal accuracy",
+        training.sentence(rows, low),
+        "Energy of training, spiking over conventional:",
+        training.table(rows),
+    ]
 
 
 def events_sentence(rows: Sequence[Verdict]) -> str:

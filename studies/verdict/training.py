@@ -236,13 +236,13 @@ def sentence(rows: Sequence[TrainingRow], level: float) -> str:
     assert ratio is not None
     assert dense is not None
     pairs = _pairs(rows, level, SKIPPING)
-    spikes, others = (_cost(trained) for trained in zip(*pairs.values(), strict=True))
+    spiking_rows, conventional_rows = zip(*pairs.values(), strict=True)
     return (
-        f"To train to {level:g} % on validation images, {_who(ratio)}: "
-        f"{pairs[min(pairs)][0].network} takes {spikes}, "
-        f"{pairs[min(pairs)][1].network} {others}, skipping zeros under `{HEADLINE}`. "
-        f"The ratio is {ratio.words} over {len(pairs)} pairs of seeds, and "
-        f"{dense.words} if both are computed densely."
+        f"To train to {level:g} % on validation images, {_who(ratio)}: the spiking "
+        f"network takes {_cost(spiking_rows)}, the conventional one "
+        f"{_cost(conventional_rows)}, both skipping zeros, under `{HEADLINE}`. The "
+        f"ratio is {ratio.words} over {len(pairs)} pairs of seeds; it is {dense.words} "
+        "if both are computed densely, as in PyTorch."
     )
 
 
@@ -251,13 +251,15 @@ def _who(ratio: Ratio) -> str:
         return "the conventional network needs less energy"
     if ratio.high < 1:
         return "the spiking network needs less energy"
-    return "it is undecided which side needs less energy"
+    return "the result is inconclusive"
 
 
 def _cost(rows: Sequence[TrainingRow]) -> str:
     joules = float(np.mean([row.joules(HEADLINE) for row in rows]))
     epochs = [row.epochs for row in rows]
-    return f"{plain(joules)} J ({min(epochs)} to {max(epochs)} epochs)"
+    return (
+        f"{plain(joules)} J ({rows[0].network}; {min(epochs)} to {max(epochs)} epochs)"
+    )
 
 
 def table(rows: Sequence[TrainingRow]) -> str:

@@ -68,7 +68,7 @@ def rows_of(
     }
     history = train_spiking(params, splits)
     setup = setup_of(params, splits)
-    yield from spiking(f"{preset} ({setup.network.sizes})", setup, history).rows(
+    yield from spiking(f"{preset}: {setup.network.sizes}", setup, history).rows(
         profiles, about
     )
     record = record_of_epochs(setup, history)
