@@ -154,6 +154,7 @@ into_file = $(if $(OUTPUT),--output '$(OUTPUT)/$(1).json')
 bench: $(INSTALLED)-bench  ## compare the speed with the original notebook's loop and other simulators (OUTPUT=...)
 	$(BENCHMARK) speed $(call into_file,benchmark)
 	$(BENCHMARK) graphs $(call into_file,graphs)
+	$(BENCHMARK) pricing $(call into_file,pricing)
 
 profile: $(INSTALLED)  ## measure where the event engine spends its training time (OUTPUT=...)
 	$(BENCHMARK) profile $(call into_file,profile)

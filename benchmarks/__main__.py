@@ -3,6 +3,7 @@
     speed    the speed tables: both engines, the seed's loop and other simulators
     profile  where the training time of the event engine goes
     graphs   NIR graphs, compared with NIRTorch
+    pricing  `spikejoule.price`, compared with a model's own forward pass
 
 `python -m benchmarks CASE --help` lists the options of a case; its module says what is
 measured and how.
@@ -14,13 +15,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import graphs, profile, speed
+from benchmarks import graphs, pricing, profile, speed
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.store import write_json
 
 # Each module offers `add_arguments(parser)` and `measure(arguments)`, which returns the
 # content of the JSON file and the table.
-CASES = {"speed": speed, "profile": profile, "graphs": graphs}
+CASES = {"speed": speed, "profile": profile, "graphs": graphs, "pricing": pricing}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,10 +15,6 @@ Many samples
     A convolutional graph on ten thousand samples of ten steps, priced as `spikejoule
     energy` does: seconds after a first call that compiles, and the peak memory, which
     is why it is measured first.
-Counting
-    A convolutional snnTorch model on a batch of 64 for 25 steps, with and without the
-    hooks of `spikejoule.price`: the least processor seconds of the rounds, on one
-    thread.
 """
 
 import argparse
@@ -156,36 +152,6 @@ def measure_many(samples: int, steps: int = 10) -> dict[str, Any]:
     }
 
 
-def measure_counting(rounds: int) -> dict[str, Any]:
-    """Compare a model's own forward pass with the same pass while it is counted."""
-    import torch
-
-    from benchmarks.peers.snntorch import digits_cnn as snntorch_model
-    from spikejoule.pricing.neurons import Known
-    from spikejoule.pricing.running import Run, Stepping
-
-    torch.set_num_threads(1)
-    model = snntorch_model()
-    x = (torch.rand(25, 64, 1, 28, 28) < 0.1).float()
-    run = Run(model, Known.of(model), Stepping(time_axis=0, loop="price"))
-
-    def run_model() -> None:
-        run.known.reset(model)
-        with torch.no_grad():
-            for step in x:
-                model(step)
-
-    forward = Least.of(run_model, rounds).processor_seconds
-    counted = Least.of(lambda: run.take(x), rounds).processor_seconds
-    return {
-        "simulator": "snnTorch",
-        "network": "12C5-P2-32C5-P2-10, batches of 64, 25 steps",
-        "seconds_forward": forward,
-        "seconds_counted": counted,
-        "ratio": counted / forward,
-    }
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this case."""
     parser.add_argument(
@@ -206,13 +172,10 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Measure every graph; return the content of the JSON file, and the table.
 
     Raises:
-        SpikejouleError: NIRTorch or snnTorch is not installed.
+        SpikejouleError: NIRTorch is not installed.
     """
-    for name in ("nirtorch", "snntorch"):
-        if importlib.util.find_spec(name) is None:
-            raise SpikejouleError(
-                f"{name} is not installed: pip install -e '.[bench]'."
-            )
+    if importlib.util.find_spec("nirtorch") is None:
+        raise SpikejouleError("nirtorch is not installed: pip install -e '.[bench]'.")
     numba.set_num_threads(arguments.threads)
     # First, because the peak memory of a process never falls.
     many = measure_many(arguments.many)
@@ -226,6 +189,5 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
         "steps": arguments.steps,
         "graphs": rows,
         "many_samples": many,
-        "counting": measure_counting(arguments.rounds),
     }
     return content, graphs_table(content)

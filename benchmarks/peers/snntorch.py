@@ -58,23 +58,3 @@ class SnnTorch(TorchPeer):
         neuron = RLeaky(linear_features=layer["recurrent"].out_features, **settings)
         neuron.recurrent = layer["recurrent"]
         return neuron
-
-
-def digits_cnn() -> nn.Sequential:
-    """12C5-P2-32C5-P2-10 as in snnTorch's tutorial 6, with random weights.
-
-    It is called once per step.
-    """
-    layers: list[nn.Module] = []
-    for n_in, n_out in ((1, 12), (12, 32)):
-        layers += [
-            nn.Conv2d(n_in, n_out, 5),
-            nn.MaxPool2d(2),
-            Leaky(beta=0.5, init_hidden=True),
-        ]
-    layers += [
-        nn.Flatten(),
-        nn.Linear(32 * 4 * 4, 10),
-        Leaky(beta=0.5, init_hidden=True),
-    ]
-    return nn.Sequential(*layers).eval()

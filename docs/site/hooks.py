@@ -60,6 +60,7 @@ def _generated(what: str) -> str:
         "make": lambda: commands.make_targets(ROOT / "Makefile"),
         "packages": lambda: commands.packages(ROOT / "dvc.yaml"),
         "graphs": lambda: speed.graphs(ROOT / "metrics" / "graphs.json"),
+        "pricing": lambda: speed.pricing(ROOT / "metrics" / "pricing.json"),
         "stages": lambda: commands.stages(ROOT / "dvc.yaml"),
         "playground": lambda: PLAYGROUND_FRAME,
     }

@@ -1,5 +1,5 @@
-"""The table of graphs and what was priced and counted beside them, from
-metrics/graphs.json.
+"""The tables of NIR graphs and of priced models, from metrics/graphs.json and
+metrics/pricing.json.
 """
 
 import json
@@ -60,13 +60,43 @@ def _many_samples(measured: dict[str, Any]) -> str:
     )
 
 
-def _counting(measured: dict[str, Any]) -> str:
-    return (
-        f"Counting what happens in a running model of {measured['simulator']} "
-        f"({measured['network']}) takes {measured['ratio']:.2f} times the model's "
-        "own forward pass."
-    )
-
-
-FURTHER = {"many_samples": _many_samples, "counting": _counting}
+FURTHER = {"many_samples": _many_samples}
 """By the key of the file, how it is said."""
+
+
+def pricing(file: Path) -> str:
+    """The table of a file that `python -m benchmarks pricing` has written."""
+    return pricing_table(json.loads(file.read_text(encoding="utf-8")))
+
+
+def pricing_table(found: Mapping[str, Any]) -> str:
+    """Each model's forward pass beside `spikejoule.price`."""
+    rows = [
+        (
+            "model",
+            "batch",
+            "forward pass",
+            "`price`",
+            "times",
+            "MiB",
+            "`price`",
+            "times",
+        ),
+        ("---", "---", *["---:"] * 6),
+        *map(_priced_model, found["models"]),
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _priced_model(measured: dict[str, Any]) -> tuple[str, ...]:
+    seconds, peaks = measured["seconds"], measured["peak_mib"]
+    return (
+        f"{measured['network']} ({measured['simulator']})",
+        " x ".join(map(str, measured["shape"])),
+        f"{seconds['forward']:.2f} s",
+        f"{seconds['price']:.2f} s",
+        f"{measured['time_ratio']:.2f}",
+        f"{peaks['forward']:,.0f}",
+        f"{peaks['price']:,.0f}",
+        f"{measured['memory_ratio']:.2f}",
+    )

@@ -1,6 +1,4 @@
-"""Before it times, the benchmark of NIR graphs compares results with nirtorch and
-snnTorch.
-"""
+"""The benchmarks of NIR graphs, which compares results first, and of `price`."""
 
 import json
 from pathlib import Path
@@ -19,8 +17,7 @@ def test_the_benchmark_compares_what_is_equal(tmp_path: Path) -> None:
 
     Weights are such that sums are exact in float32.
     """
-    for name in ("nirtorch", "snntorch"):
-        pytest.importorskip(name, reason="needs the extra interop")
+    pytest.importorskip("nirtorch", reason="needs the extra interop")
     from benchmarks.__main__ import main
 
     out = tmp_path / "graphs.json"
@@ -45,7 +42,17 @@ def test_the_benchmark_compares_what_is_equal(tmp_path: Path) -> None:
     assert all(row["density"] > 0 for row in found["graphs"])
     many = found["many_samples"]
     assert f"300 samples of 10 steps in `{many['graph']}`" in speed.graphs(out)
-    assert (
-        f"takes {found['counting']['ratio']:.2f} times the model's own"
-        in speed.graphs(out)
-    )
+
+
+def test_pricing_is_compared_with_the_forward_pass(tmp_path: Path) -> None:
+    pytest.importorskip("snntorch", reason="needs the extra interop")
+    from benchmarks.__main__ import main
+
+    out = tmp_path / "pricing.json"
+    few = ["--rounds", "1", "--networks", "784-1000-10"]
+    assert main(["pricing", *few, "--output", str(out)]) == 0
+    (found,) = json.loads(out.read_text(encoding="utf-8"))["models"]
+    # Loose bounds: other processes disturb both.
+    assert 1 < found["time_ratio"] < 4
+    assert found["memory_ratio"] < 3
+    assert f"| {found['time_ratio']:.2f} |" in speed.pricing(out)

@@ -8,6 +8,7 @@ conventional networks in `comparison` and `front`, training in `training`, files
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -299,8 +300,6 @@ class EnergyAnalysis:
         arithmetic: an arithmetic-only price list, for a second figure; None without
             one.
         ledger: the variants of the network, and conventional networks.
-        table: rows under every price list: the network in every way of running it,
-            conventional networks of equal size, and training, each with its totals.
         comparisons: the network against conventional networks of equal size; none under
             price lists that do not compare networks or do not fit its numbers.
         verdicts: the network against the conventional front at its accuracy, under
@@ -315,13 +314,21 @@ class EnergyAnalysis:
     chosen: HardwareProfile
     arithmetic: HardwareProfile | None
     ledger: Ledger
-    table: tuple[EnergyRow, ...]
     comparisons: tuple[RunVerdict, ...]
     verdicts: tuple[RunVerdict, ...] = ()
     early_verdicts: tuple[RunVerdict, ...] = ()
     training: TrainingEnergy | None = None
 
     # Energies: selections from the table.
+
+    @cached_property
+    def table(self) -> tuple[EnergyRow, ...]:
+        """Rows under every price list.
+
+        They hold the network in every way of running it, conventional networks of equal
+        size, and training, each with its totals.
+        """
+        return tuple(_table(self.inputs, self.ledger, self.comparisons, self.training))
 
     def records(
         self,
@@ -606,7 +613,6 @@ def analyse(
         chosen=chosen,
         arithmetic=arithmetic,
         ledger=ledger,
-        table=tuple(_table(inputs, ledger, comparisons, training)),
         comparisons=comparisons,
         verdicts=_verdicts(inputs, ledger, WHOLE_WINDOW),
         early_verdicts=_verdicts(inputs, ledger, EARLY_EXIT),

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 PJ_PER_J = 1e12
 
 _UNITS = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
-_DRAWS_AT_ONCE = 4_000_000
+_DRAWS_AT_ONCE = 250_000
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,8 @@ def counted_inputs(
         weight_bits=network.weight_bits,
         operations=count_operations(activity),
     )
-    numbered_classes = Subject("class", numbered(answers.n_classes), "samples")
+    names = numbered(answers.n_classes) if labels is not None else ()
+    numbered_classes = Subject("class", names, "samples")
     return AnalysisInputs(
         title=samples.title,
         network=network,

@@ -8,11 +8,11 @@ weights. A tensor that no function made was computed where hooks see nothing: by
 in TorchScript, or in another thread.
 """
 
-import gc
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from types import FrameType
+from inspect import getclosurevars
+from types import FrameType, FunctionType
 from typing import Any, Final
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -23,9 +23,10 @@ from torch.utils.hooks import RemovableHandle
 
 from spikejoule.pricing.layers import RESCALING, UNNAMED, WRITING
 from spikejoule.pricing.neurons import PACKAGES
-from spikejoule.pricing.parts import Functions, Part, Role
+from spikejoule.pricing.parts import KNOWN, Functions, Part, Role, package_of
 from spikejoule.pricing.products import PRODUCTS, Product
-from spikejoule.pricing.tensors import tensors_in
+from spikejoule.pricing.states import attributes_of
+from spikejoule.pricing.tensors import find_tensor, tensors_in
 
 CONSTANT: Final = {"zeros", "ones", "full", "empty", "eye", "arange"}
 """Functions that make a tensor of nothing."""
@@ -53,22 +54,23 @@ class Origins:
         self.read: WeakSet[Any] = WeakSet()
         # Whether the contents depend on the samples; absent where nothing is known.
         self._depends: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
-        # A function may hold weights that no module has: in a closure or a global.
-        self.add(_living_tensors(), depends=False)
 
     def begin(self, model: nn.Module) -> None:
-        """Note that all that a model holds before it runs are weights, or zeros."""
+        """Note that all that a model holds before it runs are weights, or zeros.
+
+        Functions may hold more, in a closure or a global.
+        """
+        seen: set[FunctionType] = set()
         for module in model.modules():
             self.add(tensors_in(vars(module)), depends=False)
+            for function in _functions_of(module):
+                self.add(_outside(function, seen), depends=False)
 
     def end_call(self, module: nn.Module, out: Any) -> None:
         """Note that a module's output and states depend on the samples."""
-        self.add(tensors_in((out, vars(module))), depends=True)
-        weights = {"_parameters", "_buffers"}
-        for name, value in vars(module).items():
-            if name not in weights:
-                for x in tensors_in(value):
-                    self.add_written(x)
+        self.add(tensors_in((out, module._buffers)), depends=True)
+        for x in tensors_in(attributes_of(module)):
+            self.add_written(x)
 
     def add(self, tensors: Iterable[Tensor], depends: bool) -> None:
         """Note whether tensors depend on the samples, unless it is known."""
@@ -137,10 +139,10 @@ class FunctionWatch(TorchFunctionMode):
             return result
         part = self._running[-1]
         name = getattr(function, "__name__", "")
-        inputs = [*tensors_in((args, keywords))]
+        inputs = tensors_in((args, keywords))
         self._check_origins(part, inputs)
         self._note_origin(name, result, inputs)
-        out = next(tensors_in(result), None)
+        out = find_tensor(result)
         if out is not None:
             self._follow_function(name, inputs, out)
         if part.functions is Functions.EXTENDED and _package(_caller()) in PACKAGES:
@@ -224,7 +226,7 @@ class FunctionWatch(TorchFunctionMode):
         args, keywords = arguments
         # `x[...] = 0` returns None: what it writes is its argument.
         writes = part.role is Role.OTHER and full_name in WRITING
-        if not writes and next(tensors_in(result), None) is None:
+        if not writes and find_tensor(result) is None:
             return
         name = full_name.strip("_")
         is_known = name in UNNAMED and keywords.get("alpha", 1) == 1
@@ -267,12 +269,29 @@ def unwatched(hook: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _living_tensors() -> list[Tensor]:
-    """Return all tensors that Python code holds anywhere."""
-    objects = gc.get_objects()
-    # There are few types: asking each object for its class takes three times as long.
-    kinds = {kind for kind in {*map(type, objects)} if issubclass(kind, Tensor)}
-    return [found for found in objects if type(found) in kinds]
+def _functions_of(module: nn.Module) -> Iterator[FunctionType]:
+    """Yield the functions of a module and of its class that are not PyTorch's."""
+    kinds = [kind for kind in type(module).__mro__ if package_of(kind) not in KNOWN]
+    for holder in (module, *kinds):
+        for value in vars(holder).values():
+            # A method that replaces one of the class is bound to the module.
+            function = getattr(value, "__func__", value)
+            if isinstance(function, FunctionType):
+                yield function
+
+
+def _outside(function: FunctionType, seen: set[FunctionType]) -> Iterator[Tensor]:
+    """Yield the tensors in the closure and globals of a function and of its callees."""
+    if function in seen or package_of(function) in KNOWN:
+        return
+    seen.add(function)
+    variables = getclosurevars(function)
+    defaults = function.__defaults__ or ()
+    values = [*variables.nonlocals.values(), *variables.globals.values(), *defaults]
+    yield from tensors_in(values)
+    for value in values:
+        if isinstance(value, FunctionType):
+            yield from _outside(value, seen)
 
 
 def _caller() -> FrameType:

@@ -126,10 +126,22 @@ def fan_out(
     is_matrix = isinstance(module, nn.Linear)
     if is_matrix and not (pruned and module.weight.shape[1] == shape[-1]):
         return np.full(int(np.prod(shape)), module.out_features, dtype=np.int64)
-    with torch.no_grad():
-        weight = module.weight.cpu()
-        synapses = (weight != 0) if pruned else torch.ones_like(weight)
+    if pruned:
+        return _reached(module, module.weight.detach().cpu() != 0, shape, out_shape)
+    # Without pruning all channels are alike: one of each kind is enough.
+    kernel = torch.ones(1, 1, *module.weight.shape[2:])
+    one_channel = (1, *shape[1:])
+    plane = _reached(module, kernel, one_channel, out_shape, groups=1)
+    groups: Any = module.groups
+    return np.tile(plane * (out_shape[0] // groups), shape[0])
+
+
+def _reached(
+    module: Any, synapses: Tensor, shape: Shape, out_shape: Shape, **settings: Any
+) -> NDArray[np.int64]:
+    """Apply the transpose of a layer, whose weights are `synapses`, to ones."""
     layer = plain(module, synapses.double())
+    vars(layer).update(settings)
     if isinstance(module, TRANSPOSED):
         # The output's size may have been an argument.
         size = [*out_shape[1:]]

@@ -22,6 +22,8 @@ from spikejoule.pricing.tensors import ANY_LAYOUT, ModuleLayout
 
 INPUT: Final = "input"
 OUTPUT: Final = "output"
+KNOWN: Final = ("torch", *PACKAGES)
+"""Packages whose code is known: PyTorch and the simulators."""
 
 
 class Role(Enum):
@@ -211,8 +213,7 @@ def package_of(code: Any) -> str:
 def has_own_forward(module: nn.Module) -> bool:
     """Whether a module computes something else than its PyTorch or simulator class."""
     methods = (getattr(module, name, None) for name in ("forward", "_conv_forward"))
-    known = ("torch", *PACKAGES)
-    return any(package_of(method) not in known for method in methods if method)
+    return any(package_of(method) not in KNOWN for method in methods if method)
 
 
 def _named(name: str, module: nn.Module) -> str:

@@ -22,7 +22,7 @@ class ModelState:
         self._tensors: dict[int, tuple[Tensor, Tensor]] = {}
         self._containers: dict[int, tuple[Any, Any]] = {}
         for module in model.modules():
-            attributes = _attributes(module)
+            attributes = attributes_of(module)
             self._attributes.append((module, attributes))
             for value in (module._buffers, *attributes.values()):
                 self._save(value)
@@ -30,7 +30,7 @@ class ModelState:
     def restore(self) -> None:
         """Give the model this state again."""
         for module, attributes in self._attributes:
-            for key in _attributes(module).keys() - attributes.keys():
+            for key in attributes_of(module).keys() - attributes.keys():
                 del module.__dict__[key]
             module.__dict__.update(attributes)
         for container, items in self._containers.values():
@@ -58,6 +58,6 @@ class ModelState:
                 self._save(item)
 
 
-def _attributes(module: nn.Module) -> dict[str, Any]:
+def attributes_of(module: nn.Module) -> dict[str, Any]:
     """Return the attributes of a module that are not PyTorch's own."""
     return {key: item for key, item in vars(module).items() if key not in _OF_PYTORCH}

@@ -9,6 +9,8 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
+from spikejoule.pricing.tensors import Reading, TensorContents
+
 
 class Trace(NamedTuple):
     """The origin of a tensor.
@@ -16,10 +18,14 @@ class Trace(NamedTuple):
     Attributes:
         source: the name of the place that wrote it; empty if unknown.
         are_values: whether its numbers are values even if they happen to be whole.
+        reading, contents: what it held when it was counted, so that the modules that it
+            enters need not read it again; None if it was not counted.
     """
 
     source: str
     are_values: bool = False
+    reading: Reading | None = None
+    contents: TensorContents | None = None
 
 
 UNKNOWN: Final = Trace("")
@@ -38,6 +44,9 @@ class Traces:
 
     def set(self, x: Tensor, source: str, are_values: bool = False) -> Trace:
         """Remember which place wrote a tensor."""
-        trace = Trace(source, are_values)
+        return self.put(x, Trace(source, are_values))
+
+    def put(self, x: Tensor, trace: Trace) -> Trace:
+        """Remember the trace of a tensor."""
         self._by_storage[x.untyped_storage()] = trace
         return trace

@@ -43,6 +43,7 @@ from spikejoule.pricing.tensors import (
     find_tensor,
     first_tensor,
     memory_of,
+    reading_of,
 )
 from spikejoule.pricing.traces import UNKNOWN, Trace, Traces
 
@@ -233,7 +234,7 @@ class Watch:
         part = call.part
         shapes = (call.received.shape[2:], call.emitted.shape[2:])
         place = self._places.at(part.name, part.layer, shapes, part.population)
-        place.steps.add(torch.tensor(len(call.received)))
+        place.steps.add_to_all(len(call.received))
         if place.fan_out is not None:
             self._receive(place, call.x, call.received)
         else:
@@ -274,7 +275,7 @@ class Watch:
         place = self._places.at(
             f"{call.part.name}.{side}", layer, (entering.shape[2:], out_shape)
         )
-        place.steps.add(torch.tensor(len(entering)))
+        place.steps.add_to_all(len(entering))
         self._receive(place, x, entering)
         return place
 
@@ -316,7 +317,12 @@ class Watch:
         # Once values, always values: a batch whose values all happen to be whole must
         # not be counted as spikes.
         had_values = (place.name, side, source) in self._value_sources
-        contents = contents_of(by_step, trace.are_values or had_values)
+        contents = trace.contents
+        reading = reading_of(x, by_step)
+        if reading is None or reading != trace.reading:
+            contents = None
+        if contents is None or (had_values and contents.is_whole):
+            contents = contents_of(by_step, trace.are_values or had_values)
         if not contents.is_whole:
             self._value_sources.add((place.name, side, source))
         return Sent(source, contents)
@@ -335,7 +341,9 @@ class Watch:
         place.emits_values |= not (contents.is_whole or place.fires)
         place.emits_nearly_whole |= contents.is_nearly_whole and place.fires
         place.emitted.add(contents.spikes, contents.nonzero)
-        self._traces.set(call.out, place.name, are_values)
+        reading = reading_of(call.out, call.emitted)
+        trace = Trace(place.name, are_values, reading, contents)
+        self._traces.put(call.out, trace)
         if self.records and place.fires:
             batches = self.spikes.setdefault(place.name, {})
             spikes = call.emitted.flatten(2).transpose(0, 1).float().cpu()
@@ -443,7 +451,7 @@ class Watch:
         if product.layer is not None:
             out_shape = self._layout.by_step(out, layout).shape[2:]
         place = self._places.at(name, layer, (entering.shape[2:], out_shape))
-        place.steps.add(torch.tensor(len(entering)))
+        place.steps.add_to_all(len(entering))
         self._receive(place, product.x, entering)
         return place
 
@@ -462,15 +470,17 @@ class Watch:
         out_shape: Shape = (*left.shape[2:-1], right.shape[-1])
         operand = Operand.of(torch.zeros(right.shape[2:]))
         place = self._places.at(name, operand, (left.shape[2:], out_shape))
-        place.steps.add(torch.tensor(len(left)))
+        place.steps.add_to_all(len(left))
         sent_left = self._sent_into(place, x, left)
         sent_right = self._sent_into(place, y, right, "right")
         senders = [sent_left]
         reached = sent_left.contents.spikes * right.shape[-1]
         if sent_right.contents.is_whole and sent_left.contents.is_whole:
             senders = [sent_left, sent_right]
-            pairs = left.abs().float() @ right.abs().float()
-            reached = pairs.flatten(2).sum(dim=(0, 2), dtype=torch.float64)
+            # An entry on the left meets each entry in its row on the right.
+            by_entry = left.abs().sum(-2, dtype=torch.float64)
+            by_entry *= right.abs().sum(-1, dtype=torch.float64)
+            reached = by_entry.flatten(2).sum(dim=(0, 2))
         elif sent_right.contents.is_whole:
             senders = [sent_right]
             reached = sent_right.contents.spikes * left.shape[-2]
