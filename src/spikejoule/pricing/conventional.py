@@ -161,7 +161,7 @@ def _network_of(watch: Watch) -> ConventionalNetwork:
     Raises:
         ArtifactError: it has no layer with weights.
     """
-    shape = watch.input_shape or ()
+    shape = watch.calls.input_shape or ()
     nodes: list[Node] = [Input(INPUT, shape, shape)]
     # The units of the last layer with weights, while no ReLU has clipped them.
     unclipped: Node | None = None

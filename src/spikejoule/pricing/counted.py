@@ -122,8 +122,8 @@ class _CountedNetwork:
     def __init__(self, watch: Watch, widths: Widths) -> None:
         self._watch = watch
         self._widths = widths
-        self._zeros = np.zeros(watch.n_samples, np.int64)
-        shape = watch.input_shape or ()
+        self._zeros = np.zeros(watch.calls.n_samples, np.int64)
+        shape = watch.calls.input_shape or ()
         self.nodes: dict[str, Node] = {INPUT: Input(INPUT, shape, shape)}
         self.edges: list[tuple[str, str]] = []
         self.counts: dict[str, NodeCounts] = {INPUT: NodeCounts()}

@@ -163,7 +163,7 @@ class _Runs:
                 baseline_run.take(batch.samples, time_axis)
             if batch.labels is not None:
                 labels.append(batch.labels)
-        if not self.run.watch.sizes:
+        if not self.run.watch.calls.sizes:
             raise DataError("there is no sample, and at least one is needed.")
         return np.concatenate(labels) if labels else None
 

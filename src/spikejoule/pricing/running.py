@@ -263,7 +263,7 @@ class Run:
             return whole
         # It does not: forget what was counted, and make the steps here.
         watch = self.watch
-        self.watch = Watch(self.model, self.known, watch.records)
+        self.watch = Watch(self.model, self.known, watch.calls.records)
         try:
             scores = self._step_by_step(x)
         except Exception as error:

@@ -126,11 +126,11 @@ def _compared(
     watch: Watch, network: ImportedGraph, events: EventList, conventions: Conventions
 ) -> list[LayerComparison]:
     """Run the graph, and compare each population of the model with the graph's."""
-    nodes = matched(network, [watch.places[name] for name in watch.spikes])
+    nodes = matched(network, [watch.places[name] for name in watch.calls.spikes])
     run = run_graph(network, events, conventions, record=[*nodes.values()])
     layers = []
     for name, node in nodes.items():
-        batches = watch.spikes[name].values()
+        batches = watch.calls.spikes[name].values()
         ours = torch.cat([torch.cat(calls, dim=1) for calls in batches]).numpy()
         differs = ours != run.recorded[node].to_dense(np.float32)
         steps = np.flatnonzero(differs.any(axis=(0, 2)))

@@ -1,0 +1,225 @@
+"""Count calls: what enters layers with weights, and what units emit.
+
+Only sums per sample are kept (`places`): what enters layers with weights, each unit
+times its fan-out, and what neurons emit.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from spikejoule.network.nodes import Shape
+from spikejoule.pricing.amounts import Amounts
+from spikejoule.pricing.layers import ADAPTIVE, AVERAGES, NORMS, WEIGHTED
+from spikejoule.pricing.parts import INPUT, Part
+from spikejoule.pricing.places import ModulePlace, Places
+from spikejoule.pricing.tensors import (
+    BatchLayout,
+    TensorContents,
+    contents_of,
+    reading_of,
+)
+from spikejoule.pricing.traces import Trace, Traces
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of a counted module.
+
+    Attributes:
+        part: the module.
+        x, out: the tensors it took and returned, as the model has them.
+        received, emitted: their contents as [T, B, units...]; neurons receive what has
+            the shape of what they emit.
+    """
+
+    part: Part
+    x: Tensor
+    out: Tensor
+    received: Tensor
+    emitted: Tensor
+
+
+class Sent(NamedTuple):
+    """What a source sends to a place in a call."""
+
+    source: str
+    contents: TensorContents
+
+    def add_to(self, place: ModulePlace) -> None:
+        """Add it to the sources of a place."""
+        amounts = place.sources.setdefault(self.source, Amounts())
+        amounts.add(self.contents.spikes, self.contents.nonzero)
+
+
+class CallCounter:
+    """Counts calls of modules and functions.
+
+    Attributes:
+        places: what was counted.
+        layout: of the tensors in this batch.
+        traces: of its tensors.
+        records: whether the spikes themselves are kept.
+        input_shape: of what enters the first layer, of one sample and step.
+        sizes: samples of each batch.
+        spikes: if it `records`, what populations emitted, [B, T, n] for each call, by
+            name and batch.
+    """
+
+    def __init__(self, places: Places, layout: BatchLayout, records: bool) -> None:
+        self.places = places
+        self.layout = layout
+        self.traces = Traces()
+        self.records = records
+        self.input_shape: Shape | None = None
+        self.sizes: list[int] = []
+        self.spikes: dict[str, dict[int, list[Tensor]]] = {}
+        # Places, sides and sources that have sent values: their whole numbers are
+        # values, too.
+        self._value_sources: set[tuple[str, str, str]] = set()
+
+    @property
+    def n_samples(self) -> int:
+        """N."""
+        return sum(self.sizes)
+
+    def end_batch(self, n_samples: int) -> None:
+        """Close a batch of `n_samples`."""
+        for place in self.places.by_name.values():
+            for sums in place.sums:
+                sums.end_batch(n_samples, self.n_samples)
+        self.sizes.append(n_samples)
+
+    def count(self, call: Call) -> None:
+        """Count a call of a layer, pooling, norm, ReLU or neurons."""
+        population = call.part.population
+        if population is None:
+            self._count_units(call)
+            return
+        # A wiring only holds weights: its neurons are a module of their own.
+        units = None if population.is_wiring else self._count_units(call)
+        for side, layer in population.own_layers.items():
+            weights = self._count_own_weights(call, side, layer)
+            if units is not None:
+                units.sources.setdefault(weights.name, Amounts())
+
+    def _count_units(self, call: Call) -> ModulePlace:
+        """Count what the units of a module receive and emit."""
+        part = call.part
+        shapes = (call.received.shape[2:], call.emitted.shape[2:])
+        place = self.places.at(part.name, part.layer, shapes, part.population)
+        place.steps.add_to_all(len(call.received))
+        if place.fan_out is not None:
+            self.receive(place, call.x, call.received)
+        else:
+            self._note_source(place, call)
+        if isinstance(part.layer, WEIGHTED):
+            # Sums are no output of their own: the neurons after them count theirs.
+            self.traces.set(call.out, place.name, are_values=True)
+        else:
+            self._emit(place, call)
+        return place
+
+    def _note_source(self, place: ModulePlace, call: Call) -> None:
+        """Note where units without synapses get their input from."""
+        source = self._source_of(place, call.x).source
+        population = call.part.population
+        has_input_weights = population is not None and population.input is not None
+        if not source or has_input_weights:
+            return
+        place.sources.setdefault(source, Amounts())
+        if source == INPUT:
+            by_step = self.layout.by_step(call.x, call.part.layout)
+            self.receive(place, call.x, by_step)
+
+    def _count_own_weights(self, call: Call, side: str, layer: Any) -> ModulePlace:
+        """Count what enters weights that neurons hold themselves.
+
+        Args:
+            call: of the neurons.
+            side: ``input`` for weights between their input and them, ``recurrent`` for
+                weights between them.
+            layer: these weights as a layer.
+        """
+        x = call.x if side == "input" else call.out
+        entering = self.layout.by_step(x, call.part.layout)
+        out_shape: Shape = call.received.shape[2:]
+        if layer.weight.ndim == 2:
+            out_shape = (*out_shape[:-1], len(layer.weight))
+        place = self.places.at(
+            f"{call.part.name}.{side}", layer, (entering.shape[2:], out_shape)
+        )
+        place.steps.add_to_all(len(entering))
+        self.receive(place, x, entering)
+        return place
+
+    def _source_of(self, place: ModulePlace, x: Tensor) -> Trace:
+        """Return the trace of what enters a place.
+
+        A tensor without a trace is the model's input in the first place that ran, and
+        wherever the input has entered before.
+        """
+        trace = self.traces.of(x)
+        if trace.source:
+            return trace
+        if self.input_shape is None or INPUT in place.sources:
+            return self.traces.set(x, INPUT, trace.are_values)
+        return trace
+
+    def receive(self, place: ModulePlace, x: Tensor, by_step: Tensor) -> None:
+        """Count what enters a place, and the synapses or windows it reaches there."""
+        sent = self.sent_into(place, x, by_step)
+        contents = sent.contents
+        place.receives_values |= not contents.is_whole
+        place.peak = max(place.peak, contents.peak)
+        if place.fan_out is not None:
+            place.count_reached(contents, by_step)
+        sent.add_to(place)
+
+    def sent_into(
+        self, place: ModulePlace, x: Tensor, by_step: Tensor, side: str = "left"
+    ) -> Sent:
+        """Return what enters a place, or one side of it, and from where."""
+        trace = self._source_of(place, x)
+        if not trace.source:
+            # A function has computed it: give what it made a source, which later
+            # readers of the same tensor share.
+            trace = self.traces.set(x, f"before {place.name}", trace.are_values)
+        source = trace.source
+        if source == INPUT and self.input_shape is None:
+            self.input_shape = by_step.shape[2:]
+        # Once values, always values: a batch whose values all happen to be whole must
+        # not be counted as spikes.
+        had_values = (place.name, side, source) in self._value_sources
+        contents = trace.contents
+        reading = reading_of(x, by_step)
+        if reading is None or reading != trace.reading:
+            contents = None
+        if contents is None or (had_values and contents.is_whole):
+            contents = contents_of(by_step, trace.are_values or had_values)
+        if not contents.is_whole:
+            self._value_sources.add((place.name, side, source))
+        return Sent(source, contents)
+
+    def _emit(self, place: ModulePlace, call: Call) -> None:
+        """Count what leaves a place for other places."""
+        population = place.population
+        if population is None:
+            # Averages and normalised sums are values, even those that happen to be
+            # whole.
+            are_values = place.receives_values or self.traces.of(call.x).are_values
+            are_values |= isinstance(place.module, (*NORMS, *AVERAGES, *ADAPTIVE))
+        else:
+            are_values = population.graded or not population.fires
+        contents = contents_of(call.emitted, are_values)
+        place.emits_values |= not (contents.is_whole or place.fires)
+        place.emits_nearly_whole |= contents.is_nearly_whole and place.fires
+        place.emitted.add(contents.spikes, contents.nonzero)
+        reading = reading_of(call.out, call.emitted)
+        trace = Trace(place.name, are_values, reading, contents)
+        self.traces.put(call.out, trace)
+        if self.records and place.fires:
+            batches = self.spikes.setdefault(place.name, {})
+            spikes = call.emitted.flatten(2).transpose(0, 1).float().cpu()
+            batches.setdefault(len(self.sizes), []).append(spikes)

@@ -1,0 +1,128 @@
+"""Count products that functions compute, as a layer with these weights."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from spikejoule.core.errors import DataError
+from spikejoule.network.nodes import Shape
+from spikejoule.pricing.counting import CallCounter
+from spikejoule.pricing.layers import unit_dimensions
+from spikejoule.pricing.parts import Part
+from spikejoule.pricing.places import ModulePlace
+from spikejoule.pricing.products import Operand, Product
+from spikejoule.pricing.tensors import ANY_LAYOUT, ModuleLayout, memory_of
+
+
+class ProductCounter:
+    """Counts products among the calls of a model."""
+
+    def __init__(self, calls: CallCounter, weight_names: Mapping[Any, str]) -> None:
+        """Start without products.
+
+        Args:
+            calls: counts what enters them.
+            weight_names: the names of parameters and buffers, by their memory.
+        """
+        self._calls = calls
+        self._weight_names = weight_names
+        # Layers by name, and names by their place in the code.
+        self._layers: dict[str, Any] = {}
+        self._names: dict[Any, str] = {}
+
+    def count(
+        self, part: Part, product: Product, site: tuple[Any, ...], out: Any
+    ) -> bool:
+        """Count a product in a function.
+
+        Args:
+            part: the module that runs it.
+            product: the product.
+            site: the function's name, and where it was called.
+            out: what it returned; None if that is not the product.
+
+        Returns:
+            whether it is counted: its samples were found.
+        """
+        population = part.population
+        if population is not None and any(
+            memory_of(layer.weight) == memory_of(product.right)
+            for layer in population.own_layers.values()
+        ):
+            # Its `Population` counts it.
+            return True
+        name = self._name_of(part, product, site)
+        count = self._count_sides if product.is_of_samples else self._count_weights
+        try:
+            place = count(name, product, out)
+        except DataError:
+            return False
+        if out is not None:
+            self._calls.traces.set(out, place.name, are_values=True)
+        return True
+
+    def _name_of(self, part: Part, product: Product, site: tuple[Any, ...]) -> str:
+        """Name a product by its weights or, without any, by its function."""
+        right = product.right
+        base = self._weight_names.get(right.untyped_storage())
+        key: Any = (base, right.storage_offset())
+        if base is None:
+            base = f"{part.name}.{site[0]}"
+            key = (base, *site)
+        if key not in self._names:
+            n_earlier = sum(base == other[0] for other in self._names)
+            name = base if n_earlier == 0 else f"{base} {n_earlier + 1}"
+            self._names[key] = name
+        return self._names[key]
+
+    def _count_weights(self, name: str, product: Product, out: Any) -> ModulePlace:
+        """Count a product with weights, as a layer."""
+        if name not in self._layers:
+            self._layers[name] = product.as_layer()
+        layer = self._layers[name]
+        layout = ModuleLayout(unit_dimensions(layer))
+        entering = self._calls.layout.by_step(product.x, layout)
+        out_shape: Shape = (*entering.shape[2:-1], product.right.shape[-1])
+        if product.layer is not None:
+            out_shape = self._calls.layout.by_step(out, layout).shape[2:]
+        place = self._calls.places.at(name, layer, (entering.shape[2:], out_shape))
+        place.steps.add_to_all(len(entering))
+        self._calls.receive(place, product.x, entering)
+        return place
+
+    def _count_sides(self, name: str, product: Product, out: Any) -> ModulePlace:
+        """Count a product whose two sides depend on the samples.
+
+        A pair of spikes that meet is an event. So is a spike that meets a value, which
+        is added. Values that meet values are multiplied.
+        """
+        x, y = product.x, product.right
+        # An empty tensor: only its shape is needed.
+        heads = (x[..., :0, 0].sum(-1) + y[..., :0, 0].sum(-1)).shape
+        by_step = self._calls.layout.by_step
+        left = by_step(x.expand(*heads, -1, -1), ANY_LAYOUT)
+        right = by_step(y.expand(*heads, -1, -1), ANY_LAYOUT)
+        out_shape: Shape = (*left.shape[2:-1], right.shape[-1])
+        operand = Operand.of(torch.zeros(right.shape[2:]))
+        place = self._calls.places.at(name, operand, (left.shape[2:], out_shape))
+        place.steps.add_to_all(len(left))
+        sent_left = self._calls.sent_into(place, x, left)
+        sent_right = self._calls.sent_into(place, y, right, "right")
+        senders = [sent_left]
+        reached = sent_left.contents.spikes * right.shape[-1]
+        if sent_right.contents.is_whole and sent_left.contents.is_whole:
+            senders = [sent_left, sent_right]
+            # An entry on the left meets each entry in its row on the right.
+            by_entry = left.abs().sum(-2, dtype=torch.float64)
+            by_entry *= right.abs().sum(-1, dtype=torch.float64)
+            reached = by_entry.flatten(2).sum(dim=(0, 2))
+        elif sent_right.contents.is_whole:
+            senders = [sent_right]
+            reached = sent_right.contents.spikes * left.shape[-2]
+        elif not sent_left.contents.is_whole:
+            place.receives_values = True
+        place.reached.add(reached, reached)
+        for sender in senders:
+            sender.add_to(place)
+        return place
