@@ -192,6 +192,10 @@ class FunctionWatch(TorchFunctionMode):
             return False
         caller = _caller()
         site = (name, caller.f_code, caller.f_lasti)
+        sides = [side for product in products for side in (product.x, product.right)]
+        if not all(side.layout == torch.strided for side in sides):
+            # Sparse tensors have no memory by which weights are known.
+            return False
         is_counted = bool(products)
         for number, product in enumerate(products):
             oriented = self._oriented(product)

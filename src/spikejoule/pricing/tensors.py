@@ -225,7 +225,7 @@ def find_tensor(values: Any) -> Tensor | None:
 
 
 def tensors_in(values: Any) -> list[Tensor]:
-    """Return the tensors among arguments or in an output."""
+    """Return the tensors among arguments or in an output, without sparse ones."""
     found: list[Tensor] = []
     _collect(values, found)
     return found
@@ -234,7 +234,8 @@ def tensors_in(values: Any) -> list[Tensor]:
 def _collect(values: Any, found: list[Tensor]) -> None:
     # This runs for every function: a recursive generator takes three times as long.
     if isinstance(values, Tensor):
-        found.append(values)
+        if values.layout == torch.strided:
+            found.append(values)
     elif isinstance(values, list | tuple):
         for value in values:
             _collect(value, found)
