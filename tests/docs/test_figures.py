@@ -1,5 +1,6 @@
 """Figures on the pages are those of the committed files."""
 
+import re
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,12 @@ def stated(committed: Path) -> dict[str, Any]:
     figures["training_percent"] = {
         kind: 100 * sum(phases.values()) / total_uj for kind, phases in uj.items()
     }
+    # The study's ratio of the energies of training to 98 %.
+    study = (SETTINGS.parent / "README.md").read_text(encoding="utf-8")
+    ratio = r"The ratio is (\S+) \((\S+) to (\S+)\) over 5 pairs of seeds; it is (\S+)"
+    found = re.search(ratio, study)
+    assert found is not None
+    figures["to_train"] = found.groups()
     # The first row of a setting has the means over its seeds.
     settings = pd.read_csv(SETTINGS).drop_duplicates("setting")
     settings["energy_uj"] = settings["energy_nj"] / 1000
