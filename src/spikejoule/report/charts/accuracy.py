@@ -27,10 +27,14 @@ _NARROW = 100
 
 @canvas.house_style()
 def conventional_front(analysis: "EnergyAnalysis") -> Chart | None:
-    """Draw the conventional front and this network; None without a verdict."""
-    if analysis.verdict is None:
-        return None
+    """Draw the conventional front and this network.
+
+    None without a verdict, or where the front of an imported network has one accuracy.
+    """
     points = analysis.conventional_points
+    has_line = len({point.validation_percent for point in points}) > 1
+    if analysis.verdict is None or (analysis.inputs.counted_in and not has_line):
+        return None
     front = front_of(points)
     figure, axes = canvas.new_figure(4.7)
     canvas.log_axis(axes, "x", digits=(1,))
