@@ -8,15 +8,17 @@ import torch
 from torch import Tensor, nn
 
 import spikejoule
-from tests.interop.networks import CASES, Case, made
+from tests.interop.networks import CASES, Case, F, H, jelly, leaky, louder, made, snn
 from tests.interop.recorded_loop import (
     LAYERS,
     Counts,
+    N,
     Recorder,
     T,
     counted,
     named,
 )
+from tests.interop.recorded_products import ProductRecord
 from tests.tools.counted import by_kind
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -113,3 +115,63 @@ def test_events_are_those_that_were_recorded(name: str) -> None:
         our_spikes = ours["spikes"].get(place, ours["values"].get(place))
         np.testing.assert_array_equal(our_spikes, emitted, err_msg=place)
     assert activity.time_window == T
+
+
+@pytest.mark.parametrize("kind", ["ThresholdDependent", "TemporalEffective"])
+def test_training_changes_no_statistics_of_spikingjellys_norms(kind: str) -> None:
+    pytest.importorskip("spikingjelly", reason="needs the extra interop")
+    from spikingjelly.activation_based import layer
+
+    settings = (1.0, 1.0, 4) if kind == "ThresholdDependent" else (T, 4)
+    norm = getattr(layer, f"{kind}BatchNorm2d")(*settings)
+    conv = layer.Conv2d(2, 4, 3, step_mode="m")
+    flat = layer.Flatten(step_mode="m")
+    lif = jelly("LIFNode", "m")
+    model = nn.Sequential(conv, norm, lif(), flat, nn.Linear(144, 3), lif()).train()
+    before = {name: values.clone() for name, values in model.state_dict().items()}
+    samples = (torch.rand(T, N, 2, 8, 8) < 0.4).float()
+    report = spikejoule.price(model, samples, time_axis=0, progress=False)
+    assert "batch_norm" in report.not_counted[0]
+    for name, values in model.state_dict().items():
+        assert torch.equal(values, before[name]), name
+
+
+def test_recurrence_through_two_layers() -> None:
+    pytest.importorskip("snntorch", reason="needs the extra interop")
+    torch.manual_seed(1)
+    neurons = snn("RLeaky")(H)
+    neurons.recurrent = nn.Sequential(nn.Linear(H, 4), nn.Linear(4, H))
+    model = louder(nn.Sequential(nn.Linear(F, H), neurons)).eval()
+    samples = (torch.rand(T, N, F) < 0.4).float()
+    report = spikejoule.price(model, samples, time_axis=0, progress=False)
+    neurons.reset_mem()
+    record = ProductRecord(model)
+    with torch.no_grad(), record:
+        for step in samples:
+            model(step)
+    activity = report.activity
+    assert record.macs == N * T * 4 * H
+    assert (activity.events.sum(), activity.macs.sum()) == (record.events, record.macs)
+
+
+def test_an_lstm_to_compare_with_is_named() -> None:
+    pytest.importorskip("snntorch", reason="needs the extra interop")
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = nn.LSTM(F, H, batch_first=True)
+            self.fc = nn.Linear(H, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(self.lstm(x)[0][:, -1])  # type: ignore[no-any-return]
+
+    samples = (torch.rand(T, N, F) < 0.4).float()
+    network = spikejoule.Baseline(Network().eval(), samples=samples.transpose(0, 1))
+    model = nn.Sequential(nn.Linear(F, 3), leaky()()).eval()
+    labels = torch.arange(N) % 3
+    report = spikejoule.price(
+        model, samples, time_axis=0, labels=labels, against=network, progress=False
+    )
+    assert report.not_counted == ("lstm (LSTM) of the network to compare with",)
+    assert report.verdict[0].startswith("No verdict: ")
