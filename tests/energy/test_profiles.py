@@ -101,7 +101,7 @@ FAULTS = [
         GOOD,
         "synaptic_event: 2",
         "bias_addition: 2",
-        "scope per_event cannot price bias",
+        "scope per_event cannot price prices.bias_addition",
     ),
     (GOOD, "synaptic_event: 2", "neuron_update_active: 2", "both or neither"),
     (GOOD, "event: 2", "event: {per_bit: 2}", "depends on a width"),
