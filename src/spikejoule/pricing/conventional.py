@@ -20,7 +20,7 @@ from spikejoule.energy.words import architecture
 from spikejoule.network.conventional import RELU, ConventionalNetwork
 from spikejoule.network.nodes import Connection, Input, Neurons, Node, Threshold
 from spikejoule.network.quantisation import FLOAT_BITS
-from spikejoule.pricing.counted import connection_of, pooling_of
+from spikejoule.pricing.counted import connection_of, pooling_of, threshold
 from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, fan_out
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.parts import INPUT
@@ -173,7 +173,8 @@ def _network_of(watch: Watch) -> ConventionalNetwork:
             if unclipped is not None and watch.known.requantises:
                 # An integer network without a module for ReLU clips at 0 by a function:
                 # that is a comparison, too.
-                nodes.append(_comparison(f"{unclipped.name}, clipped", unclipped))
+                shape = unclipped.out_shape
+                nodes.append(threshold(f"{unclipped.name}, clipped", shape, shape))
             units = f"{place.name} units"
             unclipped = Neurons(units, place.out_shape, place.out_shape, RELU)
             nodes.append(unclipped)
@@ -214,8 +215,4 @@ def _node_of(place: ModulePlace) -> Node:
         fan_outs = np.ones(place.n_out, np.int64)
     if isinstance(module, (*NORMS, *POOLING)):
         return pooling_of(place, fan_outs)
-    return _comparison(place.name, place)
-
-
-def _comparison(name: str, units: Node | ModulePlace) -> Node:
-    return Threshold(name, units.out_shape, units.out_shape, np.empty(0))
+    return threshold(place.name, place.out_shape, place.out_shape)

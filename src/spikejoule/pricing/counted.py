@@ -34,7 +34,6 @@ from spikejoule.network.nodes import (
     Threshold,
     Windows,
 )
-from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.pricing.layers import MAXIMA, NORMS, SUMS, WEIGHTED
 from spikejoule.pricing.neurons import Population
 from spikejoule.pricing.parts import INPUT, OUTPUT
@@ -85,15 +84,12 @@ class Widths:
         pruned: whether a weight of 0 is no weight.
     """
 
-    weight_bits: int = FLOAT_BITS
-    state_bits: int = FLOAT_BITS
-    pruned: bool = False
+    weight_bits: int
+    state_bits: int
+    pruned: bool
 
 
-FLOATS: Final = Widths()
-
-
-def activity_of(watch: Watch, steps: int = 0, widths: Widths = FLOATS) -> Activity:
+def activity_of(watch: Watch, steps: int, widths: Widths) -> Activity:
     """Return the network that ran, and what it did.
 
     Args:
@@ -199,7 +195,7 @@ def _counted(place: ModulePlace, pruned: bool) -> tuple[Node, NodeCounts]:
         return Node(place.name, *shapes), counts
     if isinstance(module, nn.ReLU):
         counts = NodeCounts(values=values, comparisons=units)
-        return _threshold(place.name, *shapes), counts
+        return threshold(place.name, *shapes), counts
     reached = place.reached.nonzero if place.receives_values else place.reached.spikes
     if not isinstance(module, WEIGHTED):
         return _counted_pooling(place, reached.per_sample)
@@ -226,7 +222,7 @@ def _counted_pooling(place: ModulePlace, entered: Counts) -> tuple[Node, NodeCou
             comparisons=units if is_maximum else none,
             additions=entered,
         )
-        return _threshold(place.name, place.in_shape, place.out_shape), counts
+        return threshold(place.name, place.in_shape, place.out_shape), counts
     node = pooling_of(place, place.fan_out)
     values = place.emitted.nonzero.per_sample
     if is_maximum:
@@ -263,7 +259,8 @@ def _counted_neurons(
     return node, counts
 
 
-def _threshold(name: str, in_shape: Shape, out_shape: Shape) -> Threshold:
+def threshold(name: str, in_shape: Shape, out_shape: Shape) -> Threshold:
+    """Return units that compare, with thresholds that are not needed."""
     return Threshold(name, in_shape, out_shape, np.empty(0))
 
 
@@ -319,4 +316,4 @@ def _unknown_source(name: str, reader: ModulePlace) -> Node:
     """Return a node for what no module has emitted; its reader knows what it holds."""
     if reader.receives_values:
         return Node(name, reader.in_shape, reader.in_shape)
-    return _threshold(name, reader.in_shape, reader.in_shape)
+    return threshold(name, reader.in_shape, reader.in_shape)

@@ -289,7 +289,11 @@ def _outside(function: FunctionType, seen: set[FunctionType]) -> Iterator[Tensor
     if function in seen or package_of(function) in KNOWN:
         return
     seen.add(function)
-    variables = getclosurevars(function)
+    try:
+        variables = getclosurevars(function)
+    except ValueError:
+        # A variable of the closure has no value yet.
+        return
     defaults = function.__defaults__ or ()
     values = [*variables.nonlocals.values(), *variables.globals.values(), *defaults]
     yield from tensors_in(values)

@@ -295,11 +295,16 @@ def contents_of(by_step: Tensor, are_values: bool = False) -> TensorContents:
     flat = by_step.flatten(2)
     if flat.dtype not in (torch.float32, torch.float64):
         flat = flat.float()
-    # x - x * x is 0 only for 0 and 1, also in floating point.
-    is_binary = not are_values and _is_zero(torch.addcmul(flat, flat, flat, value=-1))
-    marks = flat if is_binary else nonzero_marks(flat)
-    is_small = marks.shape[0] * marks.shape[2] < MAX_EXACT_FLOAT32
-    nonzero = marks.sum(dim=(0, 2), dtype=torch.float32 if is_small else torch.float64)
+    # Step by step: a temporary tensor of all steps is new memory, which takes longer to
+    # get than to fill.
+    is_binary = not are_values and all(map(_is_binary, flat))
+    is_small = flat.shape[0] * flat.shape[2] < MAX_EXACT_FLOAT32
+    dtype = torch.float32 if is_small else torch.float64
+    if is_binary:
+        nonzero = flat.sum(dim=(0, 2), dtype=dtype)
+    else:
+        marks = [nonzero_marks(step).sum(dim=1, dtype=dtype) for step in flat]
+        nonzero = torch.stack(marks).sum(dim=0)
     if is_binary or are_values:
         return TensorContents(nonzero, nonzero, is_whole=is_binary)
     sizes = flat.abs()
@@ -322,6 +327,11 @@ def nonzero_marks(flat: Tensor) -> Tensor:
     A comparison whose result is bool takes PyTorch fifty times longer.
     """
     return torch.ne(flat, 0, out=torch.empty_like(flat))
+
+
+def _is_binary(step: Tensor) -> bool:
+    """Whether all numbers are 0 or 1: x - x * x is 0 only for them, also rounded."""
+    return _is_zero(torch.addcmul(step, step, step, value=-1))
 
 
 def _is_zero(flat: Tensor) -> bool:
