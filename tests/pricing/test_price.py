@@ -325,20 +325,17 @@ class TestReport:
         notes = " ".join(report.notes)
         report.save(tmp_path / "page.html")
         page = (tmp_path / "page.html").read_text(encoding="utf-8")
-        assert "is in training mode" in page
+        assert "ran in training mode" in page
         for part in (
-            "is in training mode",
+            "ran in training mode",
             "no spike of LIF 3",
             f"because of equal spike counts: {N} of {N}",
-            "whole numbers up to 3",
-            "Rough 1 gives numbers that are almost whole",
+            "integers up to 3",
+            "Rough 1 gives numbers that are almost integers",
         ):
             assert part in notes
         assert report.analysis.inputs.accuracy.test_percent == 0
-        assert (
-            "time_axis has to say"
-            in price(dense(), spikes[0], time_axis="none").notes[0]
-        )
+        assert "set time_axis" in price(dense(), spikes[0], time_axis="none").notes[0]
 
 
 class Own(LIF):
@@ -456,7 +453,7 @@ def test_what_is_not_counted_is_named(spikes: Tensor) -> None:
             DataError,
             "which axis is that of the 5 samples",
         ),
-        ({"neurons": {}}, ArtifactError, "no module of the model is a neuron"),
+        ({"neurons": {}}, ArtifactError, "no module of the model is a known neuron"),
         (
             {"model": nn.Sequential(torch.jit.script(nn.Linear(30, 4)), LIF())},
             ArtifactError,

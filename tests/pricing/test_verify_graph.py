@@ -288,8 +288,8 @@ def test_what_was_not_compared_is_named() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"samples": 2 * spikes()}, DataError, "other numbers than 0 and 1"),
-        ({"time_axis": "none"}, ParameterError, "spikes in time"),
+        ({"samples": 2 * spikes()}, DataError, "values other than 0 and 1"),
+        ({"time_axis": "none"}, ParameterError, "spikes over time"),
         ({"given": None}, ParameterError, "does not say how it is run"),
         ({"given": {"dt": DT}}, ParameterError, "given is {'dt'"),
         ({"graph": Path("no.nir")}, ArtifactError, "no.nir does not exist"),

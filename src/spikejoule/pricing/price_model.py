@@ -179,8 +179,8 @@ class _Runs:
         not_counted = f" Not counted: {parts}." if parts else ""
         if all(place.population is None for place in places):
             raise ArtifactError(
-                "no module of the model is a neuron that is known; say which are: "
-                f"price(..., neurons={{MyNeuron: Population()}}).{not_counted}"
+                "no module of the model is a known neuron; declare yours: price(..., "
+                f"neurons={{MyNeuron: Population()}}).{not_counted}"
             )
         activity = activity_of(self.run.watch, self.run.steps, widths)
         if parts and not any(activity.network.synapses):
@@ -209,7 +209,7 @@ class _Runs:
             )
         elif self.baseline_runs:
             raise ParameterError(
-                "against needs labels: networks are compared at an accuracy of both"
+                "against needs labels: networks are compared at equal accuracy"
             )
         answers = Answers(self.run.answers(), n_classes)
         inputs = counted_inputs(activity, samples, answers, "modules", baselines)

@@ -123,7 +123,7 @@ def _samples(values: Any, time_axis: TimeAxis) -> Tensor:
     if x.ndim < len(axes) - is_index or not x.numel():
         raise DataError(
             f"the samples have the shape {tuple(x.shape)}; needed are axes of "
-            f"{', '.join(axes)}, and something in each."
+            f"{', '.join(axes)}, none of them empty."
         )
     # The extremes show NaN and infinity, in a tenth of the time of `isfinite`.
     if x.is_floating_point() and not all(map(torch.isfinite, torch.aminmax(x))):
@@ -355,19 +355,19 @@ class Run:
         nearly_whole = [place.name for place in places if place.emits_nearly_whole]
         if nearly_whole:
             sentences.append(
-                f"{', '.join(nearly_whole)} gives numbers that are almost whole, which "
-                "are counted as values: round them if they are spikes."
+                f"{', '.join(nearly_whole)} gives numbers that are almost integers, "
+                "which are counted as real values: round them if they are spikes."
             )
         if self.model.training:
             subject = f"{self.called} ({type(self.model).__name__})"
             sentences.append(
-                f"{subject[0].upper()}{subject[1:]} is in training mode, and was "
-                "counted as it ran: call eval() for an inference."
+                f"{subject[0].upper()}{subject[1:]} ran in training mode, and was "
+                "counted like that: call eval() to count inference."
             )
         if self.watch.is_order_guessed:
             sentences.append(
-                "Samples and steps share an axis in an order that was not seen: totals "
-                "are right, but intervals may be off."
+                "Samples and steps share an axis in an unknown order: totals are "
+                "right, but intervals may be wrong."
             )
         if any(place.fires for place in places):
             sentences += self._notes_on_neurons()
@@ -378,11 +378,11 @@ class Run:
         places = [*self.watch.places.values()]
         if self._time_axis is None and self.watch.has_taken_one_step:
             yield (
-                "Some neurons work in one step: if the samples have an axis of time, "
-                "time_axis has to say which."
+                "Some neurons ran for a single step: if the samples have a time axis, "
+                "set time_axis."
             )
         elif self.loop == "model" and self.watch.has_made_no_steps(self.steps):
-            yield f"Neurons have taken one step for the {self.steps} of the samples."
+            yield f"The samples have {self.steps} steps, but neurons ran for one."
         peaks = [
             place.peak
             for place in places
@@ -391,8 +391,8 @@ class Run:
         peak = max(peaks, default=0.0)
         if peak > 1:
             yield (
-                f"The input holds whole numbers up to {peak:g}, which are counted as "
-                "so many spikes."
+                f"The input has integers up to {peak:g}; each counts as that many "
+                "spikes."
             )
 
     @property

@@ -77,7 +77,7 @@ def verify(
     """
     if time_axis == "none":
         raise ParameterError(
-            "time_axis is 'none', but a graph is run on spikes in time"
+            "time_axis is 'none', but a graph runs on spikes over time"
         )
     if isinstance(graph, str | os.PathLike):
         graph = read_nir(graph)
@@ -112,7 +112,7 @@ def _run_on_spikes(run: Run, samples: Any, time_axis: TimeAxis) -> EventList:
         x = batch.samples
         if not ((x == 0) | (x == 1)).all():
             raise DataError(
-                "the samples hold other numbers than 0 and 1: a graph takes spikes."
+                "the samples have values other than 0 and 1: a graph takes spikes."
             )
         run.take(x)
         by_sample = x if time_axis == 1 else x.transpose(0, 1)
