@@ -121,8 +121,8 @@ def width_sentence(rows: Sequence[Verdict]) -> str:
     return (
         "Arithmetic-only price lists are left out: each charges the same for a "
         "product of any width, so a 4 x 4-bit product costs as much as one of 8, 16 "
-        "or 32 bits. With products and additions priced by width, the "
-        f"result is {result}: {ratios}."
+        "or 32 bits. With products and additions priced by width, the comparison is "
+        f"{result}; energies, spiking over conventional: {ratios}."
     )
 
 

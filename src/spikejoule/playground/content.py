@@ -259,11 +259,11 @@ def _titles(inputs: PlaygroundInputs) -> dict[str, str | None]:
     if opponent is not None:
         conventional = (
             f"{opponent.variant.name}, {opponent.counts.accuracy_percent:.2f} % of the "
-            "test images"
+            "test images correct"
         )
     return {
         "spiking": f"{network.sizes} ({encoding}){bits}, {percent:.2f} % of the test "
-        "images",
+        "images correct",
         "conventional": conventional,
         "chosenAs": None if opponent is None else opponent.chosen_as,
         "exitRule": None if inputs.early is None else inputs.early.rule_in_words,
