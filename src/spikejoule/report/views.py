@@ -503,7 +503,9 @@ def _break_even(analysis: EnergyAnalysis, verdict: RunVerdict) -> str:
         return ""
     if limit == 0:
         return "none"
-    return f"{plain(limit)} (this network has {plain(analysis.inputs.spikes_per_input)})"
+    return (
+        f"{plain(limit)} (this network has {plain(analysis.inputs.spikes_per_input)})"
+    )
 
 
 def measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
