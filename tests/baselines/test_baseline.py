@@ -1,6 +1,7 @@
 """The ReLU networks and their quantised forms against loops over plain numbers."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from spikejoule.baselines.counts import (
     MeasuredBaseline,
+    TrainingRun,
     load_baseline,
     measure_baseline,
     save_baseline,
@@ -24,10 +26,12 @@ from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import write_npz
 from spikejoule.data.images import Dataset, LabelledImages
+from spikejoule.energy.training import count_conventional_training
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import weights_and_biases
 from spikejoule.network.torch_twin import initial_state
 from spikejoule.training.teacher import activations
+from tests.energy.by_hand import TRAINING
 
 SMALL = ConventionalNetwork.of_layers(784, (12, 9), 10)
 SEED = 3
@@ -186,3 +190,37 @@ def test_the_file_holds_what_was_measured(tmp_path: Path) -> None:
     write_npz(path, "spikejoule/baseline/4", arrays)
     with pytest.raises(ArtifactError, match="not the number of its weights"):
         load_baseline(path)
+
+
+@pytest.mark.parametrize(("recorded", "per_image"), [(True, 2), (False, 6)])
+def test_training_of_a_network_pruned_to_the_bright_pixels(
+    tmp_path: Path, recorded: bool, per_image: int
+) -> None:
+    """3-2-2 with one white pixel of three, where both synapses of its input are left.
+
+    Older files do not record that a third of all products is not zero.
+    """
+    state = {
+        "layer1.synapses.weight": np.array([(1, 0, 0), (1, 0, 0)], np.float32),
+        "layer2.synapses.weight": np.ones((2, 2), np.float32),
+    }
+    images = np.array([[(255, 0, 0)]] * 4, np.uint8)
+    samples = LabelledImages(images, LABELS, np.arange(4))
+    splits = {"validation": samples, "test": samples}
+    measured = measure_baseline("pruned", state, False, True, splits)
+    if not recorded:
+        counts = replace(measured.counts, nonzero_fractions=None)
+        measured = replace(measured, counts=counts)
+    path = tmp_path / "baseline.npz"
+    run = TrainingRun(epochs=1, samples=5, batch_size=5, weight_decay=False)
+    save_baseline(path, [measured], LABELS, run)
+    (loaded,) = load_baseline(path)
+    assert loaded.macs_nonzero.tolist() == [[2, 4]] * 4
+    counted = count_conventional_training(loaded, TRAINING, "zero_skipping")
+    assert counted is not None
+    products = [
+        counts.tolist()
+        for column, counts in zip(counted.columns, counted.counts.T, strict=True)
+        if column.place == "input_to_hidden" and column.term in ("mac", "gradient_mac")
+    ]
+    assert products == [[5 * per_image]] * 2

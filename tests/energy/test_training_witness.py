@@ -406,7 +406,8 @@ def products_of(training: Trained) -> int:
 @st.composite
 def relu_trainings(draw: st.DrawFn) -> tuple[ReluTraining, str]:
     """A ReLU network with random weights, and the method by which it trains."""
-    method = draw(st.sampled_from(["dense", "dense, pruned", "zero_skipping"]))
+    method = draw(st.sampled_from(list(RELU_VARIANTS)))
+    is_pruned = draw(st.booleans())
     sizes = draw(st.lists(st.integers(2, 5), min_size=2, max_size=4))
     has_bias = draw(st.booleans())
     network = ConventionalNetwork.of_layers(sizes[0], sizes[1:], CLASSES, has_bias)
@@ -416,7 +417,7 @@ def relu_trainings(draw: st.DrawFn) -> tuple[ReluTraining, str]:
         for name, shape in network.parameter_shapes().items()
     }
     masks = None
-    if "pruned" in method:
+    if is_pruned:
         masks = {
             name: generator.permutation(values.size).reshape(values.shape) > 0
             for name, values in state.items()
@@ -426,13 +427,19 @@ def relu_trainings(draw: st.DrawFn) -> tuple[ReluTraining, str]:
     # A rate of zero: the products that are skipped are those of the trained network.
     setting = Setting(network, learning, 0.0, 2, 1, 3, "once", masks)
     grid = draw(st.sampled_from([None, Grid(1 / 16, (127, 127))]))
-    method = method.partition(",")[0]
     return RELU_VARIANTS[method](setting, state, grid), method
 
 
-def baseline_of(training: ReluTraining, macs_nonzero: NDArray[Any]) -> BaselineCounts:
-    """What is recorded of a conventional network and its training."""
+def baseline_of(
+    training: ReluTraining, macs_nonzero: NDArray[Any], with_removed: NDArray[Any]
+) -> BaselineCounts:
+    """What is recorded of a conventional network and its training.
+
+    `with_removed` also has the products of removed synapses.
+    """
     setting = training.setting
+    synapses = [len(connection.synapses) for connection in training.connections]
+    fractions = tuple((with_removed.mean(axis=0) / synapses).tolist())
     return BaselineCounts(
         name="ReLU",
         network=setting.network,
@@ -448,6 +455,7 @@ def baseline_of(training: ReluTraining, macs_nonzero: NDArray[Any]) -> BaselineC
         accuracy_percent=90.0,
         macs_nonzero=macs_nonzero,
         training=TrainingRun(1, 3, 2, bool(setting.learning.weight_decay)),
+        nonzero_fractions=None if setting.masks is None else fractions,
     )
 
 
@@ -457,10 +465,14 @@ def test_conventional_training(drawn: tuple[ReluTraining, str]) -> None:
     """Both ways of training ReLU networks, floating point, integers, and pruned."""
     training, method = drawn
     macs_nonzero = []
+    with_removed = []
     for samples, labels in batches_of(training.setting, 1):
         training.train_batch(samples, labels)
         macs_nonzero.append(training.macs_nonzero(len(labels)))
-    baseline = baseline_of(training, np.concatenate(macs_nonzero))
+        with_removed.append(training.macs_nonzero(len(labels), with_removed=True))
+    baseline = baseline_of(
+        training, np.concatenate(macs_nonzero), np.concatenate(with_removed)
+    )
     same_images = Network.of_layers(training.input.n, (1,), CLASSES)
     record = training_record(samples=3, network=same_images)
     counted = count_conventional_training(baseline, record, method)

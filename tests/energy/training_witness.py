@@ -1291,7 +1291,7 @@ class ReluTraining(DenseTraining):
     def learned_sums(self, sample, population):
         return {}
 
-    def macs_nonzero(self, n_samples):
+    def macs_nonzero(self, n_samples, with_removed=False):
         """Products of the first samples with a nonzero activation, [N, L - 1]."""
         rows = []
         for sample in range(n_samples):
@@ -1300,7 +1300,7 @@ class ReluTraining(DenseTraining):
                 values = connection.sender.activations.values
                 row.append(
                     sum(
-                        len(synapses)
+                        connection.target.n if with_removed else len(synapses)
                         for unit, synapses in enumerate(connection.reached)
                         if values[sample, 0, unit] != 0
                     )

@@ -11,6 +11,7 @@ predictions                  uint8 [K, N]
 labels                       uint8 [N]
 baselinek.synapses           [L - 1], of each network k from 1 to K
 baselinek.macs_nonzero       [N, L - 1], as in `BaselineCounts`
+baselinek.nonzero_fractions  [L - 1], of pruned networks; older files lack it
 training                     int64 [4], a `TrainingRun`; older files lack it
 
 and the weights, so that every count can be recounted: of matrix j,
@@ -82,6 +83,8 @@ class BaselineCounts:
             each image and matrix, int64 [N, L - 1].
         weights_sha256: checksum of its weights (`weights_digest`); empty if unknown.
         training: how it was trained; None if unknown.
+        nonzero_fractions: of all products of each matrix in a pruned network, removed
+            weights included, the fraction with a nonzero activation; None if unknown.
 
     Raises ParameterError if it multiplies by more weights than it has.
     """
@@ -98,6 +101,7 @@ class BaselineCounts:
     macs_nonzero: NDArray[np.int64]
     weights_sha256: str = ""
     training: TrainingRun | None = None
+    nonzero_fractions: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if (self.macs_nonzero > np.array(self.synapses)).any():
@@ -171,6 +175,7 @@ def measure_baseline(
         accuracy_percent=100 * n_correct / len(test),
         macs_nonzero=nonzero_macs(layers, kept),
         weights_sha256=weights_digest(arrays),
+        nonzero_fractions=_nonzero_fractions(layers) if pruned else None,
     )
     return MeasuredBaseline(counts, network, predictions)
 
@@ -193,6 +198,11 @@ def nonzero_macs(
         for values, is_kept in zip(layers[:-1], kept, strict=True)
     ]
     return np.stack(products, axis=1).astype(np.int64)
+
+
+def _nonzero_fractions(layers: tuple[NDArray[Any], ...]) -> tuple[float, ...]:
+    """Return the fraction of nonzero activations before each matrix."""
+    return tuple(np.count_nonzero(values) / values.size for values in layers[:-1])
 
 
 def _layers(
@@ -235,6 +245,7 @@ BASELINE = ArrayFile(
         "labels": Array("uint8", ("N",)),
         "baseline*.synapses": Array("int64", ("*",), low=0),
         "baseline*.macs_nonzero": Array("int64", ("N", "*"), low=0),
+        "baseline*.nonzero_fractions": Array("float64", ("*",), low=0, high=1),
         "baseline*.layer*.weight": Array("float32", ("*", "*")),
         "baseline*.layer*.bias": Array("float32", ("*",)),
         "baseline*.layer*.integer_weight": Array("int32", ("*", "*")),
@@ -276,6 +287,8 @@ def save_baseline(
             "macs_nonzero": baseline.counts.macs_nonzero,
             **weight_arrays(baseline.network),
         }
+        if baseline.counts.nonzero_fractions is not None:
+            own["nonzero_fractions"] = np.array(baseline.counts.nonzero_fractions)
         arrays |= {f"baseline{number}.{name}": array for name, array in own.items()}
     BASELINE.write(path, arrays)
 
@@ -367,6 +380,11 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     macs = arrays[f"{prefix}macs_nonzero"]
     if macs.shape[1:] != (len(synapses),):
         raise ValueError(f"{prefix}macs_nonzero does not have {len(synapses)} layers")
+    fractions = arrays.get(f"{prefix}nonzero_fractions")
+    if fractions is not None and len(fractions) != len(synapses):
+        raise ValueError(
+            f"{prefix}nonzero_fractions does not have {len(synapses)} layers"
+        )
     training = None
     if "training" in arrays:
         epochs, samples, batch_size, weight_decay = arrays["training"].tolist()
@@ -381,6 +399,7 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
         macs_nonzero=macs,
         weights_sha256=weights_digest(own),
         training=training,
+        nonzero_fractions=None if fractions is None else tuple(fractions.tolist()),
         **{
             name: arrays[name][place].item()
             for name in _FIGURES

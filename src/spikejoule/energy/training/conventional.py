@@ -10,9 +10,9 @@ A step is a dense one (`products`), with or without products of zeros:
     weight gradients    every product                products of nonzero activations
 
 Activations and deltas are kept for all samples of a batch. Pruned synapses keep their
-place. Integer networks also requantise, as in inference, and round their parameters.
-Nonzero products of training are not recorded: their fraction is the trained network's
-over the measured images.
+place, and are still multiplied. Integer networks also requantise, as in inference, and
+round their parameters. Nonzero products of training are not recorded: their fraction is
+the trained network's over the measured images.
 """
 
 from dataclasses import dataclass
@@ -115,7 +115,13 @@ def _rounded(numbers: NDArray[Any]) -> Counts:
 
 
 def _nonzero_fractions(baseline: BaselineCounts) -> list[float]:
-    """Return the fraction of nonzero products of each connection."""
+    """Return the fraction of nonzero products of each connection.
+
+    Older files do not record it for pruned networks: then it is that of the kept
+    synapses, which is larger at the input, since these are at brighter pixels.
+    """
+    if baseline.nonzero_fractions is not None:
+        return list(baseline.nonzero_fractions)
     synapses = np.maximum(baseline.synapses, 1)
     fractions: list[float] = (baseline.macs_nonzero.mean(axis=0) / synapses).tolist()
     return fractions
