@@ -210,7 +210,7 @@ def test_a_model_is_priced_with_the_wheel_alone(with_snntorch: Environment) -> N
     modules = (*OF_THE_PIPELINE, *OF_GRAPHS)
     code = f"from importlib.util import find_spec; print(*map(find_spec, {modules}))"
     assert set(with_snntorch.python(code).split()) == {"None"}
-    assert "45nm-fp32" in with_snntorch.python(THREE_LINES)
+    assert "lemaire-complete" in with_snntorch.python(THREE_LINES)
     assert "snntorch" in (with_snntorch.folder / "priced.html").read_text(
         encoding="utf-8"
     )
