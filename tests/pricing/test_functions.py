@@ -151,6 +151,23 @@ def test_a_product_of_what_depends_on_the_samples(name: str, kinds: str) -> None
     assert report.not_counted == ()
 
 
+def test_spikes_that_several_heads_read() -> None:
+    class Shared(TwoSided):
+        def __init__(self) -> None:
+            super().__init__(merged)
+            self.first = LIF()
+
+        def forward(self, x: Tensor) -> Tensor:
+            heads = torch.stack([0.7 * x] * 4, dim=1)
+            return self.lif(self.first(x)[:, None] @ heads.mT)  # type: ignore[no-any-return]
+
+    report = price(Shared(), 2 * torch.rand(T, N, ONE, K).round(), loop="price")
+    counts = by_kind(report.activity)
+    (events,) = counts["events"].values()
+    assert events.sum() > 100
+    assert events.tolist() == (4 * ONE * counts["spikes"]["first"]).tolist()
+
+
 def test_a_norm_is_not_folded_into_a_product_without_weights() -> None:
     class Normed(TwoSided):
         def __init__(self) -> None:

@@ -263,7 +263,8 @@ def reading_of(x: Tensor, by_step: Tensor) -> Reading | None:
     if x.is_inference() or not x.is_contiguous():
         return None
     axes = (by_step.shape[:2], by_step.stride()[:2])
-    return (by_step.data_ptr(), x.numel(), x._version, *axes)
+    # Repeated numbers, as in `expand`, make `by_step` larger.
+    return (by_step.data_ptr(), by_step.numel(), x._version, *axes)
 
 
 @dataclass(frozen=True, eq=False)
