@@ -93,8 +93,8 @@ def events_sentence(rows: Sequence[Verdict]) -> str:
     ratios = []
     # Only the first number needs its unit.
     unit = (
-        " synaptic events per multiply-accumulate of a conventional network of equal "
-        "accuracy"
+        " synaptic events for each multiply-accumulate of an equally accurate "
+        "conventional network"
     )
     for row in rows:
         if row.ratio is not None:
@@ -104,7 +104,7 @@ def events_sentence(rows: Sequence[Verdict]) -> str:
             ratios.append(f"{plain(row.ratio, 2)}{unit} {level}")
             unit = ""
     return (
-        f"Independent of prices, a spiking network needs {', '.join(ratios)}, both "
+        f"Whatever the prices, a spiking network needs {', '.join(ratios)}, both "
         "with 4-bit weights."
     )
 

@@ -71,11 +71,13 @@ def who_wins(rows: Sequence[Verdict]) -> str:
     conventional = outcomes.count("ann")
     spiking = outcomes.count("snn")
     others = len(rows) - conventional - spiking
+    others_are = "inconclusive"
+    if "neither" in outcomes:
+        others_are += ", or neither side has networks there"
     return (
         f"The conventional network needs less energy in {conventional} of "
         f"{len(rows)} comparisons (price list x accuracy), the spiking network in "
-        f"{spiking or 'none'}; the other {others} are inconclusive, or lie beyond the "
-        "end of a front."
+        f"{spiking or 'none'}; the other {others} are {others_are}."
     )
 
 
