@@ -1,7 +1,9 @@
 """What the computer draws, from the processor's energy counters (RAPL) in Linux.
 
-Counters of processor packages count microjoules and start over at their range. A
-machine without them, or a process that may not read them, measures nothing.
+Counters of processor packages count microjoules and start over at their range. Other
+counters are left out: those of cores and memory are parts of a package, and that of the
+platform contains it. A machine without counters, or a process that may not read them,
+measures nothing.
 """
 
 from dataclasses import dataclass
@@ -29,14 +31,17 @@ class HostEnergy:
         """Read all counters; none where they are missing or may not be read."""
         microjoules = {}
         ranges = {}
-        for package in sorted(folder.glob("intel-rapl:?")):
+        for counter in sorted(folder.glob("intel-rapl:*")):
             try:
-                energy = int((package / "energy_uj").read_text(encoding="ascii"))
-                limit = (package / "max_energy_range_uj").read_text(encoding="ascii")
+                name = (counter / "name").read_text(encoding="ascii")
+                energy = int((counter / "energy_uj").read_text(encoding="ascii"))
+                limit = (counter / "max_energy_range_uj").read_text(encoding="ascii")
+                counts_to = int(limit)
             except (OSError, ValueError):
                 continue
-            microjoules[package.name] = energy
-            ranges[package.name] = int(limit)
+            if name.startswith("package"):
+                microjoules[counter.name] = energy
+                ranges[counter.name] = counts_to
         return cls(microjoules, ranges)
 
     def joules_since(self, earlier: Self) -> float | None:
