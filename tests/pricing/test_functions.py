@@ -97,6 +97,66 @@ def test_of_values_with_steps_and_samples_in_one_axis(shape: tuple[int, ...]) ->
     assert macs.tolist() == (R * (x != 0).sum(dim=(0, 2, 3))).tolist()
 
 
+def through(x: Tensor, weights: Tensor) -> Tensor:
+    """One line of code for several products."""
+    return x @ weights
+
+
+def convolved(x: Tensor, m: Any, **settings: Any) -> Tensor:
+    kernel: Tensor = m.bias[:3].view(1, 1, 3)
+    return functional.conv1d(x[:, None], kernel, **settings)[:, 0]
+
+
+def windows(stride: int = 1, dilation: int = 1, padding: int = 0) -> list[int]:
+    """The windows of three that each of the K inputs is in."""
+    starts = range(-padding, K + padding - 2 * dilation, stride)
+    windows = [range(start, start + 3 * dilation, dilation) for start in starts]
+    return [sum(unit in window for window in windows) for unit in range(K)]
+
+
+FIRST = [unit < R for unit in range(K)]
+SEVERAL: dict[str, dict[Callable[[Any, Tensor], Tensor], Any]] = {
+    "slices": {
+        lambda m, x: through(x, m.w[:, :3]): K * [3],
+        lambda m, x: through(x, m.w): K * [R],
+    },
+    "a matrix and its transpose": {
+        lambda m, x: through(x, m.w): K * [R],
+        lambda m, x: through(x[:, :R], m.w.t()): K * np.array(FIRST),
+    },
+    "rounded weights of two shapes": {
+        lambda m, x: through(x, m.w[:, :3].sign()): K * [3],
+        lambda m, x: through(x, m.w.sign()): K * [R],
+    },
+    "rounded weights of one shape": {
+        lambda m, x: through(x, m.w.sign()): K * [R],
+        lambda m, x: through(x, m.mask / m.mask.max()): K * [R],
+    },
+    "strides": {
+        lambda m, x: convolved(x, m): windows(),
+        lambda m, x: convolved(x, m, stride=2): windows(stride=2),
+    },
+    "settings with one shape of output": {
+        lambda m, x: convolved(x, m): windows(),
+        lambda m, x: convolved(x, m, dilation=2, padding=1): windows(1, 2, 1),
+    },
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_products_in_one_line_of_code_are_counted_apart(name: str) -> None:
+    functions = SEVERAL[name]
+    model = Around(lambda m, x: sum(run(m, x)[:, :2] for run in functions))  # type: ignore[arg-type, return-value]
+    x = (torch.rand(T, N, K) < 0.3).float()
+    for batch_size in (N, 3):
+        report = price(model, x, loop="price", batch_size=batch_size)
+        events = by_kind(report.activity)["events"].values()
+        by_unit = x.sum(dim=0).int().numpy()
+        expected = [(by_unit @ fan_out).tolist() for fan_out in functions.values()]
+        assert [found.tolist() for found in events] == expected
+        assert report.not_counted == ()
+
+
 class TwoSided(nn.Module):
     """Attention in four heads between spikes, or real numbers, of two inputs."""
 

@@ -1,9 +1,11 @@
 """Count products that functions compute, as a layer with these weights."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
+from torch import Tensor
 
 from spikejoule.core.errors import DataError
 from spikejoule.network.nodes import Shape
@@ -27,7 +29,9 @@ class ProductCounter:
         """
         self._calls = calls
         self._weight_names = weight_names
-        # Layers by name, and names by their place in the code.
+        # The names of parameters and buffers that other weights were made of.
+        self._made_of: WeakKeyDictionary[Any, frozenset[str]] = WeakKeyDictionary()
+        # Layers by name, and names by their weights and their place in the code.
         self._layers: dict[str, Any] = {}
         self._names: dict[Any, str] = {}
 
@@ -62,14 +66,35 @@ class ProductCounter:
             self._calls.traces.set(out, place.name, are_values=True)
         return True
 
+    def note_made_of(self, inputs: Iterable[Tensor], made: Tensor) -> None:
+        """Note which weights a function has made others of."""
+        names = [self._names_in(x) for x in inputs]
+        self._made_of[made.untyped_storage()] = frozenset().union(*names)
+
+    def _names_in(self, x: Tensor) -> frozenset[str]:
+        """Return the names of the parameters and buffers that a tensor is made of."""
+        memory = x.untyped_storage()
+        if memory in self._weight_names:
+            return frozenset([self._weight_names[memory]])
+        return self._made_of.get(memory, frozenset())
+
     def _name_of(self, part: Part, product: Product, site: tuple[Any, ...]) -> str:
-        """Name a product by its weights or, without any, by its function."""
+        """Name a product by its weights or, without any, by its function.
+
+        The same weights in another shape, or in a convolution with other settings, have
+        a name of their own. So have weights that a function makes of other parameters.
+        """
         right = product.right
+        # The settings of a convolution, or the shape of a matrix of weights: the axes
+        # before its last two may hold samples.
+        form: Any = str(product.layer)
+        if product.layer is None and not product.is_of_samples:
+            form = tuple(right.shape[-2:])
         base = self._weight_names.get(right.untyped_storage())
-        key: Any = (base, right.storage_offset())
+        key: Any = (base, right.storage_offset(), form)
         if base is None:
             base = f"{part.name}.{site[0]}"
-            key = (base, *site)
+            key = (base, *site, form, self._names_in(right))
         if key not in self._names:
             n_earlier = sum(base == other[0] for other in self._names)
             name = base if n_earlier == 0 else f"{base} {n_earlier + 1}"

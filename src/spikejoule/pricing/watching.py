@@ -47,8 +47,10 @@ class Watch:
         self._places = Places(known.pruned, self.unknown)
         self.calls = CallCounter(self._places, self._layout, records)
         self._traces = self.calls.traces
-        products = ProductCounter(self.calls, self._model.weight_names)
-        self._functions = FunctionWatch(known.requantises, products.count, self._follow)
+        self._products = ProductCounter(self.calls, self._model.weight_names)
+        self._functions = FunctionWatch(
+            known.requantises, self._products.count, self._follow
+        )
         # Places whose output functions have read or changed.
         self._read_by_functions: set[str] = set()
         self._watches_functions = True
@@ -172,7 +174,9 @@ class Watch:
             self._functions.origins.add([returned], depends=True)
 
     def _follow(self, name: str, inputs: list[Tensor], out: Tensor) -> None:
-        """Follow what a function reads, and whether it makes values."""
+        """Follow what a function reads, and what kind of numbers it makes."""
+        if self._functions.origins.is_weight(out):
+            self._products.note_made_of(inputs, out)
         name = name.strip("_")
         traces = [self._traces.of(x) for x in inputs]
         memory = memory_of(out)
