@@ -373,6 +373,20 @@ def test_weights_in_a_closure_are_weights() -> None:
     assert report.not_counted == ("Between 0 (Between: sparse_mm)",)
 
 
+def test_products_in_hooks_of_the_model_itself() -> None:
+    model = nn.Sequential(nn.Linear(K, R), LIF())
+    model.before, model.after = torch.randn(K, K), torch.randn(R, R)
+    model.register_forward_pre_hook(lambda m, args: (args[0] @ m.before,))
+    model.register_forward_hook(lambda m, args, out: out @ m.after)
+    x = (torch.rand(T, N, K) < 0.4).float()
+    report = price(model, x, loop="price")
+    counts = by_kind(report.activity)
+    first, second = counts["events"].values()
+    assert first.tolist() == (K * x.sum(dim=(0, 2))).tolist()
+    assert second.tolist() == (R * counts["spikes"]["LIF 1"]).tolist()
+    assert report.not_counted == ()
+
+
 def test_user_hooks_that_compute_are_named() -> None:
     model = nn.Sequential(nn.Linear(K, K), LIF(), nn.Linear(K, R), LIF())
     model[0].register_forward_hook(lambda module, args, out: out * 0.5)

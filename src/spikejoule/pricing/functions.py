@@ -10,6 +10,7 @@ in TorchScript, or in another thread.
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from inspect import getclosurevars
 from types import FrameType, FunctionType
@@ -240,17 +241,22 @@ class FunctionWatch(TorchFunctionMode):
         if writes or not is_known:
             self.named.setdefault(part, {})[name] = None
 
+    @contextmanager
+    def calling(self, part: Part, inputs: Any) -> Iterator[None]:
+        """Watch a call of the model, which takes samples."""
+        for x in tensors_in(inputs):
+            self.origins.add_written(x)
+        self._running = [part]
+        yield
+        self._running = []
+
     def follow(self, part: Part) -> list[RemovableHandle]:
         """Hook a module, to know when it runs.
 
         Hooks of the user run before or after, as part of the module around it.
         """
 
-        def enter(_: nn.Module, args: Any, kwargs: Any) -> None:
-            if not self._running:
-                # The model itself: it takes the samples, which lived before.
-                for x in tensors_in((args, kwargs)):
-                    self.origins.add_written(x)
+        def enter(*_: Any) -> None:
             self._running.append(part)
 
         def leave(*_: Any) -> None:
@@ -258,7 +264,7 @@ class FunctionWatch(TorchFunctionMode):
 
         module = part.module
         return [
-            module.register_forward_pre_hook(unwatched(enter), with_kwargs=True),
+            module.register_forward_pre_hook(enter),
             module.register_forward_hook(leave, prepend=True),
         ]
 

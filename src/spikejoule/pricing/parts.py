@@ -1,7 +1,7 @@
 """The parts of a model: what each module is, and what happens when it has run."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -91,6 +91,7 @@ class ModelParts:
     Attributes:
         root: the model.
         parts: by module, without modules that are weights of neurons.
+        call: the model as it is called: its hooks and its `__call__`.
         unknown: in words, by name: what never runs hooks.
         weight_names: the names of parameters and buffers, by their memory.
         is_compiled: whether `torch.compile` made some of it, which runs no hooks.
@@ -132,6 +133,9 @@ class ModelParts:
             for module, name in self._names.items()
             if module not in held
         }
+        self.call = self.parts[model]
+        if self.call.functions is not Functions.NAMED:
+            self.call = replace(self.call, role=None, functions=Functions.NAMED)
 
     @property
     def is_time_second(self) -> bool:

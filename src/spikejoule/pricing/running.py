@@ -287,7 +287,7 @@ class Run:
                 outputs = (
                     [self.model(x)]
                     if self.loop == "model"
-                    else self._outputs_by_step(x)
+                    else self._outputs_by_step(x, self.model)
                 )
                 for _ in outputs:
                     pass
@@ -305,7 +305,7 @@ class Run:
         n_samples = self._n_samples(x)
         self._reset()
         with self.watch.batch(n_samples, self._n_steps(x), self._time_axis):
-            output = self.model(x)
+            output = self.watch.run(x)
         if self.answer is not None:
             return self.answer(output)
         scores = first_tensor(output)
@@ -324,21 +324,21 @@ class Run:
         answer = self.answer or first_tensor
         total = torch.zeros(())
         with self.watch.batch(self._n_samples(x), 1, None):
-            for output in self._outputs_by_step(x):
+            for output in self._outputs_by_step(x, self.watch.run):
                 total = total + answer(output).float()
         return total
 
-    def _outputs_by_step(self, x: Tensor) -> Iterator[Any]:
-        """Run the model on one step after another."""
+    def _outputs_by_step(self, x: Tensor, run: Callable[..., Any]) -> Iterator[Any]:
+        """Run the model, with `run`, on one step after another."""
         carries_state = any(
             simulator.carries_state for simulator in self.known.simulators.values()
         )
         state: Any = None
         for step in x.unbind(dim=self._time_axis or 0):
             if carries_state:
-                output, state = self.model(step, state)
+                output, state = run(step, state)
             else:
-                output = self.model(step)
+                output = run(step)
             yield output
 
     @property

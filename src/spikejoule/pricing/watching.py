@@ -110,6 +110,11 @@ class Watch:
             yield
         self.calls.end_batch(n_samples)
 
+    def run(self, *inputs: Any) -> Any:
+        """Call the model in a batch, on samples."""
+        with self._functions.calling(self._model.call, inputs):
+            return self._model.root(*inputs)
+
     def _hook(self, stack: ExitStack) -> None:
         """Hook all modules until `stack` closes."""
         hooks: dict[Role, Callable[..., None]] = {
