@@ -154,6 +154,19 @@ def test_recurrence_through_two_layers() -> None:
     assert (activity.events.sum(), activity.macs.sum()) == (record.events, record.macs)
 
 
+def test_a_product_in_a_replaced_method_of_neurons() -> None:
+    pytest.importorskip("spikingjelly", reason="needs the extra interop")
+    neurons: Any = jelly("LIFNode")()
+    own, neurons.w = neurons.single_step_forward, torch.randn(F, H)
+    neurons.single_step_forward = lambda x: own(x @ neurons.w)
+    samples = (torch.rand(T, N, F) < 0.4).float()
+    report = spikejoule.price(
+        nn.Sequential(neurons), samples, time_axis=0, progress=False
+    )
+    (events,) = by_kind(report.activity)["events"].values()
+    assert events.tolist() == (H * samples.sum(dim=(0, 2))).tolist()
+
+
 def test_an_lstm_to_compare_with_is_named() -> None:
     pytest.importorskip("snntorch", reason="needs the extra interop")
 

@@ -216,7 +216,14 @@ def package_of(code: Any) -> str:
 
 def has_own_forward(module: nn.Module) -> bool:
     """Whether a module computes something else than its PyTorch or simulator class."""
-    methods = (getattr(module, name, None) for name in ("forward", "_conv_forward"))
+    kind = type(module)
+    methods = [getattr(module, name, None) for name in ("forward", "_conv_forward")]
+    # A single module may have another function in place of a method.
+    methods += [
+        value
+        for name, value in vars(module).items()
+        if callable(value) and hasattr(kind, name)
+    ]
     return any(package_of(method) not in KNOWN for method in methods if method)
 
 
