@@ -39,6 +39,7 @@ class Around(nn.Module):
         self.w = nn.Parameter(torch.randn(K, R))
         self.bias = nn.Parameter(torch.randn(R))
         self.register_buffer("mask", (torch.rand(K, R) < 0.5).float())
+        self.register_buffer("room", torch.zeros(N, K))
         self.plain = torch.randn(K, R)
         self.lif = LIF()
         self.function = function
@@ -68,6 +69,7 @@ WITH_WEIGHTS: dict[str, Callable[[Any, Tensor], Tensor]] = {
     )[..., 0],
     "masked weights": lambda m, x: x @ (m.w * m.mask),
     "weights in no buffer": lambda m, x: x @ m.plain + m.bias,
+    "spikes in a buffer": lambda m, x: torch.add(x, 0, out=m.room[: len(x)]) @ m.w,
     "integers": lambda m, x: (x.long() @ (8 * m.w).long()).float(),
 }
 
@@ -357,6 +359,31 @@ def test_what_runs_inside_a_module(name: str) -> None:
     assert [*report.not_counted] == named
     for place in counted:
         assert products[place].sum() > 100
+
+
+WRITES: dict[str, Callable[[Tensor, Tensor], Any]] = {
+    "an index": lambda out, x: out.__setitem__(slice(None), x),
+    "an addition": lambda out, x: out.__iadd__(x),
+    "a copy": lambda out, x: out.copy_(x),
+    "an argument": lambda out, x: torch.add(x, 0, out=out),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_graded_spikes_stay_values_in_another_tensor(name: str) -> None:
+    def write(x: Tensor) -> Tensor:
+        out = torch.zeros_like(x)
+        WRITES[name](out, x)
+        return out
+
+    model = nn.Sequential(LIF(), Between(write), nn.Linear(K, R), LIF())
+    x = (torch.rand(T, N, K) < 0.4).float()
+    graded = {LIF: Population(graded=True)}
+    report = price(model, x, loop="price", neurons=graded)
+    lif = LIF()
+    spikes = torch.stack([lif(step) for step in x]).sum(dim=(0, 2))
+    macs = by_kind(report.activity)["macs"]["Linear 2"]
+    assert macs.tolist() == (R * spikes).tolist()
 
 
 def test_weights_in_a_closure_are_weights() -> None:

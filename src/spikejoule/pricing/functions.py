@@ -41,7 +41,7 @@ ATTENTION: Final = "scaled_dot_product_attention"
 """Its products are counted; it is named for its softmax."""
 
 CountProduct = Callable[[Part, Product, tuple[Any, ...], Any], bool]
-FollowFunction = Callable[[str, list[Tensor], Tensor], None]
+FollowFunction = Callable[[str, list[Tensor], Tensor, bool], None]
 
 
 class Origins:
@@ -118,8 +118,8 @@ class FunctionWatch(TorchFunctionMode):
             requantises: see above.
             count_product: counts a product in a part, given a key of the place in the
                 code, and the result; returns False if it cannot.
-            follow_function: is given the name of each function, its tensors, and its
-                first result.
+            follow_function: is given the name of each function, its tensors, its first
+                result, and whether that was written into one of the tensors.
         """
         super().__init__()
         self.named: dict[Part, dict[str, None]] = {}
@@ -142,10 +142,11 @@ class FunctionWatch(TorchFunctionMode):
         name = getattr(function, "__name__", "")
         inputs = tensors_in((args, keywords))
         self._check_origins(part, inputs)
-        self._note_origin(name, result, inputs)
-        out = find_tensor(result)
+        written = _written(name, result, inputs, keywords)
+        self._note_origin(name, result, inputs, written)
+        out = written[0] if written else find_tensor(result)
         if out is not None:
-            self._follow_function(name, inputs, out)
+            self._follow_function(name, inputs, out, bool(written))
         if part.functions is Functions.EXTENDED and _package(_caller()) in PACKAGES:
             return result
         # What is made of weights only is computed once, before any inference.
@@ -162,16 +163,16 @@ class FunctionWatch(TorchFunctionMode):
             if x.numel() > 1 and not self.origins.are_seen(x) and x.any():
                 self.named.setdefault(part, {})[f"data {UNSEEN}"] = None
 
-    def _note_origin(self, name: str, result: Any, inputs: list[Tensor]) -> None:
+    def _note_origin(
+        self, name: str, result: Any, inputs: list[Tensor], written: list[Tensor]
+    ) -> None:
         """Note what the result of a function was made from."""
         for x in inputs:
             self.origins.read.add(x.untyped_storage())
         depends = not all(self.origins.is_weight(x) for x in inputs)
-        is_dunder = name.endswith("__")
-        writes = name.startswith("__i") or name == "__setitem__"
-        if inputs and (writes or (name.endswith("_") and not is_dunder)):
-            if depends:
-                self.origins.add_written(inputs[0])
+        if written:
+            for x in written if depends else ():
+                self.origins.add_written(x)
         elif inputs or name not in FOREIGN:
             depends |= not inputs and name not in CONSTANT
             self.origins.add(tensors_in(result), depends)
@@ -306,6 +307,18 @@ def _outside(function: FunctionType, seen: set[FunctionType]) -> Iterator[Tensor
     for value in values:
         if isinstance(value, FunctionType):
             yield from _outside(value, seen)
+
+
+def _written(
+    name: str, result: Any, inputs: list[Tensor], keywords: dict[str, Any]
+) -> list[Tensor]:
+    """Return the tensors that a function writes into, if it makes no new one."""
+    is_dunder = name.endswith("__")
+    in_place = name == "__setitem__" or (name.endswith("_") and not is_dunder)
+    if inputs:
+        # `__iadd__` returns the tensor that it changes; `__invert__` makes a new one.
+        in_place |= name.startswith("__i") and result is inputs[0]
+    return inputs[:1] if in_place else tensors_in(keywords.get("out"))
 
 
 def _caller() -> FrameType:

@@ -63,7 +63,7 @@ VIEWING = frozenset(f"{_RESHAPING} get getitem select detach contiguous".split()
 MERGING = frozenset(["flatten", "reshape", "view"])
 """Functions among them that may merge samples and steps."""
 MOVING = VIEWING | frozenset(
-    f"{_ADDING} {_INDEXING} to float half bfloat16 double cpu cuda clone".split()
+    f"{_ADDING} {_INDEXING} to float half bfloat16 double cpu cuda clone copy".split()
 )
 """Functions that move or add numbers: what they make of values are values."""
 _RESCALING = """

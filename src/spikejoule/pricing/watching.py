@@ -178,8 +178,10 @@ class Watch:
             self.unknown.setdefault(part.name, part.words)
             self._functions.origins.add([returned], depends=True)
 
-    def _follow(self, name: str, inputs: list[Tensor], out: Tensor) -> None:
-        """Follow what a function reads, and what kind of numbers it makes."""
+    def _follow(
+        self, name: str, inputs: list[Tensor], out: Tensor, is_written: bool
+    ) -> None:
+        """Follow what a function reads, and what kind of numbers it makes or writes."""
         if self._functions.origins.is_weight(out):
             self._products.note_made_of(inputs, out)
         name = name.strip("_")
@@ -191,7 +193,10 @@ class Watch:
         if is_new or name not in VIEWING:
             self._read_by_functions.update(trace.source for trace in traces)
         makes_values = name in MOVING and any(trace.are_values for trace in traces)
-        if is_new and (makes_values or name == DROPPING):
+        if is_written:
+            # What held values keeps its trace.
+            makes_values &= not self._traces.of(out).are_values
+        if (is_new and name == DROPPING) or ((is_new or is_written) and makes_values):
             self._traces.set(out, "", are_values=True)
 
     def fold_norms(self) -> None:
