@@ -46,8 +46,8 @@ DENSE: Final = "dense"
 
 
 def priced_by(profiles: Iterable[HardwareProfile]) -> list[HardwareProfile]:
-    """The price lists with memory that price a training on both sides."""
-    return [profile for profile in profiles if profile.scope in ("memory", "system")]
+    """The price lists that price every operation of a training, memory included."""
+    return [profile for profile in profiles if profile.scope == "system"]
 
 
 class TrainingRow(Row):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from spikejoule.baselines.counts import TrainingRun
+from spikejoule.encoding.encoders.none import NoEncoding
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import TrainingRecord, count_operations, load_profiles
 from spikejoule.energy.estimates import energy_words, joules
@@ -15,7 +16,9 @@ from spikejoule.energy.outputs import headline
 from spikejoule.energy.terms import TERMS
 from spikejoule.energy.training import count_conventional_training, count_training
 from spikejoule.energy.training.counting import Variant
+from spikejoule.energy.training.history import TrainingSetup, joules_by_epoch
 from spikejoule.energy.training.kinds import pj_by_kind
+from spikejoule.network.checkpoint import EpochRecord, TrainingConfigSection
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.surrogates import SURROGATES
@@ -240,12 +243,22 @@ def test_the_report_compares_both_sides_training() -> None:
     (sentence,) = [
         line for line in result.says("amortised") if "is cheapest to train" in line
     ]
-    assert f"takes {energy_words(energy)}" in sentence
-    assert "(the most accurate one, since" not in sentence
+    assert f"all its epochs take {energy_words(energy)}" in sentence
     unknown = dataclasses.replace(result.inputs.variant, accuracies=None)
     inputs_without = dataclasses.replace(result.inputs, variants=(unknown,))
     said = " ".join(analysis(inputs_without).says("amortised"))
-    assert "(the most accurate one, since" in said
+    assert "accuracy is not recorded; the most accurate conventional network" in said
+
+
+@pytest.mark.parametrize(("epochs", "is_clear"), [(2, False), (20, True)])
+def test_training_is_recovered_only_from_a_clear_difference(
+    epochs: int, is_clear: bool
+) -> None:
+    run = TrainingRun(epochs=epochs, samples=1, batch_size=1, weight_decay=True)
+    result = analysis(inputs((baseline(10, [8] * 4, training=run),)))
+    said = " ".join(result.says("amortised"))
+    assert ("within the price ranges, either network" in said) != is_clear
+    assert ("Counting training and inference" in said) == is_clear
 
 
 def test_the_report_says_which_steps_were_run() -> None:
@@ -329,6 +342,13 @@ def test_the_headline_prices_every_term_of_training() -> None:
             "neuron_update_inactive",
             "spike_routed",
         }
+
+
+def test_a_complete_list_leaves_nothing_of_training_out() -> None:
+    text = energy_text("by hand", analysis(inputs(), "lemaire-complete"))
+    (said,) = [line for line in text.splitlines() if "other terms that are" in line]
+    assert said.endswith("neuron update inactive, spike routed.")
+    assert "Not included" not in said
 
 
 def test_training_is_priced_in_floating_point_and_inference_as_before() -> None:
@@ -484,6 +504,49 @@ def test_an_epoch_is_the_sum_of_its_samples() -> None:
     ]
     inference = count_operations(measured())
     assert found.counts[0, forward].tolist() == (7 * inference.counts[0]).tolist()
+
+
+def test_masks_are_read_from_where_pruning_starts() -> None:
+    removed = np.array([0.0, 0.5])
+    counts = counts_of(training(pruned=True, removed_fractions=removed))
+    assert counts["optimizer", "mask_read", "input_to_hidden"] == [0, 8]
+    unknown = counts_of(training(pruned=True))
+    assert unknown["optimizer", "mask_read", "input_to_hidden"] == [8, 8]
+
+
+@pytest.mark.parametrize("spikes", [[(5, 3, 2)] * 2, [(10, 6, 4)]])
+def test_the_addresses_of_event_data_are_stored_once(
+    spikes: list[tuple[int, ...]],
+) -> None:
+    """Whether epochs are recorded, or all of them in one row."""
+    given = training(spikes, n_epochs=2, encoder=NoEncoding(time_window=3))
+    (column,) = [
+        column for column in count_training(given).columns if column.term == "data_read"
+    ]
+    assert column.memory_bits == 5 * column.bits
+
+
+def test_there_is_no_curve_where_there_is_no_total() -> None:
+    setup = TrainingSetup(
+        NETWORK,
+        Poisson(time_window=3, max_rate=80.0),
+        TrainingConfigSection(batch_size=1),
+        "event",
+    )
+    epoch = EpochRecord(
+        epoch=1,
+        learning_rate=0.1,
+        train_loss=1.0,
+        train_accuracy_percent=50.0,
+        validation_accuracy_percent=50.0,
+        spikes=(5, 3, 2),
+        samples=1,
+    )
+    lengths = {
+        name: len(joules_by_epoch(setup, [epoch], load_profiles()[name]))
+        for name in ("lemaire-complete", "45nm-fp32", "truenorth")
+    }
+    assert lengths == {"lemaire-complete": 1, "45nm-fp32": 1, "truenorth": 0}
 
 
 def test_encoding_in_training_is_that_of_white_images() -> None:

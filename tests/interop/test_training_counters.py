@@ -69,8 +69,6 @@ def ours(variant: Variant) -> OperationCounts:
         network=Network.of_layers(DEFAULT[0], DEFAULT[1:-1], DEFAULT[-1]),
         time_window=STEPS,
         batch_size=BATCH,
-        weight_decay=False,
-        clipping=False,
     )
     return count_training(record, variant)
 

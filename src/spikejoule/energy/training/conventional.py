@@ -28,7 +28,7 @@ from spikejoule.energy.operations import OperationCounts, Words, block, joined
 from spikejoule.energy.training.arrays import TrainedConnection, trace_words
 from spikejoule.energy.training.counting import added, in_phase
 from spikejoule.energy.training.data import images_read
-from spikejoule.energy.training.optimizer import adam, optimizer
+from spikejoule.energy.training.optimizer import adam, masks_read, optimizer
 from spikejoule.energy.training.products import Blocks, Counts, Products, at
 from spikejoule.energy.training.record import (
     BACKWARD,
@@ -208,8 +208,9 @@ def _optimizer(training: _Training) -> Blocks:
         weight_decay=training.run.weight_decay,
         clipping=False,
         clears=False,
-        pruned=training.baseline.pruned,
         rounds=training.is_integer,
     )
     for products in training.products:
         yield from optimizer(products.connection, operations, training.batches)
+        if training.baseline.pruned:
+            yield masks_read(products.connection, training.batches)

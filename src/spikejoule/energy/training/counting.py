@@ -19,7 +19,8 @@ import numpy as np
 from spikejoule.energy.operations import Column, OperationCounts, joined
 from spikejoule.energy.training import step_dense, step_event
 from spikejoule.energy.training.data import data, teacher
-from spikejoule.energy.training.optimizer import Operations, adam, optimizer
+from spikejoule.energy.training.optimizer import Operations, adam, masks_read, optimizer
+from spikejoule.energy.training.products import Counts
 from spikejoule.energy.training.record import (
     BACKWARD,
     DATA,
@@ -54,7 +55,6 @@ def count_training(
         weight_decay=record.weight_decay,
         clipping=record.clipping,
         clears=variant == "event",
-        pruned=record.pruned,
         rounds=record.network.quantisation is not None,
     )
     parts = [
@@ -104,6 +104,14 @@ def _optimizer(
             others = step.batches * (connection.biases + connection.constants)
             gradients = reached[:, number : number + 1] + others
         yield from optimizer(connection, operations, step.batches, gradients)
+        if step.record.pruned:
+            yield masks_read(connection, _batches_with_masks(step))
+
+
+def _batches_with_masks(step: TrainingStep) -> Counts:
+    """Return the optimizer steps of each epoch from where pruning starts, [E, 1]."""
+    removed = step.record.removed_fractions
+    return step.batches if removed is None else step.batches * (removed[:, None] > 0)
 
 
 def in_phase(phase: str, parts: Iterable[OperationCounts]) -> Iterator[OperationCounts]:

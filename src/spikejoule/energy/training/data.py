@@ -53,7 +53,9 @@ def data(record: TrainingRecord) -> Iterator[OperationCounts]:
     encoder = record.encoder
     if encoder is not None and encoder.takes == "events":
         spikes = record.activity.spikes_of(node.name)[:, None]
-        address = Words(address_bits(node.n_out), int(spikes[0, 0]))
+        # A row is an epoch, or all of them.
+        n_stored = int(spikes.sum()) // record.n_epochs
+        address = Words(address_bits(node.n_out), n_stored)
         yield block("data_read", [node.name], spikes, address)
         return
     yield from images_read(record, samples)

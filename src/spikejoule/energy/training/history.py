@@ -11,9 +11,14 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.measurement import LayerCounts, activity_of_layers
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.estimates import PJ_PER_J
-from spikejoule.energy.prices import HardwareProfile, price
+from spikejoule.energy.prices import HardwareProfile, price, prices_pj
 from spikejoule.energy.training.counting import count_training, way_of
-from spikejoule.energy.training.record import Augmented, TrainingRecord
+from spikejoule.energy.training.record import (
+    DATA,
+    PHASES,
+    Augmented,
+    TrainingRecord,
+)
 from spikejoule.network.checkpoint import EpochRecord, TrainingConfigSection
 from spikejoule.network.network import Network
 
@@ -95,6 +100,7 @@ class TrainingSetup:
             teacher_macs=teacher,
             events_counted=_column(epochs, "synaptic_events") is not None,
             pruned=bool(config.pruned_fraction),
+            removed_fractions=_column(epochs, "pruned_fraction"),
             batch_size=config.batch_size or 1,
             engine=self.engine,
             surrogate=config.surrogate,
@@ -129,10 +135,25 @@ def joules_by_epoch(
 ) -> list[float]:
     """Return the joules of a training up to each epoch, the middle of price ranges.
 
-    Empty if the counts are not recorded.
+    Empty if the counts are not recorded, or if a phase has no price.
     """
     record = record_of_epochs(setup, epochs)
-    return [] if record is None else energy_so_far(record, prices).mean(axis=0).tolist()
+    if record is None or _has_unpriced_phase(record, prices):
+        return []
+    joules: list[float] = energy_so_far(record, prices).mean(axis=0).tolist()
+    return joules
+
+
+def _has_unpriced_phase(record: TrainingRecord, prices: HardwareProfile) -> bool:
+    """Return whether there is no total, as in `TrainingEnergy.unpriced`."""
+    columns = count_training(record, way_of(record)).columns
+    low_pj = prices_pj(columns, prices)[0]
+    priced = {
+        column.phase
+        for column, pj in zip(columns, low_pj, strict=True)
+        if not np.isnan(pj)
+    }
+    return any(phase not in priced for phase in PHASES if phase != DATA)
 
 
 def energy_so_far(
@@ -178,8 +199,8 @@ def _layers_of(
     )
 
 
-def _column(epochs: Sequence[EpochRecord], name: str) -> NDArray[np.int64] | None:
-    """Return a count of every epoch; None unless all epochs record it."""
+def _column(epochs: Sequence[EpochRecord], name: str) -> NDArray[Any] | None:
+    """Return a number of every epoch; None unless all epochs record it."""
     values: list[Any] = [getattr(epoch, name) for epoch in epochs]
     if not values or None in values or () in values:
         return None

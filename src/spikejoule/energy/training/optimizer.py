@@ -6,7 +6,7 @@ For each parameter (Kingma and Ba 2015, arXiv:1412.6980, algorithm 1):
                       rounding
     moment accesses   4: both moments are read and written
     weights           1 read, 1 write; 1 more write of a rounded copy, in integers
-    masks             1 read in pruned networks
+    masks             1 read from where pruning starts
 
 For each gradient that is not known to be zero:
 
@@ -52,7 +52,6 @@ _CLIPPING = {
     "gradient_access": 1,
 }
 _CLEARING = {"gradient_access": 1}
-_MASKING = {"mask_read": 1}
 # Divided by the unit as a multiplication, rounded as an addition, compared with both
 # ends of the range, multiplied by the unit, and written.
 _ROUNDING = {
@@ -75,16 +74,13 @@ class Operations(NamedTuple):
     of_gradient: Counter[str]
 
 
-def adam(
-    weight_decay: bool, clipping: bool, clears: bool, pruned: bool, rounds: bool
-) -> Operations:
+def adam(weight_decay: bool, clipping: bool, clears: bool, rounds: bool) -> Operations:
     """Return the operations of one step.
 
     Args:
         weight_decay: whether there is an L2 penalty.
         clipping: whether the norm of the gradient is limited.
         clears: whether gradients are cleared, since samples add to them one by one.
-        pruned: whether there are masks.
         rounds: whether the network is trained in integers.
     """
     of_parameter = Counter(_ADAM)
@@ -96,8 +92,6 @@ def adam(
         of_gradient.update(_CLIPPING)
     if clears:
         of_gradient.update(_CLEARING)
-    if pruned:
-        of_parameter.update(_MASKING)
     if rounds:
         of_parameter.update(_ROUNDING)
     return Operations(of_parameter, of_gradient)
@@ -123,7 +117,6 @@ def optimizer(
         "weight_read": connection.weight_words,
         "weight_write": connection.weight_words,
         "gradient_access": connection.parameter_words,
-        "mask_read": connection.parameter_words,
         "moment_access": connection.moment_words,
     }
     place = [connection.name]
@@ -131,3 +124,14 @@ def optimizer(
         counts = operations.of_parameter[term] * parameters
         counts = counts + operations.of_gradient[term] * gradients
         yield block(term, place, counts, memories.get(term, Words()))
+
+
+def masks_read(connection: TrainedConnection, batches: Counts) -> OperationCounts:
+    """Count reading whether each synapse still exists.
+
+    Args:
+        connection: its parameters.
+        batches: optimizer steps with masks in each epoch, [E, 1].
+    """
+    reads = batches * connection.parameters
+    return block("mask_read", [connection.name], reads, connection.parameter_words)

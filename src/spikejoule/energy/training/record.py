@@ -42,6 +42,7 @@ class TrainingRecord:
             int64 [E, 2]; None if not counted, or without a teacher.
         events_counted: whether the synaptic events of every epoch were counted.
         pruned: whether training removed synapses.
+        removed_fractions: of the weights, before each epoch, [E]; None if not recorded.
         batch_size: samples of a batch; the last one of an epoch may have fewer.
         engine: the engine that trained, ``event`` or ``dense``.
         surrogate: name of the surrogate derivative; None if unknown.
@@ -63,6 +64,7 @@ class TrainingRecord:
     teacher_macs: NDArray[np.int64] | None = None
     events_counted: bool = False
     pruned: bool = False
+    removed_fractions: NDArray[np.float64] | None = None
     batch_size: int = 1
     engine: str = "event"
     surrogate: str | None = "arctangent"
