@@ -76,10 +76,10 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
 
     `energy_nj` is the energy per inference under the price list `profile`, and `ratio`
     that energy over the conventional front's at equal accuracy, with `ratio_bound` if
-    it is a bound. `arithmetic_nj` and the energy of training are under
-    `arithmetic_profile`. `_low` and `_high` are the ends of the interval of the mean,
-    at the low and high end of the prices. Neuron updates are counted clocked and lazy
-    (`Measurement.lazy_updates`).
+    it is a bound. `arithmetic_nj` and `training_arithmetic_mj` are under
+    `arithmetic_profile`; training is otherwise under `profile`. `_low` and `_high` are
+    the ends of the interval of the mean, at the low and high end of the prices. Neuron
+    updates are counted clocked and lazy (`Measurement.lazy_updates`).
     """
     clocked, lazy = analysis.inputs.neuron_updates
     numbers: dict[str, Any] = {
