@@ -330,6 +330,7 @@ class Between(nn.Module):
         return self.function(x)
 
 
+W = torch.ones(K, K)
 UNSEEN = ["Between 1 (Between)"]
 INSIDE: dict[str, tuple[Callable[[], nn.Module], list[str], list[str]]] = {
     "pass-through with weights": (Dropout, ["Dropout 1.w"], []),
@@ -339,6 +340,17 @@ INSIDE: dict[str, tuple[Callable[[], nn.Module], list[str], list[str]]] = {
     "NumPy": (lambda: Between(by_numpy), [], UNSEEN),
     "a thread": (lambda: Between(by_thread), [], UNSEEN),
     "a trace": (lambda: Between(by_script), [], UNSEEN),
+    "sparse spikes": (
+        lambda: Between(lambda x: torch.sparse.mm(x.to_sparse(), W)),
+        [],
+        ["Between 1 (Between: sparse_mm)"],
+    ),
+    "sparse spikes, @": (
+        lambda: Between(lambda x: x.to_sparse_csr() @ W),
+        [],
+        ["Between 1 (Between: matmul)"],
+    ),
+    "vmap": (lambda: Between(torch.vmap(lambda row: row @ W)), [], UNSEEN),
     "scaled addition": (
         lambda: Between(lambda x: torch.add(x, x, alpha=0.37)),
         [],

@@ -27,7 +27,12 @@ from spikejoule.pricing.neurons import PACKAGES
 from spikejoule.pricing.parts import KNOWN, Functions, Part, Role, package_of
 from spikejoule.pricing.products import PRODUCTS, Product
 from spikejoule.pricing.states import attributes_of
-from spikejoule.pricing.tensors import find_tensor, tensors_in
+from spikejoule.pricing.tensors import (
+    all_tensors,
+    find_tensor,
+    has_memory,
+    tensors_in,
+)
 
 CONSTANT: Final = {"zeros", "ones", "full", "empty", "eye", "arange"}
 """Functions that make a tensor of nothing."""
@@ -88,7 +93,7 @@ class Origins:
 
     def is_weight(self, x: Tensor) -> bool:
         """Whether a tensor is known not to depend on the samples."""
-        return not self._depends.get(x.untyped_storage(), True)
+        return has_memory(x) and not self._depends.get(x.untyped_storage(), True)
 
     def depends(self, x: Tensor) -> bool:
         """Whether a tensor is known to depend on the samples."""
@@ -140,7 +145,12 @@ class FunctionWatch(TorchFunctionMode):
             return result
         part = self._running[-1]
         name = getattr(function, "__name__", "")
-        inputs = tensors_in((args, keywords))
+        tensors = all_tensors((args, keywords))
+        inputs = [x for x in tensors if has_memory(x)]
+        if len(inputs) < len(tensors):
+            # What has no memory may depend on the samples.
+            for x in tensors_in(result):
+                self.origins.add_written(x)
         self._check_origins(part, inputs)
         written = _written(name, result, inputs, keywords)
         self._note_origin(name, result, inputs, written)
@@ -150,7 +160,7 @@ class FunctionWatch(TorchFunctionMode):
         if part.functions is Functions.EXTENDED and _package(_caller()) in PACKAGES:
             return result
         # What is made of weights only is computed once, before any inference.
-        if inputs and all(self.origins.is_weight(x) for x in inputs):
+        if tensors and all(map(self.origins.is_weight, tensors)):
             return result
         is_counted = self._counts(part, name.strip("_"), (args, keywords), result)
         if not is_counted and part.functions is not Functions.DESCRIBED:
@@ -195,8 +205,7 @@ class FunctionWatch(TorchFunctionMode):
         caller = _caller()
         site = (name, caller.f_code, caller.f_lasti)
         sides = [side for product in products for side in (product.x, product.right)]
-        if not all(side.layout == torch.strided for side in sides):
-            # Sparse tensors have no memory by which weights are known.
+        if not all(map(has_memory, sides)):
             return False
         is_counted = bool(products)
         for number, product in enumerate(products):
@@ -232,7 +241,7 @@ class FunctionWatch(TorchFunctionMode):
         args, keywords = arguments
         # `x[...] = 0` returns None: what it writes is its argument.
         writes = part.role is Role.OTHER and full_name in WRITING
-        if not writes and find_tensor(result) is None:
+        if not writes and not all_tensors(result):
             return
         name = full_name.strip("_")
         is_known = name in UNNAMED and keywords.get("alpha", 1) == 1

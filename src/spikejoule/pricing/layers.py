@@ -46,7 +46,7 @@ _RESHAPING = """
 _INDEXING = "get getitem setitem select index_select gather unfold roll flip"
 _COPYING = """
     clone detach contiguous to float half bfloat16 double cpu cuda copy fill zero
-    requires_grad to_dense type bool long int short char byte
+    requires_grad to_dense to_sparse to_sparse_csr type bool long int short char byte
 """
 _LOOKING = "eq ne any all isnan isfinite argmax argmin argsort nonzero"
 _CREATING = """

@@ -213,19 +213,31 @@ def first_tensor(values: Any) -> Tensor:
     """
     tensor = find_tensor(values)
     if tensor is None:
-        raise DataError("a module takes or gives no tensor, and cannot be counted.")
+        raise DataError(
+            "a module takes or gives no dense tensor, and cannot be counted."
+        )
     return tensor
 
 
 def find_tensor(values: Any) -> Tensor | None:
     """Return the first tensor among arguments or in an output; None without one."""
-    if isinstance(values, Tensor):
+    if isinstance(values, Tensor) and has_memory(values):
         return values
     return next(iter(tensors_in(values)), None)
 
 
 def tensors_in(values: Any) -> list[Tensor]:
-    """Return the tensors among arguments or in an output, without sparse ones."""
+    """Return the tensors among arguments or in an output that have memory."""
+    return [x for x in all_tensors(values) if has_memory(x)]
+
+
+def has_memory(x: Tensor) -> bool:
+    """Whether a tensor has memory, by which it is known: not sparse, nor in `vmap`."""
+    return torch._C._has_storage(x)
+
+
+def all_tensors(values: Any) -> list[Tensor]:
+    """Return all tensors among arguments or in an output."""
     found: list[Tensor] = []
     _collect(values, found)
     return found
@@ -234,8 +246,7 @@ def tensors_in(values: Any) -> list[Tensor]:
 def _collect(values: Any, found: list[Tensor]) -> None:
     # This runs for every function: a recursive generator takes three times as long.
     if isinstance(values, Tensor):
-        if values.layout == torch.strided:
-            found.append(values)
+        found.append(values)
     elif isinstance(values, list | tuple):
         for value in values:
             _collect(value, found)
