@@ -120,7 +120,7 @@ class BaselineRun:
                 f"{len(labels):,} samples, so that its accuracy is not known."
             )
         watch = self.run.watch
-        watch.fold_norms()
+        watch.finish()
         network = _network_of(watch)
         layers = [
             place

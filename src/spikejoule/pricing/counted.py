@@ -98,7 +98,7 @@ def activity_of(watch: Watch, steps: int, widths: Widths) -> Activity:
             last population.
         widths: as declared.
     """
-    watch.fold_norms()
+    watch.finish()
     network = _CountedNetwork(watch, widths)
     for place in watch.places.values():
         network.add_place(place)

@@ -6,7 +6,7 @@ receives values: each product there is a multiply-accumulate.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -46,6 +46,8 @@ class ModulePlace:
         emits_values: whether it ever emitted one.
         emits_nearly_whole: whether its neurons emit almost whole numbers.
         peak: the largest number that a unit sent here.
+        sides: of a product without weights, by ``left`` and ``right``: the same place
+            where only this side sends.
     """
 
     name: str
@@ -62,6 +64,7 @@ class ModulePlace:
     emits_values: bool = False
     emits_nearly_whole: bool = False
     peak: float = 0.0
+    sides: dict[str, "ModulePlace"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.has_bias = (
@@ -91,10 +94,29 @@ class ModulePlace:
     @property
     def sums(self) -> Iterator[SampleSums]:
         """All of its counts."""
+        amounts = [self.emitted]
+        for place in (self, *self.sides.values()):
+            amounts += [*place.sources.values(), place.reached]
         yield self.steps
-        for amounts in (*self.sources.values(), self.reached, self.emitted):
-            yield amounts.spikes
-            yield amounts.nonzero
+        for one in amounts:
+            yield one.spikes
+            yield one.nonzero
+
+    def side(self, name: str) -> "ModulePlace":
+        """Return the place where only one side sends; the steps are the same."""
+        if name not in self.sides:
+            self.sides[name] = replace(self, sources={}, reached=Amounts(), sides={})
+        return self.sides[name]
+
+    @property
+    def chosen(self) -> "ModulePlace":
+        """The place where only spikes send, if there are any.
+
+        Both sides send where both only ever held spikes.
+        """
+        if not any(side.receives_values for side in self.sides.values()):
+            return self
+        return self.sides["left" if self.sides["right"].receives_values else "right"]
 
     def count_reached(self, contents: TensorContents, by_step: Tensor) -> None:
         """Count the synapses or windows that an input [T, B, units...] reaches."""
@@ -167,6 +189,10 @@ class Places:
             self._by_shapes[key] = place
             self.by_name[unique] = place
         return self._by_shapes[key]
+
+    def choose_sides(self) -> None:
+        """Choose which sides of products without weights send, after the last batch."""
+        self.by_name = {name: place.chosen for name, place in self.by_name.items()}
 
     def fold_norms(self, read_by_functions: set[str]) -> None:
         """Fold each norm that only rescales the sums of a layer into its weights.

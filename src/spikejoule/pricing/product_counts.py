@@ -9,7 +9,7 @@ from torch import Tensor
 
 from spikejoule.core.errors import DataError
 from spikejoule.network.nodes import Shape
-from spikejoule.pricing.counting import CallCounter
+from spikejoule.pricing.counting import CallCounter, Sent
 from spikejoule.pricing.layers import unit_dimensions
 from spikejoule.pricing.parts import Part
 from spikejoule.pricing.places import ModulePlace
@@ -120,34 +120,41 @@ class ProductCounter:
         """Count a product whose two sides depend on the samples.
 
         A pair of spikes that meet is an event. So is a spike that meets a value, which
-        is added. Values that meet values are multiplied.
+        is added. Values that meet values are multiplied. A later batch may show that a
+        side holds values: each case is counted, and `Places` chooses in the end.
         """
         x, y = product.x, product.right
         # An empty tensor: only its shape is needed.
         heads = (x[..., :0, 0].sum(-1) + y[..., :0, 0].sum(-1)).shape
-        by_step = self._calls.layout.by_step
-        left = by_step(x.expand(*heads, -1, -1), ANY_LAYOUT)
-        right = by_step(y.expand(*heads, -1, -1), ANY_LAYOUT)
+        # The rows of a matrix are no samples, even if there are as many.
+        layout = ModuleLayout(unit_axes=2) if len(heads) == 1 else ANY_LAYOUT
+        left = self._calls.layout.by_step(x.expand(*heads, -1, -1), layout)
+        right = self._calls.layout.by_step(y.expand(*heads, -1, -1), layout)
         out_shape: Shape = (*left.shape[2:-1], right.shape[-1])
         operand = Operand.of(torch.zeros(right.shape[2:]))
         place = self._calls.places.at(name, operand, (left.shape[2:], out_shape))
         place.steps.add_to_all(len(left))
         sent_left = self._calls.sent_into(place, x, left)
         sent_right = self._calls.sent_into(place, y, right, "right")
-        senders = [sent_left]
-        reached = sent_left.contents.spikes * right.shape[-1]
-        if sent_right.contents.is_whole and sent_left.contents.is_whole:
-            senders = [sent_left, sent_right]
+        _receive(place.side("left"), sent_left, fan_out=right.shape[-1])
+        _receive(place.side("right"), sent_right, fan_out=left.shape[-2])
+        if place.chosen is place:
             # An entry on the left meets each entry in its row on the right.
             by_entry = left.abs().sum(-2, dtype=torch.float64)
             by_entry *= right.abs().sum(-1, dtype=torch.float64)
-            reached = by_entry.flatten(2).sum(dim=(0, 2))
-        elif sent_right.contents.is_whole:
-            senders = [sent_right]
-            reached = sent_right.contents.spikes * left.shape[-2]
-        elif not sent_left.contents.is_whole:
-            place.receives_values = True
-        place.reached.add(reached, reached)
-        for sender in senders:
+            pairs = by_entry.flatten(2).sum(dim=(0, 2))
+            place.reached.add(pairs, pairs)
+        for sender in (sent_left, sent_right):
             sender.add_to(place)
         return place
+
+
+def _receive(side: ModulePlace, sent: Sent, fan_out: int) -> None:
+    """Count what one side of a product sends to all it meets."""
+    contents = sent.contents
+    side.receives_values |= not contents.is_whole
+    side.reached.add(
+        fan_out * contents.spikes.to(torch.int64),
+        fan_out * contents.nonzero.to(torch.int64),
+    )
+    sent.add_to(side)

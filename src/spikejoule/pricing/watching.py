@@ -199,8 +199,9 @@ class Watch:
         if (is_new and name == DROPPING) or ((is_new or is_written) and makes_values):
             self._traces.set(out, "", are_values=True)
 
-    def fold_norms(self) -> None:
-        """Fold norms into the layers before them, after the last batch."""
+    def finish(self) -> None:
+        """Choose what sends, and fold norms into the layers before, at the end."""
+        self._places.choose_sides()
         self._places.fold_norms(self._read_by_functions)
 
     def _check_origin(self, part: Part, x: Tensor) -> None:
