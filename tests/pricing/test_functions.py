@@ -354,6 +354,11 @@ INSIDE: dict[str, tuple[Callable[[], nn.Module], list[str], list[str]]] = {
         ["Between 1 (Between: matmul)"],
     ),
     "vmap": (lambda: Between(torch.vmap(lambda row: row @ W)), [], UNSEEN),
+    "weights chosen by spikes": (
+        lambda: Between(lambda x: W[x.nonzero()[:, 1]].sum(0).expand_as(x)),
+        [],
+        ["Between 1 (Between: getitem)"],
+    ),
     "scaled addition": (
         lambda: Between(lambda x: torch.add(x, x, alpha=0.37)),
         [],

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
-from spikejoule.pricing.layers import RESCALING, UNNAMED, WRITING
+from spikejoule.pricing.layers import CHOOSING, RESCALING, UNNAMED, WRITING
 from spikejoule.pricing.neurons import PACKAGES
 from spikejoule.pricing.parts import KNOWN, Functions, Part, Role, package_of
 from spikejoule.pricing.products import PRODUCTS, Product
@@ -245,8 +245,10 @@ class FunctionWatch(TorchFunctionMode):
             return
         name = full_name.strip("_")
         is_known = name in UNNAMED and keywords.get("alpha", 1) == 1
+        inputs = tensors_in((args, keywords))
+        if name in CHOOSING and inputs and self.origins.is_weight(inputs[0]):
+            is_known = not any(self.origins.depends(x) for x in inputs)
         if self.requantises and name in RESCALING:
-            inputs = tensors_in((args, keywords))
             is_known |= sum(x.numel() > 1 for x in inputs) <= 1
         if writes or not is_known:
             self.named.setdefault(part, {})[name] = None

@@ -58,6 +58,8 @@ UNNAMED = frozenset(
     "dropout".split()
 )
 """PyTorch functions that only move, add, inspect or create numbers."""
+CHOOSING = frozenset(["getitem", "index_select", "gather"])
+"""Functions among them that may take the weights of the units that have fired."""
 VIEWING = frozenset(f"{_RESHAPING} get getitem select detach contiguous".split())
 """Functions that may return a view, and change no number."""
 MERGING = frozenset(["flatten", "reshape", "view"])
