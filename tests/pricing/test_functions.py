@@ -85,6 +85,14 @@ def test_a_function_of_spikes_and_weights(name: str) -> None:
         assert report.not_counted == ()
 
 
+def test_a_function_that_only_a_later_batch_reaches() -> None:
+    model = Around(lambda m, x: x @ m.w if x.sum() > N * K / 2 else x[:, :R])
+    x = torch.cat([torch.zeros(T, N, K), torch.ones(T, N, K)], dim=1)
+    report = price(model, x, loop="price", batch_size=N)
+    (events,) = by_kind(report.activity)["events"].values()
+    assert events.tolist() == N * [0] + N * [T * K * R]
+
+
 @pytest.mark.parametrize("shape", [(T, N), (T * N,)])
 def test_of_values_with_steps_and_samples_in_one_axis(shape: tuple[int, ...]) -> None:
     class Merged(Around):

@@ -108,7 +108,6 @@ class FunctionWatch(TorchFunctionMode):
         origins: of tensors.
         requantises: whether the network computes in integers. Rescaling by one number
             then needs no name: it is counted for each unit.
-        has_products: whether any product was counted.
     """
 
     def __init__(
@@ -130,7 +129,6 @@ class FunctionWatch(TorchFunctionMode):
         self.named: dict[Part, dict[str, None]] = {}
         self.origins = Origins()
         self.requantises = requantises
-        self.has_products = False
         self._count_product = count_product
         self._follow_function = follow_function
         # The modules that run now, outermost first.
@@ -214,7 +212,6 @@ class FunctionWatch(TorchFunctionMode):
             is_counted &= self._count_product(
                 part, oriented, (*site, number), result if is_last else None
             )
-        self.has_products |= is_counted
         return is_counted and name != ATTENTION
 
     def _oriented(self, product: Product) -> Product:

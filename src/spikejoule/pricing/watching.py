@@ -53,7 +53,6 @@ class Watch:
         )
         # Places whose output functions have read or changed.
         self._read_by_functions: set[str] = set()
-        self._watches_functions = True
 
     @property
     def places(self) -> dict[str, ModulePlace]:
@@ -122,14 +121,11 @@ class Watch:
             Role.PASSING: self._pass_on,
             Role.OTHER: self._name_other,
         }
-        # Watching functions is slow, and the first batch shows which there are.
-        self._watches_functions = not self.calls.sizes or self._functions.has_products
-        if self._watches_functions:
-            self._functions.origins.begin(self._model.root)
-            stack.enter_context(self._functions)
+        self._functions.origins.begin(self._model.root)
+        stack.enter_context(self._functions)
         for part in self._model.parts.values():
             handles = []
-            if self._watches_functions and part.functions is not None:
+            if part.functions is not None:
                 handles += self._functions.follow(part)
             if part.role is not None:
                 hook = unwatched(hooks[part.role])
@@ -145,9 +141,8 @@ class Watch:
         """Count a call of a layer, pooling, norm, ReLU or neurons."""
         part = self._model.parts[module]
         x = first_tensor((args, kwargs))
-        if self._watches_functions:
-            self._check_origin(part, x)
-            self._functions.origins.end_call(module, out)
+        self._check_origin(part, x)
+        self._functions.origins.end_call(module, out)
         out = first_tensor(out)
         emitted = self._layout.by_step(out, part.layout)
         # Only layers and pooling change the shape of one sample and step.
@@ -171,7 +166,7 @@ class Watch:
     def _name_other(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
         """Name a module that returns what no function and no module has made."""
         returned = find_tensor(out)
-        if returned is None or not self._watches_functions:
+        if returned is None:
             return
         if not self._functions.origins.are_seen(returned):
             part = self._model.parts[module]
