@@ -93,6 +93,30 @@ def test_a_function_that_only_a_later_batch_reaches() -> None:
     assert events.tolist() == N * [0] + N * [T * K * R]
 
 
+def by_data(x: Tensor) -> None:
+    x.data[:, ::2] = 0
+
+
+def by_array(x: Tensor) -> None:
+    x.numpy()[:, ::2] = 0
+
+
+@pytest.mark.parametrize("clear", [by_data, by_array])
+def test_spikes_that_are_cleared_unseen(clear: Callable[[Tensor], None]) -> None:
+    class Cleared(Around):
+        def forward(self, x: Tensor) -> Tensor:
+            spikes = self.lif(x)
+            clear(spikes)
+            return self.last(spikes)  # type: ignore[no-any-return]
+
+    model = Cleared(lambda _, x: x)
+    model.last = nn.Linear(K, R)
+    x = (torch.rand(T, N, K) < 0.4).float()
+    report = price(model, x, loop="price")
+    left = R * x[..., 1::2].sum(dim=(0, 2))
+    assert by_kind(report.activity)["events"]["last"].tolist() == left.tolist()
+
+
 @pytest.mark.parametrize("shape", [(T, N), (T * N,)])
 def test_of_values_with_steps_and_samples_in_one_axis(shape: tuple[int, ...]) -> None:
     class Merged(Around):

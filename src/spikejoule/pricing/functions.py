@@ -153,6 +153,9 @@ class FunctionWatch(TorchFunctionMode):
         written = _written(name, result, inputs, keywords)
         self._note_origin(name, result, inputs, written)
         out = written[0] if written else find_tensor(result)
+        if inputs and name in ("numpy", "__array__", "__dlpack__"):
+            # What is no tensor shares the memory of one.
+            out = inputs[0]
         if out is not None:
             self._follow_function(name, inputs, out, bool(written))
         if part.functions is Functions.EXTENDED and _package(_caller()) in PACKAGES:

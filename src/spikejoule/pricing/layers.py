@@ -62,6 +62,8 @@ CHOOSING = frozenset(["getitem", "index_select", "gather"])
 """Functions among them that may take the weights of the units that have fired."""
 VIEWING = frozenset(f"{_RESHAPING} get getitem select detach contiguous".split())
 """Functions that may return a view, and change no number."""
+EXPOSING = frozenset(["get", "numpy", "array", "dlpack"])
+"""Functions, such as `x.data`, through which memory changes without a new version."""
 MERGING = frozenset(["flatten", "reshape", "view"])
 """Functions among them that may merge samples and steps."""
 MOVING = VIEWING | frozenset(

@@ -46,6 +46,12 @@ class Traces:
         """Remember which place wrote a tensor."""
         return self.put(x, Trace(source, are_values))
 
+    def forget_contents(self, x: Tensor) -> None:
+        """Forget what a tensor held: it may change unseen."""
+        trace = self.of(x)
+        if trace.reading is not None:
+            self.put(x, trace._replace(reading=None, contents=None))
+
     def put(self, x: Tensor, trace: Trace) -> Trace:
         """Remember the trace of a tensor."""
         self._by_storage[x.untyped_storage()] = trace

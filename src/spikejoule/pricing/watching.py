@@ -15,6 +15,7 @@ from spikejoule.pricing.functions import UNSEEN, FunctionWatch, unwatched
 from spikejoule.pricing.layers import (
     DROPOUT,
     DROPPING,
+    EXPOSING,
     MERGING,
     MOVING,
     POOLING,
@@ -183,6 +184,8 @@ class Watch:
         traces = [self._traces.of(x) for x in inputs]
         memory = memory_of(out)
         is_new = all(memory_of(x) != memory for x in inputs)
+        if name in EXPOSING and not is_new:
+            self._traces.forget_contents(out)
         if name in MERGING and inputs:
             self._layout.note_merge(inputs[0], out)
         if is_new or name not in VIEWING:
