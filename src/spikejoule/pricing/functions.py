@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
-from spikejoule.pricing.layers import CHOOSING, RESCALING, UNNAMED, WRITING
+from spikejoule.pricing.layers import CHOOSING, RESCALING, SHARING, UNNAMED, WRITING
 from spikejoule.pricing.neurons import PACKAGES
 from spikejoule.pricing.parts import KNOWN, Functions, Part, Role, package_of
 from spikejoule.pricing.products import PRODUCTS, Product
@@ -146,15 +146,15 @@ class FunctionWatch(TorchFunctionMode):
         tensors = all_tensors((args, keywords))
         inputs = [x for x in tensors if has_memory(x)]
         if len(inputs) < len(tensors):
-            # What has no memory may depend on the samples.
+            # A sparse or vmapped tensor has no memory that could be followed.
             for x in tensors_in(result):
                 self.origins.add_written(x)
         self._check_origins(part, inputs)
         written = _written(name, result, inputs, keywords)
         self._note_origin(name, result, inputs, written)
         out = written[0] if written else find_tensor(result)
-        if inputs and name in ("numpy", "__array__", "__dlpack__"):
-            # What is no tensor shares the memory of one.
+        if inputs and name.strip("_") in SHARING:
+            # The result is no tensor, but shares the memory of this one.
             out = inputs[0]
         if out is not None:
             self._follow_function(name, inputs, out, bool(written))
@@ -325,10 +325,11 @@ def _written(
 ) -> list[Tensor]:
     """Return the tensors that a function writes into, if it makes no new one."""
     is_dunder = name.endswith("__")
+    # `x[i] = y` and `x.add_(y)`
     in_place = name == "__setitem__" or (name.endswith("_") and not is_dunder)
-    if inputs:
-        # `__iadd__` returns the tensor that it changes; `__invert__` makes a new one.
-        in_place |= name.startswith("__i") and result is inputs[0]
+    # `x += y` returns the tensor that it changes; `~x` makes a new one.
+    if inputs and name.startswith("__i"):
+        in_place |= result is inputs[0]
     return inputs[:1] if in_place else tensors_in(keywords.get("out"))
 
 

@@ -62,10 +62,12 @@ CHOOSING = frozenset(["getitem", "index_select", "gather"])
 """Functions among them that may take the weights of the units that have fired."""
 VIEWING = frozenset(f"{_RESHAPING} get getitem select detach contiguous".split())
 """Functions that may return a view, and change no number."""
-EXPOSING = frozenset(["get", "numpy", "array", "dlpack"])
-"""Functions, such as `x.data`, through which memory changes without a new version."""
+SHARING = frozenset(["numpy", "array", "dlpack"])
+"""Functions that return the memory of a tensor as something else."""
+EXPOSING = SHARING | {"get"}
+"""These, and attributes such as `x.data`, let a tensor change unnoticed."""
 MERGING = frozenset(["flatten", "reshape", "view"])
-"""Functions among them that may merge samples and steps."""
+"""Functions of `VIEWING` that may merge samples and steps."""
 MOVING = VIEWING | frozenset(
     f"{_ADDING} {_INDEXING} to float half bfloat16 double cpu cuda clone copy".split()
 )

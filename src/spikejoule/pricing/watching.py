@@ -192,7 +192,7 @@ class Watch:
             self._read_by_functions.update(trace.source for trace in traces)
         makes_values = name in MOVING and any(trace.are_values for trace in traces)
         if is_written:
-            # What held values keeps its trace.
+            # A tensor that held values before keeps its trace.
             makes_values &= not self._traces.of(out).are_values
         if (is_new and name == DROPPING) or ((is_new or is_written) and makes_values):
             self._traces.set(out, "", are_values=True)
