@@ -18,6 +18,7 @@ from spikejoule.search.space import Search  # noqa: E402
 from spikejoule.search.study import (  # noqa: E402
     ENDED,
     FoundTrials,
+    Objective,
     by_state,
     number_of,
     open_study,
@@ -125,6 +126,18 @@ class TestWorker:
         assert (number_of(first), number_of(again), number_of(another)) == (0, 0, 2)
         assert first.params == again.params != another.params
         assert [trial.number for trial in state_of(search)[TRAINED]] == [2]
+
+    def test_no_more_trials_begin_than_needed(
+        self, search: Search, train: Callable[..., None]
+    ) -> None:
+        search = with_trials(search, 2)
+        study = open_study(search)
+        objective = Objective(search, study)
+        with pytest.warns(UserWarning, match="Heartbeat"):
+            study.ask()  # another worker's, which has not drawn yet
+        for _ in range(2):
+            study.optimize(objective, n_trials=1)
+        assert [trial.number for trial in state_of(search)[TRAINED]] == [1]
 
     def test_one_worker_draws_the_same_again_and_more_can_be_requested(
         self, search: Search, train: Callable[..., None]

@@ -147,6 +147,11 @@ def by_state(trials: Iterable[FrozenTrial]) -> FoundTrials:
     return states
 
 
+def is_open(trial: FrozenTrial) -> bool:
+    """Whether a trial is running, or waits to be run again."""
+    return trial.state in (TrialState.RUNNING, TrialState.WAITING)
+
+
 def left_of(search: Search, states: FoundTrials) -> int:
     """Count the trials that have not ended, including those that are running."""
     over = [*states[TRAINED], *states[GIVEN_UP]]
@@ -167,11 +172,14 @@ def run_trials(search: Search) -> None:
     study = open_study(search)
     objective = Objective(search, study)
     while True:
-        states = by_state(study.get_trials(deepcopy=False))
+        trials = study.get_trials(deepcopy=False)
+        states = by_state(trials)
         left = left_of(search, states)
         if not left:
             return
-        if states[TrialState.WAITING] or left > len(states[TrialState.RUNNING]):
+        # A running trial that has not drawn yet has no number.
+        running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        if states[TrialState.WAITING] or left > len(running):
             study.optimize(objective, n_trials=1)
         else:
             time.sleep(_WAIT_SECONDS)
@@ -201,6 +209,9 @@ class Objective:
         # Optuna's thread beats only later: a trial that is killed before would have no
         # heartbeat to miss, and never be run again.
         self._study._storage.record_heartbeat(trial._trial_id)
+        is_new = NUMBER not in trial.user_attrs
+        if is_new and self._n_begun_before(trial) >= self._search.settings.trials:
+            raise optuna.TrialPruned("other workers have begun the last trials")
         # Seeded by the trial, so that a single worker always draws the same.
         self._study.sampler = optuna.samplers.TPESampler(seed=number)
         try:
@@ -216,6 +227,19 @@ class Objective:
         metrics = ended["metrics"]
         accuracy = metrics["validation_accuracy_percent"]
         return accuracy, metrics["energy_nj_per_inference"]
+
+    def _n_begun_before(self, trial: Trial) -> int:
+        """Count the trials that were begun before this one.
+
+        Workers that look at the study at the same time would begin too many. Optuna
+        numbers the trials in one sequence, so that all agree on which are too many.
+        """
+        return sum(
+            other.number < trial.number
+            and (NUMBER in other.user_attrs or is_open(other))
+            for other in self._study.get_trials(deepcopy=False)
+            if other.state != TrialState.FAIL
+        )
 
     def _ended(self, number: int, params: Params) -> dict[str, Any]:
         """Run a trial, or resume where its killed worker stopped; see `ENDED`."""
