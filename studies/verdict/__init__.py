@@ -9,7 +9,7 @@ The answer is in `README.md`; `python -m studies.verdict --help` says how to run
     outside      networks from outside the project
     statistics   draws over seeds, images and accuracies, and the fronts in each
     verdicts     the outcome of all draws, by price list and accuracy
-    counts       operation counts behind the energies; comparisons without price lists
+    counts       operation counts of both sides; comparisons without price lists
     published    the conventional networks with which every run is compared
     trainings    train both sides to a level
     training     what that costs, and which side needs less energy for it

@@ -20,7 +20,9 @@ from spikejoule.core.schema import (
 )
 from spikejoule.energy.estimates import rounded
 from spikejoule.energy.ledger import CONVENTIONAL, Side, Variant, judges
+from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile, price
+from spikejoule.energy.terms import TERMS
 
 FOLDER: Final = Path(__file__).parent
 """The folder of the study: its tables and its page."""
@@ -29,6 +31,9 @@ LOW = "pj_low"
 VALUE = "pj"
 HIGH = "pj_high"
 DEVIATION = "pj_standard_deviation"
+
+COUNT: Final = "count:"
+BITS: Final = "bits:"
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,9 @@ class RecordedNetwork(Row):
 
     Further columns are its energies per inference in pJ under each price list that
     prices it: ``PROFILE:pj`` (or ``PROFILE:pj_low`` and ``PROFILE:pj_high`` if prices
-    are ranges) and ``PROFILE:pj_standard_deviation`` over images.
+    are ranges) and ``PROFILE:pj_standard_deviation`` over images. Others are its mean
+    operations per inference, by term: ``count:TERM``, and of memory accesses also the
+    bits that they move, ``bits:TERM``.
 
     Attributes:
         run, run_id, git_commit: the run that recorded it.
@@ -124,17 +131,40 @@ class RecordedNetwork(Row):
             "validation_percent": accuracies.validation_percent,
             "test_percent": accuracies.test_percent,
         }
-        return cls.model_validate({**cells, **about, **energy_cells(variant, profiles)})
+        energies = energy_cells(variant, profiles)
+        counts = count_cells(variant.operations)
+        return cls.model_validate({**cells, **about, **energies, **counts})
 
     @property
     def energies(self) -> dict[str, float | None]:
-        """The further columns, by name."""
-        return self.__pydantic_extra__
+        """The columns of energies, by name."""
+        return {
+            name: cell
+            for name, cell in self.__pydantic_extra__.items()
+            if not name.startswith((COUNT, BITS))
+        }
 
     @property
     def priced(self) -> set[str]:
-        """The further columns that are not empty."""
+        """The columns of energies that are not empty."""
         return {name for name, cell in self.energies.items() if cell is not None}
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether its operations are recorded, and not only its energies."""
+        return self.__pydantic_extra__.get(f"{COUNT}weight_read") is not None
+
+    def count(self, *terms: str) -> float:
+        """Operations of some terms per inference."""
+        return self._sum(COUNT, terms)
+
+    def bits(self, *terms: str) -> float:
+        """Bits that the memory accesses of some terms move per inference."""
+        return self._sum(BITS, terms)
+
+    def _sum(self, prefix: str, terms: Iterable[str]) -> float:
+        cells = (self.__pydantic_extra__.get(f"{prefix}{term}") for term in terms)
+        return sum(cell or 0.0 for cell in cells)
 
     @property
     def name(self) -> str:
@@ -144,10 +174,11 @@ class RecordedNetwork(Row):
 
     def energy(self, profile: str) -> RecordedEnergy | None:
         """The energy under a price list; None if the list does not price it."""
-        value = self.energies.get(f"{profile}:{VALUE}")
-        low = self.energies.get(f"{profile}:{LOW}") if value is None else value
-        high = self.energies.get(f"{profile}:{HIGH}") if value is None else value
-        deviation = self.energies.get(f"{profile}:{DEVIATION}")
+        cells = self.__pydantic_extra__
+        value = cells.get(f"{profile}:{VALUE}")
+        low = cells.get(f"{profile}:{LOW}") if value is None else value
+        high = cells.get(f"{profile}:{HIGH}") if value is None else value
+        deviation = cells.get(f"{profile}:{DEVIATION}")
         if low is None or high is None or deviation is None:
             return None
         return RecordedEnergy(low, high, deviation)
@@ -178,6 +209,20 @@ def energy_cells(
         for column, pj in {**means, DEVIATION: deviation}.items():
             cells[f"{profile.id}:{column}"] = rounded(float(pj), 8)
     return cells
+
+
+def count_cells(operations: OperationCounts) -> dict[str, float]:
+    """The mean operations by column, without those that only chips price."""
+    cells: dict[str, float] = {}
+    for column, mean in zip(operations.columns, operations.means, strict=True):
+        if not TERMS[column.term].part:
+            continue
+        count = f"{COUNT}{column.term}"
+        cells[count] = cells.get(count, 0.0) + float(mean)
+        if column.memory_bits:
+            moved = f"{BITS}{column.term}"
+            cells[moved] = cells.get(moved, 0.0) + float(mean) * column.bits
+    return {name: rounded(cell, 8) for name, cell in cells.items()}
 
 
 def _deviation(energies_pj: Any) -> float:

@@ -4,8 +4,9 @@ They are between the marks ``<!-- verdict -->`` and ``<!-- end of verdict -->``:
 summary in the project's README, and everything on the page of the study.
 """
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,7 @@ from spikejoule.energy import BootstrapSettings, load_profiles
 from spikejoule.energy.estimates import plain
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING
 from studies.verdict import training
-from studies.verdict.counts import events_per_mac, priced_by_width
+from studies.verdict.counts import QUANTITIES, CountRatio, count_ratios
 from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
 from studies.verdict.sentences import OUTCOMES, ratio_words, sentences, short_joules
 from studies.verdict.verdicts import LEVELS_PERCENT, Verdict, verdicts
@@ -34,6 +35,8 @@ NAMED: Final = (
     "lemaire-qualia-int8",
 )
 """Price lists whose networks the page names."""
+
+EVENTS, _, _, _, _, MEMORY_ACCESSES, _ = QUANTITIES
 
 _MARKED = re.compile(
     r"(?<=<!-- verdict -->\n).*?(?=<!-- end of verdict -->)", re.DOTALL
@@ -58,21 +61,25 @@ def statements() -> tuple[str, str]:
     ]
     rows = verdicts(networks, judging, SETTINGS)
     first, *others = sentences(rows, networks, profiles)
-    without_prices = events_sentence(events_per_mac(networks, SETTINGS))
-    by_width = width_sentence(priced_by_width(networks, SETTINGS))
+    counts = count_ratios(networks, SETTINGS)
+    without_prices = counts_sentence(counts)
     trainings = training.TrainingTable.read(training.TABLE).rows
     named = [row for row in rows if row.profile in NAMED]
     everything = [
+        without_prices,
+        counts_table(counts),
+        lost_sentence(counts),
         first,
         training.sentence(trainings, max(training.LEVELS_PERCENT)),
-        without_prices,
-        by_width,
         *others,
         verdict_table(rows),
         side_table(named),
         *training_table(trainings),
     ]
-    return f"{first} {without_prices}\n\n", "".join(
+    with_memory = (
+        f"Over all price lists that include memory, {first[:1].lower()}{first[1:]}"
+    )
+    return f"{without_prices} {with_memory}\n\n", "".join(
         f"{part}\n\n" for part in everything
     )
 
@@ -88,42 +95,67 @@ def training_table(rows: Sequence[training.TrainingRow]) -> list[str]:
     ]
 
 
-def events_sentence(rows: Sequence[Verdict]) -> str:
-    """Say how many synaptic events replace one multiply-accumulate."""
-    ratios = []
-    # Only the first number needs its unit.
-    unit = (
-        " synaptic events for each multiply-accumulate of an equally accurate "
-        "conventional network"
-    )
-    for row in rows:
-        if row.ratio is not None:
-            low = plain(row.ratio_low or 0, 2)
-            high = plain(row.ratio_high or 0, 2)
-            level = f"at {row.level_percent:g} % ({low} to {high})"
-            ratios.append(f"{plain(row.ratio, 2)}{unit} {level}")
-            unit = ""
+def counts_sentence(rows: Sequence[CountRatio]) -> str:
+    """Say how many events and memory accesses the spiking side needs."""
+
+    def ratios(quantity: str) -> str:
+        return in_series(count_words(row) for row in bounded(rows, quantity))
+
+    levels = in_series(f"{row.level_percent:g}" for row in bounded(rows, EVENTS))
     return (
-        f"Whatever the prices, a spiking network needs {', '.join(ratios)}, both "
-        "with 4-bit weights."
+        f"Whatever the prices: at {levels} % accuracy, spiking networks need "
+        f"{ratios(EVENTS)} synaptic events for each multiply-accumulate of an equally "
+        f"accurate conventional network, and {ratios(MEMORY_ACCESSES)} memory accesses "
+        "for each of its own, both with 4- or 6-bit weights."
     )
 
 
-def width_sentence(rows: Sequence[Verdict]) -> str:
-    """Say what arithmetic alone decides if every operation is priced by its width."""
-    ratios = ", ".join(ratio_words(row) for row in rows if row.ratio)
-    outcomes = {row.outcome for row in rows}
-    result = (
-        "inconclusive at every level"
-        if outcomes == {"undecided"}
-        else "not the same everywhere"
+def bounded(rows: Sequence[CountRatio], quantity: str) -> list[CountRatio]:
+    """The rows of a quantity whose intervals have an upper end."""
+    return [row for row in rows if row.quantity == quantity and math.isfinite(row.high)]
+
+
+def in_series(words: Iterable[str]) -> str:
+    """Join words like a, b and c."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def counts_table(rows: Sequence[CountRatio]) -> str:
+    """Markdown: every quantity at each level, spiking over conventional."""
+    levels = list(dict.fromkeys(row.level_percent for row in rows))
+    names = list(dict.fromkeys(row.quantity for row in rows))
+    headings = " | ".join(f"{level:g} %" for level in levels)
+    lines = [
+        f"| spiking / conventional | {headings} |",
+        "|---|" + "---|" * len(levels),
+    ]
+    for name in names:
+        cells = [count_words(row) for row in rows if row.quantity == name]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def lost_sentence(rows: Sequence[CountRatio]) -> str:
+    """Say in how many draws the spiking side does not reach each level."""
+    lost = ", ".join(
+        f"{row.lost_percent:.0f} % at {row.level_percent:g} %"
+        for row in rows
+        if row.quantity == EVENTS and row.lost_percent >= 0.5
     )
     return (
-        "Arithmetic-only price lists are left out: each charges the same for a "
-        "product of any width, so a 4 x 4-bit product costs as much as one of 8, 16 "
-        "or 32 bits. With products and additions priced by width, the comparison is "
-        f"{result}; energies, spiking over conventional: {ratios}."
+        "A draw in which no spiking network is accurate enough is lost, and its ratio "
+        f"infinite: {lost}."
     )
+
+
+def count_words(row: CountRatio) -> str:
+    """A ratio with its interval."""
+    low = plain(row.low, 2)
+    if math.isinf(row.ratio):
+        return f"{low} or more"
+    end = "or more" if math.isinf(row.high) else f"to {plain(row.high, 2)}"
+    return f"{plain(row.ratio, 2)} ({low} {end})"
 
 
 def verdict_table(rows: Sequence[Verdict]) -> str:

@@ -82,10 +82,11 @@ def _mean(networks: Sequence[RecordedNetwork]) -> PublishedNetwork:
 
 def _energies(networks: Sequence[RecordedNetwork]) -> dict[str, float]:
     """Mean energies under the price lists that every network has."""
+    energies = [network.energies for network in networks]
     shared = set.intersection(*(network.priced for network in networks))
     return {
-        name: _rounded_mean(network.energies[name] or 0.0 for network in networks)
-        for name in networks[0].energies
+        name: _rounded_mean(cells[name] or 0.0 for cells in energies)
+        for name in energies[0]
         if name in shared and not name.endswith(DEVIATION)
     }
 

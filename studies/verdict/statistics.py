@@ -6,7 +6,7 @@ drawn many times. In each draw
 
     seeds     the mean of a configuration (networks that differ only in the seed) is
               drawn from the t distribution of its seeds, accuracy and log energy
-              together
+              together; all ways of running a network share its random numbers
     images    the energy is shifted by its standard error over images times a normal
               number
     accuracy  is drawn uniformly from the band of `HALF_BAND` around the level
@@ -28,7 +28,7 @@ of pJ, [3, ...] for the lower end, the middle and the upper end of the prices.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final, Self, get_args
+from typing import Any, Final, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +71,7 @@ class Configuration:
     def accuracies(self) -> Floats:
         """Mean validation accuracy in each draw, [B]."""
         percents = np.array([network.validation_percent for network in self.networks])
-        return self._means(percents)
+        return self.means(percents)
 
     def log_energies(self, profile: str) -> Floats:
         """Mean log energy in each draw, [3, B]; infinite if a network has no price."""
@@ -91,9 +91,9 @@ class Configuration:
         n_images = np.array([network.n_images for network in self.networks])
         error = (self.noise * (relative / np.sqrt(n_images))).sum(axis=1)
         logarithms = np.log(np.maximum(ends_pj, np.finfo(float).tiny))
-        return np.stack([self._means(end) + error for end in logarithms])
+        return np.stack([self.means(end) + error for end in logarithms])
 
-    def _means(self, values: Floats) -> Floats:
+    def means(self, values: Floats) -> Floats:
         """Means over the networks in each draw, [B], of values [S]."""
         # No matrix product, which may round equal ends of prices differently.
         means: Floats = (self.shares * values).sum(axis=1)
@@ -143,22 +143,23 @@ def draw(networks: Iterable[RecordedNetwork], settings: BootstrapSettings) -> Dr
         networks, key=lambda network: (_configuration(network), network.seed)
     )
     groups = [tuple(group) for _, group in groupby(ordered, _configuration)]
-    n_seeds = [len(group) for group in groups]
     generator = np.random.default_rng(settings.seed)
-    shares = [_shares(size, settings.resamples, generator) for size in n_seeds]
-    noise = generator.standard_normal((settings.resamples, len(ordered)))
     offsets = generator.uniform(-HALF_BAND, HALF_BAND, settings.resamples)
     # The first draw is the plain mean at the level.
-    noise[0] = 0
     offsets[0] = 0
-    noise_of_groups = np.split(noise, np.cumsum(n_seeds)[:-1], axis=1)
-    configurations = tuple(
-        Configuration(group, group_shares, group_noise / len(group))
-        for group, group_shares, group_noise in zip(
-            groups, shares, noise_of_groups, strict=True
-        )
-    )
-    return Draws(configurations, offsets)
+    # All ways of running the same networks share their random numbers.
+    drawn: dict[tuple[Any, ...], tuple[Floats, Floats]] = {}
+    configurations = []
+    for group in groups:
+        seeds = tuple(network.seed for network in group)
+        key = (group[0].side, group[0].configuration, seeds)
+        if key not in drawn:
+            shares = _shares(len(group), settings.resamples, generator)
+            noise = generator.standard_normal((settings.resamples, len(group)))
+            noise[0] = 0
+            drawn[key] = shares, noise / len(group)
+        configurations.append(Configuration(group, *drawn[key]))
+    return Draws(tuple(configurations), offsets)
 
 
 def _configuration(network: RecordedNetwork) -> tuple[str, ...]:
@@ -188,12 +189,24 @@ class Front:
 
     Attributes:
         above, below: indices of the neighbours on the front, [B].
+        share: position of the accuracy between `below` (0) and `above` (1), [B]; NaN
+            if no configuration reaches it. 1 if every configuration is more accurate:
+            `above`, the cheapest, is then an upper bound.
         log_energies: log energy of the front, [3, B]; NaN beyond its ends.
     """
 
     above: NDArray[np.intp]
     below: NDArray[np.intp]
+    share: Floats
     log_energies: Floats
+
+    def along(self, values: Floats) -> Floats:
+        """Interpolate other values of the configurations, [B, C]: [B]."""
+        draws = np.arange(len(values))
+        upper = values[draws, self.above]
+        lower = values[draws, self.below]
+        between: Floats = self.share * upper + (1 - self.share) * lower
+        return between
 
     @property
     def is_known(self) -> Booleans:
@@ -228,12 +241,15 @@ def front_at(
     upper = above[is_known]
     lower = below[is_known]
     start = accuracies[row, lower]
-    share = (at_percent[is_known] - start) / (accuracies[row, upper] - start)
+    between = (at_percent[is_known] - start) / (accuracies[row, upper] - start)
+    share = np.where(reaches.any(axis=1), 1.0, np.nan)
+    share[is_known] = between
     front = np.full((3, len(draws)), np.nan)
     front[:, is_known] = (
-        share * log_energies[:, row, upper] + (1 - share) * log_energies[:, row, lower]
+        between * log_energies[:, row, upper]
+        + (1 - between) * log_energies[:, row, lower]
     )
-    return Front(above, below, front)
+    return Front(above, below, share, front)
 
 
 @dataclass(frozen=True, eq=False)
