@@ -6,17 +6,18 @@ summary in the project's README, and everything on the page of the study.
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-from spikejoule.energy import BootstrapSettings, load_profiles
+from spikejoule.energy import BootstrapSettings, HardwareProfile, load_profiles
 from spikejoule.energy.estimates import plain
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING
 from studies.verdict import training
 from studies.verdict.counts import QUANTITIES, CountRatio, count_ratios
 from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
+from studies.verdict.project import judging
 from studies.verdict.sentences import OUTCOMES, ratio_words, sentences, short_joules
 from studies.verdict.verdicts import LEVELS_PERCENT, Verdict, verdicts
 
@@ -28,6 +29,7 @@ SETTINGS: Final = BootstrapSettings(resamples=2000, confidence=0.95, seed=42)
 """Random draws of the published comparison: the defaults of params.yaml."""
 
 NAMED: Final = (
+    "45nm-by-width-memory",
     "lemaire-complete",
     "lemaire-complete-int8",
     "lemaire-complete-int8-floored",
@@ -37,6 +39,12 @@ NAMED: Final = (
 """Price lists whose networks the page names."""
 
 EVENTS, _, _, _, _, MEMORY_ACCESSES, _ = QUANTITIES
+
+IGNORE_WIDTHS: Final = (
+    "\\* Charges a product the same at any width: these networks multiply 4 x 4 bits, "
+    "and the list prices 8 or 32. Such lists without memory judge only networks of "
+    "their own width, and are left out."
+)
 
 _MARKED = re.compile(
     r"(?<=<!-- verdict -->\n).*?(?=<!-- end of verdict -->)", re.DOTALL
@@ -55,11 +63,7 @@ def statements() -> tuple[str, str]:
     """The summary, and everything."""
     networks = NetworkTable.read(recorded_table("mnist")).rows
     profiles = load_profiles()
-    # Arithmetic-only lists charge every width the same; they are treated apart below.
-    judging = [
-        profile for profile in profiles.values() if profile.scope != "arithmetic"
-    ]
-    rows = verdicts(networks, judging, SETTINGS)
+    rows = verdicts(networks, judging(profiles.values()), SETTINGS)
     first, *others = sentences(rows, networks, profiles)
     counts = count_ratios(networks, SETTINGS)
     without_prices = counts_sentence(counts)
@@ -72,14 +76,14 @@ def statements() -> tuple[str, str]:
         first,
         training.sentence(trainings, max(training.LEVELS_PERCENT)),
         *others,
-        verdict_table(rows),
+        verdict_table(rows, profiles),
+        IGNORE_WIDTHS,
         side_table(named),
         *training_table(trainings),
     ]
-    with_memory = (
-        f"Over all price lists that include memory, {first[:1].lower()}{first[1:]}"
-    )
-    return f"{without_prices} {with_memory}\n\n", "".join(
+    scope = "Over price lists that include memory or price arithmetic by bit widths"
+    with_prices = f"{scope}, {first[:1].lower()}{first[1:]}"
+    return f"{without_prices} {with_prices}\n\n", "".join(
         f"{part}\n\n" for part in everything
     )
 
@@ -158,7 +162,9 @@ def count_words(row: CountRatio) -> str:
     return f"{plain(row.ratio, 2)} ({low} {end})"
 
 
-def verdict_table(rows: Sequence[Verdict]) -> str:
+def verdict_table(
+    rows: Sequence[Verdict], profiles: Mapping[str, HardwareProfile]
+) -> str:
     """Markdown: outcome and ratio at each level under each price list."""
     levels = [
         level
@@ -169,7 +175,8 @@ def verdict_table(rows: Sequence[Verdict]) -> str:
     lines = [f"| price list | {' | '.join(heads)} |", "|---" * (1 + len(levels)) + "|"]
     for profile in dict.fromkeys(row.profile for row in rows):
         cells = [_cell(row) for row in rows if row.profile == profile]
-        lines.append(f"| `{profile}` | {' | '.join(cells)} |")
+        mark = " \\*" if profiles[profile].ignores_widths else ""
+        lines.append(f"| `{profile}`{mark} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

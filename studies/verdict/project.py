@@ -1,6 +1,6 @@
 """The parts of a project that the study reads: prices, parameters, paths and runs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,18 @@ from spikejoule.tracking.project import stage_parameters
 from spikejoule.tracking.recorded import frame_of, recorded_runs
 from spikejoule.tracking.store import store_of
 from studies.verdict.recording import Reader
+
+
+def judging(profiles: Iterable[HardwareProfile]) -> list[HardwareProfile]:
+    """The price lists that include memory, or price arithmetic by bit widths.
+
+    Other lists of arithmetic would price 4-bit networks like 8- or 32-bit ones.
+    """
+    return [
+        profile
+        for profile in profiles
+        if profile.scope != "arithmetic" or not profile.ignores_widths
+    ]
 
 
 @dataclass(frozen=True)
@@ -44,16 +56,8 @@ class Project:
 
     @property
     def judging(self) -> list[HardwareProfile]:
-        """The price lists under which sides are compared.
-
-        Arithmetic-only lists charge the same for a product of any width: they would
-        price 4-bit networks like 8- or 32-bit ones.
-        """
-        return [
-            profile
-            for profile in self.profiles.values()
-            if profile.scope != "arithmetic"
-        ]
+        """The price lists under which sides are compared."""
+        return judging(self.profiles.values())
 
     @property
     def settings(self) -> BootstrapSettings:

@@ -25,7 +25,7 @@ CONSISTS_OF = {
 OPTIONAL = ("state_access_per_event", "sum_access_per_mac")
 
 Counts = Counter[tuple[str, str]]
-Words = dict[tuple[str, str], tuple[int, int, int]]
+Words = dict[tuple[str, str], tuple[int, ...]]
 
 
 def names(sizes):
@@ -249,6 +249,16 @@ def spiking_words(weights, bias, pruned, bits, keeps_sums=False) -> Words:
         words["bias_read", place[number + 1]] = (bits.sum, n * bits.sum, held)
         words["state_access", place[number + 1]] = (bits.sum, n * bits.sum, 0)
         words["state_access_per_event", into] = (bits.sum, n * bits.sum, 0)
+    of_pixels = ("comparison", "multiplication", "addition", "logarithm")
+    for term in ("random_draw", "zero_comparison", *(f"code_{x}" for x in of_pixels)):
+        words[term, "input"] = (32, 0, 0, 8 * 8, 8)
+    of_states = ("leak_multiplication", "threshold_comparison", "reset")
+    for name in place[1:]:
+        for term in ("bias_addition", *of_states):
+            words[term, name] = (32, 0, 0, bits.sum**2, bits.sum)
+    for name in between:
+        words["synaptic_event", name] = (32, 0, 0, bits.sum**2, bits.sum)
+        words["input_mac", name] = (32, 0, 0, 8 * bits.weight, bits.sum)
     for term, where in (("spike_read", place[:-1]), ("spike_write", place[1:])):
         for name in where:
             n = sizes[place.index(name)]
@@ -344,6 +354,8 @@ def conventional_words(network: Conventional, synapses) -> Words:
     place = network.places
     words: Words = {}
     if network.rounds:
+        for term in ("code_multiplication", "code_addition"):
+            words[term, "input"] = (32, 0, 0, 8 * 8, 8)
         words["pixel_read", "input"] = (8, 8 * sizes[0], 0)
         stored = bits.activation * sizes[0]
         words["activation_write", "input"] = (bits.activation, stored, 0)
@@ -354,7 +366,12 @@ def conventional_words(network: Conventional, synapses) -> Words:
         held = n_weights * (bits.weight + index)
         if network.bias:
             held += bits.sum * n
-        words["mac", into] = (bits.weight, 0, 0)
+        product_bits = bits.weight * bits.activation
+        words["mac", into] = (bits.weight, 0, 0, product_bits, bits.sum)
+        words["zero_comparison", place[number]] = (32, 0, 0, 0, bits.activation)
+        for term in ("bias_addition", "activation_comparison", "requantisation"):
+            of_sums = (32, 0, 0, bits.sum**2, bits.sum)
+            words[term, place[number + 1]] = of_sums
         words["weight_read", into] = (bits.weight, n_weights * bits.weight, held)
         if network.pruned:
             words["index_read", into] = (index, n_weights * index, held)
@@ -392,23 +409,35 @@ def price_of(profile, term, words):
         price = prices.get("state_access")
     if price is None:
         return None
-    bits = words[0]
+    bits, _, _, *widths = words
+    product_bits, sum_bits = widths or (32 * 32, 32)
     factor = {"pJ": 1, "nJ": 1000}[profile["unit"]]
     if price == "by_size":
-        price = access(profile["memory"], *words)
+        price = access(profile["memory"], *words[:3])
     elif isinstance(price, dict):
         by_width = defaultdict(float, price)
-        price = (
+        plain = (
             by_width["constant"]
             + by_width["per_bit"] * bits
             + by_width["per_bit_squared"] * bits * bits
         )
+        products = triple(price.get("per_product_bit", 0))
+        sums = triple(price.get("per_sum_bit", 0))
+        price = [
+            plain + product * product_bits + added * sum_bits
+            for product, added in zip(products, sums, strict=True)
+        ]
     if not isinstance(price, list):
         price = [price, price, price]
     low = price[0] * factor
     value = price[1] * factor if len(price) == 3 else math.nan
     high = price[-1] * factor
     return (0, math.nan, high) if is_optional else (low, value, high)
+
+
+def triple(price):
+    """Return (low, value, high) of a number or of such a list."""
+    return price if isinstance(price, list) else [price] * 3
 
 
 def access(memory, bits, stored, parameters):

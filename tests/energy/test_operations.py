@@ -21,7 +21,7 @@ def test_averaging_pixels_is_charged_to_both_sides() -> None:
     theirs = count_baseline(baseline(10, [6, 5]), "dense", 2)
     made = (
         Column("pixel_read", "image", 8, 96),
-        Column("code_addition", "image"),
+        Column("code_addition", "image", product_bits=64, sum_bits=8),
         Column("activation_write", "image", 8, 24),
     )
     for network in (ours, theirs):

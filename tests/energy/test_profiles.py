@@ -85,6 +85,51 @@ class TestForms:
         )
 
 
+class TestByWidth:
+    """Horowitz 2014: 0.2 and 3.1 pJ for products, 0.03 and 0.1 pJ for additions."""
+
+    def price_of(
+        self, term: str, product_bits: int, sum_bits: int
+    ) -> tuple[float, ...]:
+        column = Column(term, "x", product_bits=product_bits, sum_bits=sum_bits)
+        return load_profiles()["45nm-by-width"].price_at(column)
+
+    def test_the_range_meets_the_anchors(self) -> None:
+        assert self.price_of("multiplication", 8 * 8, 8)[1:] == pytest.approx([0.2] * 2)
+        assert self.price_of("multiplication", 32 * 32, 32)[0] == pytest.approx(3.1)
+        assert self.price_of("addition", 8 * 8, 8)[2] == pytest.approx(0.03)
+        assert self.price_of("addition", 32 * 32, 32)[:2] == pytest.approx([0.1] * 2)
+
+    def test_a_product_of_4_by_4_bits_and_a_sum_of_16(self) -> None:
+        low, value, high = self.price_of("mac", 4 * 4, 16)
+        assert low == pytest.approx(3.1 * 16 / 1024 + 0.1 / 2)
+        assert value == pytest.approx(0.2 / 4 + 0.1 / 2)
+        assert high == pytest.approx(0.2 / 4 + 0.03 * 2)
+
+    def test_a_product_of_one_bit_costs_no_more_than_an_addition(self) -> None:
+        for bits in (1, 4, 8, 32):
+            product = self.price_of("multiplication", bits, bits)
+            added = self.price_of("addition", bits, bits)
+            assert all(one <= other for one, other in zip(product, added, strict=True))
+
+    def test_what_ignores_widths(self) -> None:
+        """By-width lists, memory alone and chips do not price products alike."""
+        ignoring = {
+            name for name, prices in load_profiles().items() if prices.ignores_widths
+        }
+        assert ignoring == {
+            *(f"45nm-{n}" for n in ("fp32", "fp16", "int32", "int8")),
+            "45nm-int8-accumulate-32",
+            "45nm-fp32-complete",
+            *(f"lemaire-complete{end}" for end in ("", "-int8", "-floored")),
+            "lemaire-complete-int8-floored",
+            "lemaire-complete-int8-registers",
+            "lemaire-spikingjelly",
+            "lemaire-qualia",
+            "lemaire-qualia-int8",
+        }
+
+
 def test_an_unknown_id_is_refused_by_name() -> None:
     with pytest.raises(
         ParameterError, match=r"energy_report.profile: 'x' .*allowed: 45nm"

@@ -168,10 +168,10 @@ def same_counts(
     assert len(set(places)) == len(places)
     for counts, of_image in zip(operations.counts.tolist(), expected, strict=True):
         assert Counter(dict(zip(places, counts, strict=True))) == of_image
-    assert set(words) <= set(places)
+    assert {place for place, (_, held, *_) in words.items() if held} <= set(places)
     for place, column in zip(places, operations.columns, strict=True):
         sizes = (column.bits, column.memory_bits, column.parameters_bits)
-        assert words.get(place, (column.bits, 0, 0)) == sizes, place
+        assert words.get(place, (column.bits, 0, 0))[:3] == sizes, place
 
 
 def same_energies(

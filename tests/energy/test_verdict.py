@@ -17,6 +17,7 @@ from spikejoule.energy import (
     BootstrapSettings,
     HardwareProfile,
     OperationCounts,
+    load_profiles,
 )
 from spikejoule.energy.comparison import RunVerdict, front_verdicts, outcome_of
 from spikejoule.energy.front import FrontPoint, cheapest_reaching, read_front
@@ -29,6 +30,7 @@ from spikejoule.energy.ledger import (
     Side,
     Variant,
     baseline_variants,
+    judges,
     spiking_variants,
 )
 from spikejoule.energy.operations import Column
@@ -307,8 +309,17 @@ def test_older_files_are_read_and_damaged_ones_refused(tmp_path: Path) -> None:
     save_variants(path, counted_networks())
     arrays = dict(VARIANTS.read(path))
     del arrays["sha256"]
-    write_npz(path, VARIANTS.schema, arrays)
-    assert {variant.weights_sha256 for variant in load_variants(path)} == {""}
+    older = {
+        name: array for name, array in arrays.items() if not name.endswith(".widths")
+    }
+    write_npz(path, VARIANTS.schema, older)
+    found = load_variants(path)
+    assert {variant.weights_sha256 for variant in found} == {""}
+    lists = load_profiles()
+    for variant, now in zip(found, counted_networks(), strict=True):
+        assert not judges(lists["45nm-by-width-memory"], variant)
+        assert judges(lists["45nm-by-width-memory"], now)
+        assert judges(lists["lemaire-complete"], variant)
     arrays["0.columns"] = np.char.add(arrays["0.columns"], "s")
     write_npz(path, VARIANTS.schema, arrays)
     with pytest.raises(

@@ -48,6 +48,7 @@ from spikejoule.energy.operations import (
     OperationCounts,
     Words,
     address_bits,
+    arithmetic,
     block,
     joined,
     made_pixels,
@@ -145,18 +146,22 @@ def _of_baseline(
         yield from made_pixels(network.input.name, n_pixels, n_pixels, bits, *terms)
 
     # Arithmetic
-    yield block("mac", connections, products, Words(baseline.weight_bits))
-    yield block("bias_addition", names[1:], biased)
+    sum_arithmetic = arithmetic(baseline.sum_bits)
+    product = sum_arithmetic._replace(
+        bits=baseline.weight_bits, product_bits=baseline.weight_bits * bits
+    )
+    yield block("mac", connections, products, product)
+    yield block("bias_addition", names[1:], biased, sum_arithmetic)
     for node in network.rectified:
-        yield block("activation_comparison", [node.name], [node.n_out])
+        yield block("activation_comparison", [node.name], [node.n_out], sum_arithmetic)
     for pooling in network.of(Pooling):
         yield from _of_pooling(pooling, bits)
     if is_integer:
-        yield block("requantisation", names[1:-1], targets[:-1])
+        yield block("requantisation", names[1:-1], targets[:-1], sum_arithmetic)
 
     # Addresses
     if skips:
-        yield block("zero_comparison", names[:-1], sources)
+        yield block("zero_comparison", names[:-1], sources, arithmetic(bits))
         yield block("address_event", connections, products)
     else:
         yield block("address_unit", connections, sources + targets)
@@ -181,9 +186,9 @@ def _of_pooling(pooling: Pooling, bits: int) -> Iterator[OperationCounts]:
     place = [pooling.name]
     amounts = [int(pooling.fan_out().sum())]
     if pooling.average:
-        yield block("addition", place, amounts)
-        yield block("multiplication", place, [pooling.n_out])
+        yield block("addition", place, amounts, arithmetic(bits))
+        yield block("multiplication", place, [pooling.n_out], arithmetic(bits))
     else:
-        yield block("activation_comparison", place, amounts)
+        yield block("activation_comparison", place, amounts, arithmetic(bits))
     yield block("activation_read", place, [pooling.n_in], Words(bits, pooling.n_in))
     yield block("activation_write", place, [pooling.n_out], Words(bits, pooling.n_out))

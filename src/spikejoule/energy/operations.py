@@ -111,6 +111,9 @@ class Column:
         parameters_bits: size of all parameters of the layer together, for reads of
             weights, indices and biases.
         phase: ``inference``, or a phase of training.
+        product_bits: of a multiplication, the product of the widths of its factors; 0
+            if unknown.
+        sum_bits: of an addition or comparison, the width of its result; 0 if unknown.
     """
 
     term: str
@@ -119,6 +122,8 @@ class Column:
     memory_bits: int = 0
     parameters_bits: int = 0
     phase: str = INFERENCE
+    product_bits: int = FLOAT_BITS**2
+    sum_bits: int = FLOAT_BITS
 
     def __post_init__(self) -> None:
         if self.term not in TERMS:
@@ -167,14 +172,26 @@ class Words(NamedTuple):
         bits: width of what is read, written or computed.
         held: words in the memory that is accessed; 0 if none is.
         parameters_bits: size of all parameters of the layer together.
+        product_bits, sum_bits: widths of arithmetic, as in `Column`.
     """
 
     bits: ArrayLike = FLOAT_BITS
     held: ArrayLike = 0
     parameters_bits: ArrayLike = 0
+    product_bits: ArrayLike = FLOAT_BITS**2
+    sum_bits: ArrayLike = FLOAT_BITS
 
 
 _NO_MEMORY = Words()
+
+
+def arithmetic(bits: ArrayLike) -> Words:
+    """Return the widths of arithmetic whose operands and results have these bits."""
+    return Words(product_bits=np.square(bits), sum_bits=bits)
+
+
+OF_PIXELS: Final = arithmetic(PIXEL_BITS)
+"""Arithmetic that encodes pixels."""
 
 
 def block(
@@ -189,14 +206,22 @@ def block(
         words: width and memory.
     """
     at_places = np.empty(len(places))
-    bits, held, parameters_bits, _ = np.broadcast_arrays(*words, at_places)
-    columns = tuple(
-        Column(term, place, int(width), int(width) * int(n_words), int(stored))
-        for place, width, n_words, stored in zip(
-            places, bits, held, parameters_bits, strict=True
+    *widths, _ = np.broadcast_arrays(*words, at_places)
+    columns = []
+    for place, *of_place in zip(places, *widths, strict=True):
+        bits, held, parameters_bits, product_bits, sum_bits = map(int, of_place)
+        columns.append(
+            Column(
+                term,
+                place,
+                bits,
+                memory_bits=bits * held,
+                parameters_bits=parameters_bits,
+                product_bits=product_bits,
+                sum_bits=sum_bits,
+            )
         )
-    )
-    return OperationCounts(columns, np.atleast_2d(counts))
+    return OperationCounts(tuple(columns), np.atleast_2d(counts))
 
 
 def joined(
@@ -241,7 +266,7 @@ def made_pixels(
     """Count making pixels: read others, apply some terms, write the results."""
     yield block("pixel_read", [place], [n_read], Words(PIXEL_BITS, n_read))
     for term in terms:
-        yield block(term, [place], [n_read])
+        yield block(term, [place], [n_read], OF_PIXELS)
     yield block("activation_write", [place], [n_written], Words(bits, n_written))
 
 
@@ -279,13 +304,14 @@ def _encoding(
     node = activity.network.input
     if encoding is not None:
         yield _at(node, "pixel_read", node.n_out, Words(PIXEL_BITS, node.n_out))
-        yield _at(node, "random_draw", encoding.random_draws)
-        yield _at(node, "code_comparison", encoding.comparisons)
-        yield _at(node, "code_multiplication", encoding.multiplications)
-        yield _at(node, "code_addition", encoding.additions)
-        yield _at(node, "code_logarithm", encoding.logarithms)
+        yield _at(node, "random_draw", encoding.random_draws, OF_PIXELS)
+        yield _at(node, "code_comparison", encoding.comparisons, OF_PIXELS)
+        yield _at(node, "code_multiplication", encoding.multiplications, OF_PIXELS)
+        yield _at(node, "code_addition", encoding.additions, OF_PIXELS)
+        yield _at(node, "code_logarithm", encoding.logarithms, OF_PIXELS)
     if activity.products is not None:
-        yield _at(node, "zero_comparison", activity.samples_of_row * node.n_out)
+        n_compared = activity.samples_of_row * node.n_out
+        yield _at(node, "zero_comparison", n_compared, OF_PIXELS)
 
 
 def _at(
@@ -349,14 +375,19 @@ def _of_connection(
     """Count what passes through weights, and a bias of the connection."""
     network = activity.network
     stored = _stored(activity, node)
+    state_arithmetic = arithmetic(network.state_bits)
     reads = activity.none
     if counts.events is not None:
         reads = reads + counts.events
-        yield _at(node, "synaptic_event", counts.events)
+        yield _at(node, "synaptic_event", counts.events, state_arithmetic)
     if counts.macs is not None:
         reads = reads + counts.macs
-        term = "mac" if activity.products is None else "input_mac"
-        yield _at(node, term, counts.macs)
+        reads_values = activity.products is None
+        term = "mac" if reads_values else "input_mac"
+        factor_bits = FLOAT_BITS if reads_values else PIXEL_BITS
+        product_bits = factor_bits * network.weight_bits
+        product = state_arithmetic._replace(product_bits=product_bits)
+        yield _at(node, term, counts.macs, product)
     yield _at(node, "address_event", reads)
     weight = Words(network.weight_bits, stored.weights, stored.bits)
     yield _at(node, "weight_read", reads, weight)
@@ -365,7 +396,7 @@ def _of_connection(
         yield _at(node, "index_read", reads, index)
     if counts.biases is not None:
         bias = Words(network.state_bits, stored.biases, stored.bits)
-        yield _at(node, "bias_addition", counts.biases)
+        yield _at(node, "bias_addition", counts.biases, state_arithmetic)
         yield _at(node, "bias_read", counts.biases, bias)
     state = Words(network.state_bits, node.n_out)
     yield _at(node, "state_access_per_event", 2 * reads, state)
@@ -382,22 +413,23 @@ def _of_neurons(
     else:
         yield _at(node, "neuron_update_active", counts.active)
         yield _at(node, "neuron_update_inactive", updates - counts.active)
+    widths = arithmetic(network.state_bits)
     further_states = node.n_states - 1
     if further_states:
-        yield _at(node, "addition", further_states * updates)
+        yield _at(node, "addition", further_states * updates, widths)
     if counts.leaks is not None:
-        yield _at(node, "leak_multiplication", counts.leaks)
+        yield _at(node, "leak_multiplication", counts.leaks, widths)
     if counts.biases is not None:
         stored = _stored(activity, network.bias_holder_of(node))
         # Without biases, what is added in every step are kept sums, one per neuron.
         n_words = stored.biases or node.n_out
         bias = Words(network.state_bits, n_words, stored.bits)
-        yield _at(node, "bias_addition", counts.biases)
+        yield _at(node, "bias_addition", counts.biases, widths)
         yield _at(node, "bias_read", counts.biases, bias)
     if counts.comparisons is not None:
-        yield _at(node, "threshold_comparison", counts.comparisons)
+        yield _at(node, "threshold_comparison", counts.comparisons, widths)
     if counts.resets is not None:
-        yield _at(node, "reset", counts.resets)
+        yield _at(node, "reset", counts.resets, widths)
     states = Words(network.state_bits, node.n_out * node.n_states)
     yield _at(node, "state_access", 2 * updates * node.n_states, states)
 

@@ -120,21 +120,46 @@ class Price:
     high_pj: float
 
 
+def _three_values(node: Any) -> Any:
+    """Read a number as a range without width."""
+    return node if isinstance(node, list | tuple) else (node, node, node)
+
+
+_PjRange = Annotated[tuple[_Pj, _Pj, _Pj], BeforeValidator(_three_values)]
+_FREE = (0.0, 0.0, 0.0)
+
+
 class PriceByWidth(_Mapping):
-    """constant + per_bit b + per_bit_squared b^2 pJ for an operation on b bits."""
+    """The price of an operation in pJ, a sum of terms by width.
+
+    Attributes:
+        constant: at any width.
+        per_bit, per_bit_squared: times the width of the word, and times its square.
+        per_product_bit: times the product of the widths of both factors; a number, or
+            [low, value, high].
+        per_sum_bit: times the width of the sum; likewise.
+    """
 
     constant: _Pj = 0.0
     per_bit: _Pj = 0.0
     per_bit_squared: _Pj = 0.0
+    per_product_bit: _PjRange = _FREE
+    per_sum_bit: _PjRange = _FREE
 
     def pj(self, column: Column) -> Price:
-        """Return the price at the width of a column."""
+        """Return the price at the widths of a column."""
         pj = (
             self.constant
             + self.per_bit * column.bits
             + self.per_bit_squared * column.bits**2
         )
-        return Price(pj, pj, pj)
+        low, value, high = (
+            pj + per_product_bit * column.product_bits + per_sum_bit * column.sum_bits
+            for per_product_bit, per_sum_bit in zip(
+                self.per_product_bit, self.per_sum_bit, strict=True
+            )
+        )
+        return Price(low, value, high)
 
 
 _Point = tuple[_Size, _PjOrFree] | tuple[_Size, _PjOrFree, _PjOrFree]
@@ -280,10 +305,10 @@ class HardwareProfile(_Mapping):
                 f"scope {self.scope} cannot price {name}; allowed: {', '.join(allowed)}"
             )
         is_scaled = not isinstance(price, Price)
-        if is_scaled and self.scope not in ("system", "memory"):
+        if is_scaled and self.scope not in ("arithmetic", "system", "memory"):
             raise ValueError(
                 f"{name} depends on a width or a size, which scope "
-                f"{self.scope} does not allow; allowed: system and memory"
+                f"{self.scope} does not allow; allowed: arithmetic, system and memory"
             )
         if price == "by_size" and self.memory is None:
             raise ValueError(f"{name} is by_size, but there is no memory")
@@ -300,6 +325,21 @@ class HardwareProfile(_Mapping):
                 "otherwise one of them would be free"
             )
         return self
+
+    @property
+    def ignores_widths(self) -> bool:
+        """Whether it charges the same for a product of any width."""
+        product = self.prices.get("mac")
+        return product is not None and isinstance(product, Price)
+
+    @property
+    def needs_widths(self) -> bool:
+        """Whether it prices arithmetic by the widths of products or sums."""
+        return any(
+            any(price.per_product_bit) or any(price.per_sum_bit)
+            for price in self.prices.values()
+            if isinstance(price, PriceByWidth)
+        )
 
     @property
     def compares(self) -> bool:

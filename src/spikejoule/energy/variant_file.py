@@ -8,6 +8,7 @@ For variant k of K it holds:
     sha256      [K]             checksum of its weights
     k.columns   [C, 2]          term and place of its C columns
     k.sizes     int64 [C, 3]    bits of a word, of its memory, of its layer's parameters
+    k.widths    int64 [C, 2]    product of the widths of factors, and width of the sum
     k.constant  int64 [C]       counts that are equal for all images; -1 if they vary
     k.varying   uint32 [N, C']  the counts that vary, for N images
 """
@@ -35,6 +36,7 @@ VARIANTS = ArrayFile(
         "widths": Array("int64", ("K", 2), low=0, high=64),
         "*.columns": Array("U", ("*", 2)),
         "*.sizes": Array("int64", ("*", 3), low=0),
+        "*.widths": Array("int64", ("*", 2), low=0),
         "*.constant": Array("int64", ("*",), low=_VARIES),
         "*.varying": Array("uint32", ("N", "*")),
     },
@@ -84,9 +86,11 @@ def _arrays_of(variant: Variant, number: int) -> dict[str, NDArray[Any]]:
         (column.bits, column.memory_bits, column.parameters_bits)
         for column in operations.columns
     ]
+    widths = [(column.product_bits, column.sum_bits) for column in operations.columns]
     return {
         f"{number}.columns": np.array(places, dtype=np.str_),
         f"{number}.sizes": np.array(sizes),
+        f"{number}.widths": np.array(widths),
         f"{number}.constant": np.where(varies, _VARIES, counts[0]),
         f"{number}.varying": counts[:, varies].astype(np.uint32),
     }
@@ -132,7 +136,21 @@ def _operations_of(arrays: Mapping[str, NDArray[Any]], number: int) -> Operation
     sizes = arrays[f"{number}.sizes"].tolist()
     if len(places) != len(constant):
         raise ValueError("a network has more or fewer columns than counts")
-    columns = tuple(
-        Column(*place, *size) for place, size in zip(places, sizes, strict=True)
-    )
-    return OperationCounts(columns, counts, 1)
+    # Older files have no widths of arithmetic.
+    widths = arrays.get(f"{number}.widths", np.zeros((len(places), 2), int)).tolist()
+    columns = []
+    for (term, place), size, width in zip(places, sizes, widths, strict=True):
+        bits, memory_bits, parameters_bits = size
+        product_bits, sum_bits = width
+        columns.append(
+            Column(
+                term,
+                place,
+                bits,
+                memory_bits,
+                parameters_bits,
+                product_bits=product_bits,
+                sum_bits=sum_bits,
+            )
+        )
+    return OperationCounts(tuple(columns), counts, 1)

@@ -178,6 +178,8 @@ def price(cost: AnyPrice) -> str:
             "": cost.constant,
             " per bit": cost.per_bit,
             " per bit squared": cost.per_bit_squared,
+            " per bit of one factor and bit of the other": cost.per_product_bit[1],
+            " per bit of the sum": cost.per_sum_bit[1],
         }
         return " and ".join(f"{joules(pj)}{unit}" for unit, pj in parts.items() if pj)
     span = f"{joules(cost.low_pj)} to {joules(cost.high_pj)}"

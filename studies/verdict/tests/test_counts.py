@@ -120,6 +120,34 @@ def test_counts_of_a_network() -> None:
         assert cells[f"count:{term}"] == pytest.approx(expected)
 
 
+def arithmetic_column(term: str) -> Column:
+    """Widths of a 4-bit network with 16-bit sums, and of its pixels."""
+    if term.startswith("code_"):
+        return Column(term, "", product_bits=8 * 8, sum_bits=8)
+    if term == "zero_comparison":
+        return Column(term, "", sum_bits=4)
+    product_bits = 4 * 4 if term == "mac" else 16 * 16
+    return Column(term, "", product_bits=product_bits, sum_bits=16)
+
+
+def test_recorded_counts_give_the_energies_by_width() -> None:
+    by_width = load_profiles()["45nm-by-width"]
+    checked = 0
+    for network in recorded("mnist"):
+        if network.weight_bits != 4 or not network.is_counted:
+            continue
+        expected = 0.0
+        for term in TERMS:
+            _, price, _ = by_width.price_at(arithmetic_column(term))
+            if not math.isnan(price):
+                expected += network.count(term) * price
+        energy = network.energy(by_width.id)
+        assert energy
+        assert energy.middle_pj == pytest.approx(expected, rel=1e-5)
+        checked += 1
+    assert checked > 80
+
+
 PRICED_WITHOUT_SIZES = (
     "45nm-fp32",
     "45nm-int32",

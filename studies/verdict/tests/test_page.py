@@ -9,6 +9,7 @@ from spikejoule.energy import load_profiles
 from studies.verdict import page, published
 from studies.verdict.__main__ import write_verdicts
 from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
+from studies.verdict.project import judging
 from studies.verdict.verdicts import Verdict, verdicts
 
 
@@ -16,10 +17,8 @@ from studies.verdict.verdicts import Verdict, verdicts
 def rows() -> list[Verdict]:
     """The comparisons of the recorded networks."""
     networks = NetworkTable.read(recorded_table("mnist")).rows
-    judging = [
-        prices for prices in load_profiles().values() if prices.scope != "arithmetic"
-    ]
-    return verdicts(networks, judging, page.SETTINGS)
+    lists = judging(load_profiles().values())
+    return verdicts(networks, lists, page.SETTINGS)
 
 
 def test_the_table_of_verdicts(rows: list[Verdict], tmp_path: Path) -> None:
