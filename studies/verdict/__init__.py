@@ -10,6 +10,8 @@ The answer is in `README.md`; `python -m studies.verdict --help` says how to run
     statistics   draws over seeds, images and accuracies, and the fronts in each
     verdicts     the outcome of all draws, by price list and accuracy
     counts       operation counts of both sides; comparisons without price lists
+    breakeven    the prices at which both sides need the same energy
+    map          a picture of them
     published    the conventional networks with which every run is compared
     trainings    train both sides to a level
     training     what that costs, and which side needs less energy for it

@@ -18,7 +18,7 @@ from spikejoule.nir.options import add_convention_options, chosen_conventions
 from spikejoule.tracking.recorded import VALIDATION_SIZE, measured_alike, recorded_runs
 from spikejoule.tracking.settings import settings_table, write_settings
 from spikejoule.tracking.store import store_of
-from studies.verdict import page, published
+from studies.verdict import breakeven, page, published
 from studies.verdict.networks import (
     FOLDER,
     NetworkTable,
@@ -75,9 +75,19 @@ def record(options: argparse.Namespace) -> str:
     write_settings(FOLDER / "seeds.csv", settings)
 
     # The comparison and its networks.
+    # Imported here, because the other jobs need no matplotlib.
+    from studies.verdict.map import write_map
+
     options.table = FOLDER / "verdict.csv"
     options.networks = recorded_table(DEFAULT_DATA)
     text = judge(options)
+
+    # The break-even map.
+    networks = NetworkTable.read(options.networks).rows
+    lines = breakeven.break_even(networks, page.SETTINGS)
+    breakeven.BreakEvenTable(rows=tuple(lines)).write(breakeven.TABLE)
+    lists = breakeven.placed_lists(networks, load_profiles(), page.SETTINGS)
+    write_map(lines, lists)
 
     # The published conventional networks, and the pages.
     published.published_table().write(published.TABLE)

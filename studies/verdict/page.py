@@ -15,6 +15,14 @@ from spikejoule.energy import BootstrapSettings, HardwareProfile, load_profiles
 from spikejoule.energy.estimates import plain
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING
 from studies.verdict import training
+from studies.verdict.breakeven import (
+    PLACED_PERCENT,
+    BreakEven,
+    Line,
+    PlacedList,
+    placed_lists,
+    recorded_lines,
+)
 from studies.verdict.counts import QUANTITIES, CountRatio, count_ratios
 from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
 from studies.verdict.project import judging
@@ -39,6 +47,15 @@ NAMED: Final = (
 """Price lists whose networks the page names."""
 
 EVENTS, _, _, _, _, MEMORY_ACCESSES, _ = QUANTITIES
+
+FOUR_BITS: Final = 2.0
+
+MAC_PRICES_BY_WIDTH: Final = {
+    "at 4 x 4 bits and 16-bit sums (2 additions)": FOUR_BITS,
+    "at 8 x 8 bits and 16-bit sums (5 additions)": 5.0,
+    "at 32-bit integers (32 additions)": 32.0,
+}
+"""Prices of a multiply-accumulate under 45nm-by-width and, for 32 bits, 45nm-int32."""
 
 IGNORE_WIDTHS: Final = (
     "\\* Charges a product the same at any width: these networks multiply 4 x 4 bits, "
@@ -73,6 +90,7 @@ def statements() -> tuple[str, str]:
         without_prices,
         counts_table(counts),
         lost_sentence(counts),
+        *map_parts(recorded_lines(), placed_lists(networks, profiles, SETTINGS)),
         first,
         training.sentence(trainings, max(training.LEVELS_PERCENT)),
         *others,
@@ -123,6 +141,61 @@ def in_series(words: Iterable[str]) -> str:
     """Join words like a, b and c."""
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def map_parts(rows: Sequence[BreakEven], lists: Sequence[PlacedList]) -> list[str]:
+    """The break-even map, how to read it, and what it would take to win."""
+    line = Line.at(rows, PLACED_PERCENT)
+    start = line.with_free_memory
+    free = range_words(start.mac, start.mac_low, start.mac_high)
+    per_access = range_words(
+        line.per_access(), line.per_access("mac_low"), line.per_access("mac_high")
+    )
+    below = [one for one in lists if one.mac > line.mac_price(one.access)]
+    arithmetic = all(one.access == 0 and one.ignores_widths for one in below)
+    who = "charge 4 x 4-bit products as 8- or 32-bit ones, and leave out memory"
+    names = in_series(f"`{one.name}`" for one in below)
+    return [
+        "![Lines of equal energy by the prices of a multiply-accumulate and of a "
+        "memory access, with the price lists as points](break-even.png)",
+        "On its line, both sides need the same energy: above and to the left the "
+        "conventional network needs less, below and to the right the spiking network. "
+        f"**At {PLACED_PERCENT:g} %, whatever the prices of events, "
+        "multiply-accumulates and memory accesses, a spiking network needs less energy "
+        f"only where a multiply-accumulate costs more than {free} additions plus "
+        f"{per_access} memory accesses.** The only price lists below that line are "
+        f"{names}" + (f", which {who}." if arithmetic else "."),
+        "What it would take a spiking network to win, all prices in additions:",
+        demands_table(rows),
+    ]
+
+
+def demands_table(rows: Sequence[BreakEven]) -> str:
+    """Markdown: the prices that a spiking network needs at each level."""
+    lines = {level: Line.at(rows, level) for level in LEVELS_PERCENT}
+    headings = " | ".join(f"{level:g} %" for level in lines)
+    starts = [line.with_free_memory for line in lines.values()]
+    table = {
+        "with free memory, a multiply-accumulate costs more than": [
+            range_words(start.mac, start.mac_low, start.mac_high) for start in starts
+        ],
+        "or events fall by this factor (4 x 4 bits)": [
+            plain((start.mac or math.inf) / FOUR_BITS, 2) for start in starts
+        ],
+    }
+    for words, price in MAC_PRICES_BY_WIDTH.items():
+        highest = [line.highest_access_price(price) for line in lines.values()]
+        table[f"{words}, a memory access costs less than"] = [
+            "impossible" if end is None else plain(end, 2) for end in highest
+        ]
+    body = [f"| {name} | {' | '.join(cells)} |" for name, cells in table.items()]
+    return "\n".join([f"| | {headings} |", "|---" * (1 + len(lines)) + "|", *body])
+
+
+def range_words(median: float | None, low: float | None, high: float | None) -> str:
+    """A price with its interval."""
+    end = "or more" if high is None else f"to {plain(high, 2)}"
+    return f"{plain(median or math.inf, 2)} ({plain(low or 0, 2)} {end})"
 
 
 def counts_table(rows: Sequence[CountRatio]) -> str:

@@ -1,0 +1,84 @@
+"""The break-even line against hand calculations, and the recorded map."""
+
+import pytest
+
+from spikejoule.energy import BootstrapSettings, load_profiles
+from studies.verdict import page
+from studies.verdict.breakeven import (
+    BreakEven,
+    Line,
+    break_even,
+    placed_lists,
+    recorded_lines,
+)
+from studies.verdict.networks import NetworkTable, RecordedNetwork, recorded_table
+from studies.verdict.tests.test_statistics import of_seeds
+
+PRICES = (0.0, 1.0, 10.0, 100.0)
+
+
+def flat(name: str, **counts: float) -> list[RecordedNetwork]:
+    """A front of constant counts from 90 to 98.6 %."""
+    cells = {f"count:{term}": count for term, count in counts.items()}
+    fewer = {name: (1 - 1e-9) * count for name, count in cells.items()}
+    return [
+        *of_seeds(name, [98.6] * 5, 1.0, weight_bits=4, **cells),
+        *of_seeds(f"{name}-below", [90.0] * 5, 1.0, weight_bits=4, **fewer),
+    ]
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[BreakEven]:
+    """280 events, 20 biases, 1,000 accesses; 100 products, 50 biases, 400 accesses."""
+    networks = [
+        *flat("s", synaptic_event=280, bias_addition=20, weight_read=1000),
+        *flat("c", mac=100, bias_addition=50, weight_read=400),
+    ]
+    return break_even(networks, BootstrapSettings(300), PRICES)
+
+
+def test_a_line_by_hand(rows: list[BreakEven]) -> None:
+    """300 + 1,000 y = 100 x + 50 + 400 y, so x = 2.5 + 6 y."""
+    line = Line.at(rows, 98.0)
+    for row in line.points:
+        expected = pytest.approx(2.5 + 6 * row.access, rel=5e-3)
+        assert (row.mac_low, row.mac, row.mac_high) == (expected,) * 3
+    assert line.per_access() == pytest.approx(6, rel=5e-3)
+    assert line.mac_price(5.5) == pytest.approx(2.5 + 6 * 5.5, rel=5e-3)
+    assert line.highest_access_price(32) == pytest.approx(29.5 / 6, rel=1e-2)
+    assert line.highest_access_price(2) is None
+
+
+def test_a_missed_accuracy_is_lost_at_any_price(rows: list[BreakEven]) -> None:
+    """The spiking front ends at 98.6 %, the band around 98.5 % at 98.8."""
+    partly = Line.at(rows, 98.5).with_free_memory
+    assert partly.mac_high is None
+    assert partly.mac_low == pytest.approx(2.5, rel=5e-3)
+    assert Line.at(rows, 99.0).with_free_memory.mac is None
+
+
+class TestRecorded:
+    networks = NetworkTable.read(recorded_table("mnist")).rows
+
+    def test_lines(self) -> None:
+        computed = break_even(self.networks, page.SETTINGS, (0.0, 10.0))
+        recorded = [row for row in recorded_lines() if row.access in (0.0, 10.0)]
+        for ours, theirs in zip(computed, recorded, strict=True):
+            assert ours.model_dump() == pytest.approx(theirs.model_dump(), rel=1e-4)
+
+    def test_where_price_lists_are(self) -> None:
+        """4 x 4 bits: 0.05 pJ for the product and 0.05 pJ for the 16-bit sum."""
+        placed = {
+            one.name: one
+            for one in placed_lists(self.networks, load_profiles(), page.SETTINGS)
+        }
+        by_width = placed["45nm-by-width"]
+        assert (by_width.mac, by_width.access) == (pytest.approx(2), 0)
+        assert not by_width.ignores_widths
+        assert placed["45nm-int32"].mac == pytest.approx(32)
+        assert placed["lemaire-complete-int8"].mac == pytest.approx(3)
+        # Half the memory prices, and half the price of an addition.
+        assert placed["45nm-by-width-memory"].access == pytest.approx(
+            placed["lemaire-complete"].access, rel=1e-4
+        )
+        assert not {"loihi-1", "45nm-memory", "lemaire-2022-memory"} & set(placed)
