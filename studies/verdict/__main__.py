@@ -69,15 +69,15 @@ def record(options: argparse.Namespace) -> str:
 
     Networks that are already recorded stay.
     """
+    # Imported here, because the other jobs need no matplotlib.
+    from studies.verdict.map import write_map
+
     # The settings of recorded runs, means over their seeds.
     runs = recorded_runs(store_of(options.directory))
     settings, _ = settings_table(runs, DEFAULT_DATA)
     write_settings(FOLDER / "seeds.csv", settings)
 
     # The comparison and its networks.
-    # Imported here, because the other jobs need no matplotlib.
-    from studies.verdict.map import write_map
-
     options.table = FOLDER / "verdict.csv"
     options.networks = recorded_table(DEFAULT_DATA)
     text = judge(options)
