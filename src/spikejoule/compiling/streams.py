@@ -18,6 +18,7 @@ from spikejoule.compiling import compiled
 from spikejoule.compiling.emit import (
     INDEX,
     LANES,
+    Index,
     broadcast,
     each_below,
     emitted,
@@ -73,6 +74,19 @@ def _minus_log(builder: ir.IRBuilder, u: ir.Value) -> ir.Value:
         builder, exponent, splat(_DOUBLES, math.log(2)), builder.fmul(series, s)
     )
     return builder.fneg(log)
+
+
+def stream_numbers(
+    builder: ir.IRBuilder, state: ir.Value, number: Index
+) -> ir.Value:
+    """Emit 16 consecutive integers of a stream, 64 bits each: vector `number`."""
+    wrap = (1 << 64) - 1
+    jump = number * (LANES * GOLDEN & wrap)
+    steps = ir.Constant(
+        _INTEGERS, [(lane + 1) * GOLDEN & wrap for lane in range(LANES)]
+    )
+    first = broadcast(builder, builder.add(state, jump))
+    return _mix(builder, builder.add(first, steps))
 
 
 @emitted

@@ -30,6 +30,7 @@ from spikejoule.engine.kernels.structures import (
     ConstantInputs,
     LabelledBatch,
     Learning,
+    Sampling,
 )
 from spikejoule.engine.layout import (
     ConnectionLayout,
@@ -384,6 +385,7 @@ class ChainKernels:
         batch: LabelledBatch,
         currents: ConstantInputs,
         learning: Learning,
+        sampling: Sampling,
         threads: int,
     ) -> BatchGradient:
         """Run both passes of a batch; each lane is one thread's, whatever `threads`."""

@@ -30,6 +30,7 @@ from spikejoule.engine.kernels.structures import (
     LabelledBatch,
     Learning,
     Moments,
+    Sampling,
 )
 from spikejoule.engine.kernels.through_time import SURROGATE_CODES
 from spikejoule.engine.layout import ParameterLayout
@@ -115,6 +116,7 @@ class EventEngine:
         self._grids: Grids | None = None
         # Receives the number of weights of each row that do not round to zero.
         self._not_zero = np.zeros(layout.rows.starts.size, dtype=np.int64)
+        self.scales = np.zeros(0, dtype=dtype)
         self._use_grids(network)
 
     def _loss_and_surrogate(self) -> Learning:
@@ -182,21 +184,28 @@ class EventEngine:
         )
         currents = constant_inputs(events, self._learned.dtype)
         threads = numba.get_num_threads()
-        gradient = self._kernels.add_gradients(batch, currents, self._learning, threads)
+        gradient = self._kernels.add_gradients(
+            batch, currents, self._learning, self._sampling(), threads
+        )
         gather_gradient(gradient.squares.size, gradient, self._layout.rows)
         # The parts of the batch are added as Python integers, which do not overflow.
         correct, *counts = map(sum, zip(*gradient.counts.tolist(), strict=True))
         n_layers = len(self._layout.forward) + 1
         reached = self._layout.weights_of_rows @ gradient.touched[0]
+        n_events = len(self._layout.connections)
         outcome = BatchOutcome(
             mean_loss=sum(gradient.losses.tolist()) / events.n_samples,
             correct=correct,
             spikes=tuple(counts[:n_layers]),
-            synaptic_events=tuple(counts[n_layers:]),
+            synaptic_events=tuple(counts[n_layers : n_layers + n_events]),
             input_macs=None if events.currents is None else self._input_macs(events),
             gradients_reached=tuple(map(int, reached)),
         )
         return outcome, gradient
+
+    def _sampling(self) -> Sampling:
+        key = np.uint64(self._adam.steps_taken)
+        return Sampling(self.scales, key)
 
     def _check_labels(self, classes: NDArray[np.int64], n_samples: int) -> None:
         """Raise ArtifactError unless each sample has a label with an output."""

@@ -24,6 +24,7 @@ from spikejoule.engine.kernels.structures import (
     Layer,
     Learning,
     NetworkArrays,
+    Sampling,
     TrainingArrays,
     Workspace,
 )
@@ -105,6 +106,7 @@ class FullyConnectedKernels:
         batch: LabelledBatch,
         currents: ConstantInputs,
         learning: Learning,
+        sampling: Sampling,
         threads: int,
     ) -> BatchGradient:
         """See the protocol."""
@@ -119,7 +121,13 @@ class FullyConnectedKernels:
         self._gradient.losses[:] = 0
         transpose_weights(threads, self.arrays, threads)
         training = TrainingArrays(
-            batch, currents, learning, self.arrays, self._workspace, self._gradient
+            batch,
+            currents,
+            learning,
+            sampling,
+            self.arrays,
+            self._workspace,
+            self._gradient,
         )
         # Plain tuples: numba looks up their types faster than those of named tuples.
         arrays = tuple(map(tuple, training))
@@ -178,6 +186,10 @@ class FullyConnectedKernels:
             costs=aligned_zeros((slots, n_layers, widest), dtype),
             places=np.zeros((slots, most_sources), dtype=np.uint32),
             begins=np.zeros((slots, most_spikes + 1), dtype=np.uint32),
+            kept=np.zeros((slots, n_steps * widest + SPARE_SPIKES), dtype=spike_type),
+            kept_offsets=np.zeros((slots, n_steps + 1), dtype=np.int64),
+            amplitudes=np.zeros((slots, n_steps * widest), dtype=dtype),
+            marked=np.zeros((slots, n_steps * widest // LANES), dtype=np.uint16),
         )
 
     def run_layer(self, events: EventList, number: int) -> EventList:

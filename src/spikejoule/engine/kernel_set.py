@@ -19,6 +19,7 @@ from spikejoule.engine.kernels.structures import (
     LayerInput,
     Learning,
     NetworkArrays,
+    Sampling,
     Spikes,
 )
 from spikejoule.engine.layout import Masks, ParameterLayout
@@ -41,6 +42,7 @@ class KernelSet(Protocol):
         batch: LabelledBatch,
         currents: ConstantInputs,
         learning: Learning,
+        sampling: Sampling,
         threads: int,
     ) -> BatchGradient:
         """Run both passes of a batch; return losses, counts and lane gradients."""
@@ -71,7 +73,7 @@ def new_gradient(
         dtype: of the parameters.
     """
     # Correct samples, spikes of each layer with the input, events of each connection.
-    n_counts = 2 + len(layout.forward) + len(layout.connections)
+    n_counts = 2 + 2 * len(layout.forward) + len(layout.connections)
     return BatchGradient(
         gradients=aligned_zeros((lanes, layout.size), dtype),
         touched=np.zeros((lanes, layout.rows.starts.size), dtype=np.bool_),

@@ -13,6 +13,8 @@ import numpy as np
 from spikejoule.compiling import compiled_apart, compiled_inline, compiled_parallel
 from spikejoule.compiling.emit import LANES
 from spikejoule.engine.kernels.forward import layer_forward, set_biases
+from spikejoule.compiling.streams import stream_start
+from spikejoule.engine.kernels.sampling import keep_deltas
 from spikejoule.engine.kernels.structures import (
     DECAY_PLACE,
     RESET_BY_SUBTRACTION,
@@ -264,6 +266,11 @@ def _backward(group, place, training):
     first_row = place * n_steps
     last = network.layers.shape[0] - 1
     surrogate = Surrogate(code=learning.surrogate, a=learning.a, b=learning.b)
+    scales = training.sampling.scales
+    kept = Spikes(workspace.kept[slot], workspace.kept_offsets[slot])
+    amplitudes = workspace.amplitudes[slot]
+    marked = workspace.marked[slot]
+    counts = training.gradient.counts[slot, 2 * network.layers.shape[0] + 2 :]
     for number in range(last, -1, -1):
         layer = layer_at(network.layers, number)
         start = first_row * layer.stride
@@ -278,6 +285,9 @@ def _backward(group, place, training):
                 following.stride,
             ),
             n_next=following.n_units if number < last else 0,
+            sampled=1 if number + 1 < last and scales.size > 0 else 0,
+            kept=kept,
+            amplitudes=amplitudes,
             next_weights=network.transposed[following.transposed_start :],
             neuron=neuron_at(network, number),
             surrogate=surrogate,
@@ -289,6 +299,18 @@ def _backward(group, place, training):
             sums=workspace.bias_gradients[slot, number, place * layer.stride :],
         )
         deltas_through_time(backward)
+        if 0 < number < last and scales.size > 0:
+            counts[number] += keep_deltas(
+                backward.deltas,
+                n_steps,
+                scales[number],
+                stream_start(
+                    training.sampling.key, (group.first + place) * (last + 1) + number
+                ),
+                kept,
+                amplitudes,
+                marked,
+            )
 
 
 @compiled_apart

@@ -243,6 +243,19 @@ class Learning(NamedTuple):
     b: Real
 
 
+class Sampling(NamedTuple):
+    """Which deltas of hidden layers travel back to the layer before (sampling.py).
+
+    Attributes:
+        scales: a delta of this size or more is kept, a smaller one with the
+            probability |delta| / scale, real [L]; empty if all deltas are kept.
+        key: of the random numbers, uint64.
+    """
+
+    scales: Array
+    key: Any
+
+
 class LabelledBatch(NamedTuple):
     """A batch of samples with labels, and its division into lanes.
 
@@ -272,7 +285,8 @@ class BatchGradient(NamedTuple):
         losses: sum over the samples of each lane, float64 [K].
         counts: int64 [parts, ...], one row per part of the batch (a lane or a slot):
             correctly classified samples, then spikes of each layer (the input first),
-            then synaptic events of each connection, recurrent ones included.
+            then synaptic events of each connection, recurrent ones included. Where
+            deltas are sampled, then those kept of each layer.
     """
 
     gradients: Array
@@ -311,6 +325,10 @@ class Workspace(NamedTuple):
         places: scratch of ``group_by_source``, uint32 [Z, I]; zero between calls.
         begins: number of rows that begin at each spike of a group, uint32
             [Z, most spikes + 1]; zero between calls.
+        kept, kept_offsets, amplitudes: the deltas of one layer and sample that travel
+            back: units as `sources`, [Z, T * W + SPARE_SPIKES], int64 [Z, T + 1], real
+            [Z, T * W]. Allocated only if deltas are sampled.
+        marked: one bit per delta, uint16 [Z, T * W / 16].
     """
 
     deltas: Array
@@ -331,6 +349,10 @@ class Workspace(NamedTuple):
     costs: Array
     places: Array
     begins: Array
+    kept: Array
+    kept_offsets: Array
+    amplitudes: Array
+    marked: Array
 
 
 class TrainingArrays(NamedTuple):
@@ -339,6 +361,7 @@ class TrainingArrays(NamedTuple):
     batch: LabelledBatch
     currents: ConstantInputs
     learning: Learning
+    sampling: Sampling
     network: NetworkArrays
     workspace: Workspace
     gradient: BatchGradient
@@ -347,11 +370,12 @@ class TrainingArrays(NamedTuple):
 @compiled_inline
 def named_training(arrays):
     """Return plain nested tuples, as Python passes them, as ``TrainingArrays``."""
-    batch, currents, learning, network, workspace, gradient = arrays
+    batch, currents, learning, sampling, network, workspace, gradient = arrays
     return TrainingArrays(
         LabelledBatch(*batch),
         ConstantInputs(*currents),
         Learning(*learning),
+        Sampling(*sampling),
         NetworkArrays(*network),
         Workspace(*workspace),
         BatchGradient(*gradient),
@@ -445,6 +469,9 @@ class LayerBackward(NamedTuple):
         n_steps: T.
         next_deltas: dL/dv of the next layer, ``Rows`` of T steps.
         n_next: units of the next layer; 0 for the output layer.
+        sampled: 1 if only some deltas of the next layer travel back, `kept`, else 0.
+        kept: their units by step, ``Spikes`` of T rows.
+        amplitudes: their values, real.
         next_weights: transposed weights of the next layer, [n_next, stride].
         neuron: constants of this layer's neurons.
         surrogate: the surrogate derivative.
@@ -458,6 +485,9 @@ class LayerBackward(NamedTuple):
     n_steps: int
     next_deltas: Rows
     n_next: int
+    sampled: int
+    kept: Spikes
+    amplitudes: Array
     next_weights: Array
     neuron: NeuronConstants
     surrogate: Surrogate

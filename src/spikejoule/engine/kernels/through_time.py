@@ -16,6 +16,7 @@ from spikejoule.compiling.emit import (
     broadcast,
     constant,
     each_below,
+    each_of,
     emitted,
     for_each_block_size,
     load_row,
@@ -114,7 +115,7 @@ class _BlockEmitter:
         for count, size, end in ((n_tiles, TILE_STEPS, layer.n_steps), (rest, 1, rest)):
             with each_below(builder, count) as number:
                 first_step = end - (number + 1) * size
-                self._emit_products(first_step, size, width)
+                self._emit_slopes(first_step, size, width)
 
                 def emit_steps(
                     code: int, first_step: Index = first_step, size: int = size
@@ -128,8 +129,35 @@ class _BlockEmitter:
         """Return the address of dL/ds of one step and vector in the tile."""
         return self._builder.gep(self._tile, [row * width + number])
 
+    def _emit_slopes(self, first_step: Index, size: int, width: int) -> None:
+        """Write dL/ds of `size` steps to the tile."""
+
+        def emit(sampled: int) -> None:
+            if sampled:
+                self._emit_kept(first_step, size, width)
+            else:
+                self._emit_products(first_step, size, width)
+
+        for_each_block_size(self._builder, self._layer.sampled, (0, 1), emit)
+
+    def _emit_kept(self, first_step: Index, size: int, width: int) -> None:
+        """Add the weights of the deltas that were kept, times their amplitudes."""
+        builder = self._builder
+        layer = self._layer
+        with each_below(builder, constant(size)) as row:
+            slopes = Registers(builder, self._vector, width)
+            slopes.load(layer.costs, self._column)
+            with each_of(builder, layer.kept.offsets, first_step + row) as event:
+                unit = layer.kept.sources.load_index(event)
+                start = unit * layer.deltas.stride + self._column
+                amplitude = broadcast(builder, layer.amplitudes.load(event))
+                weights = load_row(layer.next_weights, start, width)
+                slopes.add_products(amplitude, weights)
+            for number, slope in enumerate(slopes.cells):
+                builder.store(builder.load(slope), self._cell(row, number, width))
+
     def _emit_products(self, first_step: Index, size: int, width: int) -> None:
-        """Write dL/ds of `size` steps to the tile: a matrix product in registers."""
+        """Multiply all deltas of the next layer: a matrix product in registers."""
         builder = self._builder
         layer = self._layer
         following = layer.next_deltas
