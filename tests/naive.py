@@ -55,11 +55,23 @@ class Loss(NamedTuple):
     event_penalty: tuple[Any, Any] = (0.0, 0.0)
 
 
+class Sampling(NamedTuple):
+    """The scale of each layer's deltas, and the key of the draws of one step.
+
+    `sample` is the number of a sample in a batch of `n_samples`.
+    """
+
+    scales: list[float]
+    key: int
+    sample: int = 0
+    n_samples: int = 1
+
+
 class Model(NamedTuple):
     """Neuron, surrogate, loss and structure: a batch also needs a state and samples.
 
     `derivative` is (name of the surrogate, slope). In a pruned network, a weight of
-    zero is no synapse.
+    zero is no synapse. With `sampling`, only some deltas travel back between layers.
     """
 
     neuron: Neuron
@@ -67,6 +79,7 @@ class Model(NamedTuple):
     loss: Loss = Loss()
     populations: list[Population] | None = None
     pruned: bool = False
+    sampling: Sampling | None = None
 
 
 class Grids(NamedTuple):
@@ -506,8 +519,36 @@ def backward(state, passes, model, count_gradient, costs):
         full = f"layer{number}.neurons.log_threshold"
         if full in state:
             gradients[full] = np.array([layer.threshold * threshold_gradient])
+        if model.sampling and 1 < number < len(passes):
+            stream = model.sampling.sample * len(passes) + number - 1
+            by_potential = kept_deltas(by_potential, model.sampling, number, stream)
         from_above = source_gradient(layer, by_potential)
     return gradients
+
+
+def kept_deltas(deltas, sampling, number, stream):
+    """Deltas [T][neurons] of a sample, of which most are replaced by 0.
+
+    d is kept with the probability p = min(1, |d| / scale), and divided by p. Scales are
+    those of the mean over a batch. Deltas are numbered by step, and in a step by
+    neuron, after which numbers are left out up to a multiple of 16. A random number of
+    64 bits serves two deltas, 16 apart: its lower half the first, its upper the second.
+    """
+    scale = sampling.scales[number - 1] * sampling.n_samples
+    start = mix(sampling.key ^ mix((stream + GOLDEN) & MASK))
+    stride = -(-len(deltas[0]) // 16) * 16
+    kept = []
+    for t, row in enumerate(deltas):
+        values = []
+        for j, delta in enumerate(row):
+            pair, within = divmod(t * stride + j, 32)
+            number = mix((start + (pair * 16 + within % 16 + 1) * GOLDEN) & MASK)
+            half = number >> 32 if within >= 16 else number & (2**32 - 1)
+            chance = min(1.0, abs(delta) / scale)
+            is_kept = (half >> 1) / 2**31 < chance
+            values.append(delta / chance if is_kept else 0.0)
+        kept.append(values)
+    return kept
 
 
 def potential_gradient(layer, by_spike, derivative):
@@ -657,6 +698,9 @@ def _batch(state, samples, labels, passed, model):
                     emitted,
                 )
             )
+        if model.sampling:
+            sampling = model.sampling._replace(sample=number, n_samples=len(labels))
+            model = model._replace(sampling=sampling)
         for name, gradient in backward(
             state, passes, model, count_gradient, costs
         ).items():

@@ -319,7 +319,7 @@ class Params(ParameterSection):
         if penalty:
             return _not_allowed("train", penalty, train)
         try:
-            choose_engine(
+            engine = choose_engine(
                 train.engine,
                 train.device,
                 self.model.neuron,
@@ -327,6 +327,12 @@ class Params(ParameterSection):
             )
         except ParameterError as error:
             return f"train.engine: {shown(train.engine)} is not allowed, since {error}"
+        hidden = self.model.hidden_layers
+        plain_layers = len(hidden) if all(map(is_plain, hidden)) else 0
+        try:
+            train.check_backward(engine, plain_layers)
+        except ParameterError as error:
+            return f"train.backward: 'sampled' is not allowed; {error}"
         if self.model.quantisation and self.encode.encoder.input_products is not None:
             return (
                 f"encode.encoding: '{self.encode.encoding}' is not allowed with "

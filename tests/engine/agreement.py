@@ -65,7 +65,9 @@ class Case:
         }
         return replace(self, state=state, masks=masks)
 
-    def by_loops(self, populations: Any = None) -> naive.Batch:
+    def by_loops(
+        self, populations: Any = None, sampling: naive.Sampling | None = None
+    ) -> naive.Batch:
         """Return the results of the plain loops."""
         neuron = self.network.neuron
         assert isinstance(neuron, LeakyIntegrateAndFire)
@@ -84,6 +86,7 @@ class Case:
             loss,
             populations=populations,
             pruned=self.masks is not None,
+            sampling=sampling,
         )
         return naive.batch_gradient(self.state, self.dense, self.labels.tolist(), model)
 

@@ -21,6 +21,7 @@ from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
 from tests.tools.networks import firing_state
+from tests.tools.settings import changed
 
 POISSON = Poisson(time_window=9, max_rate=300.0)
 LEARNING = LearningSettings(event_penalty=1e-4, spike_penalty=1e-3)
@@ -30,6 +31,7 @@ CASES = {
     "one sample": (Network.of_layers(60, (100,), 10), 1),
     "two hidden layers": (Network.of_layers(60, (100, 70), 10), 13),
     "a narrow layer": (Network.of_layers(60, (20,), 10), 64),
+    "sampled deltas": (Network.of_layers(60, (100, 70, 50), 10), 13),
     "several turns": (Network.of_layers(60, (100,), 10), 300),
     "learned neurons": (
         Network.of_layers(60, (100,), 10, LeakyIntegrateAndFire(learned="both")),
@@ -52,7 +54,10 @@ def digest(name: str) -> str:
     network, batch_size = CASES[name]
     generator = np.random.default_rng(3)
     state = firing_state(network, 3)
-    engine = make_engine("event", network, state, LEARNING)
+    learning = LEARNING
+    if name == "sampled deltas":
+        learning = changed(LEARNING, backward="sampled", backward_fraction=0.2)
+    engine = make_engine("event", network, state, learning)
     encoder = Direct(time_window=9) if name == CURRENTS else POISSON
     results = hashlib.sha256()
     for step in range(5):

@@ -76,9 +76,7 @@ def _minus_log(builder: ir.IRBuilder, u: ir.Value) -> ir.Value:
     return builder.fneg(log)
 
 
-def stream_numbers(
-    builder: ir.IRBuilder, state: ir.Value, number: Index
-) -> ir.Value:
+def stream_numbers(builder: ir.IRBuilder, state: ir.Value, number: Index) -> ir.Value:
     """Emit 16 consecutive integers of a stream, 64 bits each: vector `number`."""
     wrap = (1 << 64) - 1
     jump = number * (LANES * GOLDEN & wrap)

@@ -68,6 +68,9 @@ def make_engine(
         dtype: float32, or float64 for exact comparisons.
     """
     network = _with_fitting_grids(network, state)
+    if settings is not None:
+        plain_layers = len(network.layer_names) - 2 if network.is_plain else 0
+        settings.check_backward(name, plain_layers)
     if name == "event":
         from spikejoule.engine.event import EventEngine
 

@@ -231,6 +231,7 @@ class DenseEngine:
         labels: Labels,
         learning_rate: float,
         teacher: Teacher = None,
+        seed: int = 0,
     ) -> BatchOutcome:
         """Run both passes, clip the gradient, and take a step of Adam."""
         outcome = self._accumulate(events, labels, teacher)
@@ -319,6 +320,7 @@ class DenseEngine:
             steps_taken=int(steps_taken),
             masks={name: mask.cpu().numpy() != 0 for name, mask in self._masks.items()},
             exponents=exponents_of(self._network),
+            scales=np.zeros(0),
             threads=torch.get_num_threads() if self.device == "cpu" else 0,
         )
 

@@ -30,12 +30,12 @@ from spikejoule.engine.kernels.structures import (
     LabelledBatch,
     Learning,
     Moments,
-    Sampling,
 )
 from spikejoule.engine.kernels.through_time import SURROGATE_CODES
 from spikejoule.engine.layout import ParameterLayout
 from spikejoule.engine.optimizer import Adam
 from spikejoule.engine.quantised import neuron_table, row_grids, run_integers
+from spikejoule.engine.sampling import DeltaSampler
 from spikejoule.network.integers import with_grids
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network, State
@@ -112,11 +112,15 @@ class EventEngine:
         self._kernels = _kernels_for(layout, self._running, self._lanes)
         self._adam = Adam(self._settings, layout.rows, layout.size, dtype)
         self._learning = self._loss_and_surrogate()
+        is_exact = self._settings.backward == "exact"
+        self._sampler = DeltaSampler(
+            1.0 if is_exact else self._settings.backward_fraction,
+            [connection.connection.n_out for connection in layout.forward],
+        )
         self._targets_by_class: NDArray[np.float64] | None = None
         self._grids: Grids | None = None
         # Receives the number of weights of each row that do not round to zero.
         self._not_zero = np.zeros(layout.rows.starts.size, dtype=np.int64)
-        self.scales = np.zeros(0, dtype=dtype)
         self._use_grids(network)
 
     def _loss_and_surrogate(self) -> Learning:
@@ -167,7 +171,7 @@ class EventEngine:
         self._kernels.arrays.constants[:] = neuron_table(network, self._learned.dtype)
 
     def _accumulate(
-        self, events: EventList, labels: Labels, teacher: Teacher
+        self, events: EventList, labels: Labels, teacher: Teacher, seed: int
     ) -> tuple[BatchOutcome, BatchGradient]:
         """Compute the gradient of a batch, in lane 0, and its squares by chunk."""
         check_input(events, self._network)
@@ -184,8 +188,9 @@ class EventEngine:
         )
         currents = constant_inputs(events, self._learned.dtype)
         threads = numba.get_num_threads()
+        sampling = self._sampler.draw(seed, self._adam.steps_taken, self._learned.dtype)
         gradient = self._kernels.add_gradients(
-            batch, currents, self._learning, self._sampling(), threads
+            batch, currents, self._learning, sampling, threads
         )
         gather_gradient(gradient.squares.size, gradient, self._layout.rows)
         # The parts of the batch are added as Python integers, which do not overflow.
@@ -193,6 +198,7 @@ class EventEngine:
         n_layers = len(self._layout.forward) + 1
         reached = self._layout.weights_of_rows @ gradient.touched[0]
         n_events = len(self._layout.connections)
+        kept = counts[n_layers + n_events :]
         outcome = BatchOutcome(
             mean_loss=sum(gradient.losses.tolist()) / events.n_samples,
             correct=correct,
@@ -200,12 +206,9 @@ class EventEngine:
             synaptic_events=tuple(counts[n_layers : n_layers + n_events]),
             input_macs=None if events.currents is None else self._input_macs(events),
             gradients_reached=tuple(map(int, reached)),
+            kept_deltas=tuple(kept) if sampling.scales.size else None,
         )
         return outcome, gradient
-
-    def _sampling(self) -> Sampling:
-        key = np.uint64(self._adam.steps_taken)
-        return Sampling(self.scales, key)
 
     def _check_labels(self, classes: NDArray[np.int64], n_samples: int) -> None:
         """Raise ArtifactError unless each sample has a label with an output."""
@@ -247,9 +250,12 @@ class EventEngine:
         labels: Labels,
         learning_rate: float,
         teacher: Teacher = None,
+        seed: int = 0,
     ) -> BatchOutcome:
         """Run both passes, clip the gradient, and take a step of Adam."""
-        outcome, gradient = self._accumulate(events, labels, teacher)
+        outcome, gradient = self._accumulate(events, labels, teacher, seed)
+        if outcome.kept_deltas is not None:
+            self._sampler.adapt(outcome.kept_deltas, events.n_samples * events.n_steps)
         self._adam.step(self._learned, gradient, learning_rate)
         self._round()
         if self._layout.learned is not None:
@@ -257,10 +263,14 @@ class EventEngine:
         return outcome
 
     def gradients(
-        self, events: EventList, labels: Labels, teacher: Teacher = None
+        self,
+        events: EventList,
+        labels: Labels,
+        teacher: Teacher = None,
+        seed: int = 0,
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Return the gradient of the batch's mean loss, neither clipped nor applied."""
-        outcome, gradient = self._accumulate(events, labels, teacher)
+        outcome, gradient = self._accumulate(events, labels, teacher, seed)
         by_name = self._layout.unpack(gradient.gradients[0])
         # The optimizer would have cleared the gradient for the next batch.
         gradient.gradients[0] = 0
@@ -327,6 +337,7 @@ class EventEngine:
             steps_taken=adam.steps_taken,
             masks=masks,
             exponents=exponents_of(self._network),
+            scales=self._sampler.scales.copy(),
         )
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -338,6 +349,7 @@ class EventEngine:
             layout.pack(snapshot.first, dtype), layout.pack(snapshot.second, dtype)
         )
         self._adam.steps_taken = snapshot.steps_taken
+        self._sampler.scales[:] = snapshot.scales
         self._use_grids(with_exponents(self._network, snapshot.exponents))
         if snapshot.masks:
             self.prune(snapshot.masks)

@@ -35,6 +35,7 @@ class Snapshot:
         masks: False where a synapse is removed, by the name of a weight matrix; empty
             if nothing is pruned.
         exponents: of a quantised network's grids; else empty.
+        scales: of the sampled backward pass, by layer, float64; else empty.
         threads: CPU threads, where the last bits of sums depend on them; else 0.
     """
 
@@ -44,6 +45,7 @@ class Snapshot:
     steps_taken: int
     masks: Mapping[str, NDArray[np.bool_]]
     exponents: tuple[int, ...]
+    scales: NDArray[np.float64]
     threads: int = 0
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -63,6 +65,7 @@ class Snapshot:
             **named,
             "steps_taken": np.array(self.steps_taken, dtype=np.int64),
             "exponents": np.array(self.exponents, dtype=np.int64),
+            "scales": self.scales,
             "threads": np.array(self.threads, dtype=np.int64),
         }
 
@@ -89,6 +92,7 @@ class Snapshot:
             steps_taken=int(arrays["steps_taken"]),
             masks=part("mask"),
             exponents=tuple(map(int, arrays["exponents"])),
+            scales=arrays["scales"],
             threads=int(arrays["threads"]),
         )
 
@@ -169,6 +173,8 @@ class BatchOutcome:
         gradients_reached: gradients of each weight matrix that the optimizer reads; the
             event engine skips those of sources without a spike or current in the batch.
             None for the dense engine, which reads all.
+        kept_deltas: deltas of each layer that travelled back in a sampled backward
+            pass; None if all did.
     """
 
     mean_loss: float
@@ -177,6 +183,7 @@ class BatchOutcome:
     synaptic_events: tuple[int, ...]
     input_macs: int | None = None
     gradients_reached: tuple[int, ...] | None = None
+    kept_deltas: tuple[int, ...] | None = None
 
 
 class EngineSettings(ParameterSection):
@@ -263,8 +270,12 @@ class Engine(Protocol):
         labels: Labels,
         learning_rate: float,
         teacher: Teacher = None,
+        seed: int = 0,
     ) -> BatchOutcome:
-        """Run both passes, clip the gradient, and take a step of Adam."""
+        """Run both passes, clip the gradient, and take a step of Adam.
+
+        `seed` is that of the draws of a sampled backward pass.
+        """
 
     def gradients(
         self, events: EventList, labels: Labels, teacher: Teacher = None

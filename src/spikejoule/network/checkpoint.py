@@ -137,6 +137,8 @@ class EpochRecord(Record):
         gradients_reached: gradients of each weight matrix that the event engine's
             optimizer read, over all batches; None for the dense engine, which reads
             all, and in older files.
+        kept_deltas: deltas of each layer that a sampled backward pass kept; None if the
+            pass was exact.
     """
 
     epoch: int = Field(ge=1)
@@ -152,6 +154,7 @@ class EpochRecord(Record):
     teacher_macs_nonzero: Count | None = None
     input_macs: Count | None = None
     gradients_reached: tuple[Count, ...] | None = None
+    kept_deltas: tuple[Count, ...] | None = None
 
     def entry(self) -> dict[str, Any]:
         """The epoch as files store it, without fields that are None."""

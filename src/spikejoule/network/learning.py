@@ -18,7 +18,7 @@ synapses exist (`network/pruning.py`). Output spikes reach no synapse, so only h
 layers have event penalties.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,11 @@ class LearningSettings(ParameterSection):
             `event_target`; 0 for none.
         event_target: synaptic events of a hidden layer per sample without penalty.
 
+        backward: ``exact``, or ``sampled``: only some deltas of a hidden layer travel
+            back to the hidden layer before it, chosen by their size at random, and
+            scaled so that the expected gradient is the exact one.
+        backward_fraction: sampled: fraction of the deltas that travel back.
+
     Penalties and targets are numbers or tuples. Tuples for spikes have one number per
     layer after the input, tuples for events one per hidden layer.
     """
@@ -86,6 +91,8 @@ class LearningSettings(ParameterSection):
     spike_target: BySpikingLayer = 0.0
     event_penalty: ByHiddenLayer = 0.0
     event_target: ByHiddenLayer = 0.0
+    backward: Literal["exact", "sampled"] = "exact"
+    backward_fraction: Real = Field(default=0.05, gt=0, le=1)
 
     def targets(
         self,
@@ -107,6 +114,20 @@ class LearningSettings(ParameterSection):
         if teacher is None:
             return probabilities
         return (1 - self.distillation) * probabilities + self.distillation * teacher
+
+    def check_backward(self, engine: str, plain_layers: int) -> None:
+        """Raise ParameterError where deltas cannot be sampled.
+
+        Args:
+            engine: ``event`` or ``dense``.
+            plain_layers: hidden layers, 0 unless all are fully connected and not
+                recurrent.
+        """
+        if self.backward == "sampled" and (engine != "event" or plain_layers < 2):
+            raise ParameterError(
+                "allowed: exact; or sampled, with engine event and two or more fully "
+                "connected hidden layers without recurrence"
+            )
 
     @property
     def has_penalty(self) -> bool:

@@ -266,7 +266,7 @@ class Training:
             # The step.
             rate = schedule.learning_rate
             outcome = self._engine.train_batch(
-                events, data.samples.labels[chosen], rate, probabilities
+                events, data.samples.labels[chosen], rate, probabilities, self._seed
             )
             schedule.after_batch()
 
@@ -276,11 +276,6 @@ class Training:
             for observer in self.observers:
                 observer.on_batch(epoch, int(chosen.size), outcome)
         n_correct = sum(outcome.correct for outcome in outcomes)
-        reached = [
-            outcome.gradients_reached
-            for outcome in outcomes
-            if outcome.gradients_reached is not None
-        ]
         return {
             "learning_rate": rate,
             "train_loss": loss / n_samples,
@@ -291,7 +286,10 @@ class Training:
             "teacher_macs": _sum(answer.macs for answer in answers),
             "teacher_macs_nonzero": _sum(answer.macs_nonzero for answer in answers),
             "input_macs": _sum(outcome.input_macs for outcome in outcomes),
-            "gradients_reached": _sums(reached) if reached else None,
+            "gradients_reached": _sums(
+                outcome.gradients_reached for outcome in outcomes
+            ),
+            "kept_deltas": _sums(outcome.kept_deltas for outcome in outcomes),
         }
 
     def _inputs(self, epoch: int, chosen: NDArray[np.integer]) -> Any:
@@ -393,9 +391,10 @@ class Training:
             observer.on_resume(self.history, self.epoch_seconds)
 
 
-def _sums(counts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
-    """Add up tuples element by element."""
-    return tuple(map(sum, zip(*counts, strict=True)))
+def _sums(counts: Iterable[tuple[int, ...] | None]) -> tuple[int, ...] | None:
+    """Add up tuples element by element; None if there are none."""
+    known = [count for count in counts if count is not None]
+    return tuple(map(sum, zip(*known, strict=True))) if known else None
 
 
 def _sum(counts: Iterable[int | None]) -> int | None:

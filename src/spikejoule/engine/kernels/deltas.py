@@ -12,8 +12,8 @@ import numpy as np
 
 from spikejoule.compiling import compiled_apart, compiled_inline, compiled_parallel
 from spikejoule.compiling.emit import LANES
-from spikejoule.engine.kernels.forward import layer_forward, set_biases
 from spikejoule.compiling.streams import stream_start
+from spikejoule.engine.kernels.forward import layer_forward, set_biases
 from spikejoule.engine.kernels.sampling import keep_deltas
 from spikejoule.engine.kernels.structures import (
     DECAY_PLACE,

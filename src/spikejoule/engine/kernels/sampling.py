@@ -22,7 +22,7 @@ from spikejoule.compiling.emit import (
     splat,
     vector_intrinsic,
 )
-from spikejoule.compiling.streams import stream_numbers, stream_start
+from spikejoule.compiling.streams import stream_numbers
 
 
 @emitted
