@@ -153,6 +153,7 @@ into_file = $(if $(OUTPUT),--output '$(OUTPUT)/$(1).json')
 
 bench: $(INSTALLED)-bench  ## compare the speed with the original notebook's loop and other simulators (OUTPUT=...)
 	$(BENCHMARK) speed $(call into_file,benchmark)
+	$(BENCHMARK) growth $(call into_file,growth)
 	$(BENCHMARK) graphs $(call into_file,graphs)
 	$(BENCHMARK) pricing $(call into_file,pricing)
 

@@ -1,6 +1,7 @@
 """`python -m benchmarks CASE`: measure, print a table, write JSON to `--output`.
 
     speed    the speed tables: both engines, the seed's loop and other simulators
+    growth   how the time of training grows with width, depth, steps, rate, images
     profile  where the training time of the event engine goes
     graphs   NIR graphs, compared with NIRTorch
     pricing  `spikejoule.price`, compared with a model's own forward pass
@@ -15,13 +16,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import graphs, pricing, profile, speed
+from benchmarks import graphs, growth, pricing, profile, speed
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.store import write_json
 
 # Each module offers `add_arguments(parser)` and `measure(arguments)`, which returns the
 # content of the JSON file and the table.
-CASES = {"speed": speed, "profile": profile, "graphs": graphs, "pricing": pricing}
+CASES = {
+    "speed": speed,
+    "growth": growth,
+    "profile": profile,
+    "graphs": graphs,
+    "pricing": pricing,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -52,6 +52,7 @@ class Job:
     learning_rate: float = 0.003
     weight_decay: float = 1e-5
     clip_norm: float = 1.0
+    backward: Literal["exact", "sampled"] = "exact"
     seed: int = 42
 
     @property
@@ -77,6 +78,7 @@ class Job:
             surrogate_slope=self.surrogate_slope,
             weight_decay=self.weight_decay,
             grad_clip_norm=self.clip_norm,
+            backward=self.backward,
         )
 
 

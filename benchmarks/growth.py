@@ -1,0 +1,171 @@
+"""How the time of training grows with each dimension of the problem (`make bench`).
+
+The base is 784-400-10 with Poisson spikes: 50 steps, 80 Hz, 60,000 images. Each series
+changes one quantity. `event` is measured exact, and where there are several hidden
+layers also with the sampled backward pass; plain PyTorch (`torch_time_batched`, with
+convolutions `dense`) and SpikingJelly are the peers. `benchmarks.speed` says how a row
+is timed, and why its process runs alone.
+
+The exponent is the slope of log(seconds) over log(quantity), by least squares. A
+quantity that costs nothing has the exponent 0, proportional cost the exponent 1.
+"""
+
+import argparse
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.images import load_benchmark_images
+from benchmarks.job import CONVOLUTIONAL_JOB, SEED_JOB, Job
+from benchmarks.machine import cores, describe, positive
+from benchmarks.measurement import Plan
+from benchmarks.rows import RowProcesses
+from benchmarks.speed import spread_of
+from spikejoule.core.store import text_table
+
+logger = logging.getLogger(__name__)
+
+BASE = replace(SEED_JOB, surrogate="arctangent", surrogate_slope=1.0)
+ALL_IMAGES = 60_000
+SAMPLED = "event, sampled"
+"""The row `event` with the sampled backward pass."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measurement of a series.
+
+    Attributes:
+        value: of the quantity that grows.
+        job: what is trained.
+        images: training images of an epoch.
+    """
+
+    value: float
+    job: Job
+    images: int = ALL_IMAGES
+
+
+def _hidden(*sizes: int) -> Job:
+    return replace(BASE, layers=tuple(map(str, sizes)))
+
+
+_CONVOLUTIONS = ("12c5s2", "32c3s2", "32c3p1", "32c3p1")
+
+SERIES: Mapping[str, Sequence[Point]] = {
+    "hidden neurons": [Point(n, _hidden(n)) for n in (100, 400, 1600, 4000)],
+    "hidden layers of 400": [Point(n, _hidden(*[400] * n)) for n in (1, 2, 4, 6)],
+    "steps": [Point(n, replace(BASE, time_window=n)) for n in (10, 50, 200, 1000)],
+    "Hz": [Point(n, replace(BASE, max_rate_hz=float(n))) for n in (20, 80, 200)],
+    "images": [Point(n, BASE, n) for n in (6_000, 20_000, 60_000)],
+    "convolutions": [
+        Point(n, replace(CONVOLUTIONAL_JOB, layers=_CONVOLUTIONS[:n]))
+        for n in (2, 3, 4)
+    ],
+}
+
+
+def rows_of_point(point: Point) -> dict[str, tuple[str, Job]]:
+    """Return the rows of a point by name: the benchmark's row, and its job."""
+    job = point.job
+    plain = "torch_time_batched" if job.network.is_plain else "dense"
+    rows = {"event": ("event", job)}
+    if job.network.is_plain and len(job.layers) > 1:
+        rows[SAMPLED] = ("event", replace(job, backward="sampled"))
+    return {
+        **rows,
+        "plain PyTorch": (plain, job),
+        "SpikingJelly": ("spikingjelly", job),
+    }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this case."""
+    parser.add_argument(
+        "--threads", type=positive, default=cores(), help="threads (all cores)"
+    )
+    parser.add_argument(
+        "--series", nargs="+", choices=SERIES, default=list(SERIES), metavar="SERIES"
+    )
+    parser.add_argument("--rounds", type=positive, default=1, help="rounds (1)")
+    parser.add_argument(
+        "--batches", type=positive, default=10, help="timed batches per round (10)"
+    )
+    parser.add_argument(
+        "--allow-small", action="store_true", help="allow data other than MNIST"
+    )
+
+
+def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Measure all series; return the content of the JSON file, and the table."""
+    facts = describe(arguments.threads)
+    plan = Plan(warmup_batches=3, batches=arguments.batches)
+    images, title = load_benchmark_images(arguments.allow_small)
+    content: dict[str, Any] = {"machine": facts, "data": title, "series": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in arguments.series:
+            points = []
+            for point in SERIES[name]:
+                file = _saved(Path(folder), images, point.images)
+                processes = RowProcesses(file, arguments.threads)
+                seconds = {}
+                for row, (kind, job) in rows_of_point(point).items():
+                    rounds = [
+                        processes.measure(kind, job, plan).epoch_seconds
+                        for _ in range(arguments.rounds)
+                    ]
+                    seconds[row] = spread_of(rounds)["median"]
+                    logger.info(
+                        "%s %g: %s %.2f s", name, point.value, row, seconds[row]
+                    )
+                points.append({"value": point.value, "seconds": seconds})
+            content["series"][name] = {"points": points, "exponents": exponents(points)}
+    return content, growth_table(content["series"])
+
+
+def _saved(folder: Path, images: Mapping[str, Any], n_images: int) -> Path:
+    """Write the first training images to a file, once."""
+    file = folder / f"{n_images}.npz"
+    if not file.exists():
+        few = {
+            name: array[:n_images] if name.startswith("train") else array
+            for name, array in images.items()
+        }
+        np.savez(file, **few)
+    return file
+
+
+def exponents(points: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the exponent of each row that was measured at two points or more."""
+    found = {}
+    for row in {row: None for point in points for row in point["seconds"]}:
+        measured = [point for point in points if row in point["seconds"]]
+        if len(measured) > 1:
+            values = np.log([point["value"] for point in measured])
+            seconds = np.log([point["seconds"][row] for point in measured])
+            found[row] = float(np.polyfit(values, seconds, 1)[0])
+    return found
+
+
+def growth_table(series: Mapping[str, Any]) -> str:
+    """Return one line for each point, and the exponents below each series."""
+    header = ("quantity", "value", "event", SAMPLED, "plain PyTorch", "SpikingJelly")
+    return text_table((*header, "PyTorch / event"), list(_lines(series, header[2:])))
+
+
+def _lines(series: Mapping[str, Any], rows: Sequence[str]) -> Iterator[list[str]]:
+    for name, measured in series.items():
+        for point in measured["points"]:
+            seconds = point["seconds"]
+            cells = [f"{seconds[row]:.2f}" if row in seconds else "" for row in rows]
+            fastest = min(seconds["event"], seconds.get(SAMPLED, np.inf))
+            times = f"{seconds['plain PyTorch'] / fastest:.1f}"
+            yield [name, f"{point['value']:,g}", *cells, times]
+        powers = measured["exponents"]
+        cells = [f"^{powers[row]:.2f}" if row in powers else "" for row in rows]
+        yield [name, "exponent", *cells, ""]
