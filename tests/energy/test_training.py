@@ -16,9 +16,14 @@ from spikejoule.energy.outputs import headline
 from spikejoule.energy.terms import TERMS
 from spikejoule.energy.training import count_conventional_training, count_training
 from spikejoule.energy.training.counting import Variant
-from spikejoule.energy.training.history import TrainingSetup, joules_by_epoch
+from spikejoule.energy.training.history import (
+    TrainingSetup,
+    joules_by_epoch,
+    record_of_epochs,
+)
 from spikejoule.energy.training.kinds import pj_by_kind
 from spikejoule.network.checkpoint import EpochRecord, TrainingConfigSection
+from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.surrogates import SURROGATES
@@ -127,6 +132,46 @@ def test_the_optimizer_reads_the_gradients_that_a_batch_reached() -> None:
         assert is_bound == any(
             line.startswith(upper_bound) for line in record.assumptions
         )
+
+
+def test_a_sampled_backward_pass_multiplies_only_what_it_keeps() -> None:
+    network = Network.of_layers(6, (5, 4, 3), 2)
+    epoch = EpochRecord(
+        epoch=1,
+        learning_rate=0.1,
+        train_loss=1.0,
+        train_accuracy_percent=50.0,
+        validation_accuracy_percent=50.0,
+        spikes=(9, 8, 7, 6, 5),
+        synaptic_events=(45, 32, 21, 12),
+        samples=10,
+    )
+    config = TrainingConfigSection(batch_size=5)
+    setup = TrainingSetup(network, Poisson(time_window=7, max_rate=80.0), config, "event")
+
+    def counts(**fields: Any) -> dict[tuple[str, str, str], list[int]]:
+        record = record_of_epochs(setup, [epoch.model_copy(update=fields)])
+        assert record is not None
+        return counts_of(record)
+
+    exact = counts()
+    sampled = counts(kept_deltas=(0, 11, 13, 0))
+    changed = {key for key in exact if exact[key] != sampled[key]}
+    layers = network.layer_names[2:4]
+    into = [connection.name for connection in network.connections[1:3]]
+    terms = ("backpropagation_mac", "weight_read", "address_mac", "delta_read")
+    of_layers = ("delta_multiplication", "delta_addition", "delta_write")
+    assert changed == {
+        ("backward", term, place) for term in terms for place in into
+    } | {("backward", term, layer) for term in of_layers for layer in layers}
+    # Each kept delta times a row of weights; each delta read to choose, the kept again
+    assert exact["backward", "backpropagation_mac", into[0]] == [10 * 7 * 5 * 4]
+    assert sampled["backward", "backpropagation_mac", into[0]] == [11 * 5]
+    assert sampled["backward", "backpropagation_mac", into[1]] == [13 * 4]
+    key = ("backward", "delta_read", into[0])
+    assert sampled[key] == [exact[key][0] + 11]
+    key = ("backward", "delta_write", layers[0])
+    assert sampled[key] == [exact[key][0] + 11]
 
 
 def test_memories_by_hand() -> None:

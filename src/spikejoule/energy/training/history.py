@@ -109,6 +109,7 @@ class TrainingSetup:
             average_pixels=self.average_pixels,
             validation_accuracies_percent=np.array(accuracies) if epochs else None,
             gradients_reached=_column(epochs, "gradients_reached"),
+            kept_deltas=_column(epochs, "kept_deltas"),
         )
 
 

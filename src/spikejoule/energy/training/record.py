@@ -52,6 +52,8 @@ class TrainingRecord:
         validation_accuracies_percent: after each epoch, [E]; None if not recorded.
         gradients_reached: gradients of each weight matrix that the optimizer read,
             int64 [E, K]; None if not recorded.
+        kept_deltas: deltas of each layer after the input that a sampled backward pass
+            kept, int64 [E, L - 1]; None if the pass was exact.
     """
 
     network: Network
@@ -73,6 +75,7 @@ class TrainingRecord:
     average_pixels: int = 1
     validation_accuracies_percent: NDArray[np.float64] | None = None
     gradients_reached: NDArray[np.int64] | None = None
+    kept_deltas: NDArray[np.int64] | None = None
 
     @property
     def samples(self) -> int:

@@ -13,14 +13,17 @@ For one sample, with S_l spikes of layer l and E_l synaptic events of a connecti
     other gradients          read and written once per sample: the sum over the window
                              is in a register
 
-Passing deltas back between layers is dense (`products`).
+Passing deltas back between layers is dense (`products`). A sampled backward pass reads
+each delta d of a hidden layer to compare |d| with the scale times a random number,
+which is not counted, and lists those that it keeps. Each of them is read again, and
+multiplied by a whole row of weights.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 
 from spikejoule.energy.operations import OperationCounts, Words, block
-from spikejoule.energy.training.products import at
+from spikejoule.energy.training.products import Products, at
 from spikejoule.energy.training.step import (
     TrainingStep,
     backward_of_neurons,
@@ -54,10 +57,29 @@ def backward(step: TrainingStep) -> Iterator[OperationCounts]:
     """Count the backward passes of all samples."""
     yield from backward_of_neurons(step)
     yield from gradients_of_layers(step, 2 * step.samples)
-    for products in step.products:
-        yield from products.passed_back()
+    for number, products in enumerate(step.products):
+        yield from _passed_back(step, number, products)
     yield from _weight_gradients(step)
     yield from _inputs_again(step)
+
+
+def _passed_back(
+    step: TrainingStep, number: int, products: Products
+) -> Iterator[OperationCounts]:
+    kept_by_layer = step.record.kept_deltas
+    # Deltas are sampled between hidden layers: plain stacks, with a layer per connection.
+    is_between = 0 < number < len(step.layers) - 1
+    if kept_by_layer is None or not is_between:
+        yield from products.passed_back()
+        return
+    connection = products.connection
+    kept = kept_by_layer[:, [number]]
+    compared = products.matrices * connection.n_out
+    yield block("delta_multiplication", [connection.layer], compared)
+    yield block("delta_addition", [connection.layer], compared)
+    yield block("delta_write", [connection.layer], kept, products.deltas)
+    yield from replace(products, passed=kept * connection.n_in).passed_back()
+    yield from at(connection, "delta_read", kept, products.deltas)
 
 
 def _weight_gradients(step: TrainingStep) -> Iterator[OperationCounts]:
