@@ -67,7 +67,7 @@ def _passed_back(
     step: TrainingStep, number: int, products: Products
 ) -> Iterator[OperationCounts]:
     kept_by_layer = step.record.kept_deltas
-    # Deltas are sampled between hidden layers: plain stacks, with a layer per connection.
+    # Only plain stacks sample deltas: connection and layer have the same number.
     is_between = 0 < number < len(step.layers) - 1
     if kept_by_layer is None or not is_between:
         yield from products.passed_back()
