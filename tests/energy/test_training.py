@@ -147,7 +147,9 @@ def test_a_sampled_backward_pass_multiplies_only_what_it_keeps() -> None:
         samples=10,
     )
     config = TrainingConfigSection(batch_size=5)
-    setup = TrainingSetup(network, Poisson(time_window=7, max_rate=80.0), config, "event")
+    setup = TrainingSetup(
+        network, Poisson(time_window=7, max_rate=80.0), config, "event"
+    )
 
     def counts(**fields: Any) -> dict[tuple[str, str, str], list[int]]:
         record = record_of_epochs(setup, [epoch.model_copy(update=fields)])
