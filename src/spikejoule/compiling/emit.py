@@ -113,6 +113,8 @@ class EmittedArray:
         self.pointer = context.make_array(array_type)(context, builder, array).data
         self.element = context.get_data_type(array_type.dtype)
         self.vector = ir.VectorType(self.element, LANES)
+        # 32 registers of 512 bits; other processors need several registers per vector.
+        self.has_avx512 = "+avx512f" in context.codegen().magic_tuple()[2]
         # Vectors are loaded and stored with the alignment of one element: a row of a
         # NumPy array need not begin at a multiple of the vector's size.
         self.alignment = array_type.dtype.bitwidth // 8

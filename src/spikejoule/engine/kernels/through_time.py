@@ -43,9 +43,8 @@ TILE_STEPS = 5
 """Steps that are multiplied together, from one load of the next layer's weights."""
 
 TILE_VECTORS = (5, 2, 1)
-"""Vectors that are computed together, the widest first. With TILE_STEPS steps, the sums
-and weights of 5 vectors fill 30 of 32 registers of 512 bits. There are few widths
-because each is compiled for every surrogate."""
+"""Vectors that are computed together, the widest first. There are few widths because
+each is compiled for every surrogate."""
 
 
 class _Constants(NamedTuple):
@@ -158,22 +157,34 @@ class _BlockEmitter:
 
     def _emit_products(self, first_step: Index, size: int, width: int) -> None:
         """Multiply all deltas of the next layer: a matrix product in registers."""
+        # For TILE_STEPS steps, the sums and weights of 5 vectors fill 30 of the 32
+        # registers of AVX-512, those of one vector 12 of the 16 of AVX2.
+        together = width if self._layer.next_weights.has_avx512 else 1
+        for first in range(0, width, together):
+            vectors = range(first, first + together)
+            self._emit_product_block(first_step, size, width, vectors)
+
+    def _emit_product_block(
+        self, first_step: Index, size: int, width: int, vectors: range
+    ) -> None:
+        """Multiply for some of the tile's vectors."""
         builder = self._builder
         layer = self._layer
         following = layer.next_deltas
-        products = [Registers(builder, self._vector, width) for _ in range(size)]
+        column = self._column + LANES * vectors.start
+        products = [Registers(builder, self._vector, len(vectors)) for _ in range(size)]
         for step_products in products:
-            step_products.load(layer.costs, self._column)
+            step_products.load(layer.costs, column)
         first = following.start + first_step * following.stride
         next_rows = [first + following.stride * row for row in range(size)]
         with each_below(builder, layer.n_next) as unit:
-            start = unit * layer.deltas.stride + self._column
-            weights = load_row(layer.next_weights, start, width)
+            start = unit * layer.deltas.stride + column
+            weights = load_row(layer.next_weights, start, len(vectors))
             for next_row, step_products in zip(next_rows, products, strict=True):
                 delta = following.values.load(next_row + unit)
                 step_products.add_products(broadcast(builder, delta), weights)
         for row, step_products in enumerate(products):
-            for number, product in enumerate(step_products.cells):
+            for number, product in zip(vectors, step_products.cells, strict=True):
                 cell = self._cell(Index(builder, constant(row)), number, width)
                 builder.store(builder.load(product), cell)
 
