@@ -1,12 +1,16 @@
-"""The additions that the events demand, and nothing else: a lower bound on time.
+"""The additions and memory traffic that the events demand: a lower bound on time.
 
 Training adds, for every spike, the weights of its synapses to the membrane potentials
 (forward), and the deltas of its step to the gradients of those weights (backward). This
 module does only these additions, for the spikes of a whole epoch: no encoding, decay,
-threshold, surrogate, output product, clipping or optimizer. The spikes are prepared
-beforehand and ordered by source for the backward additions. A sample's forward sums
-stay in registers, and a gradient row is loaded once for all events of its source in a
-group of samples. No engine that adds row by row can be faster.
+threshold, surrogate, output product or clipping. The spikes are prepared beforehand and
+ordered by source for the backward additions. A sample's forward sums stay in registers,
+and a gradient row is loaded once for all events of its source in a group of samples.
+No engine that adds row by row can be faster.
+
+After each batch, Adam reads and writes a weight, its gradient and its two moments. The
+module does this, with one addition a word in place of Adam's formula, for the rows that
+an event of the batch reached.
 
 Each thread owns a part of the columns of both layers, in vectors that
 `spikejoule.engine.kernels.vector.accumulate_rows` keeps in registers. So no two threads
@@ -151,10 +155,63 @@ def add_events(stream: AdditionStream, arrays: AdditionArrays, n_lanes: int) -> 
     _add(stream, arrays, bounds)
 
 
+class AdamArrays(NamedTuple):
+    """The words of a layer that Adam reads and writes: flat float32, padded rows."""
+
+    weights: np.ndarray
+    gradients: np.ndarray
+    first_moments: np.ndarray
+    second_moments: np.ndarray
+    stride: int
+
+    @classmethod
+    def of(cls, additions: AdditionArrays) -> "AdamArrays":
+        """Take the weights and gradients of a layer, and allocate its moments."""
+        size = (additions.weights.size,)
+        return cls(
+            weights=additions.weights,
+            gradients=additions.gradients,
+            first_moments=aligned_zeros(size, np.float32),
+            second_moments=aligned_zeros(size, np.float32),
+            stride=additions.stride,
+        )
+
+
+@numba.njit(parallel=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _update(active, batches, arrays, bounds):
+    weights = arrays.weights
+    gradients = arrays.gradients
+    first_moments = arrays.first_moments
+    second_moments = arrays.second_moments
+    for lane in numba.prange(bounds.size - 1):
+        for row in range(batches[0], batches[-1]):
+            start = active[row] * arrays.stride
+            for column in range(bounds[lane] * LANES, bounds[lane + 1] * LANES):
+                place = start + column
+                gradient = gradients[place]
+                first_moments[place] += gradient
+                second_moments[place] += gradient * gradient
+                weights[place] += gradient
+                gradients[place] = np.float32(0)
+
+
+def update_rows(batches: AdditionStream, arrays: AdamArrays, n_lanes: int) -> None:
+    """Read and write the words of every row that a batch reached, batch by batch.
+
+    Args:
+        batches: groups of one batch each.
+        arrays: of the layer.
+        n_lanes: threads, at most.
+    """
+    vectors = arrays.stride // LANES
+    bounds = np.linspace(0, vectors, min(n_lanes, vectors) + 1).round().astype(np.int64)
+    _update(batches.active, batches.groups, arrays, bounds)
+
+
 def prepare_additions(
     state: Mapping[str, np.ndarray], layers: list[EventList]
 ) -> list[tuple[AdditionStream, AdditionArrays]]:
-    """Prepare both layers of a network, given the spikes into each."""
+    """Prepare the layers of a network, given the spikes into each."""
     prepared = []
     for number, events in enumerate(layers, start=1):
         weight = state[f"layer{number}.synapses.weight"]
@@ -164,20 +221,33 @@ def prepare_additions(
 
 
 def measure_limit(job: Job, plan: Plan, data: dict[str, np.ndarray]) -> Measurement:
-    """Time the additions of an epoch, for both layers of the job's network.
+    """Time the additions and updates of an epoch, for the layers of the job's network.
 
     The network is the one that the event engine has when its own timing starts.
     """
     state, layers = epoch_events(job, data, plan)
     prepared = prepare_additions(state, layers)
+    batches = [AdditionStream.of(events, job.batch_size) for events in layers]
+    updated = [AdamArrays.of(arrays) for _, arrays in prepared]
     lanes = numba.get_num_threads()
 
     def additions() -> None:
         for stream, arrays in prepared:
             add_events(stream, arrays, lanes)
 
+    def updates() -> None:
+        for stream, arrays in zip(batches, updated, strict=True):
+            update_rows(stream, arrays, lanes)
+
     # The first pass compiles, or warms the caches.
-    seconds = [timed(additions)[0] for _ in range(plan.epochs + 2)][1:]
+    repeats = range(plan.epochs + 2)
+    add_seconds = [timed(additions)[0] for _ in repeats][1:]
+    update_seconds = [timed(updates)[0] for _ in repeats][1:]
+    seconds = [sum(both) for both in zip(add_seconds, update_seconds, strict=True)]
     per_sample = [events.n_events / events.n_samples for events in layers]
-    further = {"events_per_sample": per_sample, "group_samples": GROUP_SAMPLES}
+    further = {
+        "events_per_sample": per_sample,
+        "group_samples": GROUP_SAMPLES,
+        "optimizer_fraction": sum(update_seconds) / sum(seconds),
+    }
     return Measurement(seconds, peak_mib=own_peak_mib(), further=further)

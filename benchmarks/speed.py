@@ -26,7 +26,8 @@ The rows
     torch_time_batched  plain PyTorch: one sum of weights for all steps, neurons
                         unrolled
     dense, event        this project's engines
-    limit               only the event additions of an epoch (`benchmarks.limit`)
+    limit               only the event additions of an epoch, and Adam's memory traffic
+                        (`benchmarks.limit`)
 
     Each module in `benchmarks.peers` explains its choices. Convolution and recurrence
     are measured for snnTorch, SpikingJelly, `dense` (plain PyTorch) and `event`.

@@ -92,7 +92,7 @@ class EventEngine(_EngineRow):
 def epoch_events(
     job: Job, data: dict[str, np.ndarray], plan: Plan
 ) -> tuple[dict[str, np.ndarray], list[EventList]]:
-    """Return weights, and the input and hidden spikes of all training images.
+    """Return weights, and the spikes of all training images that reach a synapse.
 
     The weights are those that the row `event` has when its timing starts.
     """
@@ -103,4 +103,4 @@ def epoch_events(
         row.train_epoch(order)
     row.next_pass()
     inputs = row.encode(order)
-    return row.engine.state(), [inputs, row.engine.run(inputs)[0]]
+    return row.engine.state(), [inputs, *row.engine.run(inputs)[:-1]]

@@ -61,6 +61,8 @@ def _generated(what: str) -> str:
         "packages": lambda: commands.packages(ROOT / "dvc.yaml"),
         "graphs": lambda: speed.graphs(ROOT / "metrics" / "graphs.json"),
         "pricing": lambda: speed.pricing(ROOT / "metrics" / "pricing.json"),
+        "growth": lambda: speed.growth(ROOT / "metrics" / "growth.json"),
+        "sampling": lambda: speed.sampling(ROOT / "metrics" / "sampling.csv"),
         "stages": lambda: commands.stages(ROOT / "dvc.yaml"),
         "playground": lambda: PLAYGROUND_FRAME,
     }

@@ -1,9 +1,13 @@
-"""The tables of NIR graphs and of priced models, from metrics/graphs.json and
-metrics/pricing.json.
+"""The tables of measured speed, from metrics/graphs.json, pricing.json, growth.json and
+sampling.csv.
 """
 
+import csv
 import json
+import math
+import statistics
 from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +104,69 @@ def _priced_model(measured: dict[str, Any]) -> tuple[str, ...]:
         f"{peaks['price']:,.0f}",
         f"{measured['memory_ratio']:.2f}",
     )
+
+
+def growth(file: Path) -> str:
+    """The table of a file that `python -m benchmarks growth` has written."""
+    return growth_table(json.loads(file.read_text(encoding="utf-8"))["series"])
+
+
+def growth_table(series: Mapping[str, Any]) -> str:
+    """Each quantity's seconds per epoch, and below them the fitted exponents."""
+    header = ("", "", *GROWING_ROWS, "PyTorch / fastest `event`")
+    lines = [header, ("---", *["---:"] * (len(header) - 1))]
+    for name, measured in series.items():
+        for point in measured["points"]:
+            seconds = point["seconds"]
+            fastest = min(seconds["event"], seconds.get("event, sampled", math.inf))
+            lines.append(
+                (
+                    name,
+                    f"{point['value']:,g}",
+                    *(_or_dash(seconds, row, "{:.2f}") for row in GROWING_ROWS),
+                    f"{seconds['plain PyTorch'] / fastest:.1f}",
+                )
+            )
+        exponents = [
+            _or_dash(measured["exponents"], row, "^{:.2f}") for row in GROWING_ROWS
+        ]
+        lines.append((name, "exponent", *exponents, ""))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _or_dash(values: Mapping[str, float], row: str, form: str) -> str:
+    return form.format(values[row]) if row in values else "–"
+
+
+GROWING_ROWS = ("event", "event, sampled", "plain PyTorch", "SpikingJelly")
+"""The implementations in metrics/growth.json."""
+
+
+def sampling(file: Path) -> str:
+    """The table of exact and sampled training, from one line per training.
+
+    The file has the columns `hidden`, `backward`, `seed`, `validation_accuracy_percent`
+    and `kept_fraction`.
+    """
+    with file.open(encoding="utf-8", newline="") as opened:
+        trainings = list(csv.DictReader(opened))
+    lines = [
+        ("hidden layers", "backward", "deltas kept", "each seed, %", "mean, %"),
+        ("---", "---", "---:", "---:", "---:"),
+    ]
+    for (hidden, backward), group in groupby(
+        trainings, key=lambda row: (row["hidden"], row["backward"])
+    ):
+        rows = list(group)
+        accuracies = [float(row["validation_accuracy_percent"]) for row in rows]
+        kept = statistics.mean(float(row["kept_fraction"]) for row in rows)
+        lines.append(
+            (
+                hidden,
+                f"`{backward}`",
+                f"{100 * kept:.1f} %",
+                ", ".join(f"{accuracy:.2f}" for accuracy in accuracies),
+                f"{statistics.mean(accuracies):.2f}",
+            )
+        )
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -11,10 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import profile
+from benchmarks import growth, profile
 from benchmarks.__main__ import main
 from benchmarks.job import CONVOLUTIONAL_JOB, LATENCY_JOB, RECURRENT_JOB, SEED_JOB, Job
-from benchmarks.limit import AdditionArrays, AdditionStream, add_events
+from benchmarks.limit import (
+    AdamArrays,
+    AdditionArrays,
+    AdditionStream,
+    add_events,
+    update_rows,
+)
 from benchmarks.measurement import Measurement, Plan
 from benchmarks.rows import RowProcesses, build
 from benchmarks.speed import check_losses, speed_table, summarize
@@ -180,6 +186,15 @@ def test_additions_of_the_limit_equal_the_obvious_sums():
         arrays.currents[:n_units], dense.sum((0, 1)) @ weight.T
     )
     np.testing.assert_array_equal(gradients, expected)
+    # Adam's memory traffic: each row that a batch reached, once.
+    adam = AdamArrays.of(arrays)
+    before = arrays.weights.reshape(23, -1)[:, :n_units].copy()
+    update_rows(stream, adam, 2)
+    moments = adam.first_moments.reshape(23, -1)[:, :n_units]
+    np.testing.assert_array_equal(moments, expected)
+    after = arrays.weights.reshape(23, -1)[:, :n_units]
+    np.testing.assert_array_equal(after - before, expected)
+    assert not arrays.gradients.any()
 
 
 def test_the_profile_adds_up_and_leaves_nothing_behind(digits):
@@ -226,6 +241,31 @@ def test_speed_is_measured_and_written(tmp_path, capsys):
     assert summary["machine"]["threads"] == 1
     assert socket.gethostname() not in out.read_text()
     assert str(Path.home()) not in out.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_place_of_mnist")
+def test_growth_is_measured_and_written(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("spikingjelly", reason="needs spikingjelly: `interop`")
+    jobs = [replace(SEED_JOB, layers=("16",) * depth) for depth in (1, 2)]
+    points = [growth.Point(len(job.layers), job, 3_000, 1_000) for job in jobs]
+    monkeypatch.setattr(growth, "SERIES", {"depth": points})
+    out = tmp_path / "growth.json"
+    options = ["--threads", "1", "--batches", "1", "--output", str(out)]
+    assert main(["growth", *options, "--allow-small"]) == 0
+    measured = json.loads(out.read_text())["series"]["depth"]
+    shallow, deep = (point["seconds"] for point in measured["points"])
+    assert deep.keys() - shallow.keys() == {"event, sampled"}
+    power = np.log2(deep["event"] / shallow["event"])
+    assert measured["exponents"]["event"] == pytest.approx(power)
+    assert f"^{power:.2f}" in capsys.readouterr().out
+
+
+def test_growth_has_the_slope_on_logarithmic_axes():
+    points = [
+        {"value": value, "seconds": {"event": 3 * value**0.5}} for value in (1, 10, 50)
+    ]
+    assert growth.exponents(points) == {"event": pytest.approx(0.5)}
 
 
 def test_a_row_that_cannot_be_measured_is_an_error(tmp_path):
