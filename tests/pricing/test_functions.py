@@ -5,6 +5,7 @@ Expected counts come from loops over the spikes that entered.
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.module import register_module_forward_hook
 
 import spikejoule
 from spikejoule import Population
@@ -470,5 +472,44 @@ def test_user_hooks_that_compute_are_named() -> None:
     model = nn.Sequential(nn.Linear(K, K), LIF(), nn.Linear(K, R), LIF())
     model[0].register_forward_hook(lambda module, args, out: out * 0.5)
     model[1].register_forward_pre_hook(lambda module, args: (args[0].sigmoid(),))
-    report = price(model, (torch.rand(T, N, K) < 0.4).float(), loop="price")
-    assert report.not_counted == ("Sequential (mul, sigmoid)",)
+
+    def hook(module: nn.Module, args: Any, out: Tensor) -> Tensor | None:
+        return out.tanh() if module is model[2] else None
+
+    # A global hook runs before those of the modules.
+    handle = register_module_forward_hook(hook)
+    try:
+        report = price(model, (torch.rand(T, N, K) < 0.4).float(), loop="price")
+    finally:
+        handle.remove()
+    assert report.not_counted == ("Sequential (mul, sigmoid, tanh)",)
+
+
+def test_functions_after_an_error_that_the_model_handles_are_named() -> None:
+    class Handling(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(R, R), nn.Linear(K, R), LIF()])
+
+        def forward(self, x: Tensor) -> Any:
+            with suppress(RuntimeError):
+                self.layers[0](x)
+            return self.layers[2](self.layers[1](x).exp())
+
+    report = price(Handling(), (torch.rand(T, N, K) < 0.4).float(), loop="price")
+    assert "Handling (exp)" in report.not_counted
+
+
+def test_a_mode_of_the_model_itself() -> None:
+    class Own(Around):
+        def forward(self, x: Tensor) -> Tensor:
+            with torch.device("cpu"):
+                spikes = super().forward(x)
+            return spikes.exp()
+
+    model = Own(lambda m, x: x @ m.w)
+    x = (torch.rand(T, N, K) < 0.3).float()
+    report = price(model, x, loop="price")
+    (events,) = by_kind(report.activity)["events"].values()
+    assert events.tolist() == (R * x.sum(dim=(0, 2))).tolist()
+    assert report.not_counted == ("Own (exp)",)

@@ -1,47 +1,37 @@
 """Sums per sample: counts added over the calls of a batch, then joined over batches."""
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+Counts = NDArray[np.int64]
 
 
 class SampleSums:
     """A count for each sample."""
 
     def __init__(self) -> None:
-        self._calls: list[Tensor] = []
-        self._for_all = 0
-        self._batches: list[NDArray[np.int64]] = []
+        self._open: Counts | int = 0
+        self._batches: list[Counts] = []
 
-    def add(self, counts: Tensor) -> None:
-        """Add whole numbers, one for each sample, [B]."""
-        self._calls.append(counts)
-
-    def add_to_all(self, count: int) -> None:
-        """Add one whole number to all samples."""
-        self._for_all += count
+    def add(self, counts: Counts | int) -> None:
+        """Add whole numbers, one for each sample, [B], or one for all."""
+        self._open = self._open + counts
 
     def end_batch(self, n_samples: int, n_earlier: int) -> None:
         """Close a batch of `n_samples`, before which `n_earlier` samples ran."""
         if not self._batches:
             # The module first ran in this batch: earlier samples count nothing.
             self._batches.append(np.zeros(n_earlier, np.int64))
-        total = np.full(n_samples, self._for_all)
-        if self._calls:
-            # One sum over the stacked calls is faster than one addition per call.
-            total += torch.stack(self._calls).to(torch.int64).sum(dim=0).cpu().numpy()
-        self._batches.append(total)
-        self._calls = []
-        self._for_all = 0
+        self._batches.append(np.zeros(n_samples, np.int64) + self._open)
+        self._open = 0
 
     @property
-    def last_batch(self) -> NDArray[np.int64]:
+    def last_batch(self) -> Counts:
         """The counts of the last batch, [B]."""
         return self._batches[-1]
 
     @property
-    def per_sample(self) -> NDArray[np.int64]:
+    def per_sample(self) -> Counts:
         """The counts of all samples, [N]."""
         return np.concatenate(self._batches)
 
@@ -58,7 +48,7 @@ class Amounts:
         self.spikes = SampleSums()
         self.nonzero = SampleSums()
 
-    def add(self, spikes: Tensor, nonzero: Tensor) -> None:
+    def add(self, spikes: Counts, nonzero: Counts) -> None:
         """Add the counts of a call, [B] each."""
         self.spikes.add(spikes)
         self.nonzero.add(nonzero)

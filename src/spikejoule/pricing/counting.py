@@ -109,7 +109,7 @@ class CallCounter:
         part = call.part
         shapes = (call.received.shape[2:], call.emitted.shape[2:])
         place = self.places.at(part.name, part.layer, shapes, part.population)
-        place.steps.add_to_all(len(call.received))
+        place.steps.add(len(call.received))
         if place.fan_out is not None:
             self.receive(place, call.x, call.received)
         else:
@@ -150,7 +150,7 @@ class CallCounter:
         place = self.places.at(
             f"{call.part.name}.{side}", layer, (entering.shape[2:], out_shape)
         )
-        place.steps.add_to_all(len(entering))
+        place.steps.add(len(entering))
         self.receive(place, x, entering)
         return place
 

@@ -12,13 +12,15 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from inspect import getclosurevars
 from types import FrameType, FunctionType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
@@ -45,8 +47,20 @@ UNSEEN: Final = "which no function of the model has made"
 ATTENTION: Final = "scaled_dot_product_attention"
 """Its products are counted; it is named for its softmax."""
 
+MODES: Final[Any] = torch.overrides
+"""Its stack of modes; this module is not typed."""
+
 CountProduct = Callable[[Part, Product, tuple[Any, ...], Any], bool]
 FollowFunction = Callable[[str, list[Tensor], Tensor, bool], None]
+EndCall = Callable[[Part, Any, Any], None]
+
+
+class RunningCall(NamedTuple):
+    """A call of a module: of a part, or of its copy; None for that of the model."""
+
+    module: nn.Module | None
+    part: Part
+    inputs: Any
 
 
 class Origins:
@@ -60,21 +74,26 @@ class Origins:
         self.read: WeakSet[Any] = WeakSet()
         # Whether the contents depend on the samples; absent where nothing is known.
         self._depends: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+        # Modules and functions whose closures and globals are known.
+        self._begun: set[nn.Module] = set()
+        self._seen: set[FunctionType] = set()
 
     def begin(self, model: nn.Module) -> None:
-        """Note that all that a model holds before it runs are weights, or zeros.
+        """Note that all that a model holds before a batch are weights, or zeros.
 
         Functions may hold more, in a closure or a global.
         """
-        seen: set[FunctionType] = set()
         for module in model.modules():
-            self.add(tensors_in(vars(module)), depends=False)
-            for function in _functions_of(module):
-                self.add(_outside(function, seen), depends=False)
+            held = (module._parameters, module._buffers, attributes_of(module))
+            self.add(tensors_in(held), depends=False)
+            if module not in self._begun:
+                self._begun.add(module)
+                for function in _functions_of(module):
+                    self.add(_outside(function, self._seen), depends=False)
 
-    def end_call(self, module: nn.Module, out: Any) -> None:
-        """Note that a module's output and states depend on the samples."""
-        self.add(tensors_in((out, module._buffers)), depends=True)
+    def end_neurons(self, module: nn.Module) -> None:
+        """Note that the states of neurons depend on the samples."""
+        self.add(tensors_in(module._buffers), depends=True)
         for x in tensors_in(attributes_of(module)):
             self.add_written(x)
 
@@ -115,6 +134,7 @@ class FunctionWatch(TorchFunctionMode):
         requantises: bool,
         count_product: CountProduct,
         follow_function: FollowFunction,
+        end_call: EndCall,
     ) -> None:
         """Start without functions.
 
@@ -124,6 +144,7 @@ class FunctionWatch(TorchFunctionMode):
                 code, and the result; returns False if it cannot.
             follow_function: is given the name of each function, its tensors, its first
                 result, and whether that was written into one of the tensors.
+            end_call: is given each part that has run, its inputs, and its output.
         """
         super().__init__()
         self.named: dict[Part, dict[str, None]] = {}
@@ -131,17 +152,19 @@ class FunctionWatch(TorchFunctionMode):
         self.requantises = requantises
         self._count_product = count_product
         self._follow_function = follow_function
-        # The modules that run now, outermost first.
-        self._running: list[Part] = []
+        self._end_call = end_call
+        # Calls that run now, outermost first.
+        self._running: list[RunningCall] = []
+        self._is_on = False
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         keywords = kwargs or {}
         result = function(*args, **keywords)
-        if not self._running or self._running[-1].functions is Functions.COUNTED:
+        if not self._watches:
             return result
-        part = self._running[-1]
+        part = self._running[-1].part
         name = getattr(function, "__name__", "")
         tensors = all_tensors((args, keywords))
         inputs = [x for x in tensors if has_memory(x)]
@@ -258,37 +281,73 @@ class FunctionWatch(TorchFunctionMode):
         """Watch a call of the model, which takes samples."""
         for x in tensors_in(inputs):
             self.origins.add_written(x)
-        self._running = [part]
-        yield
-        self._running = []
+        self._running = [RunningCall(None, part, inputs)]
+        self._switch()
+        try:
+            yield
+        finally:
+            self._running = []
+            self._switch()
 
-    def follow(self, part: Part) -> list[RemovableHandle]:
-        """Hook a module, to know when it runs.
+    def follow(self, parts: Iterable[Part]) -> list[RemovableHandle]:
+        """Hook modules, to know when they run.
 
-        Hooks of the user run before or after, as part of the module around it.
+        Hooks of the user run before or after, as part of the module around it. Global
+        ones run before all others.
         """
-
-        def enter(*_: Any) -> None:
-            self._running.append(part)
-
-        def leave(*_: Any) -> None:
-            self._running.pop()
-
-        module = part.module
-        return [
-            module.register_forward_pre_hook(enter),
-            module.register_forward_hook(leave, prepend=True),
+        handles = [
+            part.module.register_forward_pre_hook(
+                partial(self._enter, part), with_kwargs=True
+            )
+            for part in parts
         ]
+        for hook, always_call in ((self._leave, True), (self._return, False)):
+            handle = register_module_forward_hook(hook, always_call=always_call)
+            hooks: Any = handle.hooks_dict_ref()
+            hooks.move_to_end(handle.id, last=False)
+            handles.append(handle)
+        return handles
 
+    def _enter(self, part: Part, module: nn.Module, args: Any, kwargs: Any) -> None:
+        self._running.append(RunningCall(module, part, (args, kwargs)))
+        self._switch()
 
-def unwatched(hook: Callable[..., None]) -> Callable[..., None]:
-    """Return a hook whose own functions no mode sees."""
+    def _return(self, module: nn.Module, args: Any, out: Any) -> None:
+        if self._running and self._running[-1].module is module:
+            _, part, inputs = self._running[-1]
+            # No mode sees the functions that count.
+            with torch._C.DisableTorchFunction():
+                self._end_call(part, inputs, out)
 
-    def run(*args: Any) -> None:
-        with torch._C.DisableTorchFunction():
-            hook(*args)
+    def _leave(self, module: nn.Module, args: Any, out: Any) -> None:
+        """Note that a module has returned or failed: a model may handle errors."""
+        if self._running and self._running[-1].module is module:
+            self._running.pop()
+            self._switch()
 
-    return run
+    def _switch(self) -> None:
+        """Be a mode of PyTorch where functions are watched, and only there.
+
+        Each function that passes through a mode takes some microseconds more.
+        """
+        if self._watches and not self._is_on:
+            MODES._push_mode(self)
+            self._is_on = True
+        # A mode of the model's own may be around a counted module.
+        elif (
+            self._is_on
+            and not self._watches
+            and MODES._get_current_function_mode() is self
+        ):
+            MODES._pop_mode()
+            self._is_on = False
+
+    @property
+    def _watches(self) -> bool:
+        """Whether the functions that run now are watched."""
+        if not self._running:
+            return False
+        return self._running[-1].part.functions is not Functions.COUNTED
 
 
 def _functions_of(module: nn.Module) -> Iterator[FunctionType]:

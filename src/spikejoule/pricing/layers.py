@@ -7,7 +7,7 @@ padding, stride, groups and dilation. Autograd computes the transpose.
 
 from collections.abc import Callable
 from functools import reduce
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from spikejoule.network.nodes import Node, Shape, Windows
 
+LayerT = TypeVar("LayerT", bound=nn.Module)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 WEIGHTED = (
     nn.Linear,
@@ -91,11 +92,21 @@ def float_layer(module: Any) -> nn.Module:
     package = type(module).__module__
     if not package.startswith("torch.ao.nn.quantized.dynamic.modules.linear"):
         return module  # type: ignore[no-any-return]
-    layer = nn.Linear(1, 1)
-    layer.weight = nn.Parameter(module.weight().dequantize())
-    layer.out_features = module.out_features
-    bias = module.bias()
-    layer.bias = None if bias is None else nn.Parameter(bias)  # type: ignore[assignment]
+    return matrix_layer(module.weight().dequantize(), module.bias())
+
+
+def matrix_layer(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
+    """Return a matrix [n_out, n_in] as a layer, which is read and never runs."""
+    n_out = len(weight) if weight.ndim else 1
+    layer = nn.Linear(1, n_out, bias=False, device="meta")
+    return with_weights(layer, weight, bias)
+
+
+def with_weights(layer: LayerT, weight: Tensor, bias: Tensor | None = None) -> LayerT:
+    """Give a layer weights, and a bias if there is one."""
+    layer.weight = nn.Parameter(weight.detach(), requires_grad=False)
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.detach(), requires_grad=False)
     return layer
 
 
@@ -130,7 +141,7 @@ def fan_out(
         return None
     # A weight has other axes than [n_out, n_in] where it is one matrix for each head.
     is_matrix = isinstance(module, nn.Linear)
-    if is_matrix and not (pruned and module.weight.shape[1] == shape[-1]):
+    if is_matrix and not (pruned and module.weight.shape[-1] == shape[-1]):
         return np.full(int(np.prod(shape)), module.out_features, dtype=np.int64)
     if pruned:
         return _reached(module, module.weight.detach().cpu() != 0, shape, out_shape)

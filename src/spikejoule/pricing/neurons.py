@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from spikejoule.core.errors import in_one_sentence
+from spikejoule.pricing.layers import matrix_layer
 
 Factor = Tensor | float
 
@@ -96,13 +97,11 @@ class Population:
         Only its weight, bias and `out_features`, the fan-out of an input unit, are
         read; it never runs.
         """
-        layer = nn.Linear(1, 1, bias=False)
-        layer.weight = nn.Parameter(weight.detach(), requires_grad=False)
-        layer.out_features = len(weight) if weight.ndim == 2 else 1
-        if side == "recurrent" and weight.ndim == 2 and self.without_autapses:
+        layer = matrix_layer(weight, self.bias if side == "input" else None)
+        if weight.ndim < 2:
+            layer.out_features = 1
+        elif side == "recurrent" and self.without_autapses:
             layer.out_features -= 1
-        if side == "input" and self.bias is not None:
-            layer.bias = nn.Parameter(self.bias.detach(), requires_grad=False)
         return layer
 
 

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spikejoule.network.nodes import Shape
-from spikejoule.pricing.amounts import Amounts, SampleSums
+from spikejoule.pricing.amounts import Amounts, Counts, SampleSums
 from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, fan_out
 from spikejoule.pricing.neurons import Population
 from spikejoule.pricing.products import Operand
 from spikejoule.pricing.tensors import (
     MAX_EXACT_FLOAT32,
     TensorContents,
+    counts_of,
     nonzero_marks,
 )
 
@@ -73,8 +74,10 @@ class ModulePlace:
         # In a fully connected layer every unit has the same fan-out: one product of
         # the total is enough, and no vector is needed. 0 where fan-outs differ.
         self._common_fan_out = 0
-        if self.fan_out is not None and np.ptp(self.fan_out) == 0:
-            self._common_fan_out = int(self.fan_out[0])
+        if self.fan_out is not None:
+            self._total_fan_out = int(self.fan_out.sum())
+            if np.ptp(self.fan_out) == 0:
+                self._common_fan_out = int(self.fan_out[0])
 
     @property
     def n_out(self) -> int:
@@ -122,8 +125,8 @@ class ModulePlace:
         """Count the synapses or windows that an input [T, B, units...] reaches."""
         if self._common_fan_out:
             self.reached.add(
-                self._common_fan_out * contents.spikes.to(torch.int64),
-                self._common_fan_out * contents.nonzero.to(torch.int64),
+                self._common_fan_out * contents.spikes,
+                self._common_fan_out * contents.nonzero,
             )
             return
         flat = by_step.flatten(2)
@@ -134,14 +137,14 @@ class ModulePlace:
             spikes = self._times_fan_out(flat.abs(), contents.peak)
         self.reached.add(spikes, nonzero)
 
-    def _times_fan_out(self, flat: Tensor, peak: float) -> Tensor:
+    def _times_fan_out(self, flat: Tensor, peak: float) -> Counts:
         """Sum units [T, B, n_in] times their fan-outs, exactly: int64 [B]."""
         assert self.fan_out is not None
         # float32 is exact up to 2**24, and faster than float64.
-        is_small = int(self.fan_out.sum()) * peak < MAX_EXACT_FLOAT32
+        is_small = self._total_fan_out * peak < MAX_EXACT_FLOAT32
         dtype = torch.float32 if is_small else torch.float64
         fan_out = torch.from_numpy(self.fan_out).to(flat.device, dtype)
-        return (flat.to(dtype) @ fan_out).to(torch.int64).sum(dim=0)
+        return counts_of((flat.to(dtype) @ fan_out).double().sum(dim=0))
 
 
 class Places:

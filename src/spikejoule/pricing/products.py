@@ -11,6 +11,8 @@ from typing import Any, Final, Self
 import torch
 from torch import Tensor, nn
 
+from spikejoule.pricing.layers import matrix_layer, with_weights
+
 Make = Callable[..., "list[Product]"]
 
 
@@ -25,9 +27,7 @@ class Operand(nn.Linear):
         """Make one of matrices [..., n_in, n_out], for one sample and step."""
         n_out = right.shape[-1]
         layer = cls(1, n_out, bias=False, device="meta")
-        weight = right.detach().mT.reshape(n_out, -1)
-        layer.weight = nn.Parameter(weight, requires_grad=False)
-        return layer
+        return with_weights(layer, right.mT.reshape(n_out, -1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,19 +50,11 @@ class Product:
 
     def as_layer(self) -> Any:
         """Return the right side as a layer, which is read and never runs."""
-        right = self.right
-        if self.layer is None and right.ndim > 2:
-            return Operand.of(right)
-        weight = right
-        layer = self.layer
-        if layer is None:
-            n_in, n_out = right.shape
-            layer = nn.Linear(n_in, n_out, bias=False, device="meta")
-            weight = right.mT
-        layer.weight = nn.Parameter(weight.detach(), requires_grad=False)
-        if self.bias is not None:
-            layer.bias = nn.Parameter(self.bias.detach(), requires_grad=False)
-        return layer
+        if self.layer is not None:
+            return with_weights(self.layer, self.right, self.bias)
+        if self.right.ndim > 2:
+            return Operand.of(self.right)
+        return matrix_layer(self.right.mT, self.bias)
 
     def transposed(self) -> "Product":
         """Return the product with its sides swapped."""

@@ -8,10 +8,12 @@ samples merged into one axis, [T B, ...].
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from spikejoule.core.errors import DataError
+from spikejoule.pricing.amounts import Counts
 from spikejoule.pricing.neurons import FLAT
 
 MAX_EXACT_FLOAT32: Final = 2**24
@@ -41,6 +43,8 @@ class ModuleLayout:
         """Whether the first axis may be steps and samples together."""
         return self.unit_axes is not None or self.is_any or self.time == FLAT
 
+
+_PLAIN: Final = frozenset([int, float, bool, str, type(None)])
 
 ANY_LAYOUT: Final = ModuleLayout(is_any=True)
 
@@ -84,7 +88,7 @@ class BatchLayout:
         n_leading = self._leading_axes(x, module)
         if n_leading == 0:
             # The samples may stand where a single sample has its channels.
-            x = x[:, None] if x.shape[0] == self.n_samples else x[None]
+            x = x.unsqueeze(int(x.shape[0] == self.n_samples))
             n_leading = 1
         if n_leading == 1 and module.may_be_merged and self._is_merged(x):
             n_steps = x.shape[0] // self.n_samples
@@ -97,7 +101,7 @@ class BatchLayout:
                     self._check_clear(x, module)
                     return x.movedim(axis, 0)
         if x.shape[0] == self.n_samples:
-            return x[None]
+            return x.unsqueeze(0)
         whole = self._with_positions(x, n_leading, module)
         if whole is not None:
             return whole
@@ -244,7 +248,10 @@ def all_tensors(values: Any) -> list[Tensor]:
 
 
 def _collect(values: Any, found: list[Tensor]) -> None:
-    # This runs for every function: a recursive generator takes three times as long.
+    # This runs for every function: a recursive generator takes three times as long, and
+    # to find out that a number is no `Tensor` takes longer than to look up its type.
+    if type(values) in _PLAIN:
+        return
     if isinstance(values, Tensor):
         found.append(values)
     elif isinstance(values, list | tuple):
@@ -283,15 +290,15 @@ class TensorContents:
     """The contents of a tensor, per sample.
 
     Attributes:
-        spikes: sum of whole numbers, [B]; for values the same as `nonzero`.
-        nonzero: number of entries that are not zero, [B].
+        spikes: sum of whole numbers, int64 [B]; for values the same as `nonzero`.
+        nonzero: number of entries that are not zero, int64 [B].
         peak: the largest number.
         is_whole: whether all numbers are whole.
         is_nearly_whole: whether they are not, but all are within `NEARLY_WHOLE`.
     """
 
-    spikes: Tensor
-    nonzero: Tensor
+    spikes: Counts
+    nonzero: Counts
     peak: float = 1.0
     is_whole: bool = True
     is_nearly_whole: bool = False
@@ -313,16 +320,17 @@ def contents_of(by_step: Tensor, are_values: bool = False) -> TensorContents:
     is_small = flat.shape[0] * flat.shape[2] < MAX_EXACT_FLOAT32
     dtype = torch.float32 if is_small else torch.float64
     if is_binary:
-        nonzero = flat.sum(dim=(0, 2), dtype=dtype)
+        nonzero = counts_of(flat.sum(dim=(0, 2), dtype=dtype))
     else:
         marks = [nonzero_marks(step).sum(dim=1, dtype=dtype) for step in flat]
-        nonzero = torch.stack(marks).sum(dim=0)
+        nonzero = counts_of(torch.stack(marks).sum(dim=0))
     if is_binary or are_values:
         return TensorContents(nonzero, nonzero, is_whole=is_binary)
     sizes = flat.abs()
     peak = float(sizes.max())
     if _is_zero(torch.frac(flat)):
-        return TensorContents(sizes.sum(dim=(0, 2), dtype=torch.float64), nonzero, peak)
+        spikes = counts_of(sizes.sum(dim=(0, 2), dtype=torch.float64))
+        return TensorContents(spikes, nonzero, peak)
     distance = (flat - flat.round()).abs().max()
     return TensorContents(
         nonzero,
@@ -331,6 +339,11 @@ def contents_of(by_step: Tensor, are_values: bool = False) -> TensorContents:
         is_whole=False,
         is_nearly_whole=bool(distance < NEARLY_WHOLE),
     )
+
+
+def counts_of(sums: Tensor) -> Counts:
+    """Return whole numbers as int64: NumPy adds few numbers faster than PyTorch."""
+    return sums.cpu().numpy().astype(np.int64)
 
 
 def nonzero_marks(flat: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 A `CallCounter` counts the calls of modules, a `ProductCounter` products in functions.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spikejoule.pricing.counting import Call, CallCounter
-from spikejoule.pricing.functions import UNSEEN, FunctionWatch, unwatched
+from spikejoule.pricing.functions import UNSEEN, FunctionWatch
 from spikejoule.pricing.layers import (
     DROPOUT,
     DROPPING,
@@ -27,7 +27,13 @@ from spikejoule.pricing.omissions import Omissions
 from spikejoule.pricing.parts import ModelParts, Part, Role
 from spikejoule.pricing.places import ModulePlace, Places
 from spikejoule.pricing.product_counts import ProductCounter
-from spikejoule.pricing.tensors import BatchLayout, find_tensor, first_tensor, memory_of
+from spikejoule.pricing.tensors import (
+    BatchLayout,
+    find_tensor,
+    first_tensor,
+    memory_of,
+    tensors_in,
+)
 from spikejoule.pricing.traces import UNKNOWN
 
 
@@ -50,7 +56,7 @@ class Watch:
         self._traces = self.calls.traces
         self._products = ProductCounter(self.calls, self._model.weight_names)
         self._functions = FunctionWatch(
-            known.requantises, self._products.count, self._follow
+            known.requantises, self._products.count, self._follow, self._end_call
         )
         # Places whose output functions have read or changed.
         self._read_by_functions: set[str] = set()
@@ -117,33 +123,28 @@ class Watch:
 
     def _hook(self, stack: ExitStack) -> None:
         """Hook all modules until `stack` closes."""
-        hooks: dict[Role, Callable[..., None]] = {
-            Role.COUNTED: self._count,
-            Role.PASSING: self._pass_on,
-            Role.OTHER: self._name_other,
-        }
         self._functions.origins.begin(self._model.root)
-        stack.enter_context(self._functions)
-        for part in self._model.parts.values():
-            handles = []
-            if part.functions is not None:
-                handles += self._functions.follow(part)
-            if part.role is not None:
-                hook = unwatched(hooks[part.role])
-                handles.append(
-                    part.module.register_forward_hook(
-                        hook, with_kwargs=True, prepend=True
-                    )
-                )
-            for handle in handles:
-                stack.callback(handle.remove)
+        parts = self._model.parts.values()
+        followed = [part for part in parts if part.functions is not None]
+        for handle in self._functions.follow(followed):
+            stack.callback(handle.remove)
 
-    def _count(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
+    def _end_call(self, part: Part, inputs: Any, out: Any) -> None:
+        """Do what a part that has run asks for."""
+        if part.role is Role.COUNTED:
+            self._count(part, inputs, out)
+        elif part.role is Role.PASSING:
+            self._pass_on(part, inputs, out)
+        elif part.role is Role.OTHER:
+            self._name_other(part, out)
+
+    def _count(self, part: Part, inputs: Any, out: Any) -> None:
         """Count a call of a layer, pooling, norm, ReLU or neurons."""
-        part = self._model.parts[module]
-        x = first_tensor((args, kwargs))
+        x = first_tensor(inputs)
         self._check_origin(part, x)
-        self._functions.origins.end_call(module, out)
+        self._functions.origins.add(tensors_in(out), depends=True)
+        if part.population is not None:
+            self._functions.origins.end_neurons(part.module)
         out = first_tensor(out)
         emitted = self._layout.by_step(out, part.layout)
         # Only layers and pooling change the shape of one sample and step.
@@ -152,25 +153,25 @@ class Watch:
             received = self._layout.by_step(x, part.layout)
         self.calls.count(Call(part, x, out, received, emitted))
 
-    def _pass_on(self, module: Any, args: Any, kwargs: Any, out: Any) -> None:
+    def _pass_on(self, part: Part, inputs: Any, out: Any) -> None:
         """Give the output of a module that changes no number the trace of its input.
 
         Dropout in training scales what it keeps: those numbers are values.
         """
-        trace = self._traces.of(first_tensor((args, kwargs)))
+        trace = self._traces.of(first_tensor(inputs))
         if trace is UNKNOWN or not isinstance(out, Tensor):
             return
+        module: Any = part.module
         drops = isinstance(module, DROPOUT) and module.training and module.p > 0
         if drops or self._traces.of(out) is UNKNOWN:
             self._traces.set(out, trace.source, trace.are_values or drops)
 
-    def _name_other(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
+    def _name_other(self, part: Part, out: Any) -> None:
         """Name a module that returns what no function and no module has made."""
         returned = find_tensor(out)
         if returned is None:
             return
         if not self._functions.origins.are_seen(returned):
-            part = self._model.parts[module]
             self.unknown.setdefault(part.name, part.words)
             self._functions.origins.add([returned], depends=True)
 
