@@ -330,24 +330,21 @@ class FunctionWatch(TorchFunctionMode):
 
         Each function that passes through a mode takes some microseconds more.
         """
-        if self._watches and not self._is_on:
+        if self._watches == self._is_on:
+            return
+        if not self._is_on:
             MODES._push_mode(self)
             self._is_on = True
-        # A mode of the model's own may be around a counted module.
-        elif (
-            self._is_on
-            and not self._watches
-            and MODES._get_current_function_mode() is self
-        ):
+        elif MODES._get_current_function_mode() is self:
+            # A mode of the model's own may be around a counted module.
             MODES._pop_mode()
             self._is_on = False
 
     @property
     def _watches(self) -> bool:
         """Whether the functions that run now are watched."""
-        if not self._running:
-            return False
-        return self._running[-1].part.functions is not Functions.COUNTED
+        running = self._running
+        return bool(running) and running[-1].part.functions is not Functions.COUNTED
 
 
 def _functions_of(module: nn.Module) -> Iterator[FunctionType]:
