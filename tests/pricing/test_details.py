@@ -372,3 +372,18 @@ def test_both_errors_of_a_model_that_does_not_run() -> None:
         price(Model(forward).eval(), spikes(T, N, F))
     words = str(raised.value)
     assert "whole (ValueError: whole) and step by step (ValueError: step)" in words
+
+
+def test_a_pruned_network_with_one_weight_from_each_neuron_to_itself() -> None:
+    class Recurrent(LIF):
+        pass
+
+    recurrent = Population(recurrent=torch.ones(4))
+    model = nn.Sequential(nn.Linear(6, 4), Recurrent())
+    nn.init.ones_(model[0].weight)
+    x = (torch.rand(5, 3, 6) < 0.5).float()
+    report = price(model, x, pruned=True, neurons={Recurrent: recurrent})
+    counts = by_kind(report.activity)
+    events = counts["events"]["Recurrent 1.recurrent"]
+    assert events.all()
+    assert events.tolist() == counts["spikes"]["Recurrent 1"].tolist()
