@@ -145,26 +145,23 @@ GROWING_ROWS = ("event", "event, sampled", "plain PyTorch", "SpikingJelly")
 def sampling(file: Path) -> str:
     """The table of exact and sampled training, from one line per training.
 
-    The file has the columns `hidden`, `backward`, `seed`, `validation_accuracy_percent`
-    and `kept_fraction`.
+    The file has the columns `hidden`, `backward`, `seed` and
+    `best_validation_accuracy_percent`.
     """
     with file.open(encoding="utf-8", newline="") as opened:
         trainings = list(csv.DictReader(opened))
     lines = [
-        ("hidden layers", "backward", "deltas kept", "each seed, %", "mean, %"),
-        ("---", "---", "---:", "---:", "---:"),
+        ("hidden layers", "backward", "each seed, %", "mean, %"),
+        ("---", "---", "---:", "---:"),
     ]
     for (hidden, backward), group in groupby(
         trainings, key=lambda row: (row["hidden"], row["backward"])
     ):
-        rows = list(group)
-        accuracies = [float(row["validation_accuracy_percent"]) for row in rows]
-        kept = statistics.mean(float(row["kept_fraction"]) for row in rows)
+        accuracies = [float(row["best_validation_accuracy_percent"]) for row in group]
         lines.append(
             (
                 hidden,
                 f"`{backward}`",
-                f"{100 * kept:.1f} %",
                 ", ".join(f"{accuracy:.2f}" for accuracy in accuracies),
                 f"{statistics.mean(accuracies):.2f}",
             )

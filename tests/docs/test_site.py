@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs.site import outcome, parameters, pipeline, playground, training_step
+from docs.site import (
+    growth,
+    outcome,
+    parameters,
+    pipeline,
+    playground,
+    training_step,
+)
 from tests.tools.committed import committed_params
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -65,6 +72,8 @@ def test_pictures_are_up_to_date(committed: Path) -> None:
     drawn = training_step.PICTURE.read_text(encoding="utf-8")
     expected = training_step.drawing(committed)
     assert drawn == expected, "run: python -m docs.site.training_step"
+    drawn = growth.PICTURE.read_text(encoding="utf-8")
+    assert drawn == growth.drawing(committed), "run: python -m docs.site.growth"
 
 
 def test_the_table_has_each_parameter(committed: Path) -> None:
