@@ -206,7 +206,7 @@ def measure_case(case: Case, rounds: int) -> dict[str, Any]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this case."""
-    parser.add_argument("--rounds", type=positive, default=3)
+    parser.add_argument("--rounds", type=positive, default=5)
     networks = [case.network for case in CASES]
     parser.add_argument("--networks", nargs="*", choices=networks, default=networks)
 

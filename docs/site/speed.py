@@ -113,18 +113,19 @@ def growth(file: Path) -> str:
 
 def growth_table(series: Mapping[str, Any]) -> str:
     """Each quantity's seconds per epoch, and below them the fitted exponents."""
-    header = ("", "", *GROWING_ROWS, "PyTorch / fastest `event`")
+    header = ("", "", *GROWING_ROWS, "fastest peer / fastest `event`")
     lines = [header, ("---", *["---:"] * (len(header) - 1))]
     for name, measured in series.items():
         for point in measured["points"]:
             seconds = point["seconds"]
             fastest = min(seconds["event"], seconds.get("event, sampled", math.inf))
+            peer = min(seconds["plain PyTorch"], seconds["SpikingJelly"])
             lines.append(
                 (
                     name,
                     f"{point['value']:,g}",
                     *(_or_dash(seconds, row, "{:.2f}") for row in GROWING_ROWS),
-                    f"{seconds['plain PyTorch'] / fastest:.1f}",
+                    f"{peer / fastest:.1f}",
                 )
             )
         exponents = [
