@@ -162,7 +162,12 @@ class Watched:
         pass
 
     def train_batch(
-        self, events: EventList, labels: np.ndarray, rate: float, teacher: Any = None
+        self,
+        events: EventList,
+        labels: np.ndarray,
+        rate: float,
+        teacher: Any = None,
+        seed: int = 0,
     ) -> BatchOutcome:
         layers = [layer.to_dense(np.int64) for layer in self._engine.run(events)]
         self.totals += [
@@ -172,7 +177,7 @@ class Watched:
         self.correct += int((layers[-1].sum(axis=1).argmax(axis=1) == labels).sum())
         self.labels.append(np.asarray(labels))
         self.probabilities.append(teacher)
-        return self._engine.train_batch(events, labels, rate, teacher)
+        return self._engine.train_batch(events, labels, rate, teacher, seed)
 
     def learned_state(self) -> dict[str, np.ndarray]:
         self.states.append(self._engine.learned_state())
