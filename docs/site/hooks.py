@@ -26,6 +26,7 @@ SHOWN = (
     "examples/*.ipynb",
     "figures/*.png",
     "reports/*.html",
+    "studies/*/*.png",
     "studies/*/README.md",
 )
 """Files outside of docs/ that pages link to."""
