@@ -5,10 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spikejoule.compiling import compiled
+from spikejoule.compiling.emit import LANES
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine
 from spikejoule.engine.event import EventEngine
+from spikejoule.engine.kernels.sampling import keep_deltas
+from spikejoule.engine.kernels.structures import Rows, Spikes
 from spikejoule.engine.sampling import DeltaSampler
 from spikejoule.network.layers import layers_of
 from spikejoule.network.learning import LearningSettings
@@ -135,6 +139,33 @@ def test_the_scale_follows_the_deltas() -> None:
             kept = int((generator.random(deltas.size) < chances).sum())
             sampler.adapt((0, kept, 0), 50)
         assert kept / deltas.size == pytest.approx(0.05, rel=0.2)
+    # It recovers from batches without any delta.
+    for n_batches, kept in ((1000, 0), (100, 50 * 200)):
+        for _ in range(n_batches):
+            sampler.adapt((0, kept, 0), 50)
+    assert sampler.scales[1] > 1
+
+
+@compiled
+def _kept(values, scale, kept, amplitudes, marked):
+    rows = Rows(values, 0, LANES)
+    return keep_deltas(rows, 3, scale, np.uint64(1), kept, amplitudes, marked)
+
+
+def test_an_odd_number_of_words_stays_in_its_memory() -> None:
+    """Three steps of one vector; words are written in pairs."""
+    values = np.ones(4 * LANES)
+    kept = Spikes(np.zeros(4 * LANES, np.uint16), np.zeros(4, np.int64))
+    marked = np.full(5, 12345, np.uint16)
+    n_kept = _kept(values, 1e-9, kept, np.zeros(4 * LANES), marked)
+    assert n_kept == 3 * LANES
+    assert marked[4] == 12345
+    case = deep_case(16, 16)
+    engine = EventEngine(case.network, case.state, SAMPLED)
+    engine.train_batch(EventList.from_dense(case.dense), case.labels, 0.01)
+    n_steps = case.dense.shape[1]
+    assert n_steps % 2
+    assert engine._kernels._workspace.marked.shape[1] >= n_steps + 1
 
 
 @pytest.mark.parametrize("name", ["event", pytest.param("dense", marks=needs_torch)])

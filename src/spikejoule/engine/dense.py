@@ -252,7 +252,11 @@ class DenseEngine:
                 self._module.get_parameter(name).mul_(mask)
 
     def gradients(
-        self, events: EventList, labels: Labels, teacher: Teacher = None
+        self,
+        events: EventList,
+        labels: Labels,
+        teacher: Teacher = None,
+        seed: int = 0,
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Return the gradient of the batch's mean loss, neither clipped nor applied."""
         outcome = self._accumulate(events, labels, teacher)

@@ -189,7 +189,8 @@ class FullyConnectedKernels:
             kept=np.zeros((slots, n_steps * widest + SPARE_SPIKES), dtype=spike_type),
             kept_offsets=np.zeros((slots, n_steps + 1), dtype=np.int64),
             amplitudes=np.zeros((slots, n_steps * widest), dtype=dtype),
-            marked=np.zeros((slots, n_steps * widest // LANES), dtype=np.uint16),
+            # Two words are written at a time: one more, if their number is odd.
+            marked=np.zeros((slots, n_steps * widest // LANES + 1), dtype=np.uint16),
         )
 
     def run_layer(self, events: EventList, number: int) -> EventList:

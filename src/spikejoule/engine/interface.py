@@ -278,7 +278,11 @@ class Engine(Protocol):
         """
 
     def gradients(
-        self, events: EventList, labels: Labels, teacher: Teacher = None
+        self,
+        events: EventList,
+        labels: Labels,
+        teacher: Teacher = None,
+        seed: int = 0,
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Return the gradient of the batch's mean loss, neither clipped nor applied."""
 

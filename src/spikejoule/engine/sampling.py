@@ -54,4 +54,6 @@ class DeltaSampler:
             wanted = self._fraction * n_rows * self._sizes
             # A batch that kept nothing counts as one that kept one delta.
             ratios = np.maximum(kept, 1) / wanted
-            self.scales[1:-1] *= ratios[1:-1] ** ADAPTATION
+            scales = self.scales[1:-1] * ratios[1:-1] ** ADAPTATION
+            # A scale of zero could never grow again.
+            self.scales[1:-1] = np.maximum(scales, FIRST_SCALE)

@@ -313,17 +313,26 @@ class FunctionWatch(TorchFunctionMode):
         self._switch()
 
     def _return(self, module: nn.Module, args: Any, out: Any) -> None:
-        if self._running and self._running[-1].module is module:
-            _, part, inputs = self._running[-1]
+        place = self._place_of(module)
+        if place is not None:
+            _, part, inputs = self._running[place]
             # No mode sees the functions that count.
             with torch._C.DisableTorchFunction():
                 self._end_call(part, inputs, out)
 
     def _leave(self, module: nn.Module, args: Any, out: Any) -> None:
         """Note that a module has returned or failed: a model may handle errors."""
-        if self._running and self._running[-1].module is module:
-            self._running.pop()
+        place = self._place_of(module)
+        if place is not None:
+            del self._running[place]
             self._switch()
+
+    def _place_of(self, module: nn.Module) -> int | None:
+        """Find the last call of a module that runs; in threads it may not be on top."""
+        for place in reversed(range(len(self._running))):
+            if self._running[place].module is module:
+                return place
+        return None
 
     def _switch(self) -> None:
         """Be a mode of PyTorch where functions are watched, and only there.

@@ -29,7 +29,8 @@ from spikejoule.compiling.streams import stream_numbers
 def mark_kept(builder, deltas, n_vectors, scale, state, marked):
     """Set one bit for each delta d with ``|d| > scale * u``, u uniform in [0, 1).
 
-    Deltas are ``Rows`` without gaps; `marked` receives one word of 16 bits per vector.
+    Deltas are ``Rows`` without gaps; `marked` receives one word of 16 bits per vector,
+    and one more if their number is odd.
     """
     kind = deltas.values.vector
     scales = broadcast(builder, scale)

@@ -327,8 +327,8 @@ class Workspace(NamedTuple):
             [Z, most spikes + 1]; zero between calls.
         kept, kept_offsets, amplitudes: the deltas of one layer and sample that travel
             back: units as `sources`, [Z, T * W + SPARE_SPIKES], int64 [Z, T + 1], real
-            [Z, T * W]. Allocated only if deltas are sampled.
-        marked: one bit per delta, uint16 [Z, T * W / 16].
+            [Z, T * W].
+        marked: one bit per delta, uint16 [Z, T * W / 16 + 1].
     """
 
     deltas: Array
