@@ -116,9 +116,9 @@ def cost(network: RecordedNetwork, mac_price: float, access_price: float) -> flo
 def mac_prices(
     counted: CountedDraws, costs: Sequence[Floats], level_percent: float
 ) -> Floats:
-    """The break-even price of a multiply-accumulate in each draw, [B].
+    """The break-even price of a multiply-accumulate, in the draws that a side reaches.
 
-    Infinite if the spiking side does not reach the accuracy. Between two prices of
+    Infinite if only the spiking side misses the accuracy. Between two prices of
     `MAC_PRICES`, the logarithm of a front's cost is linear in that of the price.
 
     Args:
@@ -148,7 +148,9 @@ def mac_prices(
     found: Floats = np.full(len(draws), np.inf)
     ever = wins.any(axis=0)
     found[ever] = np.exp(start + share * (logarithms[after] - start))[ever]
-    return found
+    is_missed = np.isnan(sides[SPIKING][0]) & np.isnan(sides[CONVENTIONAL][0])
+    reached: Floats = found[~is_missed]
+    return reached
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ class CountRatio:
         ratio, low, high: median and interval over the draws; infinite where the
             spiking side does not reach the accuracy.
         spiking, conventional: the counts at the plain means; NaN if not reached.
-        lost_percent: percentage of draws that the spiking side does not reach.
+        lost_percent: percentage of infinite ratios, which only the spiking side misses.
     """
 
     quantity: str
@@ -174,7 +174,9 @@ def _along(
                 high=high,
                 spiking=float(np.exp(spiking[0])),
                 conventional=float(np.exp(conventional[0])),
-                lost_percent=100 * float(np.isnan(spiking).mean()),
+                lost_percent=100 * float(np.isinf(ratios).mean())
+                if ratios.size
+                else 0.0,
             )
             rows.append(row)
     return rows

@@ -76,7 +76,7 @@ def draw_map(rows: Sequence[BreakEven], lists: Sequence[PlacedList]) -> Chart:
     axes.legend(loc="upper right", title="Equal accuracy on validation images")
     return Chart(
         key="break-even",
-        finding="Above its line, the conventional network needs less energy",
+        finding="Events, products, memory: the conventional side wins above its line",
         figure=figure,
         source="Full MNIST, five seeds a side, 4- and 6-bit weights. Bands: 95 % over "
         "seeds and accuracies; at 99 % only the lower end (dotted) exists. Points: "

@@ -160,10 +160,12 @@ def map_parts(rows: Sequence[BreakEven], lists: Sequence[PlacedList]) -> list[st
         "memory access, with the price lists as points](break-even.png)",
         "On its line, both sides need the same energy: above and to the left the "
         "conventional network needs less, below and to the right the spiking network. "
-        f"**At {PLACED_PERCENT:g} %, whatever the prices of events, "
-        "multiply-accumulates and memory accesses, a spiking network needs less energy "
-        f"only where a multiply-accumulate costs more than {free} additions plus "
-        f"{per_access} memory accesses.** The only price lists below that line are "
+        f"**At {PLACED_PERCENT:g} %, counting events, multiply-accumulates and memory "
+        "accesses, a spiking network needs less energy only where a "
+        f"multiply-accumulate costs more than {free} additions plus {per_access} "
+        "memory accesses.** Rounding and requantisation, which only the conventional "
+        "side needs, are left out; they move the line in favour of the spiking side "
+        "([how far](#arithmetic-alone)). The only price lists below the line are "
         f"{names}" + (f", which {who}." if arithmetic else "."),
         "What it would take a spiking network to win, all prices in additions:",
         demands_table(rows),
@@ -221,8 +223,8 @@ def lost_sentence(rows: Sequence[CountRatio]) -> str:
         if row.quantity == EVENTS and row.lost_percent >= 0.5
     )
     return (
-        "A draw in which no spiking network is accurate enough is lost, and its ratio "
-        f"infinite: {lost}."
+        "A draw in which only the conventional side is accurate enough has an infinite "
+        f"ratio: {lost}. Draws that both sides miss are left out."
     )
 
 
