@@ -67,6 +67,18 @@ def by_key(counted: OperationCounts) -> dict[tuple[str, str, str], list[int]]:
     }
 
 
+def first_epoch(**counts: Any) -> EpochRecord:
+    """The record of an epoch with these counts."""
+    return EpochRecord(
+        epoch=1,
+        learning_rate=0.1,
+        train_loss=1.0,
+        train_accuracy_percent=50.0,
+        validation_accuracy_percent=50.0,
+        **counts,
+    )
+
+
 def test_counts_by_hand() -> None:
     counts = counts_of(TRAINING)
     # one sample of the network by hand an epoch; 8 and 6 parameters, a step an epoch
@@ -136,12 +148,7 @@ def test_the_optimizer_reads_the_gradients_that_a_batch_reached() -> None:
 
 def test_a_sampled_backward_pass_multiplies_only_what_it_keeps() -> None:
     network = Network.of_layers(6, (5, 4, 3), 2)
-    epoch = EpochRecord(
-        epoch=1,
-        learning_rate=0.1,
-        train_loss=1.0,
-        train_accuracy_percent=50.0,
-        validation_accuracy_percent=50.0,
+    epoch = first_epoch(
         spikes=(9, 8, 7, 6, 5),
         synaptic_events=(45, 32, 21, 12),
         samples=10,
@@ -580,12 +587,7 @@ def test_there_is_no_curve_where_there_is_no_total() -> None:
         TrainingConfigSection(batch_size=1),
         "event",
     )
-    epoch = EpochRecord(
-        epoch=1,
-        learning_rate=0.1,
-        train_loss=1.0,
-        train_accuracy_percent=50.0,
-        validation_accuracy_percent=50.0,
+    epoch = first_epoch(
         spikes=(5, 3, 2),
         samples=1,
     )
