@@ -89,6 +89,8 @@ def test_the_playground_on_the_first_page_needs_no_scroll_bar(
         "[innerHeight, document.body.getBoundingClientRect().height]"
     )
     assert content <= inner < content + 2
+    assert frame.locator("#drawing").is_visible()
+    assert not frame.locator("#why-text").is_visible()
     frame.locator(".gallery button").nth(3).click()
     assert frame.locator("#source").inner_text().endswith("labelled 3")
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
 
 from spikejoule.data.images import Dataset
@@ -26,7 +27,6 @@ from spikejoule.playground.content import (
     price_lists,
 )
 from spikejoule.playground.opponent import averaged_side
-from tests.playground.handwriting import STYLES, strokes
 from tests.playground.pages import (
     AVERAGED,
     DEEP,
@@ -68,6 +68,7 @@ RUN_ALL = """images => images.map(({ pixels, index }) => {
 """Everything that the page computes of images."""
 
 
+DIGITS = Path(__file__).with_name("digits.yaml")
 KINDS = {
     "default": DEFAULT,
     "4-bit": INTEGERS,
@@ -184,11 +185,12 @@ def test_means_on_the_page_are_those_of_the_test_images(playground: Playground) 
 def test_a_drawing_gets_the_pipelines_answer(
     opened: "Page", playground: Playground
 ) -> None:
-    """Twenty scripted digits in ten handwriting styles, each with its own spikes."""
+    """Ten scripted digits, small and large, each with its own spikes."""
+    points = yaml.safe_load(DIGITS.read_text(encoding="utf-8"))
     drawn = [
-        (digit, style)
-        for number, style in enumerate(STYLES)
-        for digit in (number, (number + 5) % 10)
+        [[{"x": size * x, "y": size * y} for x, y in stroke] for stroke in strokes]
+        for strokes in points.values()
+        for size in (0.4, 1)
     ]
     results = opened.evaluate(
         """drawings => drawings.map((strokes, number) => {
@@ -199,7 +201,7 @@ def test_a_drawing_gets_the_pipelines_answer(
           const run = spikejoule.runImage(pixels, 1000 + number);
           return { pixels: Array.from(pixels), answer: run.moments.at(-1).answer };
         })""",
-        [strokes(digit, style) for digit, style in drawn],
+        drawn,
     )
     pixels = np.array([result["pixels"] for result in results], dtype=np.uint8)
     assert (pixels.max(axis=1) > 200).all()

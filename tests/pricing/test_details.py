@@ -23,11 +23,6 @@ from tests.tools.counted import by_kind
 N, T, F, H = 7, 5, 11, 13
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(1)
-
-
 class Steps(nn.Module):
     """Multi-step neurons, [T, B, ...]."""
 
@@ -274,8 +269,8 @@ def test_counts_do_not_depend_on_the_batch_size_where_no_state_is_reset() -> Non
 
 def test_training_mode_changes_no_statistics() -> None:
     spectral = nn.utils.parametrizations.spectral_norm(nn.Linear(24, 3))
-    norm = nn.InstanceNorm1d(4, track_running_stats=True)
-    model = nn.Sequential(nn.Conv1d(2, 4, 3), norm, LIF(), nn.Flatten(), spectral)
+    norms = nn.BatchNorm1d(4), nn.InstanceNorm1d(4, track_running_stats=True)
+    model = nn.Sequential(nn.Conv1d(2, 4, 3), *norms, LIF(), nn.Flatten(), spectral)
     model.append(LIF()).train()
     before = {name: values.clone() for name, values in model.state_dict().items()}
     price(model, spikes(T, N, 2, 8), loop="price")

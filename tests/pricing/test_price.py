@@ -1,7 +1,6 @@
 """`spikejoule.price` on plain PyTorch: counts, refusals, and the report."""
 
 import re
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from spikejoule import Baseline, Population
 from spikejoule.core.errors import ArtifactError, DataError, LimitError, ParameterError
 from spikejoule.report.views import page_view
 from tests.pricing.lif import LIF
+from tests.pricing.lif import price_model as price
 from tests.tools.counted import by_kind, count_of
 
 N = 12
@@ -24,24 +24,11 @@ T = 5
 LABELS = np.arange(N) % 4
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(1)
-
-
 def dense(bias: bool = True) -> nn.Sequential:
     model = nn.Sequential(nn.Linear(30, 20, bias=bias), LIF(), nn.Linear(20, 4), LIF())
     for layer in (model[0], model[2]):
         layer.weight.data.mul_(4)
     return model.eval()
-
-
-def price(model: nn.Module, x: Any, **arguments: Any) -> spikejoule.Report:
-    """Price with `LIF` as a neuron, without a progress bar and warnings."""
-    defaults = {"neurons": {LIF: Population()}, "progress": False, "time_axis": 0}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return spikejoule.price(model, x, **{**defaults, **arguments})
 
 
 def events(report: spikejoule.Report, name: str) -> NDArray[Any]:
@@ -186,21 +173,13 @@ class TestCounts:
         recurrent = counts["events"]["Own 1.recurrent"]
         assert (recurrent == 20 * counts["spikes"]["Own 1"]).all()
 
-    def test_in_training_and_of_neurons_that_run_twice_a_step(
-        self, spikes: Tensor
-    ) -> None:
-        norm = nn.BatchNorm1d(30)
+    def test_of_neurons_that_run_twice_a_step(self, spikes: Tensor) -> None:
         neurons = LIF()
-        model = nn.Sequential(
-            nn.Linear(30, 30), norm, neurons, nn.Linear(30, 30), neurons
-        )
+        model = nn.Sequential(nn.Linear(30, 30), neurons, nn.Linear(30, 30), neurons)
         model.extend([nn.Linear(30, 4), LIF()])
-        before = {name: values.clone() for name, values in norm.state_dict().items()}
         report = price(model, spikes, loop="price")
-        for name, values in norm.state_dict().items():
-            assert torch.equal(values, before[name]), name
         assert report.activity.time_window == T
-        assert (count_of(report.activity, "updates", "LIF 2") == 2 * T * 30).all()
+        assert (count_of(report.activity, "updates", "LIF 1") == 2 * T * 30).all()
 
 
 class Functional(nn.Module):

@@ -21,15 +21,15 @@ from spikejoule.core.store import read_csv  # noqa: E402
 from spikejoule.data.images import Dataset  # noqa: E402
 from spikejoule.search.study import by_state  # noqa: E402
 from stages.shared.common import run_stage  # noqa: E402
+from tests.search.running_search import Search  # noqa: E402
+from tests.search.slurm import slurm_cluster  # noqa: E402
 from tests.tools.finished_project import finish_project, isolate, path_of  # noqa: E402
 from tests.tools.pipeline_tools import (  # noqa: E402
     clean_environment,
     set_parameters,
     write_lock,
 )
-from tests.tools.running_search import Search  # noqa: E402
 from tests.tools.services import PostgreSQL, on_one_worker  # noqa: E402
-from tests.tools.slurm import slurm_cluster  # noqa: E402
 
 pytestmark = on_one_worker("search")
 
