@@ -140,6 +140,7 @@ def test_the_seed_loop_encodes_as_the_seed(digits):
     torch.testing.assert_close(encoded, theirs, rtol=0, atol=0)
 
 
+@pytest.mark.slow  # seconds of compilation
 def test_additions_of_the_limit_equal_the_obvious_sums():
     n_units = 400
     group_samples = 3

@@ -327,8 +327,9 @@ def test_the_answer_is_kept_next_to_the_file(tmp_path: Path, cli: Cli) -> None:
     with pytest.raises(ArtifactError, match="none.nir does not exist"):
         verification.save(tmp_path / "none.nir")
     verification.save(path)
-    assert words() == verification.in_words
-    assert words().startswith("yes: ")
+    said = words()
+    assert said == verification.in_words
+    assert said.startswith("yes: ")
     page = tmp_path / "page.html"
     text = cli.text("energy", path, *options, "--threshold", "ge", "--html", page)
     assert verification.in_words in text
