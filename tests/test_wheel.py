@@ -216,15 +216,6 @@ def test_a_model_is_priced_with_the_wheel_alone(with_snntorch: Environment) -> N
     )
 
 
-def test_importing_the_library_imports_no_pytorch(with_snntorch: Environment) -> None:
-    """Importing PyTorch takes over a second."""
-    code = (
-        "import time; start = time.process_time(); import spikejoule; "
-        "print(time.process_time() - start)"
-    )
-    assert float(with_snntorch.python(code)) < 0.2
-
-
 def test_the_wheel_is_small_besides_pytorch(wheel: Path) -> None:
     packages = needed(requirements_of(wheel), "").values()
     files = [file.locate() for package in packages for file in package.files or ()]

@@ -1,24 +1,14 @@
-"""Measured inference: proxies against hand-worked figures, and its file."""
+"""Proxies of the energy of an inference, against hand-worked figures."""
 
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spikejoule.counts.measurement import LayerCounts, activity_of_layers
-from spikejoule.encoding.events import EventList
 from spikejoule.energy import EnergyProxies, energy_proxies
-from spikejoule.evaluation.inference import (
-    load_inference_events,
-    measure_network,
-    save_inference_events,
-)
 from spikejoule.network.network import Network
-from tests.tools.examples import trained_network
-
-EVENTS = EventList.from_dense(np.random.default_rng(3).random((6, 50, 784)) < 0.02)
 
 
 def proxies_of(network: Network, spikes: list[float], steps: int) -> EnergyProxies:
@@ -46,17 +36,3 @@ def test_a_network_that_always_fires_is_dense(
     by_layer = entry["per_layer"].values()
     assert [layer["synaptic_events_per_inference"] for layer in by_layer] == events
     assert entry["event_syn_per_inference"] == sum(events)
-
-
-def test_events_can_be_recounted(tmp_path: Path) -> None:
-    network = trained_network((12, 8))
-    measured = measure_network(network.state, network.network, EVENTS)
-    for name in ("a.npz", "b.npz"):
-        save_inference_events(tmp_path / name, measured)
-    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    found = load_inference_events(tmp_path / "a.npz")
-    assert tuple(found) == measured.counts.layer_names[1:]
-    for events, expected in zip(found.values(), measured.layers[1:], strict=True):
-        np.testing.assert_array_equal(events.sources, expected.sources)
-        np.testing.assert_array_equal(events.offsets, expected.offsets)
-        assert events.n_inputs == expected.n_inputs

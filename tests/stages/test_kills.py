@@ -48,9 +48,6 @@ REPORT_SECONDS = 0.5
 class Clone(Project):
     """A clone in which pipelines are killed."""
 
-    def path(self, name: str) -> Path:
-        return self.folder / artifact_paths(self.folder)[name]
-
     def digests(self) -> dict[str, str]:
         """Digest every output without clocks."""
         return {

@@ -1,7 +1,6 @@
 """The pipeline as DVC runs it: real digits, two epochs, in a clone."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,9 +26,6 @@ LAYERS = ("input", "hidden", "output")
 
 class Clone(Project):
     """A clone in which the pipeline has run, and what its artifacts hold."""
-
-    def path(self, name: str) -> Path:
-        return self.folder / artifact_paths(self.folder)[name]
 
     def metrics(self, name: str) -> Any:
         return json.loads(self.path(name).read_text(encoding="utf-8"))

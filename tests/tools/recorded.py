@@ -13,7 +13,7 @@ import pytest
 from spikejoule.evaluation.accuracy import EARLY_EXIT, WHOLE_WINDOW
 from spikejoule.tracking.publishing import RunRecord, publish
 from spikejoule.tracking.recorded import frame_of
-from spikejoule.tracking.store import Store, project_store
+from spikejoule.tracking.store import Store, opened, project_store
 from tests.tools.pipeline_tools import make_project
 
 TAGS = {
@@ -95,6 +95,12 @@ def project(
 def store_of(project: Path) -> Store:
     """The store of a project, independent of the environment."""
     return project_store(project, "spikejoule", {})
+
+
+def runs(store: Store) -> list[Any]:
+    """List the runs of a store, which ends those of dead processes."""
+    with opened(store) as (client, experiment_id):
+        return list(client.search_runs([experiment_id]))
 
 
 def record(

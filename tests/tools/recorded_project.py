@@ -11,6 +11,7 @@ import pytest
 
 from tests.tools.made_once import made_once
 from tests.tools.pipeline_tools import (
+    artifact_paths,
     clean_environment,
     clone_of_working_tree,
     commit,
@@ -43,6 +44,10 @@ class Project:
     folder: Path
     environment: Mapping[str, str]
     output: str = ""
+
+    def path(self, name: str) -> Path:
+        """Path of an artifact."""
+        return self.folder / artifact_paths(self.folder)[name]
 
     @property
     def tracking_uri(self) -> str:

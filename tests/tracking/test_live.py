@@ -16,8 +16,9 @@ from spikejoule.core.provenance import file_digest
 from spikejoule.tracking.curves import Curves
 from spikejoule.tracking.live import LiveRun
 from spikejoule.tracking.publishing import RunRecord, publish
-from spikejoule.tracking.store import Store, opened, project_store
+from spikejoule.tracking.store import Store, project_store
 from tests.tools.processes import sleeping
+from tests.tools.recorded import runs
 
 SECONDS = 60
 LAYERS = ("input", "hidden", "output")
@@ -40,11 +41,6 @@ def pipeline() -> Iterator[Start]:
     """Starts a process in place of DVC."""
     with ExitStack() as started:
         yield lambda: psutil.Process(started.enter_context(sleeping()).pid)
-
-
-def runs(store: Store) -> list[Any]:
-    with opened(store) as (client, experiment_id):
-        return list(client.search_runs([experiment_id]))
 
 
 def steps(store: Store, run: Any) -> list[int]:

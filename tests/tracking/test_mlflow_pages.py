@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.tools.pipeline_tools import artifact_paths
 from tests.tools.recorded_project import Project
 from tests.tools.services import WITHOUT_JOBS, answers, free_port, running
 
@@ -70,8 +69,8 @@ def test_the_list_of_runs_shows_metrics_and_a_runs_page_its_curves(
     page.set_viewport_size({"width": 1440, "height": 900})
     page.goto(runs_address)
     expect(page.get_by_role("link", name=recorded.info.run_name)).to_be_visible()
-    path = recorded_project.folder / artifact_paths(recorded_project.folder)["summary"]
-    figures = json.loads(path.read_text(encoding="utf-8"))
+    summary = recorded_project.path("summary")
+    figures = json.loads(summary.read_text(encoding="utf-8"))
     metrics = ("accuracy", "events", "energy_nj", "ratio")
     for name in metrics:
         cell = page.locator(f"[role=gridcell][col-id='metrics.`{name}`']").first

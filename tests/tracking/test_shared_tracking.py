@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from tests.tools.pipeline_tools import artifact_paths, run
+from tests.tools.pipeline_tools import run
 from tests.tools.recorded_project import Project, runs_of
 from tests.tools.services import SHARED, PostgreSQL, S3Store
 
@@ -55,7 +55,6 @@ def test_a_database_without_a_server_is_enough(
     client.download_artifacts(published.info.run_id, "", str(tmp_path))
     # Not the model's copy of the checkpoint, which is in a deeper folder.
     files = {file.name: file for file in tmp_path.glob("*/*") if file.is_file()}
-    paths = artifact_paths(folder)
     for name in ("checkpoint", "spike_raster", "history", "energy_metrics"):
-        output_file = folder / paths[name]
+        output_file = recorded_project.path(name)
         assert files[output_file.name].read_bytes() == output_file.read_bytes()

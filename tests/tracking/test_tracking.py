@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -38,6 +37,7 @@ from spikejoule.tracking.store import (
 )
 from tests.tools.examples import trained_network
 from tests.tools.finished_project import N_TEST, N_TRAIN, N_VALIDATION
+from tests.tools.recorded import runs
 
 
 @pytest.fixture
@@ -62,12 +62,6 @@ def record(tmp_path: Path) -> RunRecord:
             DataSplit("mnist5k", "training", Path("data/train.npz"), "ab12", 3600),
         ),
     )
-
-
-def runs(store: Store) -> list[Any]:
-    client = MlflowClient(tracking_uri=store.tracking_uri)
-    experiment = client.get_experiment_by_name(store.experiment)
-    return list(client.search_runs([experiment.experiment_id]))
 
 
 class TestPublish:
