@@ -8,7 +8,11 @@ import pytest
 import torch
 
 from spikejoule.baselines.counts import measure_baseline
-from spikejoule.baselines.quantised import QuantisedNetwork, quantised_activations
+from spikejoule.baselines.quantised import (
+    QuantisedNetwork,
+    only_shifts,
+    quantised_activations,
+)
 from spikejoule.baselines.settings import (
     BaselineSettings,
     BaselineTraining,
@@ -48,6 +52,7 @@ NO_BIAS = changed(
     FAMILY, family_pruned=(0.8,), family_bits=(32, 4), family_bias=(False,)
 )
 PRUNING_EPOCHS = (0.2, 0.6)
+THRESHOLD = 114
 Digits = tuple[LabelledImages, LabelledImages]
 Trained = tuple[TrainedBaseline, ...]
 
@@ -64,6 +69,9 @@ def variants() -> list[BaselineVariant]:
     return [
         *family(784, 10, FAMILY, PRUNING_EPOCHS, 16),
         *family(784, 10, NO_BIAS, PRUNING_EPOCHS, 16),
+        BaselineVariant(
+            deep, bits=4, sum_bits=16, pixel_threshold=THRESHOLD, shifts=True
+        ),
         BaselineVariant(deep, equal_size=True),
         BaselineVariant(deep),
         BaselineVariant(deep, PruningSettings(pruned_fraction=0.5), 5),
@@ -185,7 +193,10 @@ def test_networks_learn_and_are_what_was_validated(
     for baseline in trained:
         network = baseline.network
         if isinstance(network, QuantisedNetwork):
-            *_, scores = quantised_activations(network, images)
+            pixels, *_, scores = quantised_activations(network, images)
+            if baseline.variant.pixel_threshold is not None:
+                assert np.array_equal(pixels, images.reshape(pixels.shape) > THRESHOLD)
+            assert only_shifts(network.arrays) == baseline.variant.shifts
             assert network.widths.weight == baseline.variant.bits
             assert network.widths.activation == baseline.variant.activation_bits
         else:

@@ -19,6 +19,8 @@ CONSISTS_OF = {
     "input_mac": "mac",
     "synaptic_event": "addition",
     "bias_addition": "addition",
+    "accumulation": "addition",
+    "rounding_addition": "addition",
     "leak_multiplication": "multiplication",
 }
 # Accesses that hardware can do without, at the price of a state access.
@@ -276,25 +278,25 @@ class Conventional:
     pruned: bool
     bits: Bits
     bias: bool
+    binary: bool = False
+    shifts: bool = False
     count: Counts = field(default_factory=Counter)
 
     def __post_init__(self):
         self.sizes = [len(layer) for layer in self.layers]
         self.places, self.between = names(self.sizes)
         # Pixels of 8 bits have to become activations of another width.
-        self.rounds = self.bits.activation not in (8, 16, 32)
+        self.rounds = self.binary or self.bits.activation not in (8, 16, 32)
+        self.encoding = ["code_multiplication", "code_addition"]
+        if self.binary:
+            self.encoding = ["code_comparison"]
         # One sum after the other asks for an activation at each remaining weight.
         self.gathers = self.pruned and not self.skips
 
     def recount(self) -> Counts:
         """Count one image."""
         if self.rounds:
-            for term in (
-                "pixel_read",
-                "code_multiplication",
-                "code_addition",
-                "activation_write",
-            ):
+            for term in ("pixel_read", *self.encoding, "activation_write"):
                 self.count[term, "input"] += self.sizes[0]
         for number, matrix in enumerate(self.weights):
             for source, activation in enumerate(self.layers[number]):
@@ -320,7 +322,8 @@ class Conventional:
 
     def multiply(self, number):
         into = self.between[number]
-        self.count["mac", into] += 1
+        of_bits = self.binary and number == 0
+        self.count["accumulation" if of_bits else "mac", into] += 1
         self.count["weight_read", into] += 1
         if self.gathers:
             self.count["activation_read", self.places[number]] += 1
@@ -344,7 +347,8 @@ class Conventional:
         if number < len(self.weights) - 1:
             self.count["activation_comparison", place] += 1
             if self.bits.weight < 32:
-                self.count["requantisation", place] += 1
+                term = "rounding_addition" if self.shifts else "requantisation"
+                self.count[term, place] += 1
 
 
 def conventional_words(network: Conventional, synapses) -> Words:
@@ -354,11 +358,11 @@ def conventional_words(network: Conventional, synapses) -> Words:
     place = network.places
     words: Words = {}
     if network.rounds:
-        for term in ("code_multiplication", "code_addition"):
+        for term in network.encoding:
             words[term, "input"] = (32, 0, 0, 8 * 8, 8)
         words["pixel_read", "input"] = (8, 8 * sizes[0], 0)
-        stored = bits.activation * sizes[0]
-        words["activation_write", "input"] = (bits.activation, stored, 0)
+        width = 1 if network.binary else bits.activation
+        words["activation_write", "input"] = (width, width * sizes[0], 0)
     for number, n_weights in enumerate(synapses):
         into = network.between[number]
         before, n = sizes[number : number + 2]
@@ -366,11 +370,17 @@ def conventional_words(network: Conventional, synapses) -> Words:
         held = n_weights * (bits.weight + index)
         if network.bias:
             held += bits.sum * n
-        product_bits = bits.weight * bits.activation
-        words["mac", into] = (bits.weight, 0, 0, product_bits, bits.sum)
-        words["zero_comparison", place[number]] = (32, 0, 0, 0, bits.activation)
-        for term in ("bias_addition", "activation_comparison", "requantisation"):
-            of_sums = (32, 0, 0, bits.sum**2, bits.sum)
+        entering = 1 if network.binary and number == 0 else bits.activation
+        words["mac", into] = (bits.weight, 0, 0, bits.weight * entering, bits.sum)
+        of_sums = (32, 0, 0, bits.sum**2, bits.sum)
+        words["accumulation", into] = of_sums
+        words["zero_comparison", place[number]] = (32, 0, 0, 0, entering)
+        for term in (
+            "bias_addition",
+            "activation_comparison",
+            "requantisation",
+            "rounding_addition",
+        ):
             words[term, place[number + 1]] = of_sums
         words["weight_read", into] = (bits.weight, n_weights * bits.weight, held)
         if network.pruned:
@@ -381,10 +391,9 @@ def conventional_words(network: Conventional, synapses) -> Words:
         if network.skips:
             words["sum_access_per_mac", into] = (bits.sum, bits.sum * n, 0)
             words["sum_access", place[number + 1]] = (bits.sum, bits.sum * n, 0)
-        width = bits.activation
-        words["activation_read", place[number]] = (width, before * width, 0)
-        if number == len(synapses) - 1:
-            width = bits.sum
+        words["activation_read", place[number]] = (entering, before * entering, 0)
+        is_last = number == len(synapses) - 1
+        width = bits.sum if is_last else bits.activation
         words["activation_write", place[number + 1]] = (width, n * width, 0)
     return words
 

@@ -281,6 +281,8 @@ class DrawnBaseline:
     pruned: float = 0.0
     bits: int = 32
     has_bias: bool = True
+    pixel_threshold: int | None = None
+    shifts: bool = False
 
     @property
     def widths(self) -> recount.Bits:
@@ -321,6 +323,7 @@ class DrawnBaseline:
         widths = Widths(self.widths.activation, self.bits, self.widths.sum)
         floats = [layer.astype(np.float32) for layer in layers]
         quantised = quantise(state, floats, widths)
+        quantised = replace(quantised, pixel_threshold=self.pixel_threshold)
         activations = quantised_activations(quantised, images)
         integers = [matrix for matrix, _ in weights_and_biases(quantised.arrays)]
         return (
@@ -352,6 +355,8 @@ def counted_baseline(
         validation_accuracy_percent=92.0,
         accuracy_percent=91.0,
         macs_nonzero=np.stack(macs_nonzero, axis=1),
+        pixel_threshold=drawn.pixel_threshold,
+        shifts=drawn.shifts,
     )
 
 
@@ -360,6 +365,9 @@ BASELINES = {
     "no bias": DrawnBaseline((784, 12, 10), has_bias=False),
     "8 bits": DrawnBaseline((784, 12, 10), bits=8),
     "4 bits, no bias": DrawnBaseline((784, 12, 9, 10), 0.8, bits=4, has_bias=False),
+    "1-bit pixels and shifts": DrawnBaseline(
+        (784, 12, 9, 10), 0.8, bits=4, pixel_threshold=114, shifts=True
+    ),
 }
 
 
@@ -380,6 +388,8 @@ def test_conventional_networks(mnist5k: Dataset, name: str) -> None:
                 pruned=drawn.pruned > 0,
                 bits=drawn.widths,
                 bias=drawn.has_bias,
+                binary=drawn.pixel_threshold is not None,
+                shifts=drawn.shifts,
             )
             for activations in zip(*(layer.tolist() for layer in layers), strict=True)
         ]

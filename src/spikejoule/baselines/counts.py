@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from spikejoule.baselines.quantised import (
     QuantisedNetwork,
     Widths,
+    only_shifts,
     quantised_activations,
     weight_arrays,
 )
@@ -83,6 +84,9 @@ class BaselineCounts:
             each image and matrix, int64 [N, L - 1].
         weights_sha256: checksum of its weights (`weights_digest`); empty if unknown.
         training: how it was trained; None if unknown.
+        pixel_threshold: pixels have 1 bit, whether they are greater than this; None for
+            pixels as wide as other activations.
+        shifts: whether sums become activations by shifts alone.
         nonzero_fractions: of all products of each matrix in a pruned network, removed
             weights included, the fraction with a nonzero activation; None if unknown.
 
@@ -102,6 +106,8 @@ class BaselineCounts:
     weights_sha256: str = ""
     training: TrainingRun | None = None
     nonzero_fractions: tuple[float, ...] | None = None
+    pixel_threshold: int | None = None
+    shifts: bool = False
 
     def __post_init__(self) -> None:
         if (self.macs_nonzero > np.array(self.synapses)).any():
@@ -118,6 +124,14 @@ class BaselineCounts:
     def pruned(self) -> bool:
         """Whether weights were removed."""
         return self.macs_dense < sum(self.network.synapses)
+
+    @property
+    def source_bits(self) -> list[int]:
+        """Width of what enters each matrix: pixels, then activations."""
+        widths = [self.activation_bits] * len(self.synapses)
+        if self.pixel_threshold is not None:
+            widths[0] = 1
+        return widths
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,8 +190,14 @@ def measure_baseline(
         macs_nonzero=nonzero_macs(layers, kept),
         weights_sha256=weights_digest(arrays),
         nonzero_fractions=_nonzero_fractions(layers) if pruned else None,
+        pixel_threshold=getattr(network, "pixel_threshold", None),
+        shifts=_only_shifts(arrays),
     )
     return MeasuredBaseline(counts, network, predictions)
+
+
+def _only_shifts(arrays: Mapping[str, NDArray[Any]]) -> bool:
+    return "layer1.requantisation" in arrays and only_shifts(arrays)
 
 
 def nonzero_macs(
@@ -246,6 +266,7 @@ BASELINE = ArrayFile(
         "baseline*.synapses": Array("int64", ("*",), low=0),
         "baseline*.macs_nonzero": Array("int64", ("N", "*"), low=0),
         "baseline*.nonzero_fractions": Array("float64", ("*",), low=0, high=1),
+        "baseline*.pixel_threshold": Array("int64", (), low=0, high=254),
         "baseline*.layer*.weight": Array("float32", ("*", "*")),
         "baseline*.layer*.bias": Array("float32", ("*",)),
         "baseline*.layer*.integer_weight": Array("int32", ("*", "*")),
@@ -289,6 +310,8 @@ def save_baseline(
         }
         if baseline.counts.nonzero_fractions is not None:
             own["nonzero_fractions"] = np.array(baseline.counts.nonzero_fractions)
+        if baseline.counts.pixel_threshold is not None:
+            own["pixel_threshold"] = np.array(baseline.counts.pixel_threshold)
         arrays |= {f"baseline{number}.{name}": array for name, array in own.items()}
     BASELINE.write(path, arrays)
 
@@ -385,6 +408,7 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
         raise ValueError(
             f"{prefix}nonzero_fractions does not have {len(synapses)} layers"
         )
+    threshold = arrays.get(f"{prefix}pixel_threshold")
     training = None
     if "training" in arrays:
         epochs, samples, batch_size, weight_decay = arrays["training"].tolist()
@@ -400,6 +424,8 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
         weights_sha256=weights_digest(own),
         training=training,
         nonzero_fractions=None if fractions is None else tuple(fractions.tolist()),
+        pixel_threshold=None if threshold is None else int(threshold),
+        shifts=_only_shifts(own),
         **{
             name: arrays[name][place].item()
             for name in _FIGURES

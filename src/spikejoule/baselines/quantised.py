@@ -5,13 +5,15 @@ baseline of a spiking network has activations of ceil(log2(T + 1)) bits (Yan et 
 arXiv:2409.08290). Post-training quantisation with integer-only arithmetic (Jacob et
 al., CVPR 2018, arXiv:1712.05877):
 
-pixels              unsigned, `activation_bits`; the level nearest to the intensity
+pixels              unsigned, `activation_bits`; the level nearest to the intensity;
+                    or 1 bit: whether the pixel exceeds a threshold
 weights             signed and symmetric, `weight_bits`, one scale per layer
 biases              on the scale of the sums, `sum_bits`
 sums                `sum_bits`; exact within a layer; the result saturates, as the
                     potential of a spiking neuron does after a step
 hidden activations  unsigned, `activation_bits`; a sum times a 24-bit multiplier,
-                    shifted right with rounding, and clipped, which includes the ReLU
+                    shifted right with rounding, and clipped, which includes the ReLU;
+                    only shifted if units were chosen for that (`shifted_unit`)
 scores              the sums of the last layer
 
 The ranges of weights and hidden activations minimise the squared error, like the grids
@@ -79,10 +81,33 @@ class QuantisedNetwork:
             activation (a * multiplier + 2**(shift - 1)) >> shift, clipped; unused in
             the last layer.
         widths: widths of its numbers.
+        pixel_threshold: a pixel is 1 if it is greater, else 0; None if pixels are
+            rounded to the width of activations.
     """
 
     arrays: Mapping[str, NDArray[Any]]
     widths: Widths
+    pixel_threshold: int | None = None
+
+    def pixels(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Levels of the pixels of images [N, ...], [N, pixels]."""
+        pixels = images.reshape(len(images), -1)
+        if self.pixel_threshold is not None:
+            return (pixels > self.pixel_threshold).astype(np.int64)
+        # The nearest level: 255 is odd, so no pixel is half-way between two levels.
+        return (pixels.astype(np.int64) * self.widths.largest_activation + 127) // 255
+
+
+def only_shifts(arrays: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether every requantisation of a network is a shift.
+
+    Its multipliers are powers of two then; that of the last layer is not used.
+    """
+    n_layers = len(weights_and_biases(arrays))
+    multipliers = [
+        int(arrays[f"layer{number}.requantisation"][0]) for number in range(1, n_layers)
+    ]
+    return all(multiplier.bit_count() == 1 for multiplier in multipliers)
 
 
 def activation_bits(time_window: int) -> int:
@@ -123,6 +148,7 @@ def in_integers(
     weight_units: Sequence[float],
     activation_units: Sequence[float],
     widths: Widths,
+    pixel_threshold: int | None = None,
 ) -> QuantisedNetwork:
     """Express a network in multiples of given units.
 
@@ -131,10 +157,12 @@ def in_integers(
         weight_units: the value of an integer 1 in each weight matrix.
         activation_units: the value of an integer 1 in each hidden layer.
         widths: widths of its numbers; weights and biases beyond them saturate.
+        pixel_threshold: as in `QuantisedNetwork`.
     """
     largest = widths.largest_weight
     half = widths.half_of_sums
-    sources = [1 / widths.largest_activation, *activation_units]
+    largest_pixel = widths.largest_activation if pixel_threshold is None else 1
+    sources = [1 / largest_pixel, *activation_units]
     # The sums of the last layer are not requantised.
     targets = [*activation_units, 1.0]
     arrays: dict[str, NDArray[Any]] = {}
@@ -146,7 +174,7 @@ def in_integers(
             whole = _multiples(bias, source * unit, -half, half - 1)
             arrays[f"layer{number}.integer_bias"] = whole
         arrays[f"layer{number}.requantisation"] = _fixed_point(source * unit / target)
-    return QuantisedNetwork(arrays, widths)
+    return QuantisedNetwork(arrays, widths, pixel_threshold)
 
 
 def _multiples(
@@ -171,9 +199,7 @@ def quantised_activations(
     """
     top = network.widths.largest_activation
     half = network.widths.half_of_sums
-    # The nearest level: 255 is odd, so no pixel is half-way between two levels.
-    pixels = (images.reshape(len(images), -1).astype(np.int64) * top + 127) // 255
-    layers = [pixels]
+    layers = [network.pixels(images)]
     for number, (weight, bias) in enumerate(weights_and_biases(network.arrays)):
         if number > 0:  # the sums of the previous layer become its activations
             multiplier, shift = network.arrays[f"layer{number}.requantisation"].tolist()
@@ -205,12 +231,25 @@ def least_error_unit(values: NDArray[np.float32], top: int) -> float:
     return float(candidates[int(np.argmin(errors))]) / top
 
 
+def shifted_unit(unit: float, sum_unit: float) -> float:
+    """Return the unit nearest to `unit` that is a power of two times `sum_unit`.
+
+    A sum then becomes an activation by a shift, without a multiplication.
+    """
+    return float(sum_unit * 2.0 ** round(math.log2(unit / sum_unit)))
+
+
 def _fixed_point(factor: float) -> NDArray[np.int64]:
     """Return (multiplier, shift), multiplier / 2**shift nearest to a positive factor.
 
     A factor above 2**22, which would saturate every activation, becomes 2**22.
     """
-    fraction, exponent = math.frexp(min(factor, 2.0 ** (MULTIPLIER_BITS - 2)))
+    factor = min(factor, 2.0 ** (MULTIPLIER_BITS - 2))
+    power = 2.0 ** round(math.log2(factor))
+    # Units are rounded to float32, so a shift may be off by a few last digits.
+    if abs(factor - power) < 1e-6 * power:
+        factor = power
+    fraction, exponent = math.frexp(factor)
     return np.array([round(fraction * 2**MULTIPLIER_BITS), MULTIPLIER_BITS - exponent])
 
 

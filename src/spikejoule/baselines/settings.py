@@ -111,6 +111,10 @@ class BaselineVariant:
         bits: width of the weights, and the largest width of activations, in training;
             32 is float32.
         sum_bits: width of the sums and biases of an integer network.
+        pixel_threshold: pixels of an integer network have 1 bit, whether they are
+            greater than this, from 0 to 254; None if they are rounded.
+        shifts: whether an integer network turns sums into activations by shifts alone,
+            without multiplications.
         equal_size: whether it is the network of the spiking network's size.
     """
 
@@ -118,6 +122,8 @@ class BaselineVariant:
     pruning: PruningSettings = NOT_PRUNED
     bits: int = FLOAT_BITS
     sum_bits: int = FLOAT_BITS
+    pixel_threshold: int | None = None
+    shifts: bool = False
     equal_size: bool = False
 
     @property
@@ -130,8 +136,12 @@ class BaselineVariant:
             words.append(f"{self.bits} bits")
         if self.activation_bits != self.bits:
             words.append(f"{self.activation_bits}-bit activations")
+        if self.pixel_threshold is not None:
+            words.append("1-bit pixels")
         if self.sum_bits != FLOAT_BITS:
             words.append(f"{self.sum_bits}-bit sums")
+        if self.shifts:
+            words.append("shifts")
         if not self.network.has_bias:
             words.append("no bias")
         return ", ".join(words)
@@ -153,6 +163,8 @@ class BaselineVariant:
 
         If b is a multiple of 8, the 255 levels of a pixel are among its 2**b - 1.
         """
+        if self.pixel_threshold is not None:
+            return 1
         return self.activation_bits if self.activation_bits % 8 else 8
 
 

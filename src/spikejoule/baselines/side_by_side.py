@@ -21,7 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from spikejoule.baselines.quantised import least_error_unit, weight_unit
+from spikejoule.baselines.quantised import (
+    least_error_unit,
+    shifted_unit,
+    weight_unit,
+)
 from spikejoule.baselines.settings import BaselineVariant
 from spikejoule.network.network import weights_and_biases
 from spikejoule.network.quantisation import FLOAT_BITS
@@ -48,9 +52,13 @@ class FloatPasses:
         }
         self._n_hidden = len(variants[0].network.connections) - 1
         self._pixel_bits = variants[0].pixel_bits
+        self._pixel_threshold = variants[0].pixel_threshold
 
     def pixels(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
         """Pixels uint8 [B, ...] as intensities in [0, 1], float32 [B, I]."""
+        if self._pixel_threshold is not None:
+            pixels = torch.as_tensor(images)
+            return (pixels.reshape(len(pixels), -1) > self._pixel_threshold).float()
         values = intensities(images)
         if self._pixel_bits == 8:
             return values
@@ -112,6 +120,9 @@ class IntegerPasses(FloatPasses):
         # The largest integers of the widths, [K, 1, 1].
         self._weight_tops = _column(2.0 ** (v.bits - 1) - 1 for v in variants)
         self._activation_tops = _column(2.0**v.activation_bits - 1 for v in variants)
+        is_binary = self._pixel_threshold is not None
+        self._pixel_units = 1.0 if is_binary else 1 / self._activation_tops
+        self._shifts = variants[0].shifts
         # The units of each layer, [K, 1, 1] each.
         self._weight_units: list[Tensor] = []
         self._activation_units: list[Tensor] = []
@@ -128,6 +139,9 @@ class IntegerPasses(FloatPasses):
 
     def activations(self, layer: int, sums: Tensor) -> Tensor:
         """Activations of a hidden layer, rounded and clipped."""
+        if self._shifts:
+            # Shifts round half a unit up. Sums are whole, so a quarter of one decides.
+            sums = sums + self._sum_units(layer) / 4
         activations: Tensor = _RoundedReLU.apply(  # type: ignore[no-untyped-call]
             sums, self._activation_units[layer], self._activation_tops
         )
@@ -151,6 +165,8 @@ class IntegerPasses(FloatPasses):
             for layer in range(self._n_hidden):
                 sums = self.sums(layer, values)
                 units = _units(least_error_unit, functional.relu(sums), tops)
+                if self._shifts:
+                    units = self._shifted(units, layer)
                 self._activation_units.append(units)
                 # Now that these units are known, the biases of the next layer round.
                 self.refresh()
@@ -177,8 +193,13 @@ class IntegerPasses(FloatPasses):
 
     def _sum_units(self, layer: int) -> Tensor:
         """The units of a layer's sums, [K, 1, 1]."""
-        source_units = [1 / self._activation_tops, *self._activation_units]
+        source_units = [self._pixel_units, *self._activation_units]
         return self._weight_units[layer] * source_units[layer]
+
+    def _shifted(self, units: Tensor, layer: int) -> Tensor:
+        """The nearest units of activations to which sums can be shifted, [K, 1, 1]."""
+        pairs = zip(units, self._sum_units(layer), strict=True)
+        return _column(shifted_unit(float(unit), float(own)) for unit, own in pairs)
 
     def units(self, k: int) -> dict[str, NDArray[np.float64]]:
         """The units of network k, float64: one per layer, and one per hidden layer."""

@@ -83,6 +83,7 @@ class TrainedBaseline:
             self.weights["weight_units"].tolist(),
             self.weights["activation_units"].tolist(),
             Widths(variant.activation_bits, variant.bits, variant.sum_bits),
+            variant.pixel_threshold,
         )
 
     def is_best(self, accuracy_percent: float, max_epochs: int) -> bool:
@@ -465,6 +466,8 @@ def _groups_of(variants: Sequence[BaselineVariant]) -> list[list[BaselineVariant
             variant.network,
             variant.bits == FLOAT_BITS,
             variant.pixel_bits,
+            variant.pixel_threshold,
+            variant.shifts,
             # Networks with narrower activations than weights, to leave room for sums.
             variant.activation_bits < variant.bits,
             variant.sum_bits,

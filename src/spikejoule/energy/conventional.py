@@ -24,9 +24,11 @@ events, and adds to all of its sums.
 
 Both write n_l activations in every layer after the input, and add and read n_l biases,
 if any. Each hidden unit takes a comparison (ReLU), and in integer networks a
-requantisation; finding the answer takes n_(L-1) - 1 comparisons. If activations are
-integers of neither 8 nor 16 bits, each pixel is read in 8 bits, multiplied, rounded by
-an addition, and written in the width of the first layer.
+requantisation, or an addition that rounds before a shift; finding the answer takes
+n_(L-1) - 1 comparisons. If activations are integers of neither 8 nor 16 bits, each
+pixel is read in 8 bits, multiplied, rounded by an addition, and written in the width of
+the first layer. A pixel of 1 bit is read in 8 bits, compared with a threshold and
+written; its products are additions of weights.
 
 For PyTorch networks with convolutions (`pricing.conventional`), W_l and M_l count the
 windows that an activation lies in; kernels and biases are stored once. Pooling takes an
@@ -117,7 +119,7 @@ def _stored(baseline: BaselineCounts) -> _Stored:
         index=Words(index_bits, weights, parameters),
         bias=Words(sum_bits, np.maximum(biases, 1), parameters),
         sum=Words(sum_bits, targets),
-        activation=Words(baseline.activation_bits, sources),
+        activation=Words(baseline.source_bits, sources),
         output=Words(output_bits, targets),
     )
 
@@ -139,25 +141,35 @@ def _of_baseline(
         baseline.macs_nonzero[:n_samples] if skips else synapses
     )
     is_integer = baseline.weight_bits < FLOAT_BITS
-    bits = baseline.activation_bits
-    if is_integer and bits % PIXEL_BITS:
+    bits = np.array(baseline.source_bits)
+    is_binary = baseline.pixel_threshold is not None
+    if is_integer and bits[0] % PIXEL_BITS:
         n_pixels = int(sources[0])
-        terms = ("code_multiplication", "code_addition")
-        yield from made_pixels(network.input.name, n_pixels, n_pixels, bits, *terms)
+        rounding = ("code_multiplication", "code_addition")
+        terms = ("code_comparison",) if is_binary else rounding
+        yield from made_pixels(
+            network.input.name, n_pixels, n_pixels, int(bits[0]), *terms
+        )
 
     # Arithmetic
     sum_arithmetic = arithmetic(baseline.sum_bits)
-    product = sum_arithmetic._replace(
-        bits=baseline.weight_bits, product_bits=baseline.weight_bits * bits
+    # A product of a 1-bit pixel is an addition of a weight.
+    added = int(is_binary)
+    yield block(
+        "accumulation", connections[:added], products[..., :added], sum_arithmetic
     )
-    yield block("mac", connections, products, product)
+    product = sum_arithmetic._replace(
+        bits=baseline.weight_bits, product_bits=baseline.weight_bits * bits[added:]
+    )
+    yield block("mac", connections[added:], products[..., added:], product)
     yield block("bias_addition", names[1:], biased, sum_arithmetic)
     for node in network.rectified:
         yield block("activation_comparison", [node.name], [node.n_out], sum_arithmetic)
     for pooling in network.of(Pooling):
-        yield from _of_pooling(pooling, bits)
+        yield from _of_pooling(pooling, baseline.activation_bits)
     if is_integer:
-        yield block("requantisation", names[1:-1], targets[:-1], sum_arithmetic)
+        requantised = "rounding_addition" if baseline.shifts else "requantisation"
+        yield block(requantised, names[1:-1], targets[:-1], sum_arithmetic)
 
     # Addresses
     if skips:
