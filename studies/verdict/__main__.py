@@ -14,18 +14,20 @@ from typing import Final
 from spikejoule.core.errors import SpikejouleError, StoreError, printable
 from spikejoule.core.store import write_csv, write_text
 from spikejoule.energy import load_profiles
+from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.nir.options import add_convention_options, chosen_conventions
 from spikejoule.tracking.recorded import VALIDATION_SIZE, measured_alike, recorded_runs
 from spikejoule.tracking.settings import settings_table, write_settings
 from spikejoule.tracking.store import store_of
 from studies.verdict import breakeven, page, published
+from studies.verdict.entrants import DeclaredBits
 from studies.verdict.networks import (
     FOLDER,
     NetworkTable,
     RecordedNetwork,
     recorded_table,
 )
-from studies.verdict.outside import Images, outside_networks
+from studies.verdict.outside import ALLOWED, Images, outside_networks
 from studies.verdict.project import Project
 from studies.verdict.recording import Networks, beside_table
 from studies.verdict.sentences import terminal_text
@@ -48,7 +50,8 @@ def judge(options: argparse.Namespace) -> str:
 
     # Networks from outside the project.
     if options.add:
-        images = Images.load(project.directory, project.paths, project.encoder)
+        bits = DeclaredBits(options.weight_bits, options.state_bits)
+        images = Images.load(project.directory, project.paths, project.params, bits)
         images.check_same(networks.rows)
         conventions = chosen_conventions(options)
         networks.rows += outside_networks(
@@ -112,6 +115,26 @@ def train(options: argparse.Namespace) -> str:
     kept = [row for row in TrainingTable.read(TABLE).rows if row.run not in runs]
     TrainingTable(rows=(*kept, *rows)).write(TABLE)
     return f"{TABLE}: {len(rows)} rows of {', '.join(sorted(runs))}\n"
+
+
+def record_cascades(options: argparse.Namespace) -> str:
+    """Train the networks of cascades, and replace their rows in the study's table.
+
+    `record` then updates the page.
+    """
+    # Imported here, because the other jobs need no PyTorch.
+    from studies.verdict.cascade_runs import rows_of
+
+    options.folder.mkdir(parents=True, exist_ok=True)
+    profiles = [profile for profile in load_profiles().values() if profile.compares]
+    rows = [
+        row for seed in options.seeds for row in rows_of(seed, options.folder, profiles)
+    ]
+    runs = {row.run for row in rows}
+    table = recorded_table(DEFAULT_DATA)
+    kept = [row for row in NetworkTable.read(table).rows if row.run not in runs]
+    NetworkTable(rows=(*kept, *rows)).write(table)
+    return f"{table}: {len(rows)} rows of {', '.join(sorted(runs))}\n"
 
 
 def recorded_networks(
@@ -191,6 +214,14 @@ def parser() -> argparse.ArgumentParser:
     training.add_argument("preset", metavar="PRESET", help="a file of experiments/")
     training.add_argument("--seeds", type=int, nargs="+", default=[42], metavar="SEED")
     training.set_defaults(job=train)
+    cascades = jobs.add_parser(
+        "cascades", help="for maintainers: train cascades of both sides"
+    )
+    cascades.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="where trained networks are kept"
+    )
+    cascades.add_argument("--seeds", type=int, nargs="+", default=[42], metavar="SEED")
+    cascades.set_defaults(job=record_cascades)
     return arguments
 
 
@@ -241,8 +272,8 @@ def add_judge(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="FILE",
-        help="add other networks, run on the project's images: GRAPH.nir, or "
-        "FILE.py:NAME of a PyTorch module; several are seeds of one configuration",
+        help=f"add other networks, run on the project's images: {ALLOWED}; several "
+        "are seeds of one configuration",
     )
     parser.add_argument(
         "--side",
@@ -250,6 +281,15 @@ def add_judge(parser: argparse.ArgumentParser) -> None:
         default="snn",
         help="the side of --add: spiking (default) or conventional",
     )
+    for width, values in (("weight", "weights"), ("state", "potentials")):
+        parser.add_argument(
+            f"--{width}-bits",
+            type=int,
+            default=FLOAT_BITS,
+            metavar="BITS",
+            help=f"width of the {values} of spiking graphs and modules that compute in "
+            "integers (default: 32, floating point)",
+        )
     add_convention_options(parser)
 
 

@@ -1,106 +1,62 @@
-"""Networks from outside the project, counted and priced like the recorded ones.
+"""Networks from files, counted and priced like the recorded ones.
 
-A NIR graph, or a PyTorch module in a Python file, runs on the project's validation and
-test images; a spiking network on their spikes in the project's encoding. The executor
-or hooks count it, and the cost of encoding is added.
+A file is a NIR graph, a PyTorch module in a Python file, a checkpoint of this project,
+or one of its conventional networks; FIRST+SECOND is a cascade of two. They run on the
+project's validation and test images: a checkpoint in its own encoding, other spiking
+networks in the project's. Encoding is counted, too.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import BaselineCounts, weights_digest
+from spikejoule.baselines.counts import load_baseline, load_network, weights_digest
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.core.store import read_json
 from spikejoule.core.user_files import named_object
 from spikejoule.core.yaml_files import ArtifactPaths
-from spikejoule.counts.records import Activity
-from spikejoule.data.images import LabelledImages, load_samples
-from spikejoule.encoding.counting import best_class
-from spikejoule.encoding.encoder import Encoder
-from spikejoule.encoding.events import EventList, load_events
-from spikejoule.energy.analysis import network_name
-from spikejoule.energy.ledger import (
-    SPIKING,
-    WHOLE_WINDOW,
-    Accuracies,
-    Variant,
-    averaged,
-    baseline_variants,
-)
-from spikejoule.energy.operations import count_operations
+from spikejoule.energy.ledger import EARLY_EXIT, WHOLE_WINDOW, averaged
 from spikejoule.energy.prices import HardwareProfile
-from spikejoule.network.quantisation import FLOAT_BITS
+from spikejoule.network.trained import load_trained
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.reading import read_nir
-from spikejoule.nir.running import run_graph
+from spikejoule.params import Params
+from studies.verdict.cascades import Entrant, cascade
+from studies.verdict.entrants import DeclaredBits, Split, Splits
 from studies.verdict.networks import RecordedNetwork
 
-BATCH_SIZE: Final = 256
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """The validation or test images of a project, and their spikes."""
-
-    samples: LabelledImages
-    events: EventList
-
-    @classmethod
-    def load(cls, directory: Path, paths: ArtifactPaths, name: str) -> "Split":
-        """Read the split `name`; DataError if the project has no images but events."""
-        samples = load_samples(directory / paths[name])
-        if not isinstance(samples, LabelledImages):
-            raise DataError("--add needs a project of images, but this one has events.")
-        events, _ = load_events(directory / paths[f"events_{name}"])
-        return cls(samples, events)
-
-    def spikes(self) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
-        """Yield batches of spikes [steps, samples, units] and their labels."""
-        for first in range(0, len(self.samples), BATCH_SIZE):
-            chosen = slice(first, first + BATCH_SIZE)
-            dense = self.events.select(chosen).to_dense().transpose(1, 0, 2)
-            yield dense, self.samples.labels[chosen]
-
-    def scaled_images(self) -> NDArray[np.float32]:
-        """Images [N, 1, height, width] from 0 to 1, as in torchvision."""
-        images: NDArray[np.float32] = (self.samples.images[:, None] / 255).astype(
-            np.float32
-        )
-        return images
-
-    def accuracy_percent(self, scores: NDArray[Any] | None, file: str) -> float:
-        """The percentage of correct answers.
-
-        As for the project's own networks, the first of equal best answers counts.
-
-        Args:
-            scores: class scores, [N, classes]; None if the network has none.
-            file: the network's file, for the message.
-        """
-        if scores is None:
-            raise ArtifactError(
-                f"{file} gives no class scores: its accuracy is not known."
-            )
-        return 100 * float((best_class(scores) == self.samples.labels).mean())
+ALLOWED: Final = (
+    "GRAPH.nir, FILE.py:NAME of a module, CHECKPOINT.pt, NETWORKS.npz:NAME, or "
+    "FIRST+SECOND of these"
+)
 
 
 @dataclass(frozen=True, eq=False)
 class OutsideNetwork:
-    """A network from outside the project.
+    """A network from a file, in every way of running it."""
 
-    Attributes:
-        digest: SHA-256 of its weights.
-        variants: the ways of running it, counted on the test images.
-    """
+    entrants: Sequence[Entrant]
 
-    digest: str
-    variants: Sequence[Variant]
+    @classmethod
+    def of(cls, digest: str, entrants: Iterable[Entrant]) -> "OutsideNetwork":
+        """Mark the ways of running a network with the SHA-256 of its weights."""
+        return cls(
+            tuple(
+                replace(
+                    entrant, variant=replace(entrant.variant, weights_sha256=digest)
+                )
+                for entrant in entrants
+            )
+        )
+
+    @property
+    def digest(self) -> str:
+        """The checksum of its weights."""
+        return self.entrants[0].variant.weights_sha256
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,72 +64,123 @@ class Images:
     """The images of a project, on which outside networks are counted.
 
     Attributes:
-        validation, test: the splits.
-        encoder: the project's encoding.
-        data_source: source of the images.
-        crop_pixels, average_pixels: how the images were reduced.
+        splits: the validation and test images.
+        data: the content of metrics/data.json.
     """
 
-    validation: Split
-    test: Split
-    encoder: Encoder
-    data_source: str
-    crop_pixels: int
-    average_pixels: int
+    splits: Splits
+    data: dict[str, Any]
 
     @classmethod
-    def load(cls, directory: Path, paths: ArtifactPaths, encoder: Encoder) -> "Images":
+    def load(
+        cls,
+        directory: Path,
+        paths: ArtifactPaths,
+        params: Params,
+        bits: DeclaredBits,
+    ) -> "Images":
         """Read the images of a project.
 
         Raises:
             ArtifactError: a file is missing or damaged.
             DataError: the project has events in place of images.
         """
-        data = read_json(directory / paths["data_metrics"])
-        return cls(
+        splits = Splits(
             Split.load(directory, paths, "validation"),
             Split.load(directory, paths, "test"),
-            encoder,
-            data["source"],
-            data.get("crop_pixels") or 0,
-            data.get("average_pixels") or 1,
+            params.encode.encoder,
+            params.evaluate.early_exit_tolerance_percent,
+            bits,
         )
+        return cls(splits, read_json(directory / paths["data_metrics"]))
+
+    @property
+    def source(self) -> str:
+        """The source of the images."""
+        return str(self.data["source"])
+
+    @property
+    def crop_pixels(self) -> int:
+        """Pixels cropped at each side of an image."""
+        return self.data.get("crop_pixels") or 0
+
+    @property
+    def average_pixels(self) -> int:
+        """Side of the squares of pixels whose means the networks read."""
+        return self.data.get("average_pixels") or 1
 
     def check_same(self, recorded: Sequence[RecordedNetwork]) -> None:
         """DataError if recorded networks were counted on other images."""
-        n_images = len(self.test.samples)
+        n_images = len(self.splits.test.samples)
         for network in recorded:
-            if (network.data_source, network.n_images) != (self.data_source, n_images):
+            if (network.data_source, network.n_images) != (self.source, n_images):
                 raise DataError(
                     f"--add reads the project's {n_images:,} test images of "
-                    f"{self.data_source}, but the recorded networks were counted on "
+                    f"{self.source}, but the recorded networks were counted on "
                     f"{network.n_images:,} of {network.data_source}: run the "
                     "pipeline on those, or choose other runs with --data."
                 )
 
-    def graph(self, file: str, conventions: Conventions) -> OutsideNetwork:
-        """Run and count the NIR graph of a spiking network."""
-        network = read_nir(Path(file))
-        validation = run_graph(network, self.validation.events, conventions)
-        test = run_graph(network, self.test.events, conventions)
-        has_answer = network.answer is not None
-        accuracies = Accuracies(
-            self.validation.accuracy_percent(
-                validation.output if has_answer else None, file
-            ),
-            self.test.accuracy_percent(test.output if has_answer else None, file),
-        )
-        return OutsideNetwork(
-            file_digest(file, "sha256"), [self._spiking(test, accuracies)]
-        )
+    def network(
+        self, given: str, side: str, conventions: Conventions
+    ) -> OutsideNetwork:
+        """Run and count a file, or a cascade of two."""
+        if "+" not in given:
+            return self._file(given, side, conventions)
+        first, _, second = given.partition("+")
+        small = self._file(first, side, conventions)
+        large = self._file(second, side, conventions)
+        return cascades(small, large, self.splits.exit_tolerance_percent)
 
-    def module(self, file: str, side: str) -> OutsideNetwork:
+    def _file(self, file: str, side: str, conventions: Conventions) -> OutsideNetwork:
+        path = Path(file.rpartition(".npz:")[0] + ".npz" if ".npz:" in file else file)
+        is_spiking = path.suffix in (".nir", ".pt")
+        if is_spiking and side == "ann":
+            raise ParameterError(f"--side ann: {file} is a network of spiking neurons.")
+        if path.suffix == ".npz" and side == "snn":
+            raise ParameterError(f"--side snn: {file} is a conventional network.")
+        if path.suffix == ".nir":
+            entrants = self.splits.of_graph(file, read_nir(path), conventions)
+        elif path.suffix == ".pt":
+            entrants = self._checkpoint(path)
+        elif path.suffix == ".npz":
+            return self._baseline(path, file.rpartition(".npz:")[2])
+        else:
+            return self._module(file, side)
+        return OutsideNetwork.of(file_digest(path, "sha256"), entrants)
+
+    def _checkpoint(self, path: Path) -> list[Entrant]:
+        trained = load_trained(path)
+        differ = {
+            name
+            for name, digest in self.data.get("sha256", {}).items()
+            if trained.data["sha256"].get(name, digest) != digest
+        }
+        if differ:
+            raise DataError(
+                f"--add: {path} was trained on other images ({', '.join(differ)}); "
+                "judge it in the project that trained it."
+            )
+        return self.splits.of_checkpoint(trained)
+
+    def _baseline(self, path: Path, name: str) -> OutsideNetwork:
+        counts = load_baseline(path)
+        names = [baseline.name for baseline in counts]
+        if name not in names:
+            raise ParameterError(
+                f"--add: {path} has no network {name!r}; it has {names}"
+            )
+        chosen = counts[names.index(name)]
+        network = load_network(path, chosen)
+        return OutsideNetwork(self.splits.of_baseline(name, network, chosen.pruned))
+
+    def _module(self, file: str, side: str) -> OutsideNetwork:
         """Run and count a PyTorch module or a `Baseline`, given as FILE.py:NAME."""
         from torch import nn
 
         from spikejoule.pricing.conventional import Baseline
 
-        named = named_object(file, "--add", "GRAPH.nir or FILE.py:NAME of a module")
+        named = named_object(file, "--add", ALLOWED)
         module = named.module if isinstance(named, Baseline) else named
         if not isinstance(module, nn.Module):
             raise ParameterError(
@@ -183,45 +190,62 @@ class Images:
             name: value.cpu().numpy() for name, value in module.state_dict().items()
         }
         count = self._spiking_module if side == "snn" else self._conventional_module
-        return OutsideNetwork(weights_digest(weights), count(named, file))
+        return OutsideNetwork.of(weights_digest(weights), count(named, file))
 
-    def _spiking_module(self, module: Any, file: str) -> Sequence[Variant]:
+    def _spiking_module(self, module: Any, file: str) -> list[Entrant]:
         from spikejoule.pricing.price_model import price
 
-        validation = price(
-            module, self.validation.spikes(), time_axis=0, progress=False
+        splits = self.splits
+        reports = {
+            name: price(
+                module,
+                split.spikes(),
+                time_axis=0,
+                weight_bits=splits.bits.weight,
+                state_bits=splits.bits.state,
+                progress=False,
+            )
+            for name, split in splits.by_name.items()
+        }
+        check_counted(file, reports["test"].not_counted)
+        scores = {name: report.scores for name, report in reports.items()}
+        return [splits.of_activity(file, reports["test"].activity, scores)]
+
+    def _conventional_module(self, module: Any, file: str) -> list[Entrant]:
+        from spikejoule.pricing.conventional import BaselineRun
+
+        counts = {}
+        scores = {}
+        for name, split in self.splits.by_name.items():
+            baseline = BaselineRun(module, split.scaled_images())
+            counts[name] = baseline.counts(split.samples.labels.astype(np.int64))
+            check_counted(file, baseline.run.watch.not_counted)
+            scores[name] = baseline.run.all_scores
+        return self.splits.of_counts(file, counts["test"], scores)
+
+
+def cascades(
+    small: OutsideNetwork, large: OutsideNetwork, tolerance_percent: float
+) -> OutsideNetwork:
+    """The cascades of two networks that are run alike.
+
+    A small spiking network runs its whole window, since all leads are equal where it
+    stops early; the large one may stop early.
+    """
+    pairs = [
+        (first, second)
+        for first in small.entrants
+        for second in large.entrants
+        if first.variant.method
+        in (
+            second.variant.method,
+            second.variant.method.replace(EARLY_EXIT, WHOLE_WINDOW),
         )
-        test = price(module, self.test.spikes(), time_axis=0, progress=False)
-        accuracies = Accuracies(
-            self.validation.accuracy_percent(validation.scores, file),
-            self.test.accuracy_percent(test.scores, file),
-        )
-        check_counted(file, test.not_counted)
-        return [self._spiking(test.activity, accuracies)]
-
-    def _conventional_module(self, module: Any, file: str) -> Sequence[Variant]:
-        validation = counted_baseline(module, file, self.validation)
-        test = counted_baseline(module, file, self.test)
-        counts = replace(test, validation_accuracy_percent=validation.accuracy_percent)
-        return baseline_variants((counts,), len(self.test.samples))
-
-    def _spiking(self, activity: Activity, accuracies: Accuracies) -> Variant:
-        """A spiking network with 32-bit weights that updates all neurons every step."""
-        encoding = self.encoder.operations(self.test.samples.images)
-        operations = count_operations(activity, encoding)
-        name = network_name(activity.network, self.encoder.name)
-        return Variant(SPIKING, name, WHOLE_WINDOW, accuracies, FLOAT_BITS, operations)
-
-
-def counted_baseline(module: Any, file: str, split: Split) -> BaselineCounts:
-    """Count multiplications and accuracy of a conventional module on a split."""
-    from spikejoule.pricing.conventional import BaselineRun
-
-    baseline = BaselineRun(module, split.scaled_images())
-    counts = baseline.counts(split.samples.labels.astype(np.int64))
-    check_counted(file, baseline.run.watch.not_counted)
-    percent = split.accuracy_percent(baseline.run.all_scores, file)
-    return replace(counts, accuracy_percent=percent)
+        and not first.variant.method.startswith(EARLY_EXIT)
+    ]
+    return OutsideNetwork(
+        tuple(cascade(first, second, tolerance_percent) for first, second in pairs)
+    )
 
 
 def check_counted(file: str, not_counted: Sequence[str]) -> None:
@@ -244,7 +268,7 @@ def outside_networks(
     """Count and price outside networks as the seeds of one configuration.
 
     Args:
-        files: GRAPH.nir or FILE.py:NAME of each.
+        files: each as in `ALLOWED`.
         side: ``snn`` or ``ann``.
         conventions: how to run graphs.
         images: the project's images.
@@ -253,32 +277,28 @@ def outside_networks(
     Raises:
         ArtifactError: a file is missing or damaged, gives no class scores, or is not
             counted whole.
-        ParameterError: a file is neither a graph nor FILE.py:NAME, is of the other
-            side, is given twice, or fails.
+        DataError: a checkpoint was trained on other images.
+        ParameterError: a file is not allowed, is of the other side, is given twice, or
+            fails.
     """
     configuration = content_digest({"side": side, "added": list(files)})[:12]
-    n_pixels = images.test.samples.images[0].size
+    n_pixels = images.splits.test.samples.images[0].size
     rows: list[RecordedNetwork] = []
     for seed, file in enumerate(files):
-        if not file.endswith(".nir"):
-            network = images.module(file, side)
-        elif side == "snn":
-            network = images.graph(file, conventions)
-        else:
-            raise ParameterError(f"--side ann: {file} is a graph of spiking neurons.")
+        network = images.network(file, side, conventions)
         if any(row.weights_sha256 == network.digest for row in rows):
             raise ParameterError(f"--add: {file} has the weights of an earlier file")
-        for variant in averaged(network.variants, images.average_pixels, n_pixels):
+        variants = [entrant.variant for entrant in network.entrants]
+        for variant in averaged(variants, images.average_pixels, n_pixels):
             row = RecordedNetwork.counted(
                 variant,
                 profiles,
-                run=Path(file).name,
+                run="+".join(Path(part).name for part in file.split("+")),
                 run_id=network.digest[:32],
                 git_commit="of another project",
-                data_source=images.data_source,
+                data_source=images.source,
                 configuration=configuration,
                 seed=seed,
-                weights_sha256=network.digest,
                 crop_pixels=images.crop_pixels,
                 average_pixels=images.average_pixels,
             )

@@ -8,9 +8,8 @@ import pandas as pd
 
 from spikejoule.core.store import read_json
 from spikejoule.core.yaml_files import PARAMS_FILE, ArtifactPaths, artifact_paths
-from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy import BootstrapSettings, HardwareProfile, load_profiles
-from spikejoule.params import load_params
+from spikejoule.params import Params, load_params
 from spikejoule.tracking.project import stage_parameters
 from spikejoule.tracking.recorded import frame_of, recorded_runs
 from spikejoule.tracking.store import store_of
@@ -62,7 +61,7 @@ class Project:
     @property
     def settings(self) -> BootstrapSettings:
         """Random draws and confidence of the intervals."""
-        params = load_params(self.directory / PARAMS_FILE)
+        params = self.params
         return BootstrapSettings(
             params.energy_report.bootstrap_samples,
             params.evaluate.confidence,
@@ -70,9 +69,9 @@ class Project:
         )
 
     @property
-    def encoder(self) -> Encoder:
-        """The encoding of its images."""
-        return load_params(self.directory / PARAMS_FILE).encode.encoder
+    def params(self) -> Params:
+        """Its parameters."""
+        return load_params(self.directory / PARAMS_FILE)
 
     @property
     def data_source(self) -> str:

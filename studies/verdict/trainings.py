@@ -8,7 +8,7 @@ epoch that reaches the highest level.
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from spikejoule.baselines.training import (
 )
 from spikejoule.core.provenance import git
 from spikejoule.core.yaml_files import PARAMS_FILE, read_mapping
-from spikejoule.data.images import LabelledImages, load_images
+from spikejoule.data.images import DataDescription, LabelledImages, load_images
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
@@ -46,6 +46,14 @@ from studies.verdict.training import (
 Splits = Mapping[str, LabelledImages]
 
 
+@dataclass(frozen=True, eq=False)
+class PreparedImages:
+    """The images of ``train``, ``validation`` and ``test``, and their description."""
+
+    splits: Splits
+    description: DataDescription
+
+
 class LevelReachedError(Exception):
     """Ends the conventional training."""
 
@@ -60,7 +68,7 @@ def rows_of(
 ) -> Iterator[TrainingRow]:
     """Train both sides of a preset with a seed, and price the trainings."""
     params = preset_params(preset, seed)
-    splits = _splits(params)
+    splits = prepared_images(params).splits
     about = {
         "run": f"{preset}-seed-{seed}",
         "seed": seed,
@@ -88,12 +96,15 @@ def preset_params(preset: str, seed: int) -> Params:
     return parse_params(content)
 
 
-def _splits(params: Params) -> dict[str, LabelledImages]:
+def prepared_images(params: Params) -> PreparedImages:
+    """Run the stage `prepare`."""
     names = ("train", "validation", "test")
     with tempfile.TemporaryDirectory() as folder:
         paths = {name: Path(folder, f"{name}.npz") for name in names}
-        prepare.main({**paths, "data_metrics": Path(folder, "data.json")}, params)
-        return {name: load_images(path) for name, path in paths.items()}
+        described = Path(folder, "data.json")
+        prepare.main({**paths, "data_metrics": described}, params)
+        splits = {name: load_images(path) for name, path in paths.items()}
+        return PreparedImages(splits, DataDescription.read(described))
 
 
 def setup_of(params: Params, splits: Splits) -> TrainingSetup:
@@ -111,19 +122,24 @@ def setup_of(params: Params, splits: Splits) -> TrainingSetup:
 
 
 def train_spiking(params: Params, splits: Splits) -> list[EpochRecord]:
-    """Train the spiking network; returns its epochs."""
-    setup = setup_of(params, splits)
-    validation = splits["validation"]
-    events = encode_samples(setup.encoder, validation, params.seed, "validation").events
-    data = TrainingData(splits["train"], setup.encoder, events, validation.labels)
-    engine, _ = engine_to_train(params.train, setup.network, params.train, params.seed)
-    training = Training(data, engine, params.train, params.seed)
+    """Train the spiking network to the highest level; returns its epochs."""
+    training = spiking_training(params, splits)
     training.warm_up()
     while not training.stop_reason:
         training.run_epoch()
         if is_enough(training.history[-1].validation_accuracy_percent):
             break
     return training.history
+
+
+def spiking_training(params: Params, splits: Splits) -> Training:
+    """A training of the spiking network that has not begun."""
+    setup = setup_of(params, splits)
+    validation = splits["validation"]
+    events = encode_samples(setup.encoder, validation, params.seed, "validation").events
+    data = TrainingData(splits["train"], setup.encoder, events, validation.labels)
+    engine, _ = engine_to_train(params.train, setup.network, params.train, params.seed)
+    return Training(data, engine, params.train, params.seed)
 
 
 def train_conventional(

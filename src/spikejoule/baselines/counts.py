@@ -225,6 +225,13 @@ def _nonzero_fractions(layers: tuple[NDArray[Any], ...]) -> tuple[float, ...]:
     return tuple(np.count_nonzero(values) / values.size for values in layers[:-1])
 
 
+def scores_of(
+    network: State | QuantisedNetwork, images: NDArray[np.uint8]
+) -> NDArray[Any]:
+    """Class scores [N, classes] of a network's images uint8 [N, height, width]."""
+    return _layers(network, images)[-1]
+
+
 def _layers(
     network: State | QuantisedNetwork, images: NDArray[np.uint8]
 ) -> tuple[NDArray[Any], ...]:
@@ -377,6 +384,15 @@ def load_weights(path: FilePath, name: str) -> dict[str, NDArray[Any]]:
         for key, array in arrays.items()
         if key.startswith(f"{prefix}layer")
     }
+
+
+def load_network(path: FilePath, counts: BaselineCounts) -> State | QuantisedNetwork:
+    """The network behind some counts of the same file, to run it."""
+    weights = load_weights(path, counts.name)
+    if counts.weight_bits == FLOAT_BITS:
+        return weights
+    widths = Widths(counts.activation_bits, counts.weight_bits, counts.sum_bits)
+    return QuantisedNetwork(weights, widths, counts.pixel_threshold)
 
 
 def _counts(arrays: Arrays, number: int) -> BaselineCounts:

@@ -37,6 +37,7 @@ from spikejoule.energy.training import TrainingRecord
 from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
 from spikejoule.evaluation.accuracy import EarlyExit, exit_steps, step_outcomes
 from spikejoule.network.checkpoint import CompleteCheckpoint
+from spikejoule.network.network import Network, State
 
 _COUNTING = "`spikejoule energy --images`"
 
@@ -79,7 +80,8 @@ def analysis_inputs(
     encoder = checkpoint.encoder
     data = checkpoint.file.spikejoule.data
     accuracy = _accuracy(checkpoint)
-    name = network_name(network, encoder.name, _removed_percent(checkpoint))
+    removed = removed_percent(network, checkpoint.state, checkpoint.pruned)
+    name = network_name(network, encoder.name, removed)
     labels = None
     if measured is None:
         activity = recorded_activity(checkpoint)
@@ -136,11 +138,11 @@ def _executions(
     return executions
 
 
-def _removed_percent(checkpoint: CompleteCheckpoint) -> float:
+def removed_percent(network: Network, state: State, pruned: bool) -> float:
     """Return the percentage of synapses that training removed."""
-    if not checkpoint.pruned:
+    if not pruned:
         return 0.0
-    connections = checkpoint.network.with_weights(checkpoint.state).connections
+    connections = network.with_weights(state).connections
     kept = sum(np.count_nonzero(connection.weight) for connection in connections)
     return 100 * (1 - kept / sum(connection.weight.size for connection in connections))
 

@@ -167,6 +167,20 @@ class Chain:
         )
 
 
+def engine_chain(graph: Graph, given: Conventions | None = None) -> Chain | None:
+    """Return a graph as a network of the event engine; None if it is no plain chain.
+
+    Args:
+        graph, given: as in `run_graph`.
+
+    Raises:
+        ArtifactError: the graph is not known.
+        ParameterError: it is not known how the graph is run, or this contradicts it.
+    """
+    network = graph if isinstance(graph, ImportedGraph) else network_of(graph)
+    return _chain_of(network, conventions_of(network, given or Conventions()))
+
+
 def _chain_of(network: ImportedGraph, conventions: Conventions) -> Chain | None:
     """Return a graph as a chain; None if the event engine would compute anything else.
 

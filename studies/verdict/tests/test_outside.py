@@ -99,11 +99,19 @@ def test_a_graph_is_judged_among_the_recorded_networks(
         nir.write(file, graph(seed))
     rows = judged(project, study, "--add", *files, *GIVEN)
     theirs = [row for row in rows if row.run.startswith("theirs")]
-    assert [(row.run, row.seed) for row in theirs] == [
+    whole = [row for row in theirs if row.method == "whole window"]
+    assert [(row.run, row.seed) for row in whole] == [
         ("theirs-1.nir", 0),
         ("theirs-2.nir", 1),
     ]
-    assert len(rows) == 4
+    # Like the project's own networks, in four ways.
+    ways = {row.method for row in theirs}
+    assert ways == {
+        f"{way}{updates}"
+        for way in ("whole window", "early exit")
+        for updates in ("", ", lazy updates")
+    }
+    assert len(rows) == 2 + len(theirs)
     assert len({row.configuration for row in theirs}) == 1
     assert len({row.weights_sha256 for row in theirs}) == 2
     # Counted and priced as the library does; its encoding is added.
@@ -118,21 +126,21 @@ def test_a_graph_is_judged_among_the_recorded_networks(
     chosen = profiles["45nm-fp32"]
     inputs = graph_inputs(run, SampleSet("t", test.labels))
     analysed = analyse(inputs, profiles, chosen, chosen, BootstrapSettings(10))
-    arithmetic = theirs[0].energy("45nm-fp32")
+    arithmetic = whole[0].energy("45nm-fp32")
     assert arithmetic
     assert arithmetic.middle_pj == pytest.approx(analysed.total().value_pj)
     assert arithmetic.standard_deviation_pj
-    with_memory = theirs[0].energy("lemaire-complete")
+    with_memory = whole[0].energy("lemaire-complete")
     without_encoding = analysed.total(profile="lemaire-complete").value_pj or 0.0
     assert with_memory
     assert without_encoding < with_memory.middle_pj < 1.5 * without_encoding
-    assert theirs[0].energy("lemaire-complete-int8") is None, (
+    assert whole[0].energy("lemaire-complete-int8") is None, (
         "its weights are no integers"
     )
     # The first of equal outputs answers, as in the project's own networks.
     answers = [row.index(max(row)) for row in run.output.tolist()]
     assert any(row.count(max(row)) > 1 for row in run.output.tolist())
-    assert theirs[0].test_percent == pytest.approx(
+    assert whole[0].test_percent == pytest.approx(
         100 * np.mean(answers == test.labels)
     )
     named = set(pd.read_csv(project / "verdict.csv")["spiking_network"])
@@ -312,9 +320,9 @@ def test_refusals(images: tuple[Path, Dataset], study: Cli, tmp_path: Path) -> N
     nir.write(tmp_path / "theirs.nir", graph(1))
     shutil.copy(tmp_path / "theirs.nir", tmp_path / "copy.nir")
     for arguments, message in (
-        ((tmp_path / "mine.txt",), "allowed is GRAPH.nir or FILE.py:NAME"),
+        ((tmp_path / "mine.txt",), "allowed is GRAPH.nir, FILE.py:NAME"),
         ((f"{tmp_path}/mine.py:x",), "is no PyTorch module"),
-        ((tmp_path / "theirs.nir", "--side", "ann"), "is a graph of spiking neurons"),
+        ((tmp_path / "theirs.nir", "--side", "ann"), "is a network of spiking neurons"),
         (
             (f"{tmp_path}/first.py:scaled", "--side", "ann"),
             "is not counted whole: Network (mul)",

@@ -1,0 +1,226 @@
+"""Train the networks of cascades, and count them alone and as cascades.
+
+Each side has a small and a large network per seed. The spiking ones are trained by
+presets of `experiments/`; the conventional ones have 4-bit weights, 16-bit sums, and
+requantise by shifts, and the small one reads 1-bit pixels. All see the same images in
+the same order, for the same number of epochs. A network that the folder already holds
+is not trained again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from spikejoule.baselines.counts import (
+    TrainingRun,
+    load_baseline,
+    load_network,
+    measure_baseline,
+    save_baseline,
+)
+from spikejoule.baselines.settings import BaselineVariant
+from spikejoule.baselines.training import BaselinesTraining, train_baselines
+from spikejoule.core.provenance import content_digest, file_digest, git
+from spikejoule.core.store import read_json, write_json
+from spikejoule.data.images import LabelledImages
+from spikejoule.energy.prices import HardwareProfile
+from spikejoule.network.conventional import ConventionalNetwork
+from spikejoule.network.pruning import PruningSettings
+from spikejoule.network.trained import load_trained, save_trained
+from spikejoule.params import Params
+from spikejoule.training.training import Training, train
+from studies.verdict.entrants import Split, Splits
+from studies.verdict.networks import RecordedNetwork
+from studies.verdict.outside import OutsideNetwork, cascades
+from studies.verdict.published import ROOT
+from studies.verdict.trainings import (
+    PreparedImages,
+    prepared_images,
+    preset_params,
+    spiking_training,
+)
+
+RUN: Final = "cascades"
+"""Runs are named after this and their seeds."""
+
+PRESETS: Final = ("contest-96", "contest-98")
+"""The small and the large spiking network."""
+
+ALREADY_RECORDED: Final = "contest-98"
+"""Its networks are in the table, from runs of the pipeline."""
+
+PIXEL_THRESHOLD: Final = 114
+"""0.45 of white."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedOnce:
+    """A trained network in a folder.
+
+    Attributes:
+        name: the same for all seeds.
+        network: its ways of running.
+        times: its entry of the file of times: ``train_seconds``,
+            ``processor_seconds``, ``git_commit``.
+    """
+
+    name: str
+    network: OutsideNetwork
+    times: Mapping[str, Any]
+
+
+def rows_of(
+    seed: int, folder: Path, profiles: Sequence[HardwareProfile]
+) -> list[RecordedNetwork]:
+    """Train both sides with a seed, and price each network and each cascade."""
+    params = preset_params(PRESETS[1], seed)
+    images = prepared_images(params)
+    splits = Splits(
+        Split(images.splits["validation"]),
+        Split(images.splits["test"]),
+        params.encode.encoder,
+        params.evaluate.early_exit_tolerance_percent,
+    )
+    data_source = images.description.source
+    rows: list[RecordedNetwork] = []
+    for small, large in (
+        spiking(seed, folder, splits, images),
+        conventional(params, seed, folder, splits, images.splits),
+    ):
+        joined = cascades(small.network, large.network, splits.exit_tolerance_percent)
+        entering: dict[str, tuple[OutsideNetwork, Mapping[str, Any]]] = {
+            one.name: (one.network, one.times)
+            for one in (small, large)
+            if one.name != ALREADY_RECORDED
+        }
+        # The parts of a cascade have rows of their own, with their times.
+        commit = {"git_commit": large.times["git_commit"]}
+        entering[f"{small.name}+{large.name}"] = joined, commit
+        for name, (network, times) in entering.items():
+            for entrant in network.entrants:
+                row = RecordedNetwork.counted(
+                    entrant.variant,
+                    profiles,
+                    run=f"{RUN}-seed-{seed}",
+                    run_id=entrant.variant.weights_sha256[:32],
+                    data_source=data_source,
+                    configuration=content_digest({RUN: name})[:12],
+                    seed=seed,
+                    crop_pixels=0,
+                    average_pixels=1,
+                    **times,
+                )
+                rows.append(row)
+    return rows
+
+
+def spiking(
+    seed: int, folder: Path, splits: Splits, images: PreparedImages
+) -> tuple[TrainedOnce, TrainedOnce]:
+    """Train the spiking networks, the small one first."""
+    small, large = (
+        _spiking(preset, seed, folder, splits, images) for preset in PRESETS
+    )
+    return small, large
+
+
+def _spiking(
+    preset: str, seed: int, folder: Path, splits: Splits, images: PreparedImages
+) -> TrainedOnce:
+    file = folder / f"{preset}-seed-{seed}.pt"
+    if not file.exists():
+        params = preset_params(preset, seed)
+        training = spiking_training(params, images.splits)
+        train(training)
+        data = images.description.model_dump(exclude_unset=True)
+        save_trained(file, training.trained_network(data))
+        write_times(file, training, 1)
+    entrants = splits.of_checkpoint(load_trained(file))
+    network = OutsideNetwork.of(file_digest(file, "sha256"), entrants)
+    return TrainedOnce(preset, network, read_json(times_of(file)))
+
+
+def conventional(
+    params: Params,
+    seed: int,
+    folder: Path,
+    splits: Splits,
+    images: Mapping[str, LabelledImages],
+) -> tuple[TrainedOnce, TrainedOnce]:
+    """Train the conventional networks side by side, the small one first."""
+    file = folder / f"conventional-seed-{seed}.npz"
+    if not file.exists():
+        settings = params.baseline.training(params.train)
+        variants = conventional_variants(params, images["train"])
+        training = BaselinesTraining(
+            images["train"], images["validation"], variants, settings, seed
+        )
+        train_baselines(training)
+        measured = [
+            measure_baseline(trained.variant.name, trained.network, False, True, images)
+            for trained in training.baselines
+        ]
+        run = TrainingRun(
+            epochs=len(training.epoch_seconds),
+            samples=len(images["train"]),
+            batch_size=settings.batch_size,
+            weight_decay=settings.weight_decay > 0,
+        )
+        save_baseline(file, measured, images["test"].labels, run)
+        write_times(file, training, len(variants))
+    times = read_json(times_of(file))
+    small, large = (
+        TrainedOnce(
+            counts.name,
+            OutsideNetwork(
+                splits.of_baseline(counts.name, load_network(file, counts), True)
+            ),
+            times,
+        )
+        for counts in load_baseline(file)
+    )
+    return small, large
+
+
+def conventional_variants(
+    params: Params, train_set: LabelledImages
+) -> list[BaselineVariant]:
+    """The small and the large network."""
+    return [
+        BaselineVariant(
+            ConventionalNetwork.of_layers(
+                train_set.images[0].size, [hidden], train_set.subject.n_classes
+            ),
+            PruningSettings(
+                pruned_fraction=pruned,
+                prune_start=params.train.prune_start,
+                prune_end=params.train.prune_end,
+            ),
+            bits=4,
+            sum_bits=params.model.state_bits,
+            pixel_threshold=threshold,
+            shifts=True,
+        )
+        for hidden, pruned, threshold in (
+            (100, 0.97, PIXEL_THRESHOLD),
+            (200, 0.95, None),
+        )
+    ]
+
+
+def write_times(
+    file: Path, training: Training | BaselinesTraining, n_networks: int
+) -> None:
+    """Write what a training took, next to its networks, which share it equally."""
+    times = {
+        "train_seconds": sum(training.epoch_seconds) / n_networks,
+        "processor_seconds": training.processor_seconds / n_networks,
+        "git_commit": git(ROOT, "rev-parse", "HEAD"),
+    }
+    write_json(times_of(file), times)
+
+
+def times_of(file: Path) -> Path:
+    """The file of times of a file of networks."""
+    return file.with_suffix(".json")
