@@ -128,7 +128,7 @@ def spiking(
 def _spiking(
     preset: str, seed: int, folder: Path, splits: Splits, images: PreparedImages
 ) -> TrainedOnce:
-    file = folder / f"{preset}-seed-{seed}.pt"
+    file = folder / f"{preset}-seed-{seed}.pth"
     if not file.exists():
         params = preset_params(preset, seed)
         training = spiking_training(params, images.splits)

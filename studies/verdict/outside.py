@@ -30,7 +30,7 @@ from studies.verdict.entrants import DeclaredBits, Split, Splits
 from studies.verdict.networks import RecordedNetwork
 
 ALLOWED: Final = (
-    "GRAPH.nir, FILE.py:NAME of a module, CHECKPOINT.pt, NETWORKS.npz:NAME, or "
+    "GRAPH.nir, FILE.py:NAME of a module, CHECKPOINT.pth, NETWORKS.npz:NAME, or "
     "FIRST+SECOND of these"
 )
 
@@ -66,10 +66,12 @@ class Images:
     Attributes:
         splits: the validation and test images.
         data: the content of metrics/data.json.
+        seed: the project's, which draws the validation images.
     """
 
     splits: Splits
     data: dict[str, Any]
+    seed: int
 
     @classmethod
     def load(
@@ -92,7 +94,7 @@ class Images:
             params.evaluate.early_exit_tolerance_percent,
             bits,
         )
-        return cls(splits, read_json(directory / paths["data_metrics"]))
+        return cls(splits, read_json(directory / paths["data_metrics"]), params.seed)
 
     @property
     def source(self) -> str:
@@ -134,14 +136,14 @@ class Images:
 
     def _file(self, file: str, side: str, conventions: Conventions) -> OutsideNetwork:
         path = Path(file.rpartition(".npz:")[0] + ".npz" if ".npz:" in file else file)
-        is_spiking = path.suffix in (".nir", ".pt")
+        is_spiking = path.suffix in (".nir", ".pth")
         if is_spiking and side == "ann":
             raise ParameterError(f"--side ann: {file} is a network of spiking neurons.")
         if path.suffix == ".npz" and side == "snn":
             raise ParameterError(f"--side snn: {file} is a conventional network.")
         if path.suffix == ".nir":
             entrants = self.splits.of_graph(file, read_nir(path), conventions)
-        elif path.suffix == ".pt":
+        elif path.suffix == ".pth":
             entrants = self._checkpoint(path)
         elif path.suffix == ".npz":
             return self._baseline(path, file.rpartition(".npz:")[2])
@@ -151,15 +153,11 @@ class Images:
 
     def _checkpoint(self, path: Path) -> list[Entrant]:
         trained = load_trained(path)
-        differ = {
-            name
-            for name, digest in self.data.get("sha256", {}).items()
-            if trained.data["sha256"].get(name, digest) != digest
-        }
-        if differ:
+        trained_on = trained.data["sha256"], trained.seed
+        if trained_on != (self.data["sha256"], self.seed):
             raise DataError(
-                f"--add: {path} was trained on other images ({', '.join(differ)}); "
-                "judge it in the project that trained it."
+                f"--add: {path} was trained with other images or another seed, so it "
+                "may know the project's validation images: judge it in its own project."
             )
         return self.splits.of_checkpoint(trained)
 

@@ -11,7 +11,8 @@ import pytest
 
 from spikejoule.baselines.counts import measure_baseline
 from spikejoule.baselines.quantised import Widths, in_integers, quantised_activations
-from spikejoule.core.store import write_json
+from spikejoule.core.errors import DataError
+from spikejoule.core.store import read_json, write_json
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.events import save_events
@@ -19,14 +20,19 @@ from spikejoule.energy import BootstrapSettings, analyse, load_profiles
 from spikejoule.energy.from_counts import SampleSet
 from spikejoule.energy.from_graph import graph_inputs
 from spikejoule.energy.ledger import baseline_variants
+from spikejoule.energy.variant_file import load_variants
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import run_graph
 from spikejoule.params import load_params
-from studies.verdict.networks import NetworkTable, RecordedNetwork
+from studies.verdict.entrants import FLOATS
+from studies.verdict.networks import NetworkTable, RecordedNetwork, energy_cells
+from studies.verdict.outside import Images, outside_networks
+from studies.verdict.project import Project
 from studies.verdict.tests.runs import record_networks
 from tests.energy.test_verdict import variant
 from tests.tools.cli import Cli
+from tests.tools.finished_project import finish_project
 from tests.tools.pipeline_tools import artifact_paths, set_parameters
 from tests.tools.without_torch import needs_torch
 
@@ -140,9 +146,7 @@ def test_a_graph_is_judged_among_the_recorded_networks(
     # The first of equal outputs answers, as in the project's own networks.
     answers = [row.index(max(row)) for row in run.output.tolist()]
     assert any(row.count(max(row)) > 1 for row in run.output.tolist())
-    assert whole[0].test_percent == pytest.approx(
-        100 * np.mean(answers == test.labels)
-    )
+    assert whole[0].test_percent == pytest.approx(100 * np.mean(answers == test.labels))
     named = set(pd.read_csv(project / "verdict.csv")["spiking_network"])
     assert named == {"own: own, way"}, "a cheap network below the level does not win"
 
@@ -343,3 +347,95 @@ def test_refusals(images: tuple[Path, Dataset], study: Cli, tmp_path: Path) -> N
     write_json(project / paths["data_metrics"], {"source": "mnist5k"})
     dataset.test.select(slice(30)).save(project / paths["test"])
     assert "30 test images of mnist5k, but the recorded" in study.refusal(*add)
+
+
+@pytest.fixture(scope="module")
+def integers(
+    repository: Path, mnist5k: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A project whose spiking and conventional networks compute in integers."""
+    folder = tmp_path_factory.mktemp("integers") / "project"
+    finish_project(
+        repository,
+        mnist5k,
+        folder,
+        {
+            "encode.encoding": "latency",
+            "model.decay": 1.0,
+            "model.reset": "subtract",
+            "model.weight_bits": 4,
+            "model.state_bits": 16,
+            "baseline.family_hidden": [8, 12],
+            "baseline.family_bits": [4],
+            "measure_inference.n_samples": "null",
+        },
+        last="energy_report",
+    )
+    return folder
+
+
+def entered(integers: Path, side: str, *files: str) -> list[RecordedNetwork]:
+    """The rows of files of the project."""
+    project = Project.at(integers)
+    images = Images.load(integers, project.paths, project.params, FLOATS)
+    given = [f"{integers}/{file}" for file in files]
+    return outside_networks(given, side, Conventions(), images, project.comparing)
+
+
+def conventional(hidden: int) -> str:
+    name = f"ReLU 784-{hidden}-10, 50 % pruned, 4 bits, 16-bit sums"
+    return f"results/baseline.npz:{name}"
+
+
+@pytest.mark.parametrize(
+    ("side", "file"), [("snn", "models/trained.pth"), ("ann", conventional(8))]
+)
+def test_files_of_a_project_are_counted_like_its_run(
+    integers: Path, side: str, file: str
+) -> None:
+    """To the last digit, in every way of running."""
+    rows = {row.method: row for row in entered(integers, side, file)}
+    name = next(iter(rows.values())).network
+    own = [
+        network
+        for network in load_variants(integers / "results" / "contenders.npz")
+        if network.network.removeprefix("spiking ") == name
+    ]
+    assert {network.method for network in own} == set(rows)
+    profiles = Project.at(integers).comparing
+    for network in own:
+        row = rows[network.method]
+        assert "lemaire-complete-int8:pj" in row.priced
+        energies = energy_cells(network, profiles)
+        assert {column: row.energies[column] for column in energies} == pytest.approx(
+            energies
+        )
+        assert row.validation_percent == pytest.approx(network.validation_percent)
+        assert row.test_percent == pytest.approx(network.test_percent)
+
+
+def test_a_cascade_costs_the_first_network_and_part_of_the_second(
+    integers: Path,
+) -> None:
+    small = conventional(8)
+    large = conventional(12)
+    rows = entered(integers, "ann", small, large, f"{small}+{integers}/{large}")
+    counted = {(row.seed, row.method): row for row in rows}
+    for method in ("dense", "zero-skipping"):
+        first = counted[0, method].count("mac")
+        second = counted[1, method].count("mac")
+        both = counted[2, f"cascade, {method}"].count("mac")
+        assert first <= both <= first + second
+
+
+def test_a_checkpoint_of_other_images_is_refused(integers: Path) -> None:
+    file = integers / artifact_paths(integers)["data_metrics"]
+    data = read_json(file)
+    write_json(file, {**data, "sha256": {"train": "0" * 64}})
+    with pytest.raises(DataError, match="was trained with other images"):
+        entered(integers, "snn", "models/trained.pth")
+    write_json(file, data)
+    set_parameters(integers, {"seed": 43})
+    with pytest.raises(DataError, match="or another seed"):
+        entered(integers, "snn", "models/trained.pth")
+    set_parameters(integers, {"seed": 42})
