@@ -13,7 +13,7 @@ import torch
 
 from benchmarks import growth, profile
 from benchmarks.__main__ import main
-from benchmarks.job import CONVOLUTIONAL_JOB, RECURRENT_JOB, SEED_JOB, Job
+from benchmarks.job import CONVOLUTIONAL_JOB, LATENCY_JOB, RECURRENT_JOB, SEED_JOB, Job
 from benchmarks.limit import (
     AdamArrays,
     AdditionArrays,
@@ -122,6 +122,32 @@ def test_gradients_equal_those_of_the_naive_loop(name, job, described):
         assert scale > 0
         gradient = gradients[key].grad.numpy()
         np.testing.assert_allclose(gradient, value, rtol=0, atol=1e-5 * scale)
+
+
+def dense_spikes(encoded, job):
+    """Return what a row encodes to as an array [B, T, I]."""
+    if isinstance(encoded, EventList):
+        return encoded.to_dense(np.float32)
+    if isinstance(encoded, torch.Tensor):
+        batch_first = encoded.shape[1] == job.time_window
+        return (encoded if batch_first else encoded.transpose(0, 1)).numpy()
+    rows = torch.zeros(job.time_window * encoded.n_samples, job.n_input)
+    row = torch.repeat_interleave(torch.arange(len(rows)), encoded.offsets.diff())
+    rows[row, encoded.sources] = 1
+    return rows.view(job.time_window, encoded.n_samples, -1).transpose(0, 1).numpy()
+
+
+@pytest.mark.parametrize("name", TORCH_ROWS)
+def test_latency_spikes_are_this_projects(name, mnist5k):
+    """Spike by spike, for every pixel level and for real digits."""
+    job = LATENCY_JOB
+    levels = np.resize(np.arange(256, dtype=np.uint8), (2, 784))
+    pixels = np.concatenate([levels, mnist5k.test.images[:30].reshape(30, 784)])
+    encoded = []
+    for row in (build_or_skip(name, job), build("event", job)):
+        row.prepare(pixels, np.zeros(32, np.uint8))
+        encoded.append(dense_spikes(row.encode(np.arange(21)), job))
+    np.testing.assert_array_equal(*encoded)
 
 
 def test_the_seed_loop_encodes_as_the_seed(digits):

@@ -435,6 +435,20 @@ def test_graded_spikes_stay_values_in_another_tensor(name: str) -> None:
     assert macs.tolist() == (R * spikes).tolist()
 
 
+def test_weights_in_a_closure_are_weights() -> None:
+    weights = torch.randn(K, R)
+    sparse = torch.eye(R).to_sparse()
+
+    def product(x: Tensor) -> Tensor:
+        current = x @ weights + weights[0]
+        return torch.sparse.mm(sparse, current.T).T
+
+    model = nn.Sequential(Between(product), LIF())
+    report = price(model, (torch.rand(T, N, K) < 0.3).float(), loop="price")
+    assert [*by_kind(report.activity)["events"]] == ["Between 0.matmul"]
+    assert report.not_counted == ("Between 0 (Between: sparse_mm)",)
+
+
 def test_products_in_hooks_of_the_model_itself() -> None:
     model = nn.Sequential(nn.Linear(K, R), LIF())
     model.before, model.after = torch.randn(K, K), torch.randn(R, R)
