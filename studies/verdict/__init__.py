@@ -7,7 +7,7 @@ The answer is in `README.md`; `python -m studies.verdict --help` says how to run
     project      a project's prices, parameters, paths and runs
     recording    recorded networks from the runs of an MLflow store
     outside      networks from outside the project
-    statistics   draws over seeds, images and accuracies, and the fronts in each
+    statistics   fronts chosen on some networks and read on others, over all draws
     verdicts     the outcome of all draws, by price list and accuracy
     counts       operation counts of both sides; comparisons without price lists
     breakeven    the prices at which both sides need the same energy

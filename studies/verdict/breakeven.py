@@ -1,40 +1,37 @@
 """The break-even line: which prices make both sides need the same energy.
 
-In units of an addition, a multiply-accumulate costs x and a memory access y. A spiking
-network then costs its events and additions of biases, plus y for each access; a
-conventional one x for each multiply-accumulate, 1 for each bias, plus y for each
-access. Other operations (comparisons, rounding of pixels, requantisation, addresses)
-are left out. For each y and draw, the line is the x at which the fronts meet.
+`spikejoule.energy.exchange` says what is counted. For each price of a memory access and
+each draw, the line is the price of a multiply-accumulate at which the fronts meet.
 
-Shapes: B draws, C configurations, X and Y prices.
+Shapes: B draws, S seeds, C configurations, X prices.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple, Self
 
 import numpy as np
 
 from spikejoule.core.schema import MaybeNotNegative, NotNegative, Percent, Row, Table
 from spikejoule.energy import BootstrapSettings
 from spikejoule.energy.estimates import Floats, rounded
-from spikejoule.energy.ledger import CONVENTIONAL, SPIKING
+from spikejoule.energy.exchange import ACCESSES, Work
 from spikejoule.energy.operations import PIXEL_BITS, Column
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.terms import TERMS
 from studies.verdict.counts import (
-    ACCESSES,
     STATES,
-    CountedDraws,
+    CountedSides,
     accesses,
     lazily_updated,
     narrow,
     operations,
-    spread,
 )
 from studies.verdict.networks import FOLDER, RecordedNetwork
+from studies.verdict.statistics import SideNetworks, spread
 from studies.verdict.verdicts import LEVELS_PERCENT
 
 TABLE: Final = FOLDER / "break-even.csv"
@@ -77,20 +74,18 @@ def break_even(
     access_prices: Iterable[float] = ACCESS_PRICES,
 ) -> list[BreakEven]:
     """Compute the lines of all levels."""
-    counted = CountedDraws.of(narrow(lazily_updated(networks)), settings)
+    sides = CountedSides.among(narrow(lazily_updated(networks)), settings)
     rows = []
     for access_price in access_prices:
-        costs = [
-            counted.log_means(
-                partial(cost, mac_price=mac_price, access_price=access_price)
-            )
-            for mac_price in MAC_PRICES
-        ]
+        spiking_costs = log_costs(sides.spiking, access_price)
+        conventional_costs = log_costs(sides.conventional, access_price)
         for level in LEVELS_PERCENT:
-            prices = mac_prices(counted, costs, level)
-            ends = spread(prices, settings.confidence)
+            spiking = drawn_costs(sides.spiking, spiking_costs, level)
+            conventional = drawn_costs(sides.conventional, conventional_costs, level)
+            prices = mac_prices(spiking, conventional)
             low, median, high = (
-                rounded(end, 6) if np.isfinite(end) else None for end in ends
+                rounded(end, 6) if np.isfinite(end) else None
+                for end in spread(prices, settings.confidence)
             )
             rows.append(
                 BreakEven(
@@ -104,37 +99,40 @@ def break_even(
     return sorted(rows, key=lambda row: (row.level_percent, row.access))
 
 
-def cost(network: RecordedNetwork, mac_price: float, access_price: float) -> float:
-    """What a network costs, in additions."""
-    return (
-        network.count("synaptic_event", "bias_addition")
-        + mac_price * network.count("mac")
-        + access_price * accesses(network)
+def log_costs(side: SideNetworks, access_price: float) -> list[Floats]:
+    """Log costs of the networks at each of `MAC_PRICES`, [S, C] each."""
+
+    def cost(network: RecordedNetwork, mac_price: float) -> float:
+        return Work.of(network.count).cost(mac_price, access_price)
+
+    return [
+        side.log_values(partial(cost, mac_price=mac_price)) for mac_price in MAC_PRICES
+    ]
+
+
+def drawn_costs(
+    side: SideNetworks, costs: Sequence[Floats], level_percent: float
+) -> Floats:
+    """Log costs of the front at each of `MAC_PRICES`, [X, B]; infinite if missed."""
+    return np.stack(
+        [side.front(at_price, level_percent).drawn(at_price) for at_price in costs]
     )
 
 
-def mac_prices(
-    counted: CountedDraws, costs: Sequence[Floats], level_percent: float
-) -> Floats:
+def mac_prices(spiking: Floats, conventional: Floats) -> Floats:
     """The break-even price of a multiply-accumulate, in the draws that a side reaches.
 
     Infinite if only the spiking side misses the accuracy. Between two prices of
     `MAC_PRICES`, the logarithm of a front's cost is linear in that of the price.
 
     Args:
-        counted: the networks.
-        costs: log cost of the configurations at each of X prices, [B, C] each.
-        level_percent: the accuracy.
+        spiking, conventional: log costs at each of X prices, [X, B]; infinite if the
+            side misses the accuracy.
     """
-    sides = {}
-    for side in (SPIKING, CONVENTIONAL):
-        fronts = [counted.front(side, at_price, level_percent) for at_price in costs]
-        sides[side] = np.stack(
-            [front.along(values) for front, values in zip(fronts, costs, strict=True)]
-        )
-    # A side that misses the accuracy has lost: its cost is infinite.
-    spiking = np.nan_to_num(sides[SPIKING], nan=np.inf)
-    conventional = np.nan_to_num(sides[CONVENTIONAL], nan=1e9)
+    is_missed = np.isinf(spiking[0]) & np.isinf(conventional[0])
+    spiking = spiking[:, ~is_missed]
+    # Large instead of infinite, because differences of it are taken.
+    conventional = np.minimum(conventional[:, ~is_missed], 1e9)
     wins = conventional >= spiking
     after = wins.argmax(axis=0)
     before = np.maximum(after - 1, 0)
@@ -148,9 +146,7 @@ def mac_prices(
     found: Floats = np.full(len(draws), np.inf)
     ever = wins.any(axis=0)
     found[ever] = np.exp(start + share * (logarithms[after] - start))[ever]
-    is_missed = np.isnan(sides[SPIKING][0]) & np.isnan(sides[CONVENTIONAL][0])
-    reached: Floats = found[~is_missed]
-    return reached
+    return found
 
 
 @dataclass(frozen=True)
@@ -170,31 +166,55 @@ class PlacedList:
     ignores_widths: bool
 
 
+class OnFronts(NamedTuple):
+    """The configurations next above a level, with the fewest operations."""
+
+    spiking: Sequence[RecordedNetwork]
+    conventional: Sequence[RecordedNetwork]
+
+    @classmethod
+    def at(
+        cls,
+        networks: Sequence[RecordedNetwork],
+        level_percent: float,
+        settings: BootstrapSettings,
+    ) -> Self:
+        """Choose them by all seeds."""
+        sides = CountedSides.among(narrow(lazily_updated(networks)), settings)
+        chosen = []
+        for side in sides:
+            segment = side.by_all(side.log_values(operations), level_percent)
+            chosen.append(side.configurations[segment.above[0]])
+        return cls(*chosen)
+
+    def mac_price(self, profile: HardwareProfile) -> float:
+        """The price of a multiply-accumulate in additions; 0 if one is unpriced."""
+        addition = price_of(self.spiking[0], "synaptic_event", profile)
+        mac = price_of(self.conventional[0], "mac", profile)
+        return mac / addition if addition else 0.0
+
+
 def placed_lists(
     networks: Sequence[RecordedNetwork],
     profiles: Mapping[str, HardwareProfile],
     settings: BootstrapSettings,
 ) -> list[PlacedList]:
     """Place the price lists that price additions and products of recorded networks."""
-    counted = CountedDraws.of(narrow(lazily_updated(networks)), settings)
-    by_operations = counted.log_means(operations)
-    on_fronts: list[RecordedNetwork] = []
-    for side in (SPIKING, CONVENTIONAL):
-        front = counted.front(side, by_operations, PLACED_PERCENT)
-        on_fronts += counted.draws.configurations[front.above[0]].networks
+    fronts = OnFronts.at(networks, PLACED_PERCENT, settings)
+    everyone = (*fronts.spiking, *fronts.conventional)
     placed = []
     for profile in profiles.values():
-        addition = price_of(on_fronts[0], "synaptic_event", profile)
-        mac = price_of(on_fronts[-1], "mac", profile)
-        if not addition or not mac or on_fronts[0].energy(profile.id) is None:
+        mac_price = fronts.mac_price(profile)
+        if not mac_price or any(one.energy(profile.id) is None for one in everyone):
             continue
-        memory_pj = sum(memory_energy_pj(one, profile) for one in on_fronts)
-        n_accesses = sum(accesses(one) for one in on_fronts)
-        access = memory_pj / n_accesses / addition
-        if profile.scope == "arithmetic":
-            access = 0.0
+        access_price = 0.0
+        if profile.scope != "arithmetic":
+            memory_pj = sum(memory_energy_pj(one, profile) for one in everyone)
+            n_accesses = sum(accesses(one) for one in everyone)
+            addition = price_of(fronts.spiking[0], "synaptic_event", profile)
+            access_price = memory_pj / n_accesses / addition
         placed.append(
-            PlacedList(profile.id, mac / addition, access, profile.ignores_widths)
+            PlacedList(profile.id, mac_price, access_price, profile.ignores_widths)
         )
     return placed
 
@@ -246,16 +266,17 @@ class Line:
         return self.points[0]
 
     def mac_price(self, access_price: float) -> float:
-        """The price of a multiply-accumulate above which the spiking side wins."""
-        access_prices = [row.access for row in self.points]
-        return float(np.interp(access_price, access_prices, self._mac_prices))
+        """The price of a multiply-accumulate above which the spiking side wins.
+
+        Infinite if no price is enough.
+        """
+        return _along(access_price, self._access_prices, self._mac_prices)
 
     def highest_access_price(self, mac_price: float) -> float | None:
         """The memory price below which the spiking side wins; None if none is."""
         if mac_price < self._mac_prices[0]:
             return None
-        access_prices = [row.access for row in self.points]
-        return float(np.interp(mac_price, self._mac_prices, access_prices))
+        return _along(mac_price, self._mac_prices, self._access_prices)
 
     def per_access(self, end: str = "mac") -> float | None:
         """Its slope: further price for each addition that a memory access costs."""
@@ -267,8 +288,20 @@ class Line:
         return float(last - first) / distance
 
     @property
-    def _mac_prices(self) -> Floats:
-        return np.array([row.mac for row in self.points], dtype=float)
+    def _mac_prices(self) -> list[float]:
+        return [math.inf if row.mac is None else row.mac for row in self.points]
+
+    @property
+    def _access_prices(self) -> list[float]:
+        return [row.access for row in self.points]
+
+
+def _along(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
+    """Interpolate; beyond the last point, extend the last piece of the line."""
+    if x <= xs[-1] or math.inf in (xs[-1], ys[-1]):
+        return float(np.interp(x, xs, ys))
+    slope = (ys[-1] - ys[-2]) / (xs[-1] - xs[-2])
+    return ys[-1] + slope * (x - xs[-1])
 
 
 def recorded_lines(path: Path = TABLE) -> tuple[BreakEven, ...]:

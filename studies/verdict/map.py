@@ -73,13 +73,13 @@ def draw_map(rows: Sequence[BreakEven], lists: Sequence[PlacedList]) -> Chart:
     words: dict[str, Any] = {"color": MUTED, "fontsize": 10, "style": "italic"}
     axes.text(1.15, 0.55, "conventional network\nneeds less energy", **words)
     axes.text(60, 0.12, "spiking network\nneeds less energy", **words)
-    axes.legend(loc="upper right", title="Equal accuracy on validation images")
+    axes.legend(loc="upper right", title="Equal accuracy on test images")
     return Chart(
         key="break-even",
         finding="Events, products, memory: the conventional side wins above its line",
         figure=figure,
         source="Full MNIST, five seeds a side, 4- and 6-bit weights. Bands: 95 % over "
-        "seeds and accuracies; at 99 % only the lower end (dotted) exists. Points: "
+        "seeds; at 99 % only the lower end (dotted) exists. Points: "
         "price lists; filled points price arithmetic by bit width.",
     )
 
@@ -96,12 +96,15 @@ def draw_line(axes: Axes, rows: Sequence[BreakEven], colour: str) -> None:
         return np.append(along[0], along)
 
     label = f"{rows[0].level_percent:g} %"
+    has_median = all(row.mac is not None for row in rows)
     median = drawn(row.mac for row in rows)
     low = drawn(row.mac_low for row in rows)
     high = drawn(row.mac_high for row in rows)
-    axes.plot(median, heights, color=colour, label=label)
+    if has_median:
+        axes.plot(median, heights, color=colour, label=label)
     if np.isnan(high).any():
-        axes.plot(low, heights, color=colour, linestyle=":")
+        lower_end = None if has_median else f"{label}, lower end"
+        axes.plot(low, heights, color=colour, linestyle=":", label=lower_end)
     else:
         axes.fill_betweenx(heights, low, high, color=colour, alpha=0.13, linewidth=0)
 

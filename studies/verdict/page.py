@@ -6,7 +6,7 @@ summary in the project's README, and everything on the page of the study.
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -26,15 +26,21 @@ from studies.verdict.breakeven import (
 from studies.verdict.counts import QUANTITIES, CountRatio, count_ratios
 from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
 from studies.verdict.project import judging
-from studies.verdict.sentences import OUTCOMES, ratio_words, sentences, short_joules
-from studies.verdict.verdicts import LEVELS_PERCENT, Verdict, verdicts
+from studies.verdict.sentences import (
+    OUTCOMES,
+    in_series,
+    ratio_words,
+    sentences,
+    short_joules,
+)
+from studies.verdict.verdicts import DRAWS, LEVELS_PERCENT, Verdict, verdicts
 
 ROOT: Final = FOLDER.parents[1]
 SUMMARY: Final = ROOT / "README.md"
 PAGE: Final = FOLDER / "README.md"
 
-SETTINGS: Final = BootstrapSettings(resamples=2000, confidence=0.95, seed=42)
-"""Random draws of the published comparison: the defaults of params.yaml."""
+SETTINGS: Final = BootstrapSettings(resamples=DRAWS, confidence=0.95, seed=42)
+"""Draws of the published comparison: confidence and seed as in params.yaml."""
 
 NAMED: Final = (
     "45nm-by-width-memory",
@@ -48,19 +54,16 @@ NAMED: Final = (
 
 EVENTS, _, _, _, _, MEMORY_ACCESSES, _ = QUANTITIES
 
-FOUR_BITS: Final = 2.0
-
-MAC_PRICES_BY_WIDTH: Final = {
-    "at 4 x 4 bits and 16-bit sums (2 additions)": FOUR_BITS,
-    "at 8 x 8 bits and 16-bit sums (5 additions)": 5.0,
-    "at 32-bit integers (32 additions)": 32.0,
+MAC_PRICES: Final = {
+    "4 x 4 bits, 16-bit sums": 2.0,
+    "8 x 8 bits, 16-bit sums": 5.0,
+    "32-bit integers": 32.0,
 }
 """Prices of a multiply-accumulate under 45nm-by-width and, for 32 bits, 45nm-int32."""
 
 IGNORE_WIDTHS: Final = (
-    "\\* Charges a product the same at any width: these networks multiply 4 x 4 bits, "
-    "and the list prices 8 or 32. Such lists without memory judge only networks of "
-    "their own width, and are left out."
+    "\\* Charges a product the same at any width. These networks multiply 4 x 4 bits, "
+    "and the list prices 8 or 32. Such lists without memory are left out."
 )
 
 _MARKED = re.compile(
@@ -91,11 +94,15 @@ def statements() -> tuple[str, str]:
         counts_table(counts),
         lost_sentence(counts),
         *map_parts(recorded_lines(), placed_lists(networks, profiles, SETTINGS)),
+        "What it would take a spiking network to win, all prices in additions:",
+        demands_table(recorded_lines()),
         first,
         training.sentence(trainings, max(training.LEVELS_PERCENT)),
         *others,
         verdict_table(rows, profiles),
         IGNORE_WIDTHS,
+        "The plain procedure: paired differences over seeds, with t intervals.",
+        plain_table(rows),
         side_table(named),
         *training_table(trainings),
     ]
@@ -127,20 +134,14 @@ def counts_sentence(rows: Sequence[CountRatio]) -> str:
     return (
         f"Whatever the prices: at {levels} % accuracy, spiking networks need "
         f"{ratios(EVENTS)} synaptic events for each multiply-accumulate of an equally "
-        f"accurate conventional network, and {ratios(MEMORY_ACCESSES)} memory accesses "
-        "for each of its own, both with 4- or 6-bit weights."
+        f"accurate conventional network. They need {ratios(MEMORY_ACCESSES)} memory "
+        "accesses for each of its own. Both have 4- or 6-bit weights."
     )
 
 
 def bounded(rows: Sequence[CountRatio], quantity: str) -> list[CountRatio]:
     """The rows of a quantity whose intervals have an upper end."""
     return [row for row in rows if row.quantity == quantity and math.isfinite(row.high)]
-
-
-def in_series(words: Iterable[str]) -> str:
-    """Join words like a, b and c."""
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def map_parts(rows: Sequence[BreakEven], lists: Sequence[PlacedList]) -> list[str]:
@@ -152,23 +153,23 @@ def map_parts(rows: Sequence[BreakEven], lists: Sequence[PlacedList]) -> list[st
         line.per_access(), line.per_access("mac_low"), line.per_access("mac_high")
     )
     below = [one for one in lists if one.mac > line.mac_price(one.access)]
-    arithmetic = all(one.access == 0 and one.ignores_widths for one in below)
-    who = "charge 4 x 4-bit products as 8- or 32-bit ones, and leave out memory"
     names = in_series(f"`{one.name}`" for one in below)
+    lists_below = f"Price lists below the line: {names}."
+    if below and all(one.access == 0 and one.ignores_widths for one in below):
+        lists_below += (
+            " They charge 4 x 4-bit products as 8- or 32-bit ones, and leave out "
+            "memory."
+        )
     return [
         "![Lines of equal energy by the prices of a multiply-accumulate and of a "
         "memory access, with the price lists as points](break-even.png)",
-        "On its line, both sides need the same energy: above and to the left the "
+        "On its line, both sides need the same energy. Above and to the left the "
         "conventional network needs less, below and to the right the spiking network. "
-        f"**At {PLACED_PERCENT:g} %, counting events, multiply-accumulates and memory "
-        "accesses, a spiking network needs less energy only where a "
+        f"**At {PLACED_PERCENT:g} %, a spiking network needs less energy only where a "
         f"multiply-accumulate costs more than {free} additions plus {per_access} "
-        "memory accesses.** Rounding and requantisation, which only the conventional "
-        "side needs, are left out; they move the line in favour of the spiking side "
-        "([how far](#arithmetic-alone)). The only price lists below the line are "
-        f"{names}" + (f", which {who}." if arithmetic else "."),
-        "What it would take a spiking network to win, all prices in additions:",
-        demands_table(rows),
+        "memory accesses.** The line counts events, multiply-accumulates and memory "
+        "accesses. It leaves out rounding and requantisation, which only the "
+        f"conventional side needs ([why](#arithmetic-alone)). {lists_below}",
     ]
 
 
@@ -181,13 +182,10 @@ def demands_table(rows: Sequence[BreakEven]) -> str:
         "with free memory, a multiply-accumulate costs more than": [
             range_words(start.mac, start.mac_low, start.mac_high) for start in starts
         ],
-        "or events fall by this factor (4 x 4 bits)": [
-            plain((start.mac or math.inf) / FOUR_BITS, 2) for start in starts
-        ],
     }
-    for words, price in MAC_PRICES_BY_WIDTH.items():
+    for words, price in MAC_PRICES.items():
         highest = [line.highest_access_price(price) for line in lines.values()]
-        table[f"{words}, a memory access costs less than"] = [
+        table[f"at {words} ({price:g} additions), a memory access costs less than"] = [
             "impossible" if end is None else plain(end, 2) for end in highest
         ]
     body = [f"| {name} | {' | '.join(cells)} |" for name, cells in table.items()]
@@ -195,9 +193,14 @@ def demands_table(rows: Sequence[BreakEven]) -> str:
 
 
 def range_words(median: float | None, low: float | None, high: float | None) -> str:
-    """A price with its interval."""
-    end = "or more" if high is None else f"to {plain(high, 2)}"
-    return f"{plain(median or math.inf, 2)} ({plain(low or 0, 2)} {end})"
+    """A price with its interval; no finite price is enough where one is None."""
+
+    def end(price: float | None) -> float:
+        return math.inf if price is None else price
+
+    if low is None:
+        return "impossible"
+    return ratio_words(end(median), low, end(high), 2)
 
 
 def counts_table(rows: Sequence[CountRatio]) -> str:
@@ -217,24 +220,17 @@ def counts_table(rows: Sequence[CountRatio]) -> str:
 
 def lost_sentence(rows: Sequence[CountRatio]) -> str:
     """Say in how many draws the spiking side does not reach each level."""
-    lost = ", ".join(
-        f"{row.lost_percent:.0f} % at {row.level_percent:g} %"
+    lost = in_series(
+        f"{row.lost_percent:.0f} % of the draws at {row.level_percent:g} %"
         for row in rows
         if row.quantity == EVENTS and row.lost_percent >= 0.5
     )
-    return (
-        "A draw in which only the conventional side is accurate enough has an infinite "
-        f"ratio: {lost}. Draws that both sides miss are left out."
-    )
+    return f"The spiking side misses the accuracy in {lost}: these ratios are infinite."
 
 
 def count_words(row: CountRatio) -> str:
     """A ratio with its interval."""
-    low = plain(row.low, 2)
-    if math.isinf(row.ratio):
-        return f"{low} or more"
-    end = "or more" if math.isinf(row.high) else f"to {plain(row.high, 2)}"
-    return f"{plain(row.ratio, 2)} ({low} {end})"
+    return ratio_words(row.ratio, row.low, row.high, 2)
 
 
 def verdict_table(
@@ -246,7 +242,7 @@ def verdict_table(
         for level in LEVELS_PERCENT
         if any(row.level_percent == level for row in rows)
     ]
-    heads = [f"about {level:g} %" for level in levels]
+    heads = [f"{level:g} %" for level in levels]
     lines = [f"| price list | {' | '.join(heads)} |", "|---" * (1 + len(levels)) + "|"]
     for profile in dict.fromkeys(row.profile for row in rows):
         cells = [_cell(row) for row in rows if row.profile == profile]
@@ -256,14 +252,26 @@ def verdict_table(
 
 
 def _cell(row: Verdict) -> str:
-    ratio = ratio_words(row)
+    ratio = ratio_words(row.ratio, row.ratio_low, row.ratio_high)
     return f"{OUTCOMES[row.outcome]}, {ratio}" if ratio else OUTCOMES[row.outcome]
+
+
+def plain_table(rows: Sequence[Verdict]) -> str:
+    """Markdown: the ratios by the plain procedure."""
+    heads = [f"{level:g} %" for level in LEVELS_PERCENT]
+    lines = [f"| price list | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
+    for profile in dict.fromkeys(row.profile for row in rows):
+        plains = [row.plain for row in rows if row.profile == profile]
+        cells = [ratio_words(one.ratio, one.low, one.high) for one in plains]
+        if any(cells):
+            lines.append(f"| `{profile}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def side_table(rows: Sequence[Verdict]) -> str:
     """Markdown: on each front, the configuration next above each level."""
     lines = [
-        "| about | price list | side | nearest above | seeds | validation | test "
+        "| accuracy | price list | side | nearest above | seeds | validation | test "
         "| front at the level | runs |",
         "|---|---|---|---|--:|--:|--:|--:|---|",
     ]

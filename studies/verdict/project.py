@@ -14,6 +14,7 @@ from spikejoule.tracking.project import stage_parameters
 from spikejoule.tracking.recorded import frame_of, recorded_runs
 from spikejoule.tracking.store import store_of
 from studies.verdict.recording import Reader
+from studies.verdict.verdicts import DRAWS
 
 
 def judging(profiles: Iterable[HardwareProfile]) -> list[HardwareProfile]:
@@ -63,7 +64,7 @@ class Project:
         """Random draws and confidence of the intervals."""
         params = self.params
         return BootstrapSettings(
-            params.energy_report.bootstrap_samples,
+            DRAWS,
             params.evaluate.confidence,
             params.seed,
         )

@@ -1,7 +1,7 @@
 """The outcomes in words, for pages and terminals."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import Final
 
 from spikejoule.core.store import text_table
@@ -16,17 +16,10 @@ OUTCOMES: Final = {
     "snn": "spiking wins",
     "ann": "conventional wins",
     "undecided": "inconclusive",
+    "range": "not decidable",
     "neither": "neither reaches it",
 }
 """An outcome in a table."""
-
-NEEDS_LESS: Final = {
-    "snn": "the spiking network needs less energy",
-    "ann": "the conventional network needs less energy",
-    "undecided": "the comparison is inconclusive",
-    "neither": "neither side has networks there",
-}
-"""An outcome in a sentence."""
 
 
 def sentences(
@@ -46,7 +39,8 @@ def sentences(
     if rows:
         stated = [
             who_wins(rows),
-            *(at_level(level_rows) for level_rows in by_level(rows)),
+            *not_decidable(rows),
+            *misses(rows),
             *to_break_even(rows, profiles),
             configurations(rows),
             *few_seeds(rows),
@@ -67,52 +61,52 @@ def sentences(
 
 def who_wins(rows: Sequence[Verdict]) -> str:
     """State how many comparisons each side wins."""
-    outcomes = [row.outcome for row in rows]
+    outcomes = [row.outcome for row in rows if row.outcome != "range"]
     conventional = outcomes.count("ann")
     spiking = outcomes.count("snn")
-    others = len(rows) - conventional - spiking
+    others = len(outcomes) - conventional - spiking
     others_are = "inconclusive"
     if "neither" in outcomes:
         others_are += ", or neither side has networks there"
     return (
         f"The conventional network needs less energy in {conventional} of "
-        f"{len(rows)} comparisons (price list x accuracy), the spiking network in "
+        f"{len(outcomes)} comparisons (price list x accuracy), the spiking network in "
         f"{spiking or 'none'}; the other {others} are {others_are}."
     )
 
 
-def by_level(rows: Sequence[Verdict]) -> Iterator[list[Verdict]]:
-    """Yield the rows of each level, lowest level first."""
+def not_decidable(rows: Sequence[Verdict]) -> Iterator[str]:
+    """Name the comparisons that prices leave open, whatever the networks."""
+    open_rows = [row for row in rows if row.outcome == "range"]
+    if open_rows:
+        names = in_series(dict.fromkeys(f"`{row.profile}`" for row in open_rows))
+        yield (
+            f"{len(open_rows)} further comparisons are not counted, under {names}: "
+            "their price ranges alone allow both outcomes, so no network could decide "
+            "them."
+        )
 
-    def level(row: Verdict) -> float:
-        return row.level_percent
 
-    for _, group in groupby(sorted(rows, key=level), level):
-        yield list(group)
+def misses(rows: Sequence[Verdict]) -> Iterator[str]:
+    """State in how many draws a side misses a level."""
+    for level in dict.fromkeys(row.level_percent for row in rows):
+        for side in (SPIKING, CONVENTIONAL):
+            missing_percent = [
+                row.side(side).missing_percent
+                for row in rows
+                if row.level_percent == level
+            ]
+            if max(missing_percent) >= 0.5:
+                yield (
+                    f"The {side} side misses {level:g} % in "
+                    f"{_range(missing_percent)} % of the draws, and loses these."
+                )
 
 
-def at_level(rows: Sequence[Verdict]) -> str:
-    """State which side wins at a level, and in how many draws a front is too short."""
-    first = rows[0]
-    by_outcome: dict[str, list[str]] = {}
-    for row in rows:
-        by_outcome.setdefault(row.outcome, []).append(row.profile)
-    answers = "; ".join(
-        f"{NEEDS_LESS[outcome]} under {', '.join(names)}"
-        for outcome, names in sorted(by_outcome.items())
-    )
-    band = f"{first.level_low_percent:g} to {first.level_high_percent:g}"
-    stated = [
-        f"At about {first.level_percent:g} % ({band}) on validation images {answers}."
-    ]
-    for side in (SPIKING, CONVENTIONAL):
-        missing_percent = [row.side(side).missing_percent for row in rows]
-        if max(missing_percent) >= 0.5:
-            stated.append(
-                f"In {_range(missing_percent)} % of the draws the {side} front does "
-                "not extend to this accuracy; those draws are excluded."
-            )
-    return " ".join(stated)
+def in_series(words: Iterable[str]) -> str:
+    """Join words like a, b and c; none if there are none."""
+    *first, last = [*words] or ["none"]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _range(values: Sequence[float]) -> str:
@@ -130,12 +124,11 @@ def to_break_even(
         for row in rows
         if row.outcome == "ann" and profiles[row.profile].scope == "system"
     ]
-    low = [row.ratio_low for row in lost if row.ratio_low is not None]
-    high = [row.ratio_high for row in lost if row.ratio_high is not None]
-    if low and high:
+    ratios = [row.ratio for row in lost if row.ratio and math.isfinite(row.ratio)]
+    if ratios:
         yield (
             "To break even where it loses, the spiking network's energy would have to "
-            f"fall by a factor of {plain(min(low))} to {plain(max(high))}."
+            f"fall by a factor of {plain(min(ratios))} to {plain(max(ratios))}."
         )
 
 
@@ -148,8 +141,7 @@ def configurations(rows: Sequence[Verdict]) -> str:
 
     return (
         f"The fronts are chosen from {numbers(SPIKING)} spiking and "
-        f"{numbers(CONVENTIONAL)} conventional configurations: the cheapest of many is "
-        "cheapest partly by chance."
+        f"{numbers(CONVENTIONAL)} conventional configurations."
     )
 
 
@@ -162,7 +154,7 @@ def few_seeds(rows: Sequence[Verdict]) -> Iterator[str]:
     if few:
         yield (
             f"These have fewer than {ENOUGH_SEEDS} seeds, so their intervals are too "
-            "narrow (one seed contributes nothing to them): "
+            "narrow, and one seed decides nothing: "
             f"{'; '.join(dict.fromkeys(few))}."
         )
 
@@ -173,9 +165,8 @@ def sample(networks: Sequence[RecordedNetwork]) -> str:
     n_runs = len({network.run_id for network in networks})
     runs = "1 run" if n_runs == 1 else f"{n_runs} runs"
     return (
-        f"{n_networks} networks of {runs}: their accuracies and energies are means "
-        f"over the same {networks[0].n_images:,} test images, and the intervals cover "
-        "seeds, images and the accuracy band."
+        f"{n_networks} networks of {runs} ran on the same {networks[0].n_images:,} "
+        "test images. Intervals cover the seeds, and not the choice of these images."
     )
 
 
@@ -209,12 +200,25 @@ def _once_each(networks: Iterable[RecordedNetwork]) -> list[RecordedNetwork]:
     return list(first.values())
 
 
-def ratio_words(row: Verdict) -> str:
-    """The ratio with its interval; empty if there is none."""
-    if row.ratio_low is None or row.ratio_high is None:
+def ratio_words(
+    median: float | None, low: float | None, high: float | None, digits: int = 3
+) -> str:
+    """A ratio with its interval; empty if there is none.
+
+    An infinite ratio means that one side misses the accuracy, and has no word.
+    """
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
         return ""
-    interval = f"{plain(row.ratio_low)} to {plain(row.ratio_high)}"
-    return interval if row.ratio is None else f"{plain(row.ratio)} ({interval})"
+    if math.isinf(low):
+        return "infinite"
+    start = plain(low, digits)
+    if math.isinf(high):
+        interval = f"{start} or more"
+    else:
+        interval = f"{start} to {plain(high, digits)}"
+    if median is None or math.isinf(median):
+        return interval
+    return f"{plain(median, digits)} ({interval})"
 
 
 def terminal_text(
@@ -231,7 +235,7 @@ def terminal_text(
 
 
 def _table(rows: Sequence[Verdict]) -> str:
-    headings = ["profile", "about %", "outcome", "ratio", "from", "to"]
+    headings = ["profile", "%", "outcome", "ratio", "from", "to"]
     for side in (SPIKING, CONVENTIONAL):
         headings += [side, "seeds", "energy"]
     cells = []

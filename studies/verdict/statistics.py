@@ -1,294 +1,421 @@
-"""Random draws of recorded networks, and the Pareto front of each side in each draw.
+"""Both sides at equal accuracy: fronts chosen on some networks and read on others.
 
-A recorded network is one draw of its seed, its energy is a mean over some images, and a
-level such as "98 %" is an arbitrary choice. The comparison at a level is therefore
-drawn many times. In each draw
+A configuration is a set of networks that differ only in the seed. To compare both sides
+at a level such as 98 %, the study makes many draws. In each draw
 
-    seeds     the mean of a configuration (networks that differ only in the seed) is
-              drawn from the t distribution of its seeds, accuracy and log energy
-              together; all ways of running a network share its random numbers
-    images    the energy is shifted by its standard error over images times a normal
-              number
-    accuracy  is drawn uniformly from the band of `HALF_BAND` around the level
-    front     the front of a side is a line through its cheapest configurations, log
-              energy against validation accuracy; it is not extended beyond its ends
+    halves    the seeds are divided into two halves at random
+    choose    each half chooses a front: the lower convex hull of its configurations,
+              by mean validation accuracy and mean log energy
+    read      each network is read on the front that the other half chose, at its own
+              energy and test accuracy; the slope of the front bridges what is missing
+              to the level
+    weigh     the draw is a mean of these readings, in which each seed has a random
+              share
+    lose      a side whose most accurate configuration misses the level in the draw has
+              lost: it needs infinite energy
 
-The result is the ratio of both fronts' energies at that accuracy. Test accuracy is
-reported and decides nothing.
+The interval is the middle 95 % of all ratios. Both sides have the same halves and
+shares if they have the same seeds, which also draw the validation images. Nothing is
+chosen by test accuracy, and nothing is read on the networks that chose it: the cheapest
+of many configurations is not read where it was lucky.
 
-Drawing means from t: Gelman et al., Bayesian Data Analysis, 3rd edition, 2013, section
-3.2, with weights of the seeds in place of the Bayesian bootstrap of Rubin, The Annals
-of Statistics 9 (1981) 130-134. Standard errors of both sides are treated as independent
-although the images are the same, which widens the intervals.
+Shares: 1 / S plus centred normal numbers, so that a mean of S seeds varies by its
+standard error, times `WIDENING` (calibrated intervals: Loh, Journal of the American
+Statistical Association 82 (1987) 155-162). Random halves: cross-fitting (Chernozhukov
+et al., The Econometrics Journal 21 (2018) C1-C68). `tests/test_coverage.py` checks both
+on synthetic fronts.
 
-Shapes: B draws, C configurations, S seeds of a configuration. Energies are logarithms
-of pJ, [3, ...] for the lower end, the middle and the upper end of the prices.
+The axis of accuracy is the negative logarithm of the error: log energy is closer to a
+straight line in it than in the accuracy.
+
+Shapes: B draws, K ways to divide the seeds, S seeds, C configurations.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Any, Final, Self, get_args
+from itertools import combinations, groupby
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from spikejoule.energy.estimates import BootstrapSettings, Floats
-from spikejoule.energy.ledger import Side
 from studies.verdict.networks import RecordedNetwork
-
-HALF_BAND: Final = 0.3
-"""Half width in percentage points of the accuracy band around a level."""
 
 ENOUGH_SEEDS: Final = 5
 """Configurations with fewer seeds take part only if a side has no two others."""
 
+WIDENING: Final = 1.15
+"""Factor of the spread of shares, calibrated on synthetic fronts.
+
+Without it, intervals cover 88 to 94 % instead of 95: five seeds underestimate spreads.
+With shares from the t distribution, they cover 95 to 99 %: random halves add spread.
+"""
+
+SMALLEST_ERROR_PERCENT: Final = 1e-3
+
 Booleans = NDArray[np.bool_]
+Indices = NDArray[np.intp]
+Quantity = Callable[[RecordedNetwork], float]
 
 
-@dataclass(frozen=True, eq=False)
-class Configuration:
-    """Networks that differ only in the seed, and the random numbers drawn for them.
-
-    The first draw is the plain mean.
-
-    Attributes:
-        networks: S networks, by seed.
-        shares: share of each network in the mean, [B, S]; they add up to 1.
-        noise: shift of the mean energy from each network's images, in standard errors,
-            [B, S].
-    """
-
-    networks: tuple[RecordedNetwork, ...]
-    shares: Floats
-    noise: Floats
-
-    @property
-    def side(self) -> Side:
-        """The side of its networks."""
-        return self.networks[0].side
-
-    def accuracies(self) -> Floats:
-        """Mean validation accuracy in each draw, [B]."""
-        percents = np.array([network.validation_percent for network in self.networks])
-        return self.means(percents)
-
-    def log_energies(self, profile: str) -> Floats:
-        """Mean log energy in each draw, [3, B]; infinite if a network has no price."""
-        energies = [network.energy(profile) for network in self.networks]
-        known = [energy for energy in energies if energy is not None]
-        if len(known) < len(energies):
-            return np.full((3, len(self.shares)), np.inf)
-        ends_pj = np.array(
-            [
-                [energy.low_pj for energy in known],
-                [energy.middle_pj for energy in known],
-                [energy.high_pj for energy in known],
-            ]
-        )
-        # All ends have the relative deviation of the upper end.
-        relative = np.array([energy.relative_deviation for energy in known])
-        n_images = np.array([network.n_images for network in self.networks])
-        error = (self.noise * (relative / np.sqrt(n_images))).sum(axis=1)
-        logarithms = np.log(np.maximum(ends_pj, np.finfo(float).tiny))
-        return np.stack([self.means(end) + error for end in logarithms])
-
-    def means(self, values: Floats) -> Floats:
-        """Means over the networks in each draw, [B], of values [S]."""
-        # No matrix product, which may round equal ends of prices differently.
-        means: Floats = (self.shares * values).sum(axis=1)
-        return means
+def accuracy_axis(percent: Floats | float) -> Floats:
+    """Place accuracies on the axis of fronts."""
+    errors = np.maximum(100 - np.asarray(percent), SMALLEST_ERROR_PERCENT)
+    placed: Floats = -np.log(errors)
+    return placed
 
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """All configurations, and the accuracy of each draw.
+    """The random numbers of all draws of S seeds.
 
     Attributes:
-        configurations: C configurations.
-        offsets: distance of each draw's accuracy from its level in percentage points,
-            [B]; 0 in the first draw.
+        first, second: the seeds in the halves of each division, [K, S]. A single seed
+            is in both.
+        division: the division of each draw, [B].
+        shares: share of each seed in the mean, [B, S]; they add up to 1.
     """
 
-    configurations: tuple[Configuration, ...]
-    offsets: Floats
+    first: Booleans
+    second: Booleans
+    division: Indices
+    shares: Floats
 
-    def accuracies(self) -> Floats:
-        """Validation accuracies, [B, C]."""
-        percents = [configuration.accuracies() for configuration in self.configurations]
-        return np.stack(percents, axis=1)
+    @classmethod
+    def of(cls, seeds: Sequence[int], settings: BootstrapSettings) -> Self:
+        """Draw for some seeds; equal seeds get equal draws."""
+        n_seeds = len(seeds)
+        generator = np.random.default_rng([settings.seed, *seeds])
+        first = divisions(n_seeds)
+        second = ~first if n_seeds > 1 else first
+        division = generator.integers(len(first), size=settings.resamples)
+        normal = generator.standard_normal((settings.resamples, n_seeds))
+        centred = normal - normal.mean(axis=1, keepdims=True)
+        error = WIDENING * centred / np.sqrt(n_seeds * max(n_seeds - 1, 1))
+        return cls(first, second, division, 1 / n_seeds + error)
 
-    def log_energies(self, profile: str) -> Floats:
-        """Log energies under a price list, [3, B, C]; infinite without a price."""
-        energies = [
-            configuration.log_energies(profile) for configuration in self.configurations
-        ]
-        return np.stack(energies, axis=2)
+    def means(self, readings: Floats) -> Floats:
+        """Means of readings [K, S] in each draw, [B]."""
+        means: Floats = (self.shares * readings[self.division]).sum(axis=1)
+        return means
 
-    def taking_part(self, side: Side, log_energies: Floats) -> Booleans:
-        """The configurations that form the front of a side, [C].
 
-        Those with enough seeds, or all if fewer than two have enough.
+def divisions(n_seeds: int) -> Booleans:
+    """Every choice of half of the seeds, or of one fewer, [K, S]."""
+    if n_seeds == 1:
+        return np.ones((1, 1), dtype=bool)
+    chosen = list(combinations(range(n_seeds), n_seeds // 2))
+    halves = np.zeros((len(chosen), n_seeds), dtype=bool)
+    np.put_along_axis(halves, np.array(chosen), True, axis=1)
+    return halves
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """K segments of fronts at a level, each chosen by some of the seeds.
+
+    Attributes:
+        chosen_by: these seeds, [K, S].
+        below, above: the configurations at both ends, [K].
+        share: position of the level between `below` (0) and `above` (1), [K]. 1 if the
+            front starts above the level: `above` is then an upper bound.
+        length: distance of the ends on the axis of accuracy, [K]; infinite if the front
+            starts above the level.
+        best: the most accurate configuration, [K].
+        level: the level on the axis of accuracy.
+    """
+
+    chosen_by: Booleans
+    below: Indices
+    above: Indices
+    share: Floats
+    length: Floats
+    best: Indices
+    level: float
+
+    @classmethod
+    def chosen(
+        cls, chosen_by: Booleans, accuracies: Floats, costs: Floats, level: float
+    ) -> Self:
+        """Choose the segment of the lower convex hull at a level.
+
+        It is the lowest line at the level between two configurations, one on each side
+        of it; or, if it costs less, a single configuration that is more accurate. The
+        hull is that of costs and errors, not of their logarithms: two networks reach
+        every point of a line, if each image goes to one of them at random.
+
+        Args:
+            chosen_by: the seeds that choose, [K, S].
+            accuracies: on the axis of accuracy, [S, C].
+            costs: logarithms, [S, C].
+            level: on the axis of accuracy.
         """
-        sides = np.array([member.side for member in self.configurations])
-        n_seeds = np.array([len(member.networks) for member in self.configurations])
-        compared: Booleans = (sides == side) & np.isfinite(log_energies[1, 0])
-        enough: Booleans = compared & (n_seeds >= ENOUGH_SEEDS)
-        return enough if enough.sum() >= 2 else compared
+        mean_accuracies = _means(chosen_by, accuracies)
+        mean_costs = np.exp(_means(chosen_by, costs))
+        errors = np.exp(-mean_accuracies)
+        rows = np.arange(len(chosen_by))
+        # A front that ends below the level is read along its last segment.
+        ends = mean_accuracies.max(axis=1) - 1e-9
+        at = np.minimum(level, ends)[:, None]
+
+        # All lines [K, below, above] at the level.
+        reaches = mean_accuracies >= at
+        crosses = ~reaches[:, :, None] & reaches[:, None, :]
+        drop = np.where(crosses, errors[:, :, None] - errors[:, None, :], 1.0)
+        part = (errors - np.exp(-at))[:, :, None] / drop
+        rise = mean_costs[:, None, :] - mean_costs[:, :, None]
+        lines = np.where(crosses, mean_costs[:, :, None] + part * rise, np.inf)
+        n_configurations = accuracies.shape[1]
+        lowest = lines.reshape(len(rows), -1).argmin(axis=1)
+        below = lowest // n_configurations
+        above = lowest % n_configurations
+
+        # Single configurations.
+        alone_costs = np.where(reaches, mean_costs, np.inf)
+        is_alone = alone_costs.min(axis=1) <= lines[rows, below, above]
+        above = np.where(is_alone, alone_costs.argmin(axis=1), above)
+        below = np.where(is_alone, above, below)
+
+        # Between both ends, log costs are linear on the axis of accuracy.
+        start = mean_accuracies[rows, below]
+        length = np.where(is_alone, np.inf, mean_accuracies[rows, above] - start)
+        return cls(
+            chosen_by=chosen_by,
+            below=below,
+            above=above,
+            share=np.where(is_alone, 1.0, (at[:, 0] - start) / length),
+            length=length,
+            best=mean_accuracies.argmax(axis=1),
+            level=level,
+        )
+
+    def read(self, values: Floats, accuracies: Floats) -> Floats:
+        """Read values [S, C] of every seed at the level, [K, S].
+
+        Args:
+            values: logarithms.
+            accuracies: on the axis of accuracy, [S, C].
+        """
+        means = _means(self.chosen_by, values)
+        rows = np.arange(len(means))
+        slope = (means[rows, self.above] - means[rows, self.below]) / self.length
+        missing = self.level - self._between(accuracies)
+        readings: Floats = (self._between(values) + slope * missing).T
+        return readings
+
+    def _between(self, values: Floats) -> Floats:
+        """Interpolate values [S, C] between both ends, [S, K]."""
+        upper = self.share * values[:, self.above]
+        lower = (1 - self.share) * values[:, self.below]
+        between: Floats = upper + lower
+        return between
 
 
-def draw(networks: Iterable[RecordedNetwork], settings: BootstrapSettings) -> Draws:
-    """Draw shares of seeds, shifts from images, and accuracies."""
-    ordered = sorted(
-        networks, key=lambda network: (_configuration(network), network.seed)
-    )
-    groups = [tuple(group) for _, group in groupby(ordered, _configuration)]
-    generator = np.random.default_rng(settings.seed)
-    offsets = generator.uniform(-HALF_BAND, HALF_BAND, settings.resamples)
-    # The first draw is the plain mean at the level.
-    offsets[0] = 0
-    # All ways of running the same networks share their random numbers.
-    drawn: dict[tuple[Any, ...], tuple[Floats, Floats]] = {}
-    configurations = []
-    for group in groups:
-        seeds = tuple(network.seed for network in group)
-        key = (group[0].side, group[0].configuration, seeds)
-        if key not in drawn:
-            shares = _shares(len(group), settings.resamples, generator)
-            noise = generator.standard_normal((settings.resamples, len(group)))
-            noise[0] = 0
-            drawn[key] = shares, noise / len(group)
-        configurations.append(Configuration(group, *drawn[key]))
-    return Draws(tuple(configurations), offsets)
+def _means(chosen_by: Booleans, values: Floats) -> Floats:
+    """Means of values [S, C] over some of the seeds, [K, C]."""
+    means: Floats = chosen_by @ values / chosen_by.sum(axis=1, keepdims=True)
+    return means
+
+
+@dataclass(frozen=True, eq=False)
+class SideNetworks:
+    """The configurations of one side, which have the same seeds.
+
+    Attributes:
+        configurations: C configurations of S networks, by seed.
+        draws: the draws of these seeds.
+        validation, test: their accuracies on the axis of accuracy, [S, C]; those on
+            validation images are shifted to the mean of the others.
+    """
+
+    configurations: Sequence[Sequence[RecordedNetwork]]
+    draws: Draws
+    validation: Floats
+    test: Floats
+
+    @classmethod
+    def among(
+        cls, networks: Iterable[RecordedNetwork], settings: BootstrapSettings
+    ) -> Self | None:
+        """Group the networks of a side; None if there is none."""
+        groups = [
+            {network.seed: network for network in group}
+            for _, group in groupby(
+                sorted(networks, key=_configuration), _configuration
+            )
+        ]
+        if not groups:
+            return None
+        seeds = common_seeds([frozenset(group) for group in groups])
+        configurations = [
+            [group[seed] for seed in seeds]
+            for group in groups
+            if group.keys() >= set(seeds)
+        ]
+        validation = _table(configurations, lambda one: one.validation_percent)
+        test = _table(configurations, lambda one: one.test_percent)
+        draws = Draws.of(seeds, settings)
+        return cls.measured(configurations, draws, validation, test)
+
+    @classmethod
+    def measured(
+        cls,
+        configurations: Sequence[Sequence[RecordedNetwork]],
+        draws: Draws,
+        validation_percent: Floats,
+        test_percent: Floats,
+    ) -> Self:
+        """Place accuracies in percent, [S, C], on their axis.
+
+        Validation accuracies of a seed are shifted together, to the mean of the test
+        accuracies: their images differ by seed, and they flatter one side more.
+        """
+        gaps = (test_percent - validation_percent).mean(axis=1, keepdims=True)
+        validation = accuracy_axis(validation_percent + gaps)
+        return cls(configurations, draws, validation, accuracy_axis(test_percent))
+
+    @property
+    def n_seeds(self) -> int:
+        """Number of seeds."""
+        return len(self.validation)
+
+    def log_values(self, quantity: Quantity) -> Floats:
+        """Logarithms of a quantity of each network, [S, C]."""
+        values = _table(self.configurations, quantity)
+        logarithms: Floats = np.log(np.maximum(values, 1e-9))
+        return logarithms
+
+    def front(self, costs: Floats, level_percent: float) -> "Front":
+        """The front of lowest costs [S, C] at a level."""
+        level = float(accuracy_axis(level_percent))
+        first, second = (
+            Segments.chosen(half, self.validation, costs, level)
+            for half in (self.draws.first, self.draws.second)
+        )
+        return Front(self, first, second)
+
+    def by_all(self, costs: Floats, level_percent: float) -> Segments:
+        """The segment that all seeds choose, [1]."""
+        everyone = np.ones((1, self.n_seeds), dtype=bool)
+        level = float(accuracy_axis(level_percent))
+        return Segments.chosen(everyone, self.validation, costs, level)
+
+    def seed_by_seed(self, costs: Floats, level_percent: float) -> Floats:
+        """Interpolate costs [S, C] among the networks of each seed, [S].
+
+        Infinite if no network of the seed reaches the level, by test accuracy.
+        """
+        level = float(accuracy_axis(level_percent))
+        own = np.eye(self.n_seeds, dtype=bool)
+        segments = Segments.chosen(own, self.test, costs, level)
+        readings = segments.read(costs, self.test).diagonal()
+        reached = self.test.max(axis=1) >= level
+        return np.where(reached, readings, np.inf)
 
 
 def _configuration(network: RecordedNetwork) -> tuple[str, ...]:
-    return network.side, network.configuration, network.method
+    return network.configuration, network.method
 
 
-def _shares(n_seeds: int, n_draws: int, generator: np.random.Generator) -> Floats:
-    """Draw the shares of a configuration's seeds in its mean, [B, S].
+def _table(
+    configurations: Sequence[Sequence[RecordedNetwork]], quantity: Quantity
+) -> Floats:
+    """A quantity of each network, [S, C]."""
+    rows = [[quantity(network) for network in networks] for networks in configurations]
+    return np.array(rows, dtype=float).T
 
-    In units of the standard error, the mean with these shares is distributed around the
-    plain mean as t with S - 1 degrees of freedom: centred normal weights, divided by
-    the root of a chi-squared number.
-    """
-    if n_seeds == 1:
-        return np.ones((n_draws, 1))
-    normal = generator.standard_normal((n_draws, n_seeds))
-    normal[0] = 0
-    chi_squared = generator.chisquare(n_seeds - 1, (n_draws, 1))
-    centred = normal - normal.mean(axis=1, keepdims=True)
-    shares: Floats = 1 / n_seeds + centred / np.sqrt(n_seeds * chi_squared)
-    return shares
+
+def common_seeds(seed_sets: Sequence[frozenset[int]]) -> list[int]:
+    """The seeds that most configurations have, at least five if two have as many."""
+    enough = [seeds for seeds in seed_sets if len(seeds) >= ENOUGH_SEEDS]
+    candidates: Sequence[frozenset[int]] = enough if len(enough) >= 2 else seed_sets
+
+    def preference(seeds: frozenset[int]) -> tuple[int, int, list[int]]:
+        n_configurations = sum(seeds <= others for others in seed_sets)
+        return n_configurations, len(seeds), sorted(seeds)
+
+    most_common = max(candidates, key=preference)
+    return sorted(most_common)
 
 
 @dataclass(frozen=True, eq=False)
 class Front:
-    """The front of one side at an accuracy, in each draw.
+    """The front of a side at a level, chosen by both halves of every division.
 
     Attributes:
-        above, below: indices of the neighbours on the front, [B].
-        share: position of the accuracy between `below` (0) and `above` (1), [B]; NaN
-            if no configuration reaches it. 1 if every configuration is more accurate:
-            `above`, the cheapest, is then an upper bound.
-        log_energies: log energy of the front, [3, B]; NaN beyond its ends.
+        side: its networks.
+        first, second: the segments that the halves choose, [K].
     """
 
-    above: NDArray[np.intp]
-    below: NDArray[np.intp]
-    share: Floats
-    log_energies: Floats
+    side: SideNetworks
+    first: Segments
+    second: Segments
 
-    def along(self, values: Floats) -> Floats:
-        """Interpolate other values of the configurations, [B, C]: [B]."""
-        draws = np.arange(len(values))
-        upper = values[draws, self.above]
-        lower = values[draws, self.below]
-        between: Floats = self.share * upper + (1 - self.share) * lower
-        return between
+    def readings(self, values: Floats) -> Floats:
+        """Values [S, C] at the level, read where the other half chose, [K, S]."""
+        first = self.first.read(values, self.side.test)
+        second = self.second.read(values, self.side.test)
+        return np.where(self.side.draws.first, second, first)
+
+    def drawn(self, values: Floats) -> Floats:
+        """Values [S, C] at the level in each draw, [B]; infinite if it is missed."""
+        means = self.side.draws.means(self.readings(values))
+        return np.where(self.is_missed, np.inf, means)
 
     @property
-    def is_known(self) -> Booleans:
-        """The draws in which the front extends to the accuracy, [B]."""
-        known: Booleans = ~np.isnan(self.log_energies[1])
-        return known
+    def is_missed(self) -> Booleans:
+        """The draws in which no configuration reaches the level, [B]."""
+        first = self.side.test[:, self.first.best].T
+        second = self.side.test[:, self.second.best].T
+        best = np.where(self.side.draws.first, second, first)
+        # Shares add up to 1 but for rounding.
+        missed: Booleans = self.side.draws.means(best) < self.first.level - 1e-9
+        return missed
 
 
-def front_at(
-    accuracies: Floats, log_energies: Floats, takes_part: Booleans, at_percent: Floats
-) -> Front:
-    """Interpolate the front of a side at an accuracy.
+class Spread(NamedTuple):
+    """Lower end of an interval, median and upper end; they may be infinite."""
 
-    Args:
-        accuracies: of all configurations, [B, C].
-        log_energies: of all configurations, [3, B, C].
-        takes_part: the configurations of the side, [C].
-        at_percent: the accuracy in each draw, [B].
+    low: float
+    median: float
+    high: float
+
+
+def spread(values: Floats, confidence: float) -> Spread:
+    """The middle of draws; NaN without draws."""
+    if not len(values):
+        return Spread(np.nan, np.nan, np.nan)
+    tail = (1 - confidence) / 2
+    # No interpolation: halfway to an infinite value is not a number.
+    ends = np.quantile(values, (tail, 0.5, 1 - tail), method="inverted_cdf")
+    return Spread(*ends.tolist())
+
+
+def ratios_of(log_spiking: Floats, log_conventional: Floats) -> Floats:
+    """Ratios in the draws; infinite or 0 if one side misses the level.
+
+    Draws that both sides miss are left out.
     """
-    draws = np.arange(len(accuracies))
-    # The upper neighbour: the cheapest configuration that reaches the accuracy.
-    reaches = takes_part & (accuracies >= at_percent[:, None])
-    cost = np.where(reaches, log_energies[1], np.inf)
-    above = cost.argmin(axis=1)
-    # The lower neighbour: every cheaper configuration is less accurate than that;
-    # take the most accurate.
-    cheaper = takes_part & (log_energies[1] < cost[draws, above][:, None])
-    below = np.where(cheaper, accuracies, -np.inf).argmax(axis=1)
-    # Between them, log energy is linear in accuracy.
-    is_known = reaches.any(axis=1) & cheaper.any(axis=1)
-    row = draws[is_known]
-    upper = above[is_known]
-    lower = below[is_known]
-    start = accuracies[row, lower]
-    between = (at_percent[is_known] - start) / (accuracies[row, upper] - start)
-    share = np.where(reaches.any(axis=1), 1.0, np.nan)
-    share[is_known] = between
-    front = np.full((3, len(draws)), np.nan)
-    front[:, is_known] = (
-        between * log_energies[:, row, upper]
-        + (1 - between) * log_energies[:, row, lower]
-    )
-    return Front(above, below, share, front)
-
-
-@dataclass(frozen=True, eq=False)
-class PricedDraws:
-    """The draws under one price list.
-
-    Attributes:
-        draws: the draws of all configurations.
-        accuracies: of all configurations, [B, C].
-        log_energies: of all configurations, [3, B, C].
-        takes_part: the configurations of each side, [C].
-    """
-
-    draws: Draws
-    accuracies: Floats
-    log_energies: Floats
-    takes_part: Mapping[Side, Booleans]
-
-    @classmethod
-    def under(cls, profile: str, draws: Draws) -> Self:
-        """Price all configurations."""
-        energies = draws.log_energies(profile)
-        takes_part = {
-            side: draws.taking_part(side, energies) for side in get_args(Side)
-        }
-        return cls(draws, draws.accuracies(), energies, takes_part)
-
-    @property
-    def has_both_sides(self) -> bool:
-        """Whether each side has a configuration."""
-        return all(configurations.any() for configurations in self.takes_part.values())
-
-    def front(self, side: Side, at_percent: Floats) -> Front:
-        """The front of a side at an accuracy in each draw, [B]."""
-        takes_part = self.takes_part[side]
-        return front_at(self.accuracies, self.log_energies, takes_part, at_percent)
-
-
-def energy_ratios(spiking: Front, conventional: Front) -> Floats:
-    """Ratio of spiking to conventional energy, [3, B]: lowest, middle, highest."""
-    ratios: Floats = np.exp(spiking.log_energies - conventional.log_energies[::-1])
+    either = np.isfinite(log_spiking) | np.isfinite(log_conventional)
+    ratios: Floats = np.exp(log_spiking[either] - log_conventional[either])
     return ratios
+
+
+def plain_ratio(
+    log_spiking: Floats, log_conventional: Floats, confidence: float
+) -> Spread | None:
+    """Mean and t interval of paired differences over seeds, as ratios.
+
+    None if there are fewer than two pairs, or a side misses the level in one of them.
+    """
+    if len(log_spiking) != len(log_conventional) or len(log_spiking) < 2:
+        return None
+    if not (np.isfinite(log_spiking) & np.isfinite(log_conventional)).all():
+        return None
+    differences = log_spiking - log_conventional
+    error = differences.std(ddof=1) / np.sqrt(len(differences))
+    quantile = stats.t.ppf((1 + confidence) / 2, len(differences) - 1)
+    ends = differences.mean() + error * np.array([-quantile, 0, quantile])
+    return Spread(*np.exp(ends).tolist())

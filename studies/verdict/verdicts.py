@@ -1,27 +1,31 @@
-"""Which side needs less energy near an accuracy, over all draws, by price list."""
+"""Which side needs less energy at an accuracy, over all draws, by price list."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
-from spikejoule.energy.estimates import BootstrapSettings, Floats, interval, rounded
+from spikejoule.energy.estimates import BootstrapSettings, Floats, rounded
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side
 from spikejoule.energy.prices import HardwareProfile
-from studies.verdict.networks import RecordedNetwork
+from studies.verdict.networks import RecordedEnergy, RecordedNetwork
 from studies.verdict.statistics import (
-    HALF_BAND,
     Front,
-    PricedDraws,
-    draw,
-    energy_ratios,
+    SideNetworks,
+    Spread,
+    plain_ratio,
+    ratios_of,
+    spread,
 )
 
 LEVELS_PERCENT: Final = (97.5, 98.0, 98.5, 99.0)
-"""Validation accuracies at which the sides are compared."""
+"""Accuracies at which the sides are compared."""
 
-Outcome = Literal["snn", "ann", "undecided", "neither"]
+DRAWS: Final = 20_000
+
+Outcome = Literal["snn", "ann", "undecided", "range", "neither"]
 
 
 @dataclass(frozen=True)
@@ -30,18 +34,18 @@ class SideAtLevel:
 
     Attributes:
         n_configurations: number of configurations from which the front was chosen.
-        missing_percent: percentage of draws in which the front does not extend to the
-            accuracy.
-        network: the cheapest configuration that reaches the level, named by its network
-            with the lowest seed; empty, and the rest None, if the front does not
-            extend to the level.
+        missing_percent: percentage of draws in which no configuration reaches the
+            level.
+        network: the configuration next above the level on the front that all seeds
+            choose, named by its network with the lowest seed; empty, and the rest None,
+            if the level is missed in most draws.
         below: the next configuration on the front below the level.
-        n_seeds: number of seeds of `network`.
+        n_seeds: number of seeds.
         validation_percent, validation_spread, test_percent, test_spread: mean
             accuracies of `network` over its seeds, and their standard deviations (None
             for one seed).
-        pj_low, pj, pj_high: energy of the front at the level; `pj` is None if prices
-            are ranges.
+        pj_low, pj, pj_high: energy of the front at the level, mean over all readings;
+            `pj` is None if prices are ranges.
         runs, commits: runs and commits of `network`, separated by spaces.
     """
 
@@ -62,31 +66,44 @@ class SideAtLevel:
 
 
 @dataclass(frozen=True)
+class PlainRatio:
+    """Paired differences of log energy over seeds: mean and t interval, as ratios.
+
+    All None if prices are ranges, the sides have other seeds, or a side misses the
+    level in a seed.
+    """
+
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """Both sides near an accuracy under one price list: a row of verdict.csv.
+    """Both sides at an accuracy under one price list: a row of verdict.csv.
 
     Attributes:
         profile: the price list.
-        level_percent, level_low_percent, level_high_percent: the validation accuracy
-            and its band.
+        level_percent: the accuracy.
         outcome: ``snn`` or ``ann``, the side that needs less energy over the whole
-            interval; ``neither`` if neither front extends to the accuracy in all but a
-            tail of the draws; else ``undecided``.
-        ratio, ratio_low, ratio_high: energy of the spiking front divided by that of the
-            conventional one, median and interval over the draws in which both extend
-            to the accuracy; None if fewer than half do. The median is also None if
-            prices are ranges, which widen the interval.
+            interval; ``neither`` if both sides miss the level in all but a tail of the
+            draws; ``range`` if prices are ranges that include both outcomes for the
+            means of all seeds, so that no network could decide it; else ``undecided``.
+        ratio, ratio_low, ratio_high: spiking over conventional energy, median and
+            interval over the draws. Infinite or 0 where a side misses the level. The
+            median is None if prices are ranges, which widen the interval; all are None
+            if both sides miss the level in every draw.
+        plain: the same by the plain procedure.
         spiking, conventional: the sides.
     """
 
     profile: str
     level_percent: float
-    level_low_percent: float
-    level_high_percent: float
     outcome: Outcome
     ratio: float | None
     ratio_low: float | None
     ratio_high: float | None
+    plain: PlainRatio
     spiking: SideAtLevel
     conventional: SideAtLevel
 
@@ -97,7 +114,7 @@ class Verdict:
     def cells(self) -> dict[str, Any]:
         """The row by column, rounded to the digits on which machines agree.
 
-        Columns of a side are prefixed: `spiking_n_seeds`.
+        Columns of a part are prefixed: `spiking_n_seeds`. Infinite ratios are None.
         """
         cells: dict[str, Any] = {}
         for name, value in asdict(self).items():
@@ -105,7 +122,10 @@ class Verdict:
                 cells |= {f"{name}_{key}": cell for key, cell in value.items()}
             else:
                 cells[name] = value
-        return {name: rounded(cell, 8) for name, cell in cells.items()}
+        return {
+            name: None if cell == math.inf else rounded(cell, 8)
+            for name, cell in cells.items()
+        }
 
 
 def verdict_columns() -> list[str]:
@@ -119,77 +139,193 @@ def verdict_columns() -> list[str]:
     return columns
 
 
+@dataclass(frozen=True, eq=False)
+class PricedSide:
+    """A side under one price list.
+
+    Attributes:
+        networks: its networks.
+        low, middle, high: log energies at both ends of the prices, and at their middle,
+            [S, C].
+    """
+
+    networks: SideNetworks
+    low: Floats
+    middle: Floats
+    high: Floats
+
+    @property
+    def has_ranges(self) -> bool:
+        """Whether prices are ranges."""
+        return not np.array_equal(self.low, self.high)
+
+    def front(self, level_percent: float) -> Front:
+        """The front of lowest energies at a level."""
+        return self.networks.front(self.middle, level_percent)
+
+
 def verdicts(
     networks: Sequence[RecordedNetwork],
     profiles: Iterable[HardwareProfile],
     settings: BootstrapSettings,
 ) -> list[Verdict]:
     """Compare both sides under every price list that prices both, at every level."""
-    if not networks:
-        return []
-    draws = draw(networks, settings)
     rows = []
     for profile in profiles:
-        priced = PricedDraws.under(profile.id, draws)
-        if not priced.has_both_sides:
+        sides = {side: priced(networks, side, profile.id, settings) for side in SIDES}
+        spiking = sides[SPIKING]
+        conventional = sides[CONVENTIONAL]
+        if spiking is None or conventional is None:
             continue
-        for level in LEVELS_PERCENT:
-            rows.append(verdict_at(level, profile.id, priced, settings.confidence))
+        comparison = Comparison(profile.id, spiking, conventional, settings.confidence)
+        rows += [comparison.at(level) for level in LEVELS_PERCENT]
     return rows
 
 
-def verdict_at(
-    level: float, profile: str, priced: PricedDraws, confidence: float
-) -> Verdict:
-    """Compare both sides at a level under a price list."""
-    at_percent = level + priced.draws.offsets
-    spiking = priced.front(SPIKING, at_percent)
-    conventional = priced.front(CONVENTIONAL, at_percent)
-    low, middle, high = energy_ratios(spiking, conventional)
-    in_both = spiking.is_known & conventional.is_known
-    in_neither = ~spiking.is_known & ~conventional.is_known
-    ratio = None
-    ratio_low = None
-    ratio_high = None
-    outcome: Outcome = "undecided"
-    if in_neither.mean() >= (1 + confidence) / 2:
-        outcome = "neither"
-    if in_both.mean() >= 0.5:
-        ends = interval(low[in_both], high[in_both], confidence)
-        ratio_low = float(ends[0])
-        ratio_high = float(ends[1])
-        if np.array_equal(low[in_both], high[in_both]):
-            ratio = float(np.median(middle[in_both]))
-        if ratio_high < 1:
-            outcome = "snn"
-        elif ratio_low > 1:
-            outcome = "ann"
-    return Verdict(
-        profile=profile,
-        level_percent=level,
-        level_low_percent=level - HALF_BAND,
-        level_high_percent=level + HALF_BAND,
-        outcome=outcome,
-        ratio=ratio,
-        ratio_low=ratio_low,
-        ratio_high=ratio_high,
-        spiking=side_at_level(SPIKING, spiking, priced),
-        conventional=side_at_level(CONVENTIONAL, conventional, priced),
+SIDES: Final[tuple[Side, ...]] = get_args(Side)
+
+
+def priced(
+    networks: Iterable[RecordedNetwork],
+    side: Side,
+    profile: str,
+    settings: BootstrapSettings,
+) -> PricedSide | None:
+    """The networks of a side that a price list prices; None if there is none."""
+
+    def energy(network: RecordedNetwork) -> RecordedEnergy:
+        known = network.energy(profile)
+        assert known is not None
+        return known
+
+    members = [
+        one for one in networks if one.side == side and one.energy(profile) is not None
+    ]
+    grouped = SideNetworks.among(members, settings)
+    if grouped is None:
+        return None
+    return PricedSide(
+        grouped,
+        low=grouped.log_values(lambda one: energy(one).low_pj),
+        middle=grouped.log_values(lambda one: energy(one).middle_pj),
+        high=grouped.log_values(lambda one: energy(one).high_pj),
     )
 
 
-def side_at_level(side: Side, front: Front, priced: PricedDraws) -> SideAtLevel:
-    """Describe the front of a side at a level by the plain means of the first draw."""
-    n_configurations = int(priced.takes_part[side].sum())
-    missing_percent = 100 * float((~front.is_known).mean())
-    if not front.is_known[0]:
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Both sides under one price list.
+
+    Attributes:
+        profile: the price list.
+        spiking, conventional: the sides.
+        confidence: of the intervals.
+    """
+
+    profile: str
+    spiking: PricedSide
+    conventional: PricedSide
+    confidence: float
+
+    def at(self, level: float) -> Verdict:
+        """Compare both sides at a level."""
+        spiking = self.spiking.front(level)
+        conventional = self.conventional.front(level)
+        low = self._ratios(
+            spiking.drawn(self.spiking.low), conventional.drawn(self.conventional.high)
+        )
+        middle = self._ratios(
+            spiking.drawn(self.spiking.middle),
+            conventional.drawn(self.conventional.middle),
+        )
+        high = self._ratios(
+            spiking.drawn(self.spiking.high), conventional.drawn(self.conventional.low)
+        )
+        both_miss = spiking.is_missed & conventional.is_missed
+        interval = Spread(low.low, middle.median, high.high)
+        outcome: Outcome = self._outcome(interval)
+        if both_miss.mean() >= (1 + self.confidence) / 2:
+            outcome = "neither"
+        elif self._ranges_include_both(spiking, conventional):
+            outcome = "range"
+        return Verdict(
+            profile=self.profile,
+            level_percent=level,
+            outcome=outcome,
+            ratio=None if self._has_ranges else known(interval.median),
+            ratio_low=known(interval.low),
+            ratio_high=known(interval.high),
+            plain=self.plain(level),
+            spiking=side_at_level(self.spiking, spiking, level),
+            conventional=side_at_level(self.conventional, conventional, level),
+        )
+
+    def _ratios(self, log_spiking: Floats, log_conventional: Floats) -> Spread:
+        return spread(ratios_of(log_spiking, log_conventional), self.confidence)
+
+    def _outcome(self, interval: Spread) -> Outcome:
+        """Who needs less energy; one seed has no interval, and decides nothing."""
+        seeds = (self.spiking.networks.n_seeds, self.conventional.networks.n_seeds)
+        if min(seeds) == 1:
+            return "undecided"
+        if interval.high < 1:
+            return "snn"
+        return "ann" if interval.low > 1 else "undecided"
+
+    @property
+    def _has_ranges(self) -> bool:
+        return self.spiking.has_ranges or self.conventional.has_ranges
+
+    def _ranges_include_both(self, spiking: Front, conventional: Front) -> bool:
+        """Whether the ends of prices alone allow both outcomes."""
+        lowest = spiking.readings(self.spiking.low).mean()
+        lowest -= conventional.readings(self.conventional.high).mean()
+        highest = spiking.readings(self.spiking.high).mean()
+        highest -= conventional.readings(self.conventional.low).mean()
+        return self._has_ranges and bool(lowest < 0 < highest)
+
+    def plain(self, level: float) -> PlainRatio:
+        """Compare both sides at a level by the plain procedure."""
+        spiking = self.spiking.networks
+        conventional = self.conventional.networks
+        if self._has_ranges or seeds_of(spiking) != seeds_of(conventional):
+            return PlainRatio()
+        ratio = plain_ratio(
+            spiking.seed_by_seed(self.spiking.middle, level),
+            conventional.seed_by_seed(self.conventional.middle, level),
+            self.confidence,
+        )
+        if ratio is None:
+            return PlainRatio()
+        return PlainRatio(ratio.median, ratio.low, ratio.high)
+
+
+def known(number: float) -> float | None:
+    """A number, or None for NaN."""
+    return None if np.isnan(number) else number
+
+
+def seeds_of(side: SideNetworks) -> list[int]:
+    """The seeds of a side."""
+    return [network.seed for network in side.configurations[0]]
+
+
+def side_at_level(priced_side: PricedSide, front: Front, level: float) -> SideAtLevel:
+    """Describe the front of a side at a level."""
+    side = priced_side.networks
+    n_configurations = len(side.configurations)
+    missing_percent = 100 * float(front.is_missed.mean())
+    if missing_percent > 50:
         return SideAtLevel(n_configurations, missing_percent)
-    configurations = priced.draws.configurations
-    networks = configurations[front.above[0]].networks
-    below = configurations[front.below[0]].networks[0]
+    chosen = side.by_all(priced_side.middle, level)
+    networks = side.configurations[chosen.above[0]]
+    below = side.configurations[chosen.below[0]][0]
     validation = np.array([network.validation_percent for network in networks])
     test = np.array([network.test_percent for network in networks])
-    low, middle, high = np.exp(front.log_energies[:, 0]).tolist()
+    low, middle, high = (
+        float(np.exp(front.readings(energies).mean()))
+        for energies in (priced_side.low, priced_side.middle, priced_side.high)
+    )
     return SideAtLevel(
         n_configurations,
         missing_percent,
@@ -197,16 +333,16 @@ def side_at_level(side: Side, front: Front, priced: PricedDraws) -> SideAtLevel:
         below=below.name,
         n_seeds=len(networks),
         validation_percent=float(validation.mean()),
-        validation_spread=_spread(validation),
+        validation_spread=_deviation(validation),
         test_percent=float(test.mean()),
-        test_spread=_spread(test),
+        test_spread=_deviation(test),
         pj_low=low,
-        pj=middle if low == high else None,
+        pj=None if priced_side.has_ranges else middle,
         pj_high=high,
         runs=" ".join(network.run_id for network in networks),
         commits=" ".join(dict.fromkeys(network.git_commit for network in networks)),
     )
 
 
-def _spread(percents: Floats) -> float | None:
+def _deviation(percents: Floats) -> float | None:
     return float(percents.std(ddof=1)) if len(percents) > 1 else None

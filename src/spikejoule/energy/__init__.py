@@ -9,6 +9,7 @@ ledger, variant_file    counts times prices, row by row; the file of counted net
 front, comparison       the Pareto front of conventional networks, and ratios to it
 published               published conventional networks
 break_even, contents    where a network stops winning; what a total includes
+exchange                what a multiply-accumulate must cost for it to win
 from_checkpoint         the analysis of a trained network
 from_counts             the analysis of a network that is counted while it runs
 from_graph              the analysis of a NIR graph

@@ -1,5 +1,8 @@
 """The break-even line against hand calculations, and the recorded map."""
 
+import math
+import re
+
 import pytest
 
 from spikejoule.energy import BootstrapSettings, load_profiles
@@ -7,6 +10,7 @@ from studies.verdict import page
 from studies.verdict.breakeven import (
     BreakEven,
     Line,
+    PlacedList,
     break_even,
     placed_lists,
     recorded_lines,
@@ -49,14 +53,28 @@ def test_a_line_by_hand(rows: list[BreakEven]) -> None:
     assert line.highest_access_price(2) is None
 
 
+def test_beyond_its_last_point_the_line_goes_on(rows: list[BreakEven]) -> None:
+    """A price list may charge 900 additions for a memory access."""
+    line = Line.at(rows, 98.0)
+    assert line.mac_price(900) == pytest.approx(2.5 + 6 * 900, rel=1e-2)
+    assert line.highest_access_price(2.5 + 6 * 900) == pytest.approx(900, rel=1e-2)
+
+
 def test_a_missed_accuracy_is_lost_at_any_price(rows: list[BreakEven]) -> None:
-    """The spiking front ends at 98.6 %, the band around 98.5 % at 98.8, the
-    conventional front above both.
-    """
-    partly = Line.at(rows, 98.5).with_free_memory
-    assert partly.mac_high is None
-    assert partly.mac_low == pytest.approx(2.5, rel=5e-3)
-    assert Line.at(rows, 99.0).with_free_memory.mac is None
+    """The spiking front ends at 98.6 %."""
+    assert Line.at(rows, 98.5).with_free_memory.mac_high is not None
+    line = Line.at(rows, 99.0)
+    assert line.with_free_memory.mac_low is None
+    assert line.mac_price(1.0) == math.inf
+    assert line.highest_access_price(1e6) is None
+    assert "impossible" in page.demands_table(rows)
+    assert not re.search("inf|nan", page.demands_table(rows), flags=re.IGNORECASE)
+
+
+def test_no_list_below_the_line(rows: list[BreakEven]) -> None:
+    dear_memory = PlacedList("dear", mac=2.0, access=10.0, ignores_widths=False)
+    *_, words = page.map_parts(rows, [dear_memory])
+    assert words.endswith("Price lists below the line: none.")
 
 
 class TestRecorded:

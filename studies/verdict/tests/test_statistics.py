@@ -1,7 +1,23 @@
-"""The statistics: fronts with known answers, coverage of intervals, a naive loop."""
+"""The statistics: fronts with known answers, and a naive loop.
+
+An audit of commit 635a2a27 found these faults of the comparison. A test covers each.
+
+    price lists that ignore widths decided    `test_what_ignores_widths`
+    the best of five seeds was quoted         `test_the_best_of_many_is_not_read...`
+    draws that a side misses were dropped     `TestLostDraws`
+    a front that starts above was "missing"   `test_between_neighbours...`
+    validation flatters the spiking side      `test_validation_that_flatters...`
+    ways of running were drawn apart, seeds   `test_both_sides_share_the_draws...`
+    of both sides too
+    prices that no data could decide counted  `TestPriceRanges`
+    outcomes were coin tosses at 2,000 draws  `verdicts.DRAWS` is 20,000
+
+The tests of outside networks, of cascades and of thresholded pixels cover the others.
+Pruning by events, which collapsed one setting, has no test: its cause is not known.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,13 +25,7 @@ import pytest
 
 from spikejoule.energy import BootstrapSettings
 from studies.verdict.networks import RecordedNetwork
-from studies.verdict.statistics import (
-    HALF_BAND,
-    Configuration,
-    draw,
-    energy_ratios,
-    front_at,
-)
+from studies.verdict.statistics import Draws, SideNetworks, accuracy_axis
 from studies.verdict.verdicts import Verdict, verdicts
 from tests.energy.by_hand import profile
 
@@ -25,12 +35,7 @@ SIDES = {"s": "spiking", "c": "conventional"}
 
 
 def network(
-    name: str,
-    percent: float,
-    pj: float,
-    seed: int = 42,
-    error: float = 0.0,
-    **changes: Any,
+    name: str, percent: float, pj: float, seed: int = 42, **changes: Any
 ) -> RecordedNetwork:
     """A network priced by `PLAIN`; the first letter of its name is its side."""
     cells = {
@@ -47,9 +52,9 @@ def network(
         "weight_bits": 8,
         "n_images": 10_000,
         "validation_percent": percent,
-        "test_percent": percent - 0.1,
+        "test_percent": percent,
         f"{PLAIN.id}:pj": pj,
-        f"{PLAIN.id}:pj_standard_deviation": 100 * error,
+        f"{PLAIN.id}:pj_standard_deviation": 0.0,
     }
     return RecordedNetwork.model_validate({**cells, **changes})
 
@@ -65,239 +70,215 @@ def of_seeds(
 
 
 def judged(
-    networks: Sequence[RecordedNetwork], resamples: int = 2000
+    networks: Sequence[RecordedNetwork], resamples: int = 300
 ) -> dict[float, Verdict]:
     rows = verdicts(networks, [PLAIN], BootstrapSettings(resamples))
     return {row.level_percent: row for row in rows}
 
 
 def flat(name: str, pj: float) -> list[RecordedNetwork]:
-    """A front of constant energy from 90 to 99.9 %."""
-    below = of_seeds(f"{name}-below", [90.0] * 5, 0.999_999 * pj)
-    return [*of_seeds(name, [99.9] * 5, pj), *below]
+    """A side that needs the same energy at every accuracy."""
+    return of_seeds(name, [99.9] * 5, pj)
 
 
-class TestFrontsWithAKnownAnswer:
-    def test_between_neighbours_and_not_beyond_the_ends(self) -> None:
-        """Log energy is linear between networks; a front ends with its networks."""
-        rows = judged(
-            [
-                *of_seeds("s-cheap", [98.0] * 5, 10),
-                *of_seeds("s-dear", [99.0] * 5, 40),
-                *of_seeds("c-cheap", [97.0] * 5, 5),
-                *of_seeds("c-dear", [98.6] * 5, 80),
-            ]
-        )
-        low, middle, high, top = (rows[level] for level in (97.5, 98.0, 98.5, 99.0))
-        assert (low.outcome, low.spiking.network, low.ratio) == ("undecided", "", None)
-        assert low.spiking.missing_percent == 100
-        assert low.conventional.missing_percent == 0
-        assert middle.spiking.missing_percent == pytest.approx(50, abs=5)
-        assert high.spiking.network == "run-s-dear-42: s-dear, way"
-        assert high.spiking.below == "run-s-cheap-42: s-cheap, way"
-        assert high.spiking.pj == pytest.approx(20)
-        assert high.conventional.pj == pytest.approx(5 * 16 ** (1.5 / 1.6))
-        assert high.conventional.missing_percent == pytest.approx(
-            100 * 0.2 / 0.6, abs=5
-        )
-        assert (high.outcome, high.spiking.n_configurations) == ("snn", 2)
-        assert (top.outcome, top.conventional.network, top.ratio) == (
-            "undecided",
-            "",
-            None,
-        )
-        assert top.conventional.missing_percent == 100
+def test_between_neighbours_log_energy_is_linear_in_log_error() -> None:
+    rows = judged(
+        [
+            *of_seeds("s-cheap", [98.0] * 5, 10),
+            *of_seeds("s-dear", [99.0] * 5, 40),
+            *flat("c", 5),
+        ]
+    )
+    at = rows[98.5]
+    # From 2 to 1 % errors: 1.5 % is this part of the way.
+    energy = 10 * 4 ** (math.log(2 / 1.5) / math.log(2))
+    assert at.spiking.pj == pytest.approx(energy)
+    assert at.ratio == pytest.approx(energy / 5)
+    assert (at.ratio_low, at.ratio_high) == pytest.approx((energy / 5,) * 2)
+    assert at.outcome == "ann"
+    assert at.spiking.network == "run-s-dear-42: s-dear, way"
+    assert at.spiking.below == "run-s-cheap-42: s-cheap, way"
+    # A front that starts above the level is read at its start.
+    assert rows[97.5].spiking.pj == pytest.approx(10)
 
-    def test_the_winner_changes_where_the_fronts_cross(self) -> None:
-        """Energy per point grows tenfold and fourfold; the fronts meet at 98.25 %."""
-        percents = np.arange(96.5, 99.6, 0.02)
-        everyone: list[RecordedNetwork] = []
-        for percent in percents:
-            for side, growth in (("s", 10), ("c", 4)):
-                name = f"{side}{percent:.2f}"
-                energy = growth ** (percent - 98.25)
-                everyone += of_seeds(name, [percent] * 5, energy)
-        rows = judged(everyone, resamples=300)
-        assert [row.outcome for row in rows.values()] == [
-            "snn",
-            "undecided",
-            "undecided",
+
+def test_a_network_that_a_mixture_of_two_beats_is_not_on_the_front() -> None:
+    mixed = [
+        *of_seeds("s-cheap", [97.0] * 5, 10),
+        *of_seeds("s-between", [98.0] * 5, 21),
+        *of_seeds("s-dear", [99.0] * 5, 30),
+    ]
+    at = judged([*mixed, *flat("c", 5)])[98.0]
+    assert at.spiking.network == "run-s-dear-42: s-dear, way"
+    energy = 10 * 3 ** (math.log(3 / 2) / math.log(3))
+    assert at.spiking.pj == pytest.approx(energy)
+
+
+class TestLostDraws:
+    """A side that misses the accuracy in a draw has lost that draw."""
+
+    def test_in_every_draw(self) -> None:
+        rows = judged([*of_seeds("s", [98.6] * 5, 1), *flat("c", 5)])
+        at = rows[99.0]
+        assert (at.outcome, at.ratio, at.spiking.missing_percent) == (
             "ann",
-        ]
-        # The interval comes from the band only: the middle 95 % of 0.6 points.
-        at = rows[98.0]
-        assert at.ratio_low == pytest.approx(2.5 ** (97.715 - 98.25), rel=0.03)
-        assert at.ratio_high == pytest.approx(2.5 ** (98.285 - 98.25), rel=0.03)
-        assert at.ratio == pytest.approx(2.5 ** (98.0 - 98.25), rel=0.05)
-
-    def test_seeds_and_images_are_in_the_interval(self) -> None:
-        """Closed forms: t with 4 degrees of freedom for seeds, normal for images."""
-        spent = [80.0, 90.0, 100.0, 110.0, 120.0]
-        members = [
-            *of_seeds("s", [99.9] * 5, spent),
-            *of_seeds("c", [99.9] * 5, 1, error=10.0),
-        ]
-        draws = draw(members, BootstrapSettings(20_000))
-        of_images, of_seeds_alone = draws.log_energies(PLAIN.id)[1].T
-        error = np.std(np.log(spent), ddof=1) / 5**0.5
-        ends = np.quantile(of_seeds_alone, (0.025, 0.975)) - np.log(spent).mean()
-        assert ends == pytest.approx([-2.776 * error, 2.776 * error], rel=0.05)
-        # Relative to the mean: 10 per network, divided by the root of 5 networks.
-        assert of_images.std() == pytest.approx(10 / 5**0.5, rel=0.05)
-
-    def test_means_over_seeds_count_and_not_the_best_seed(self) -> None:
-        """One lucky seed at 98.9 % does not make a 98.5 % network."""
-        lucky = of_seeds("s", [98.0, 98.0, 98.0, 98.0, 98.9], 10) + of_seeds(
-            "s-b", [97.0] * 5, 9
+            math.inf,
+            100,
         )
-        rows = judged(lucky + flat("c", 20))
-        assert rows[98.5].spiking.network == ""
-        assert rows[98.5].spiking.missing_percent > 70
-        spiking = rows[98.0].spiking
-        assert spiking.n_seeds == 5
-        # Four seeds at 98.0 and one at 98.9; their deviations are 0.18 and 0.72.
-        assert spiking.validation_percent == pytest.approx(98.18)
-        assert spiking.validation_spread == pytest.approx(0.9 / 5**0.5)
-        assert spiking.test_percent == pytest.approx(98.08)
-        assert spiking.runs.split() == [f"{seed:032x}" for seed in SEEDS]
-        assert spiking.commits == "c42 c43 c44 c45 c46"
+        assert at.spiking.network == ""
+        assert at.cells()["ratio"] is None
+        assert rows[98.5].outcome == "snn"
+        other_way = [*of_seeds("c", [98.6] * 5, 1), *flat("s", 5)]
+        assert judged(other_way)[99.0].outcome == "snn"
 
-    def test_ranges_of_prices_widen_the_interval_and_have_no_median(self) -> None:
+    def test_in_some_draws(self) -> None:
+        """The mean is 98.5 %, so about half of the draws miss it."""
+        percents = [98.3, 98.4, 98.5, 98.6, 98.7]
+        at = judged([*of_seeds("s", percents, 1), *flat("c", 5)], 2000)[98.5]
+        assert at.spiking.missing_percent == pytest.approx(50, abs=5)
+        assert (at.ratio_low, at.ratio_high) == (pytest.approx(0.2), math.inf)
+        assert (at.outcome, at.plain.ratio) == ("undecided", None)
+
+    def test_by_both_sides(self) -> None:
+        networks = [*of_seeds("s", [98.6] * 5, 1), *of_seeds("c", [98.6] * 5, 5)]
+        at = judged(networks)[99.0]
+        assert (at.outcome, at.ratio) == ("neither", None)
+
+
+class TestSeeds:
+    spent = (80.0, 90.0, 100.0, 110.0, 120.0)
+
+    def test_both_sides_share_the_draws_of_equal_seeds(self) -> None:
+        """What a seed does to both sides cancels."""
+        halved = [pj / 2 for pj in self.spent]
+        spiking = of_seeds("s", [99.9] * 5, self.spent)
+        at = judged([*spiking, *of_seeds("c", [99.9] * 5, halved)])[98.0]
+        assert (at.ratio_low, at.ratio_high) == pytest.approx((2, 2))
+        others = [
+            one.model_copy(update={"seed": one.seed + 10})
+            for one in of_seeds("c", [99.9] * 5, halved)
+        ]
+        apart = judged([*spiking, *others])[98.0]
+        assert apart.ratio_high
+        assert apart.ratio_high > 2.1
+        assert apart.plain.ratio is None
+
+    def test_the_plain_procedure_by_hand(self) -> None:
+        networks = [*of_seeds("s", [99.9] * 5, self.spent), *flat("c", 50)]
+        at = judged(networks, 20_000)[98.0]
+        logs = np.log(np.array(self.spent) / 50)
+        error = logs.std(ddof=1) / 5**0.5
+        expected = [logs.mean() + t * error for t in (-2.776, 0, 2.776)]
+        plain = (at.plain.low, at.plain.ratio, at.plain.high)
+        assert plain == pytest.approx(tuple(np.exp(expected)), rel=1e-3)
+        # The draws widen a normal interval by 1.15.
+        assert at.ratio == pytest.approx(at.plain.ratio, rel=0.01)
+        widened = logs.mean() + 1.15 * 1.96 * error
+        assert at.ratio_high == pytest.approx(np.exp(widened), rel=0.01)
+
+    def test_one_seed_decides_nothing(self) -> None:
+        at = judged([network("s", 99.9, 1), *flat("c", 5)])[98.0]
+        assert (at.outcome, at.ratio) == ("undecided", pytest.approx(0.2))
+
+    def test_configurations_with_few_seeds_take_part_only_if_a_side_needs_them(
+        self,
+    ) -> None:
+        enough = [*of_seeds("s", [98.7] * 5, 9), *of_seeds("s-b", [98.6] * 5, 8)]
+        few = network("s-lucky", 99.9, 1)
+        at = judged([*enough, few, *flat("c", 5)])[98.5]
+        assert at.spiking.n_configurations == 2
+        at = judged([*enough[:5], few, *flat("c", 5)])[98.5]
+        assert at.spiking.n_configurations == 2
+        assert at.spiking.n_seeds == 1
+
+
+def test_validation_that_flatters_one_side_changes_nothing() -> None:
+    fair = [*of_seeds("s-cheap", [98.0] * 5, 10), *of_seeds("s-dear", [99.0] * 5, 40)]
+    flattered = [
+        one.model_copy(update={"validation_percent": one.validation_percent + 0.3})
+        for one in fair
+    ]
+    expected = judged([*fair, *flat("c", 5)])[98.5].ratio
+    assert judged([*flattered, *flat("c", 5)])[98.5].ratio == pytest.approx(expected)
+
+
+def test_the_best_of_many_is_not_read_where_it_was_lucky() -> None:
+    """30 equal configurations, whose seeds spread by 0.3: the best mean has luck."""
+    generator = np.random.default_rng(5)
+    errors = []
+    lucky = []
+    for _ in range(40):
+        energies = generator.normal(0, 0.3, (5, 30))
+        percents = np.full((5, 30), 99.9)
+        draws = Draws.of(SEEDS, BootstrapSettings(200))
+        side = SideNetworks.measured((), draws, percents, percents)
+        errors.append(np.median(side.front(energies, 98.0).drawn(energies)))
+        lucky.append(energies.mean(axis=0).min())
+    assert np.mean(lucky) < -0.2
+    assert np.mean(errors) == pytest.approx(0, abs=0.06)
+
+
+class TestPriceRanges:
+    """The middle of the range has no meaning, so there is no median."""
+
+    @pytest.mark.parametrize(
+        ("conventional_pj", "outcome"), [(15, "range"), (5, "ann"), (50, "snn")]
+    )
+    def test_ranges_that_allow_both_outcomes(
+        self, conventional_pj: float, outcome: str
+    ) -> None:
         ends = {
             f"{PLAIN.id}:pj": None,
             f"{PLAIN.id}:pj_low": 10.0,
             f"{PLAIN.id}:pj_high": 30.0,
         }
-        (row, *_) = judged(bracketed(ends) + flat("c", 15)).values()
-        assert (row.ratio, row.outcome, row.spiking.pj) == (None, "undecided", None)
-        assert (row.ratio_low, row.ratio_high) == pytest.approx((10 / 15, 30 / 15))
-        assert (row.spiking.pj_low, row.spiking.pj_high) == pytest.approx((10, 30))
+        spiking = of_seeds("s", [99.9] * 5, 0, **ends)
+        at = judged([*spiking, *flat("c", conventional_pj)])[98.0]
+        assert (at.outcome, at.ratio, at.spiking.pj) == (outcome, None, None)
+        expected = (10 / conventional_pj, 30 / conventional_pj)
+        assert (at.ratio_low, at.ratio_high) == pytest.approx(expected)
 
 
-def bracketed(ends: Mapping[str, Any]) -> list[RecordedNetwork]:
-    """A flat front whose prices are ranges."""
-    below = {name: None if pj is None else (1 - 1e-9) * pj for name, pj in ends.items()}
-    return [network("s", 99.9, 0, **ends), network("s-below", 90, 0, **below)]
+def naive_reading(
+    side: SideNetworks, costs: Any, level: float, chosen_by: Any, seed: int
+) -> float:
+    """One seed at the level, on the front that others choose: all pairs tried."""
+    accuracies = side.validation[chosen_by].mean(axis=0)
+    energies = np.exp(costs[chosen_by].mean(axis=0))
+    errors = np.exp(-accuracies)
+    at = min(level, accuracies.max() - 1e-9)
+    best: tuple[float, int, int] = (math.inf, -1, -1)
+    for above in np.flatnonzero(accuracies >= at):
+        best = min(best, (energies[above], above, above))
+        for below in np.flatnonzero(accuracies < at):
+            part = (errors[below] - np.exp(-at)) / (errors[below] - errors[above])
+            line = energies[below] + part * (energies[above] - energies[below])
+            best = min(best, (line, below, above))
+    _, below, above = best
+    if below == above:
+        return float(costs[seed, above])
+    length = accuracies[above] - accuracies[below]
+    share = (at - accuracies[below]) / length
+    slope = np.log(energies[above] / energies[below]) / length
+    cost = share * costs[seed, above] + (1 - share) * costs[seed, below]
+    test = share * side.test[seed, above] + (1 - share) * side.test[seed, below]
+    return float(cost + slope * (level - test))
 
 
-def one_true_front(
-    generator: np.random.Generator, percents: Mapping[str, Sequence[float]]
-) -> list[RecordedNetwork]:
-    """Both sides on one front, each with its own grid, seeds and errors."""
-    networks = []
-    for name, grid in percents.items():
-        for place, percent in enumerate(grid):
-            accuracies = generator.normal(percent, 0.1, 5)
-            energies = true_pj(percent) * np.exp(generator.normal(0, 0.02, 5))
-            networks += of_seeds(
-                f"{name}{place}", accuracies.tolist(), energies.tolist()
-            )
-    return networks
-
-
-def true_pj(percent: float) -> float:
-    return 4 * math.exp((percent - 97.82) / 0.39)
-
-
-class TestOneTrueFront:
-    """Both sides need the same energy, whatever their grids and seeds."""
-
-    def test_the_interval_contains_1(self) -> None:
-        generator = np.random.default_rng(3)
-        grids = {
-            "s": (96.9, 97.7, 98.03, 98.58, 99.4),
-            "c": (97.0, 97.82, 98.05, 98.48, 98.77, 99.5),
-        }
-        ratios: dict[float, list[float]] = {}
-        held = []
-        for _ in range(60):
-            for level, row in judged(
-                one_true_front(generator, grids), resamples=300
-            ).items():
-                assert row.ratio
-                assert row.ratio_low
-                assert row.ratio_high
-                ratios.setdefault(level, []).append(row.ratio)
-                held.append(row.ratio_low <= 1 <= row.ratio_high)
-        assert np.mean(held) >= 0.93
-        for level_ratios in ratios.values():
-            assert np.median(level_ratios) == pytest.approx(1, abs=0.1)
-
-
-def chance(n: int) -> list[RecordedNetwork]:
-    """Random configurations of one to five seeds, some without a price."""
-    generator = np.random.default_rng(n)
-    return [
-        network(
-            f"{'sc'[number % 2]}{number}",
-            float(generator.uniform(97, 99.5)),
-            float(generator.uniform(1, 9)),
-            42 + seed,
-            0.3,
-            **({f"{PLAIN.id}:pj_standard_deviation": None} if number % 7 == 3 else {}),
-        )
-        for number in range(n)
-        for seed in range(1 + number % 5)
-    ]
-
-
-def mean_of_draw(configuration: Configuration, draw_number: int) -> tuple[float, float]:
-    """Accuracy and log energy of a configuration in one draw, summed seed by seed."""
-    percent = 0.0
-    log_energy = 0.0
-    for place, one in enumerate(configuration.networks):
-        energy = one.energy(PLAIN.id)
-        assert energy
-        share = configuration.shares[draw_number, place]
-        error = configuration.noise[draw_number, place] / one.n_images**0.5
-        percent += share * one.validation_percent
-        log_energy += share * math.log(energy.middle_pj)
-        log_energy += error * energy.standard_deviation_pj / energy.middle_pj
-    return percent, log_energy
-
-
-def naive_front(points: Sequence[tuple[float, float]], at_percent: float) -> float:
-    """The log energy of the front at an accuracy, NaN beyond its ends."""
-    front = sorted(
-        (percent, energy)
-        for percent, energy in points
-        if not any(more > percent and less < energy for more, less in points)
-    )
-    percents, energies = zip(*front, strict=True)
-    return float(np.interp(at_percent, percents, energies, left=np.nan, right=np.nan))
-
-
-def test_equals_a_naive_loop() -> None:
-    n_draws = 40
-    draws = draw(chance(24), BootstrapSettings(n_draws))
-    accuracies = draws.accuracies()
-    log_energies = draws.log_energies(PLAIN.id)
-    at_percent = 98.2 + draws.offsets
-    assert (abs(draws.offsets) <= HALF_BAND).all()
-    fronts = []
-    for side in ("spiking", "conventional"):
-        compared = [
-            one.side == side and all(member.energy(PLAIN.id) for member in one.networks)
-            for one in draws.configurations
-        ]
-        enough = [
-            has and len(one.networks) >= 5
-            for has, one in zip(compared, draws.configurations, strict=True)
-        ]
-        taking_part = draws.taking_part(side, log_energies)
-        assert taking_part.tolist() == (enough if sum(enough) >= 2 else compared)
-
-        front = front_at(accuracies, log_energies, np.array(compared), at_percent)
-        fronts.append(front)
-        chosen = [
-            one for one, has in zip(draws.configurations, compared, strict=True) if has
-        ]
-        for one in chosen:
-            assert one.shares.sum(axis=1) == pytest.approx(np.ones(n_draws))
-        for number in range(n_draws):
-            points = [mean_of_draw(one, number) for one in chosen]
-            expected = naive_front(points, at_percent[number])
-            assert front.log_energies[1, number] == pytest.approx(expected, nan_ok=True)
-    expected = np.exp(fronts[0].log_energies[1] - fronts[1].log_energies[1])
-    assert energy_ratios(*fronts)[1] == pytest.approx(expected, nan_ok=True)
-    assert not np.isnan(expected).all()
+@pytest.mark.parametrize("level_percent", [97.2, 98.2, 98.9])
+def test_equals_a_naive_loop(level_percent: float) -> None:
+    generator = np.random.default_rng(7)
+    draws = Draws.of(SEEDS, BootstrapSettings(40))
+    validation, test = generator.uniform(97, 99, (2, 5, 6))
+    costs = generator.normal(size=(5, 6))
+    side = SideNetworks.measured((), draws, validation, test)
+    front = side.front(costs, level_percent)
+    level = float(accuracy_axis(level_percent))
+    readings = front.readings(costs)
+    for division, first in enumerate(draws.first):
+        for seed in range(5):
+            others = ~first if first[seed] else first
+            expected = naive_reading(side, costs, level, others, seed)
+            assert readings[division, seed] == pytest.approx(expected)
+    assert draws.shares.sum(axis=1) == pytest.approx(np.ones(40))
+    assert np.isinf(front.drawn(costs)).tolist() == front.is_missed.tolist()

@@ -1,0 +1,117 @@
+"""Coverage: intervals contain the known ratio of synthetic fronts.
+
+Both sides lie on one front, times a ratio. Their grids, numbers of configurations and
+seeds differ, and some configurations lie above the front. Seeds draw the accuracy and
+energy of a network, and the validation images, which flatter the spiking side.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from spikejoule.energy import BootstrapSettings
+from spikejoule.energy.estimates import Floats
+from studies.verdict.statistics import (
+    Draws,
+    SideNetworks,
+    ratios_of,
+    spread,
+)
+
+N_STUDIES = 1000
+N_DRAWS = 400
+FLATTERY_PERCENT = 0.139
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The true configurations of a side; each study moves them by up to 0.1 points."""
+
+    percents: tuple[float, ...]
+    exits_early: bool
+    n_above_the_front: int
+
+
+SPIKING = Grid((96.9, 97.5, 98.03, 98.57, 98.97), True, 3)
+CONVENTIONAL = Grid(
+    (96.5, 97.3, 97.94, 98.1, 98.35, 98.65, 98.77, 98.9, 99.1, 99.2), False, 6
+)
+
+
+def true_log_energy(percents: Floats) -> Floats:
+    """About the recorded front of conventional networks."""
+    logarithms: Floats = -1.65 * np.log(99.4 - percents)
+    return logarithms
+
+
+@dataclass(frozen=True)
+class Side:
+    """A side in one study: its networks, and their log energies [S, C]."""
+
+    networks: SideNetworks
+    energies: Floats
+
+    def drawn(self, level: float) -> Floats:
+        return self.networks.front(self.energies, level).drawn(self.energies)
+
+
+def simulated(
+    generator: np.random.Generator, grid: Grid, split: Floats, draws: Draws
+) -> Side:
+    """One side of a study with validation errors `split` by seed, [S]."""
+    n_seeds = len(split)
+    true = np.array(grid.percents) + generator.uniform(-0.1, 0.1, len(grid.percents))
+    waste = np.zeros(len(true))
+    if grid.exits_early:
+        true = np.concatenate([true, true - 0.03])
+        waste = np.zeros(len(true))
+    chosen = generator.integers(len(true), size=grid.n_above_the_front)
+    true = np.concatenate([true, true[chosen]])
+    waste = np.concatenate([waste, generator.uniform(0.03, 0.5, len(chosen))])
+
+    def noise(deviation: float) -> Floats:
+        return generator.normal(0, deviation, (n_seeds, len(true)))
+
+    accuracies = true + noise(0.07)
+    energies = true_log_energy(true) + waste + noise(0.02)
+    validation = accuracies + split[:, None] + noise(0.08)
+    if grid.exits_early:
+        validation += FLATTERY_PERCENT
+    test = accuracies + noise(0.04)
+    networks = SideNetworks.measured((), draws, validation, test)
+    return Side(networks, energies)
+
+
+def interval(generator: np.random.Generator, study: int) -> tuple[float, float]:
+    """Low and high end of the ratio in one study of equal fronts.
+
+    Its accuracy is anywhere from 97.5 to 98.5 %, and every second study has more seeds
+    on one side.
+    """
+    level = generator.uniform(97.5, 98.5)
+    n_seeds = (5, 7) if study % 2 else (5, 5)
+    split = generator.normal(0, 0.13, max(n_seeds))
+    settings = BootstrapSettings(N_DRAWS, seed=study)
+    spiking, conventional = (
+        simulated(generator, grid, split[:number], Draws.of(range(number), settings))
+        for grid, number in zip((SPIKING, CONVENTIONAL), n_seeds, strict=True)
+    )
+    ratios = ratios_of(spiking.drawn(level), conventional.drawn(level))
+    low, _, high = spread(ratios, 0.95)
+    return low, high
+
+
+@pytest.mark.slow
+def test_coverage() -> None:
+    """Log energies times a known ratio only shift: 1 stands for any ratio."""
+    generator = np.random.default_rng(2)
+    ends = [interval(generator, study) for study in range(N_STUDIES)]
+    low, high = np.array(ends).T
+    spiking_wins = np.mean(high < 1)
+    conventional_wins = np.mean(low > 1)
+    covered = 1 - spiking_wins - conventional_wins
+    assert 0.93 <= covered <= 0.97
+    # Equal fronts get a winner in at most 5 %, and neither side is favoured.
+    assert spiking_wins + conventional_wins <= 0.05
+    assert abs(spiking_wins - conventional_wins) <= 0.03

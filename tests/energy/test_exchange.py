@@ -1,0 +1,25 @@
+"""The exchange rate, by hand."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from spikejoule.energy.exchange import ExchangeRate, Work, exchange_rate
+
+SPIKING = {"synaptic_event": 280, "bias_addition": 20, "weight_read": 1000}
+CONVENTIONAL = {"mac": 100, "bias_addition": 50, "weight_read": 300, "pixel_read": 100}
+
+
+def work(counts: Mapping[str, float]) -> Work:
+    return Work.of(lambda term: counts.get(term, 0.0))
+
+
+def test_by_hand() -> None:
+    """300 + 1,000 y = 100 x + 50 + 400 y, so x = 2.5 + 6 y."""
+    spiking = work(SPIKING)
+    conventional = work(CONVENTIONAL)
+    assert exchange_rate(spiking, conventional) == ExchangeRate(2.5, 6)
+    mac_price = 2.5 + 6 * 3
+    cost = pytest.approx(conventional.cost(mac_price, 3))
+    assert spiking.cost(mac_price, 3) == cost
+    assert exchange_rate(conventional, spiking) is None
