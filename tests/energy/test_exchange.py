@@ -1,10 +1,11 @@
-"""The exchange rate, by hand."""
+"""The exchange rate of a run, by hand."""
 
 from collections.abc import Mapping
 
 import pytest
 
 from spikejoule.energy.exchange import ExchangeRate, Work, exchange_rate
+from tests.energy.by_hand import analysis, baseline, inputs
 
 SPIKING = {"synaptic_event": 280, "bias_addition": 20, "weight_read": 1000}
 CONVENTIONAL = {"mac": 100, "bias_addition": 50, "weight_read": 300, "pixel_read": 100}
@@ -23,3 +24,13 @@ def test_by_hand() -> None:
     cost = pytest.approx(conventional.cost(mac_price, 3))
     assert spiking.cost(mac_price, 3) == cost
     assert exchange_rate(conventional, spiking) is None
+
+
+def test_a_run_states_its_own_line() -> None:
+    """16 events and 12 biases in 97 accesses; 12 products and 4 biases in 62."""
+    result = analysis(inputs((baseline(20, [12] * 4),)))
+    rate = ExchangeRate((16 + 12 - 4) / 12, (97 - 62) / 12)
+    assert result.exchange_rate == rate
+    (sentence,) = result.says("exchange")
+    assert "needs less energy than ReLU, zero-skipping only where" in sentence
+    assert "more than 2 additions plus 2.92 memory accesses" in sentence

@@ -11,6 +11,7 @@ from spikejoule.energy.ledger import Ledger
 from spikejoule.energy.operations import Column
 from spikejoule.energy.prices import MemoryPrice, Price, PriceByWidth
 from spikejoule.energy.terms import PARTS
+from tests.energy.by_hand import profile
 from tests.energy.test_verdict import counted_networks
 
 GOOD = """\
@@ -129,6 +130,19 @@ class TestByWidth:
             "lemaire-qualia-int8",
         }
 
+    def test_a_constant_in_the_form_of_widths_ignores_them(self) -> None:
+        constant = profile({"mac": PriceByWidth(constant=1.0)})
+        assert constant.ignores_widths
+        assert not profile(
+            {"mac": PriceByWidth.model_validate({"per_product_bit": 1.0})}
+        ).ignores_widths
+
+    def test_prices_by_width_judge_every_width(self) -> None:
+        """Their `numbers` says what computes, and not which width is priced."""
+        by_width = PriceByWidth.model_validate({"per_product_bit": 1.0})
+        assert profile({"mac": by_width}, numbers="int8").judges_width(4)
+        assert not profile({"mac": 1.0}, numbers="int8").judges_width(4)
+
 
 def test_an_unknown_id_is_refused_by_name() -> None:
     with pytest.raises(
@@ -152,6 +166,18 @@ FAULTS = [
     (GOOD, "event: 2", "event: {per_bit: 2}", "depends on a width"),
     (GOOD, "scope: per_event", "scope: contested", "need a range"),
     (CORE, "{per_bit: 1,", "{per_byte: 1,", "prices.mac.per_byte is unknown"),
+    (
+        CORE,
+        "weight_read: by_size",
+        "synaptic_event: {per_bit: 1}",
+        "prices.synaptic_event is arithmetic: its price must be per_product_bit",
+    ),
+    (
+        CORE,
+        "weight_read: by_size",
+        "weight_read: {per_sum_bit: 1}",
+        "prices.weight_read is an access to a word: its price must be per_bit",
+    ),
 ]
 
 

@@ -30,6 +30,7 @@ from spikejoule.energy.comparison import (
 from spikejoule.energy.contents import TotalContents, contents_of
 from spikejoule.energy.conventional import METHODS
 from spikejoule.energy.estimates import BootstrapSettings, Energy
+from spikejoule.energy.exchange import ExchangeRate, Work, exchange_rate
 from spikejoule.energy.front import FrontPoint, cheapest_reaching, read_front
 from spikejoule.energy.ledger import (
     EARLY_EXIT,
@@ -519,6 +520,27 @@ class EnergyAnalysis:
             verdict.conventional_pj,
             inputs.spikes_per_input,
         )
+
+    @property
+    def skipping_of_equal_size(self) -> Variant | None:
+        """The first conventional network of equal size, without products of zeros."""
+        names = {pair.conventional for pair in self.comparisons}
+        for variant in self.ledger.variants:
+            if variant.name in names and variant.method == "zero-skipping":
+                return variant
+        return None
+
+    @property
+    def exchange_rate(self) -> ExchangeRate | None:
+        """The prices at which the network needs as much energy as that one."""
+        conventional = self.skipping_of_equal_size
+        if conventional is None:
+            return None
+        spiking = self.ledger.variants[0]
+        works = [
+            Work.of(variant.operations.mean_of) for variant in (spiking, conventional)
+        ]
+        return exchange_rate(*works)
 
     # Statements.
 

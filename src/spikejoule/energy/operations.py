@@ -164,6 +164,10 @@ class OperationCounts:
         """Return the counts of some terms, [N, columns of these terms]."""
         return self.counts[:, [column.term in terms for column in self.columns]]
 
+    def mean_of(self, term: str) -> float:
+        """Return the mean count of a term per inference."""
+        return float(self.of(term).sum(axis=1).mean())
+
 
 class Words(NamedTuple):
     """Width and storage of what an operation handles; scalars, or one value per place.

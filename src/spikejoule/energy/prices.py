@@ -161,6 +161,16 @@ class PriceByWidth(_Mapping):
         )
         return Price(low, value, high)
 
+    @property
+    def is_by_word(self) -> bool:
+        """Whether it depends on the width of a word."""
+        return bool(self.per_bit or self.per_bit_squared)
+
+    @property
+    def is_by_arithmetic(self) -> bool:
+        """Whether it depends on the width of a product or a sum."""
+        return any(self.per_product_bit) or any(self.per_sum_bit)
+
 
 _Point = tuple[_Size, _PjOrFree] | tuple[_Size, _PjOrFree, _PjOrFree]
 
@@ -295,7 +305,27 @@ class HardwareProfile(_Mapping):
         for block in ("prices", "training"):
             for term, price in getattr(self, block).items():
                 self._check(f"{block}.{term}", term, price)
+        # Training computes in 32 bits, whatever the words.
+        for term, price in self.prices.items():
+            if isinstance(price, PriceByWidth):
+                self._check_widths(f"prices.{term}", term, price)
         return self
+
+    @staticmethod
+    def _check_widths(name: str, term: str, price: PriceByWidth) -> None:
+        """Refuse a price by a width that the operation does not have."""
+        row = TERMS[term]
+        is_word = "memory" in row.priced or bool(row.optional_as)
+        if is_word and price.is_by_arithmetic:
+            raise ValueError(
+                f"{name} is an access to a word: its price must be per_bit instead of "
+                "per_product_bit or per_sum_bit"
+            )
+        if not is_word and price.is_by_word and row.operation != "mac":
+            raise ValueError(
+                f"{name} is arithmetic: its price must be per_product_bit or "
+                "per_sum_bit instead of per_bit or per_bit_squared"
+            )
 
     def _check(self, name: str, term: str, price: AnyPrice) -> None:
         """Refuse a price that the scope does not allow; `name` is its key."""
@@ -330,13 +360,15 @@ class HardwareProfile(_Mapping):
     def ignores_widths(self) -> bool:
         """Whether it charges the same for a product of any width."""
         product = self.prices.get("mac")
-        return product is not None and isinstance(product, Price)
+        if isinstance(product, PriceByWidth):
+            return not (product.is_by_word or product.is_by_arithmetic)
+        return product is not None
 
     @property
     def needs_widths(self) -> bool:
         """Whether it prices arithmetic by the widths of products or sums."""
         return any(
-            any(price.per_product_bit) or any(price.per_sum_bit)
+            price.is_by_arithmetic
             for price in self.prices.values()
             if isinstance(price, PriceByWidth)
         )
@@ -357,10 +389,10 @@ class HardwareProfile(_Mapping):
     def judges_width(self, weight_bits: int) -> bool:
         """Whether a verdict may include networks with such weights.
 
-        Arithmetic-only price lists charge a product the same at any width, so they
-        judge only networks of their own width.
+        Arithmetic-only price lists that charge a product the same at any width judge
+        only networks of their own width.
         """
-        if self.scope != "arithmetic" or self.numbers == "any":
+        if self.scope != "arithmetic" or self.numbers == "any" or self.needs_widths:
             return True
         return weight_bits == _OWN_BITS.get(self.numbers)
 
