@@ -6,7 +6,10 @@ The answer is in `README.md`; `python -m studies.verdict --help` says how to run
     networks     recorded networks, rows of `networks-mnist.csv`
     project      a project's prices, parameters, paths and runs
     recording    recorded networks from the runs of an MLflow store
-    outside      networks from outside the project
+    outside      networks from files
+    entrants     networks counted on the same images, in every way of running them
+    cascades     a small network answers unless its lead is small
+    cascade_runs train both sides' cascades
     statistics   fronts chosen on some networks and read on others, over all draws
     verdicts     the outcome of all draws, by price list and accuracy
     counts       operation counts of both sides; comparisons without price lists

@@ -7,7 +7,7 @@ the same order, for the same number of epochs. A network that the folder already
 is not trained again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -55,7 +55,7 @@ PIXEL_THRESHOLD: Final = 114
 
 
 @dataclass(frozen=True, eq=False)
-class TrainedOnce:
+class KeptNetwork:
     """A trained network in a folder.
 
     Attributes:
@@ -82,42 +82,49 @@ def rows_of(
         params.encode.encoder,
         params.evaluate.early_exit_tolerance_percent,
     )
-    data_source = images.description.source
+    about: dict[str, Any] = {
+        "run": f"{RUN}-seed-{seed}",
+        "data_source": images.description.source,
+        "seed": seed,
+        "crop_pixels": 0,
+        "average_pixels": 1,
+    }
     rows: list[RecordedNetwork] = []
     for small, large in (
         spiking(seed, folder, splits, images),
         conventional(params, seed, folder, splits, images.splits),
     ):
-        joined = cascades(small.network, large.network, splits.exit_tolerance_percent)
-        entering: dict[str, tuple[OutsideNetwork, Mapping[str, Any]]] = {
-            one.name: (one.network, one.times)
-            for one in (small, large)
-            if one.name != ALREADY_RECORDED
-        }
-        # The parts of a cascade have rows of their own, with their times.
-        commit = {"git_commit": large.times["git_commit"]}
-        entering[f"{small.name}+{large.name}"] = joined, commit
-        for name, (network, times) in entering.items():
-            for entrant in network.entrants:
+        for entering in entering_of(small, large, splits.exit_tolerance_percent):
+            for entrant in entering.network.entrants:
                 row = RecordedNetwork.counted(
                     entrant.variant,
                     profiles,
-                    run=f"{RUN}-seed-{seed}",
                     run_id=entrant.variant.weights_sha256[:32],
-                    data_source=data_source,
-                    configuration=content_digest({RUN: name})[:12],
-                    seed=seed,
-                    crop_pixels=0,
-                    average_pixels=1,
-                    **times,
+                    configuration=content_digest({RUN: entering.name})[:12],
+                    **about,
+                    **entering.times,
                 )
                 rows.append(row)
     return rows
 
 
+def entering_of(
+    small: KeptNetwork, large: KeptNetwork, tolerance_percent: float
+) -> Iterator[KeptNetwork]:
+    """Yield a side's new networks, and their cascade, which has no times of its own."""
+    for one in (small, large):
+        if one.name != ALREADY_RECORDED:
+            yield one
+    yield KeptNetwork(
+        name=f"{small.name}+{large.name}",
+        network=cascades(small.network, large.network, tolerance_percent),
+        times={"git_commit": large.times["git_commit"]},
+    )
+
+
 def spiking(
     seed: int, folder: Path, splits: Splits, images: PreparedImages
-) -> tuple[TrainedOnce, TrainedOnce]:
+) -> tuple[KeptNetwork, KeptNetwork]:
     """Train the spiking networks, the small one first."""
     small, large = (
         _spiking(preset, seed, folder, splits, images) for preset in PRESETS
@@ -127,7 +134,7 @@ def spiking(
 
 def _spiking(
     preset: str, seed: int, folder: Path, splits: Splits, images: PreparedImages
-) -> TrainedOnce:
+) -> KeptNetwork:
     file = folder / f"{preset}-seed-{seed}.pth"
     if not file.exists():
         params = preset_params(preset, seed)
@@ -138,7 +145,7 @@ def _spiking(
         write_times(file, training, 1)
     entrants = splits.of_checkpoint(load_trained(file))
     network = OutsideNetwork.of(file_digest(file, "sha256"), entrants)
-    return TrainedOnce(preset, network, read_json(times_of(file)))
+    return KeptNetwork(preset, network, read_json(times_of(file)))
 
 
 def conventional(
@@ -147,7 +154,7 @@ def conventional(
     folder: Path,
     splits: Splits,
     images: Mapping[str, LabelledImages],
-) -> tuple[TrainedOnce, TrainedOnce]:
+) -> tuple[KeptNetwork, KeptNetwork]:
     """Train the conventional networks side by side, the small one first."""
     file = folder / f"conventional-seed-{seed}.npz"
     if not file.exists():
@@ -171,7 +178,7 @@ def conventional(
         write_times(file, training, len(variants))
     times = read_json(times_of(file))
     small, large = (
-        TrainedOnce(
+        KeptNetwork(
             counts.name,
             OutsideNetwork(
                 splits.of_baseline(counts.name, load_network(file, counts), True)
