@@ -1,6 +1,6 @@
 """Train the networks of cascades, and count them alone and as cascades.
 
-Each side has a small and a large network per seed. The spiking ones are trained by
+Each side has a small network and larger ones per seed. The spiking ones are trained by
 presets of `experiments/`; the conventional ones have 4-bit weights, 16-bit sums, and
 requantise by shifts, and the small one reads 1-bit pixels. All see the same images in
 the same order, for the same number of epochs. A network that the folder already holds
@@ -44,11 +44,13 @@ from studies.verdict.trainings import (
 RUN: Final = "cascades"
 """Runs are named after this and their seeds."""
 
-PRESETS: Final = ("contest-96", "contest-98")
-"""The small and the large spiking network."""
+SMALL: Final = "contest-96"
+LARGE: Final = ("contest-98", "contest-98.5")
+"""Presets of the small and of the large spiking networks.
 
-ALREADY_RECORDED: Final = "contest-98"
-"""Its networks are in the table, from runs of the pipeline."""
+The large ones are in the table already, from runs of the pipeline. Their times here are
+those of their cascades.
+"""
 
 PIXEL_THRESHOLD: Final = 114
 """0.45 of white."""
@@ -74,7 +76,7 @@ def rows_of(
     seed: int, folder: Path, profiles: Sequence[HardwareProfile]
 ) -> list[RecordedNetwork]:
     """Train both sides with a seed, and price each network and each cascade."""
-    params = preset_params(PRESETS[1], seed)
+    params = preset_params(LARGE[0], seed)
     images = prepared_images(params)
     splits = Splits(
         Split(images.splits["validation"]),
@@ -90,46 +92,40 @@ def rows_of(
         "average_pixels": 1,
     }
     rows: list[RecordedNetwork] = []
-    for small, large in (
-        spiking(seed, folder, splits, images),
-        conventional(params, seed, folder, splits, images.splits),
+    for entering in (
+        *spiking(seed, folder, splits, images),
+        *conventional(params, seed, folder, splits, images.splits),
     ):
-        for entering in entering_of(small, large, splits.exit_tolerance_percent):
-            for entrant in entering.network.entrants:
-                row = RecordedNetwork.counted(
-                    entrant.variant,
-                    profiles,
-                    run_id=entrant.variant.weights_sha256[:32],
-                    configuration=content_digest({RUN: entering.name})[:12],
-                    **about,
-                    **entering.times,
-                )
-                rows.append(row)
+        for entrant in entering.network.entrants:
+            row = RecordedNetwork.counted(
+                entrant.variant,
+                profiles,
+                run_id=entrant.variant.weights_sha256[:32],
+                configuration=content_digest({RUN: entering.name})[:12],
+                **about,
+                **entering.times,
+            )
+            rows.append(row)
     return rows
-
-
-def entering_of(
-    small: KeptNetwork, large: KeptNetwork, tolerance_percent: float
-) -> Iterator[KeptNetwork]:
-    """Yield a side's new networks, and their cascade, which has no times of its own."""
-    for one in (small, large):
-        if one.name != ALREADY_RECORDED:
-            yield one
-    yield KeptNetwork(
-        name=f"{small.name}+{large.name}",
-        network=cascades(small.network, large.network, tolerance_percent),
-        times={"git_commit": large.times["git_commit"]},
-    )
 
 
 def spiking(
     seed: int, folder: Path, splits: Splits, images: PreparedImages
-) -> tuple[KeptNetwork, KeptNetwork]:
-    """Train the spiking networks, the small one first."""
-    small, large = (
-        _spiking(preset, seed, folder, splits, images) for preset in PRESETS
-    )
-    return small, large
+) -> Iterator[KeptNetwork]:
+    """Train the spiking networks; yields the small one and the cascades."""
+    small = _spiking(SMALL, seed, folder, splits, images)
+    yield small
+    for preset in LARGE:
+        large = _spiking(preset, seed, folder, splits, images)
+        yield cascade_of(small, large, large.times, splits)
+
+
+def cascade_of(
+    small: KeptNetwork, large: KeptNetwork, times: Mapping[str, Any], splits: Splits
+) -> KeptNetwork:
+    """Join two networks of a side."""
+    joined = cascades(small.network, large.network, splits.exit_tolerance_percent)
+    return KeptNetwork(f"{small.name}+{large.name}", joined, times)
 
 
 def _spiking(
@@ -154,8 +150,8 @@ def conventional(
     folder: Path,
     splits: Splits,
     images: Mapping[str, LabelledImages],
-) -> tuple[KeptNetwork, KeptNetwork]:
-    """Train the conventional networks side by side, the small one first."""
+) -> Iterator[KeptNetwork]:
+    """Train the conventional networks side by side; yields both and their cascade."""
     file = folder / f"conventional-seed-{seed}.npz"
     if not file.exists():
         settings = params.baseline.training(params.train)
@@ -187,7 +183,9 @@ def conventional(
         )
         for counts in load_baseline(file)
     )
-    return small, large
+    yield from (small, large)
+    # Its parts have rows with their times.
+    yield cascade_of(small, large, {"git_commit": times["git_commit"]}, splits)
 
 
 def conventional_variants(
