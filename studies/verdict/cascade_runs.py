@@ -1,6 +1,6 @@
 """Train the networks of cascades, and count them alone and as cascades.
 
-Each side has a small network and larger ones per seed. The spiking ones are trained by
+Each side has a small and a large network per seed. The spiking ones are trained by
 presets of `experiments/`; the conventional ones have 4-bit weights, 16-bit sums, and
 requantise by shifts, and the small one reads 1-bit pixels. All see the same images in
 the same order, for the same number of epochs. A network that the folder already holds
@@ -45,11 +45,11 @@ RUN: Final = "cascades"
 """Runs are named after this and their seeds."""
 
 SMALL: Final = "contest-96"
-LARGE: Final = ("contest-98", "contest-98.5")
-"""Presets of the small and of the large spiking networks.
+LARGE: Final = "contest-98"
+"""Presets of the small and of the large spiking network.
 
-The large ones are in the table already, from runs of the pipeline. Their times here are
-those of their cascades.
+The large one is in the table already, from runs of the pipeline. Its times here are
+those of the cascade.
 """
 
 PIXEL_THRESHOLD: Final = 114
@@ -76,7 +76,7 @@ def rows_of(
     seed: int, folder: Path, profiles: Sequence[HardwareProfile]
 ) -> list[RecordedNetwork]:
     """Train both sides with a seed, and price each network and each cascade."""
-    params = preset_params(LARGE[0], seed)
+    params = preset_params(LARGE, seed)
     images = prepared_images(params)
     splits = Splits(
         Split(images.splits["validation"]),
@@ -112,12 +112,11 @@ def rows_of(
 def spiking(
     seed: int, folder: Path, splits: Splits, images: PreparedImages
 ) -> Iterator[KeptNetwork]:
-    """Train the spiking networks; yields the small one and the cascades."""
+    """Train the spiking networks; yields the small one and the cascade."""
     small = _spiking(SMALL, seed, folder, splits, images)
+    large = _spiking(LARGE, seed, folder, splits, images)
     yield small
-    for preset in LARGE:
-        large = _spiking(preset, seed, folder, splits, images)
-        yield cascade_of(small, large, large.times, splits)
+    yield cascade_of(small, large, large.times, splits)
 
 
 def cascade_of(
