@@ -54,6 +54,9 @@ NAMED: Final = (
 
 EVENTS, _, _, _, _, MEMORY_ACCESSES, _ = QUANTITIES
 
+LEVELS_OF_BOTH_CASCADES: Final = (97.5, 98.0)
+"""The levels at which both sides have a cascade: those of the summary."""
+
 MAC_PRICES: Final = {
     "4 x 4 bits, 16-bit sums": 2.0,
     "8 x 8 bits, 16-bit sums": 5.0,
@@ -128,20 +131,20 @@ def counts_sentence(rows: Sequence[CountRatio]) -> str:
     """Say how many events and memory accesses the spiking side needs."""
 
     def ratios(quantity: str) -> str:
-        return in_series(count_words(row) for row in bounded(rows, quantity))
+        return in_series(
+            count_words(row)
+            for row in rows
+            if row.quantity == quantity and row.level_percent in LEVELS_OF_BOTH_CASCADES
+        )
 
-    levels = in_series(f"{row.level_percent:g}" for row in bounded(rows, EVENTS))
+    levels = in_series(f"{level:g}" for level in LEVELS_OF_BOTH_CASCADES)
     return (
         f"Whatever the prices: at {levels} % accuracy, spiking networks need "
-        f"{ratios(EVENTS)} synaptic events for each multiply-accumulate of an equally "
-        f"accurate conventional network. They need {ratios(MEMORY_ACCESSES)} memory "
-        "accesses for each of its own. Both have 4- or 6-bit weights."
+        f"{ratios(EVENTS)} synaptic events for each multiply-accumulate (or addition "
+        "of a weight, at 1-bit pixels) of an equally accurate conventional network. "
+        f"They need {ratios(MEMORY_ACCESSES)} memory accesses for each of its own. "
+        "Both have 4- or 6-bit weights."
     )
-
-
-def bounded(rows: Sequence[CountRatio], quantity: str) -> list[CountRatio]:
-    """The rows of a quantity whose intervals have an upper end."""
-    return [row for row in rows if row.quantity == quantity and math.isfinite(row.high)]
 
 
 def map_parts(rows: Sequence[BreakEven], lists: Sequence[PlacedList]) -> list[str]:
@@ -157,7 +160,7 @@ def map_parts(rows: Sequence[BreakEven], lists: Sequence[PlacedList]) -> list[st
     lists_below = f"Price lists below the line: {names}."
     if below and all(one.access == 0 and one.ignores_widths for one in below):
         lists_below += (
-            " They charge 4 x 4-bit products as 8- or 32-bit ones, and leave out "
+            " Such lists charge 4 x 4-bit products as 8- or 32-bit ones, and leave out "
             "memory."
         )
     return [
@@ -168,8 +171,8 @@ def map_parts(rows: Sequence[BreakEven], lists: Sequence[PlacedList]) -> list[st
         f"**At {PLACED_PERCENT:g} %, a spiking network needs less energy only where a "
         f"multiply-accumulate costs more than {free} additions plus {per_access} "
         "memory accesses.** The line counts events, multiply-accumulates and memory "
-        "accesses. It leaves out rounding and requantisation, which only the "
-        f"conventional side needs ([why](#arithmetic-alone)). {lists_below}",
+        "accesses. It leaves out comparisons, encoding and requantisation "
+        f"([why](#arithmetic-alone)). {lists_below}",
     ]
 
 
@@ -225,7 +228,10 @@ def lost_sentence(rows: Sequence[CountRatio]) -> str:
         for row in rows
         if row.quantity == EVENTS and row.lost_percent >= 0.5
     )
-    return f"The spiking side misses the accuracy in {lost}: these ratios are infinite."
+    return (
+        f"The spiking side misses the accuracy in {lost}: these ratios are infinite. "
+        "At 98.5 %, only the conventional side has a [cascade](#cascades)."
+    )
 
 
 def count_words(row: CountRatio) -> str:

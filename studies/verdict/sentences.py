@@ -65,6 +65,11 @@ def who_wins(rows: Sequence[Verdict]) -> str:
     conventional = outcomes.count("ann")
     spiking = outcomes.count("snn")
     others = len(outcomes) - conventional - spiking
+    if conventional == len(outcomes):
+        return (
+            f"The conventional network needs less energy in all {conventional} "
+            "comparisons (price list x accuracy)."
+        )
     others_are = "inconclusive"
     if "neither" in outcomes:
         others_are += ", or neither side has networks there"
