@@ -97,8 +97,9 @@ class TestRecorded:
         assert not by_width.ignores_widths
         assert placed["45nm-int32"].mac == pytest.approx(32)
         assert placed["lemaire-complete-int8"].mac == pytest.approx(3)
-        # Half the memory prices, and half the price of an addition.
+        # Half the memory prices, and half the price of an addition. Comparisons of 1-bit
+        # pixels with zero are taken for 4-bit ones here.
         assert placed["45nm-by-width-memory"].access == pytest.approx(
-            placed["lemaire-complete"].access, rel=1e-4
+            placed["lemaire-complete"].access, rel=0.005
         )
         assert not {"loihi-1", "45nm-memory", "lemaire-2022-memory"} & set(placed)
