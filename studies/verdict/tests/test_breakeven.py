@@ -97,8 +97,8 @@ class TestRecorded:
         assert not by_width.ignores_widths
         assert placed["45nm-int32"].mac == pytest.approx(32)
         assert placed["lemaire-complete-int8"].mac == pytest.approx(3)
-        # Half the memory prices, and half the price of an addition. Comparisons of 1-bit
-        # pixels with zero are taken for 4-bit ones here.
+        # Half the memory prices, and half the price of an addition. 1-bit pixels are
+        # compared with zero at the price of 4 bits here.
         assert placed["45nm-by-width-memory"].access == pytest.approx(
             placed["lemaire-complete"].access, rel=0.005
         )
