@@ -48,8 +48,7 @@ SMALL: Final = "contest-96"
 LARGE: Final = "contest-98"
 """Presets of the small and of the large spiking network.
 
-The large one is in the table already, from runs of the pipeline. Its times here are
-those of the cascade.
+The large one is in the table already, from runs of the pipeline.
 """
 
 PIXEL_THRESHOLD: Final = 114
@@ -86,6 +85,7 @@ def rows_of(
     )
     about: dict[str, Any] = {
         "run": f"{RUN}-seed-{seed}",
+        "run_id": content_digest({RUN: seed})[:32],
         "data_source": images.description.source,
         "seed": seed,
         "crop_pixels": 0,
@@ -100,7 +100,6 @@ def rows_of(
             row = RecordedNetwork.counted(
                 entrant.variant,
                 profiles,
-                run_id=entrant.variant.weights_sha256[:32],
                 configuration=content_digest({RUN: entering.name})[:12],
                 **about,
                 **entering.times,
@@ -116,15 +115,14 @@ def spiking(
     small = _spiking(SMALL, seed, folder, splits, images)
     large = _spiking(LARGE, seed, folder, splits, images)
     yield small
-    yield cascade_of(small, large, large.times, splits)
+    yield cascade_of(small, large, splits)
 
 
-def cascade_of(
-    small: KeptNetwork, large: KeptNetwork, times: Mapping[str, Any], splits: Splits
-) -> KeptNetwork:
-    """Join two networks of a side."""
+def cascade_of(small: KeptNetwork, large: KeptNetwork, splits: Splits) -> KeptNetwork:
+    """Join two networks of a side; their own rows have the times of their training."""
     joined = cascades(small.network, large.network, splits.exit_tolerance_percent)
-    return KeptNetwork(f"{small.name}+{large.name}", joined, times)
+    commit = {"git_commit": large.times["git_commit"]}
+    return KeptNetwork(f"{small.name}+{large.name}", joined, commit)
 
 
 def _spiking(
@@ -183,8 +181,7 @@ def conventional(
         for counts in load_baseline(file)
     )
     yield from (small, large)
-    # Its parts have rows with their times.
-    yield cascade_of(small, large, {"git_commit": times["git_commit"]}, splits)
+    yield cascade_of(small, large, splits)
 
 
 def conventional_variants(

@@ -11,7 +11,7 @@ what ran: the first network for every image, the second for those that reach it.
 import hashlib
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.counting import best_class
 from spikejoule.energy.ledger import Accuracies, Variant
 from spikejoule.energy.operations import OperationCounts, block, joined
+
+CASCADE: Final = "cascade, "
+"""Begins the method of a cascade."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +84,7 @@ def cascade(first: Entrant, second: Entrant, tolerance_percent: float) -> Entran
     variant = Variant(
         side=first.variant.side,
         network=f"{first.variant.network}, then {second.variant.network}",
-        method=f"cascade, {second.variant.method}",
+        method=f"{CASCADE}{second.variant.method}",
         accuracies=Accuracies(validation.accuracy_percent, test.accuracy_percent),
         weight_bits=max(first.variant.weight_bits, second.variant.weight_bits),
         operations=cascaded_operations(first, second, first.test.leads < limit),

@@ -59,7 +59,7 @@ def accesses(network: RecordedNetwork) -> float:
 
 
 QUANTITIES: Final[Mapping[str, Quantity]] = {
-    "synaptic events per multiply-accumulate": operations,
+    "synaptic events per weight multiplied or added": operations,
     "the same, biases added on both sides": with_biases,
     "weights, indices and biases read": lambda network: network.count(*WEIGHTS),
     "potentials or accumulators read and written": lambda network: network.count(
@@ -72,7 +72,7 @@ QUANTITIES: Final[Mapping[str, Quantity]] = {
 """What is compared, spiking over conventional, along the fronts of `operations`."""
 
 ANY_WIDTH: Final[Mapping[str, Quantity]] = {
-    "synaptic events per multiply-accumulate, any bit width": operations,
+    "synaptic events per weight multiplied or added, any bit width": operations,
     "the same, biases added on both sides, any bit width": with_biases,
 }
 """What is compared among networks of any width, each along its own fronts."""

@@ -97,10 +97,17 @@ class Split:
         return images
 
     def answers(self, scores: NDArray[Any] | None, file: str) -> Answers:
-        """The answers of class scores [N, classes]; ArtifactError if there are none."""
+        """The answers of class scores [N, classes].
+
+        ArtifactError if there are none, or one class, or one is not a finite number.
+        """
         if scores is None:
             raise ArtifactError(
                 f"{file} gives no class scores: its accuracy is not known."
+            )
+        if scores.shape[1] < 2 or not np.isfinite(scores).all():
+            raise ArtifactError(
+                f"{file} needs finite scores of two or more classes on every image."
             )
         return Answers.of(scores, self.samples.labels)
 

@@ -127,7 +127,7 @@ class Images:
         self, given: str, side: str, conventions: Conventions
     ) -> OutsideNetwork:
         """Run and count a file, or a cascade of two."""
-        if "+" not in given:
+        if "+" not in given or Path(given).exists():
             return self._file(given, side, conventions)
         first, _, second = given.partition("+")
         small = self._file(first, side, conventions)

@@ -32,6 +32,7 @@ from studies.verdict.sentences import (
     ratio_words,
     sentences,
     short_joules,
+    who_wins,
 )
 from studies.verdict.verdicts import DRAWS, LEVELS_PERCENT, Verdict, verdicts
 
@@ -109,8 +110,13 @@ def statements() -> tuple[str, str]:
         side_table(named),
         *training_table(trainings),
     ]
-    scope = "Over price lists that include memory or price arithmetic by bit widths"
-    with_prices = f"{scope}, {first[:1].lower()}{first[1:]}"
+    compared = [row for row in rows if row.level_percent in LEVELS_OF_BOTH_CASCADES]
+    wins = who_wins(compared)
+    scope = (
+        "At these accuracies, over price lists that include memory or price arithmetic "
+        "by bit widths"
+    )
+    with_prices = f"{scope}, {wins[:1].lower()}{wins[1:]}"
     return f"{without_prices} {with_prices}\n\n", "".join(
         f"{part}\n\n" for part in everything
     )
@@ -140,10 +146,10 @@ def counts_sentence(rows: Sequence[CountRatio]) -> str:
     levels = in_series(f"{level:g}" for level in LEVELS_OF_BOTH_CASCADES)
     return (
         f"Whatever the prices: at {levels} % accuracy, spiking networks need "
-        f"{ratios(EVENTS)} synaptic events for each multiply-accumulate (or addition "
-        "of a weight, at 1-bit pixels) of an equally accurate conventional network. "
-        f"They need {ratios(MEMORY_ACCESSES)} memory accesses for each of its own. "
-        "Both have 4- or 6-bit weights."
+        f"{ratios(EVENTS)} synaptic events for each weight that an equally accurate "
+        "conventional network multiplies or adds. With potentials and accumulators in "
+        f"memory, they need {ratios(MEMORY_ACCESSES)} memory accesses for each of its "
+        "own. Both have 4- or 6-bit weights."
     )
 
 
@@ -168,10 +174,11 @@ def map_parts(rows: Sequence[BreakEven], lists: Sequence[PlacedList]) -> list[st
         "memory access, with the price lists as points](break-even.png)",
         "On its line, both sides need the same energy. Above and to the left the "
         "conventional network needs less, below and to the right the spiking network. "
-        f"**At {PLACED_PERCENT:g} %, a spiking network needs less energy only where a "
-        f"multiply-accumulate costs more than {free} additions plus {per_access} "
-        "memory accesses.** The line counts events, multiply-accumulates and memory "
-        "accesses. It leaves out comparisons, encoding and requantisation "
+        "**Counting only additions, multiply-accumulates and memory accesses, each at "
+        f"one price, a spiking network needs less energy at {PLACED_PERCENT:g} % only "
+        f"where a multiply-accumulate costs more than {free} additions plus "
+        f"{per_access} memory accesses.** Comparisons, encoding and requantisation are "
+        "left out "
         f"([why](#arithmetic-alone)). {lists_below}",
     ]
 
@@ -230,7 +237,7 @@ def lost_sentence(rows: Sequence[CountRatio]) -> str:
     )
     return (
         f"The spiking side misses the accuracy in {lost}: these ratios are infinite. "
-        "At 98.5 %, only the conventional side has a [cascade](#cascades)."
+        "**At 98.5 %, only the conventional side has a [cascade](#cascades).**"
     )
 
 

@@ -8,6 +8,7 @@ from spikejoule.core.store import text_table
 from spikejoule.energy.estimates import joules, plain
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side
 from spikejoule.energy.prices import HardwareProfile
+from studies.verdict.cascades import CASCADE
 from studies.verdict.networks import RecordedNetwork
 from studies.verdict.statistics import ENOUGH_SEEDS
 from studies.verdict.verdicts import Verdict
@@ -166,12 +167,16 @@ def few_seeds(rows: Sequence[Verdict]) -> Iterator[str]:
 
 def sample(networks: Sequence[RecordedNetwork]) -> str:
     """State which networks, runs and images the comparison rests on."""
-    n_networks = len({network.weights_sha256 for network in networks})
+    alone = [network for network in networks if not network.method.startswith(CASCADE)]
+    n_networks = len({network.weights_sha256 for network in alone})
+    n_cascades = len({network.weights_sha256 for network in networks}) - n_networks
+    cascades = f" and {n_cascades} cascades" if n_cascades else ""
     n_runs = len({network.run_id for network in networks})
     runs = "1 run" if n_runs == 1 else f"{n_runs} runs"
     return (
-        f"{n_networks} networks of {runs} ran on the same {networks[0].n_images:,} "
-        "test images. Intervals cover the seeds, and not the choice of these images."
+        f"{n_networks} networks{cascades} of {runs} ran on the same "
+        f"{networks[0].n_images:,} test images. Intervals cover the seeds, and not the "
+        "choice of these images."
     )
 
 
