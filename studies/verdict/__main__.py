@@ -52,10 +52,14 @@ def judge(options: argparse.Namespace) -> str:
     if options.add:
         bits = DeclaredBits(options.weight_bits, options.state_bits)
         images = Images.load(project.directory, project.paths, project.params, bits)
-        images.check_same(networks.rows)
+        images = images.beside(networks.rows)
         conventions = chosen_conventions(options)
         networks.rows += outside_networks(
-            options.add, options.side, conventions, images, project.comparing
+            options.add,
+            options.side,
+            conventions,
+            images,
+            project.comparing,
         )
 
     # The comparison, in files and in words.

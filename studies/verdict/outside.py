@@ -67,11 +67,13 @@ class Images:
         splits: the validation and test images.
         data: the content of metrics/data.json.
         seed: the project's, which draws the validation images.
+        first_seed: the number of the first outside network of a configuration.
     """
 
     splits: Splits
     data: dict[str, Any]
     seed: int
+    first_seed: int = 0
 
     @classmethod
     def load(
@@ -111,8 +113,11 @@ class Images:
         """Side of the squares of pixels whose means the networks read."""
         return self.data.get("average_pixels") or 1
 
-    def check_same(self, recorded: Sequence[RecordedNetwork]) -> None:
-        """DataError if recorded networks were counted on other images."""
+    def beside(self, recorded: Sequence[RecordedNetwork]) -> "Images":
+        """Number outside networks like recorded ones, which are compared by seed.
+
+        DataError if the recorded networks were counted on other images.
+        """
         n_images = len(self.splits.test.samples)
         for network in recorded:
             if (network.data_source, network.n_images) != (self.source, n_images):
@@ -122,6 +127,8 @@ class Images:
                     f"{network.n_images:,} of {network.data_source}: run the "
                     "pipeline on those, or choose other runs with --data."
                 )
+        first_seed = min((network.seed for network in recorded), default=0)
+        return replace(self, first_seed=first_seed)
 
     def network(
         self, given: str, side: str, conventions: Conventions
@@ -282,7 +289,7 @@ def outside_networks(
     configuration = content_digest({"side": side, "added": list(files)})[:12]
     n_pixels = images.splits.test.samples.images[0].size
     rows: list[RecordedNetwork] = []
-    for seed, file in enumerate(files):
+    for seed, file in enumerate(files, start=images.first_seed):
         network = images.network(file, side, conventions)
         if any(row.weights_sha256 == network.digest for row in rows):
             raise ParameterError(f"--add: {file} has the weights of an earlier file")
