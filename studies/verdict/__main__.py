@@ -289,10 +289,11 @@ def add_judge(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{width}-bits",
             type=int,
+            choices=(*range(2, 17), FLOAT_BITS),
             default=FLOAT_BITS,
             metavar="BITS",
             help=f"width of the {values} of spiking graphs and modules that compute in "
-            "integers (default: 32, floating point)",
+            "integers, 2 to 16 (default: 32, floating point)",
         )
     add_convention_options(parser)
 

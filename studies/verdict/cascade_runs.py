@@ -62,8 +62,8 @@ class KeptNetwork:
     Attributes:
         name: the same for all seeds.
         network: its ways of running.
-        times: its entry of the file of times: ``train_seconds``,
-            ``processor_seconds``, ``git_commit``.
+        times: ``train_seconds``, ``processor_seconds`` and ``git_commit`` of its
+            training; only the commit for a cascade.
     """
 
     name: str
@@ -213,7 +213,7 @@ def conventional_variants(
 def write_times(
     file: Path, training: Training | BaselinesTraining, n_networks: int
 ) -> None:
-    """Write what a training took, next to its networks, which share it equally."""
+    """Write the time of a training next to its networks, which share it equally."""
     times = {
         "train_seconds": sum(training.epoch_seconds) / n_networks,
         "processor_seconds": training.processor_seconds / n_networks,
@@ -223,5 +223,5 @@ def write_times(
 
 
 def times_of(file: Path) -> Path:
-    """The file of times of a file of networks."""
+    """The file with the times of a file of networks."""
     return file.with_suffix(".json")

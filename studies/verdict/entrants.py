@@ -173,12 +173,12 @@ class Splits:
             network, weight_bits=self.bits.weight, state_bits=self.bits.state
         )
         runs = {
-            name: run_graph(network, images.encoded, conventions)
-            for name, images in self.by_name.items()
+            split: run_graph(network, images.encoded, conventions)
+            for split, images in self.by_name.items()
         }
         has_answer = runs["test"].network.answer is not None
         scores = {
-            name: run.output if has_answer else None for name, run in runs.items()
+            split: run.output if has_answer else None for split, run in runs.items()
         }
         return [self.of_activity(file, runs["test"], scores)]
 
@@ -211,11 +211,11 @@ class Splits:
     def of_checkpoint(self, trained: TrainedNetwork) -> list[Entrant]:
         """Count a network trained by this project, on images in its own encoding."""
         measured = {}
-        for name, images in self.by_name.items():
+        for split, images in self.by_name.items():
             encoded = encode_samples(
-                trained.encoder, images.samples, trained.seed, name
+                trained.encoder, images.samples, trained.seed, split
             )
-            measured[name] = measure_network(
+            measured[split] = measure_network(
                 trained.state, trained.network, encoded.events, pruned=trained.pruned
             )
         removed = removed_percent(trained.network, trained.state, trained.pruned)
@@ -269,10 +269,11 @@ class Splits:
         self, name: str, network: State | QuantisedNetwork, pruned: bool
     ) -> list[Entrant]:
         """Count a conventional network of this project."""
-        samples = {key: images.samples for key, images in self.by_name.items()}
+        samples = {split: images.samples for split, images in self.by_name.items()}
         counts = measure_baseline(name, network, False, pruned, samples).counts
         scores = {
-            key: scores_of(network, images.images) for key, images in samples.items()
+            split: scores_of(network, images.images)
+            for split, images in samples.items()
         }
         return self.of_counts(name, counts, scores)
 

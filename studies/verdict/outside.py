@@ -142,7 +142,8 @@ class Images:
         return cascades(small, large, self.splits.exit_tolerance_percent)
 
     def _file(self, file: str, side: str, conventions: Conventions) -> OutsideNetwork:
-        path = Path(file.rpartition(".npz:")[0] + ".npz" if ".npz:" in file else file)
+        before, names_network, name = file.rpartition(".npz:")
+        path = Path(f"{before}.npz" if names_network else file)
         is_spiking = path.suffix in (".nir", ".pth")
         if is_spiking and side == "ann":
             raise ParameterError(f"--side ann: {file} is a network of spiking neurons.")
@@ -153,7 +154,7 @@ class Images:
         elif path.suffix == ".pth":
             entrants = self._checkpoint(path)
         elif path.suffix == ".npz":
-            return self._baseline(path, file.rpartition(".npz:")[2])
+            return self._baseline(path, name)
         else:
             return self._module(file, side)
         return OutsideNetwork.of(file_digest(path, "sha256"), entrants)
