@@ -1,12 +1,13 @@
 """Train the networks of cascades, and count them alone and as cascades.
 
-Each side has a small and a large network per seed. The spiking ones are trained by
-presets of `experiments/`; the conventional ones have 4-bit weights, 16-bit sums, and
-requantise by shifts, and the small one reads 1-bit pixels. All see the same images in
-the same order, for the same number of epochs. A network that the folder already holds
-is not trained again.
+Each side has small and large networks per seed; every small one is joined with every
+large one. The spiking ones are trained by presets of `experiments/`. The conventional
+ones, one of each, have 4-bit weights, 16-bit sums, and requantise by shifts, and the
+small one reads 1-bit pixels. All see the same images in the same order, for the same
+number of epochs. A network that the folder already holds is not trained again.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +45,11 @@ from studies.verdict.trainings import (
 RUN: Final = "cascades"
 """Runs are named after this and their seeds."""
 
-SMALL: Final = "contest-96"
-LARGE: Final = "contest-98"
-"""Presets of the small and of the large spiking network.
+SMALL: Final = ("contest-95", "contest-96")
+LARGE: Final = ("contest-98", "contest-98.5")
+"""Presets of the small and of the large spiking networks.
 
-The large one is in the table already, from runs of the pipeline.
+The large ones are in the table already, from runs of the pipeline.
 """
 
 PIXEL_THRESHOLD: Final = 114
@@ -75,7 +76,7 @@ def rows_of(
     seed: int, folder: Path, profiles: Sequence[HardwareProfile]
 ) -> list[RecordedNetwork]:
     """Train both sides with a seed, and price each network and each cascade."""
-    params = preset_params(LARGE, seed)
+    params = preset_params(LARGE[0], seed)
     images = prepared_images(params)
     splits = Splits(
         Split(images.splits["validation"]),
@@ -111,11 +112,14 @@ def rows_of(
 def spiking(
     seed: int, folder: Path, splits: Splits, images: PreparedImages
 ) -> Iterator[KeptNetwork]:
-    """Train the spiking networks; yields the small one and the cascade."""
-    small = _spiking(SMALL, seed, folder, splits, images)
-    large = _spiking(LARGE, seed, folder, splits, images)
-    yield small
-    yield cascade_of(small, large, splits)
+    """Train the spiking networks; yields the small ones and the cascades."""
+    small, large = (
+        [_spiking(preset, seed, folder, splits, images) for preset in presets]
+        for presets in (SMALL, LARGE)
+    )
+    yield from small
+    for first, second in itertools.product(small, large):
+        yield cascade_of(first, second, splits)
 
 
 def cascade_of(small: KeptNetwork, large: KeptNetwork, splits: Splits) -> KeptNetwork:
