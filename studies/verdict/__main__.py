@@ -32,7 +32,7 @@ from studies.verdict.project import Project
 from studies.verdict.recording import Networks, beside_table
 from studies.verdict.sentences import terminal_text
 from studies.verdict.training import TABLE, TrainingTable, priced_by
-from studies.verdict.verdicts import Verdict, verdict_columns, verdicts
+from studies.verdict.verdicts import SIDES, Verdict, verdict_columns, verdicts
 
 DEFAULT_DATA: Final = "mnist"
 """The data set of the study's own tables and page."""
@@ -132,13 +132,21 @@ def record_cascades(options: argparse.Namespace) -> str:
     options.folder.mkdir(parents=True, exist_ok=True)
     profiles = [profile for profile in load_profiles().values() if profile.compares]
     rows = [
-        row for seed in options.seeds for row in rows_of(seed, options.folder, profiles)
+        row
+        for side in options.sides
+        for seed in options.seeds
+        for row in rows_of(side, seed, options.folder, profiles)
     ]
-    runs = {row.run for row in rows}
+    replaced = {(row.run, row.side) for row in rows}
     table = recorded_table(DEFAULT_DATA)
-    kept = [row for row in NetworkTable.read(table).rows if row.run not in runs]
+    kept = [
+        row
+        for row in NetworkTable.read(table).rows
+        if (row.run, row.side) not in replaced
+    ]
     NetworkTable(rows=(*kept, *rows)).write(table)
-    return f"{table}: {len(rows)} rows of {', '.join(sorted(runs))}\n"
+    runs = sorted({row.run for row in rows})
+    return f"{table}: {len(rows)} rows of {', '.join(runs)}\n"
 
 
 def recorded_networks(
@@ -225,6 +233,9 @@ def parser() -> argparse.ArgumentParser:
         "folder", type=Path, metavar="FOLDER", help="where trained networks are kept"
     )
     cascades.add_argument("--seeds", type=int, nargs="+", default=[42], metavar="SEED")
+    cascades.add_argument(
+        "--sides", nargs="+", choices=SIDES, default=SIDES, help="both by default"
+    )
     cascades.set_defaults(job=record_cascades)
     return arguments
 

@@ -25,6 +25,7 @@ from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.provenance import content_digest, file_digest, git
 from spikejoule.core.store import read_json, write_json
 from spikejoule.data.images import LabelledImages
+from spikejoule.energy.ledger import SPIKING, Side
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.pruning import PruningSettings
@@ -73,9 +74,9 @@ class KeptNetwork:
 
 
 def rows_of(
-    seed: int, folder: Path, profiles: Sequence[HardwareProfile]
+    side: Side, seed: int, folder: Path, profiles: Sequence[HardwareProfile]
 ) -> list[RecordedNetwork]:
-    """Train both sides with a seed, and price each network and each cascade."""
+    """Train one side with a seed, and price each network and each cascade."""
     params = preset_params(LARGE[0], seed)
     images = prepared_images(params)
     splits = Splits(
@@ -92,11 +93,13 @@ def rows_of(
         "crop_pixels": 0,
         "average_pixels": 1,
     }
+    kept = (
+        spiking(seed, folder, splits, images)
+        if side == SPIKING
+        else conventional(params, seed, folder, splits, images.splits)
+    )
     rows: list[RecordedNetwork] = []
-    for entering in (
-        *spiking(seed, folder, splits, images),
-        *conventional(params, seed, folder, splits, images.splits),
-    ):
+    for entering in kept:
         for entrant in entering.network.entrants:
             row = RecordedNetwork.counted(
                 entrant.variant,

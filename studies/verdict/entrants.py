@@ -37,6 +37,7 @@ from spikejoule.energy.ledger import (
     spiking_variants,
 )
 from spikejoule.energy.operations import count_operations
+from spikejoule.evaluation import ExitRule
 from spikejoule.evaluation.accuracy import (
     StepOutcomes,
     choose_early_exit,
@@ -138,6 +139,7 @@ class Splits:
         exit_tolerance_percent: percentage points of validation accuracy that an early
             exit may cost, and a cascade.
         bits: widths of spiking networks from elsewhere.
+        exit_rule: when a spiking network stops early.
     """
 
     validation: Split
@@ -145,6 +147,7 @@ class Splits:
     encoder: Encoder
     exit_tolerance_percent: float
     bits: DeclaredBits = FLOATS
+    exit_rule: ExitRule = "lead"
 
     # Spiking networks
 
@@ -237,9 +240,8 @@ class Splits:
             split: step_outcomes(measured[split], images.samples.labels)
             for split, images in self.by_name.items()
         }
-        early = choose_early_exit(
-            outcomes["validation"], outcomes["test"], self.exit_tolerance_percent
-        )
+        tolerance = self.exit_tolerance_percent if self.exit_rule == "lead" else None
+        early = choose_early_exit(outcomes["validation"], outcomes["test"], tolerance)
         never = measured["test"].time_window + 1
         ways = {
             WHOLE_WINDOW: _stopped(outcomes, never),
@@ -312,7 +314,7 @@ class _Way:
 
 
 def _stopped(outcomes: Mapping[str, StepOutcomes], margin: int | None) -> _Way:
-    """Stop at a lead of `margin` spikes."""
+    """Stop at a lead of `margin` spikes; None for the first output spike."""
     answers = {}
     steps = {}
     for split, outcome in outcomes.items():

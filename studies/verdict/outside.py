@@ -95,6 +95,7 @@ class Images:
             params.encode.encoder,
             params.evaluate.early_exit_tolerance_percent,
             bits,
+            params.evaluate.early_exit_rule,
         )
         return cls(splits, read_json(directory / paths["data_metrics"]), params.seed)
 

@@ -32,7 +32,7 @@ from studies.verdict.project import Project
 from studies.verdict.tests.runs import record_networks
 from tests.energy.test_verdict import variant
 from tests.tools.cli import Cli
-from tests.tools.finished_project import finish_project
+from tests.tools.finished_project import finish_project, run_stages
 from tests.tools.pipeline_tools import artifact_paths, set_parameters
 from tests.tools.without_torch import needs_torch
 
@@ -387,22 +387,17 @@ def conventional(hidden: int) -> str:
     return f"results/baseline.npz:{name}"
 
 
-@pytest.mark.parametrize(
-    ("side", "file"), [("snn", "models/trained.pth"), ("ann", conventional(8))]
-)
-def test_files_of_a_project_are_counted_like_its_run(
-    integers: Path, side: str, file: str
-) -> None:
+def assert_counted_like_its_run(project: Path, side: str, file: str) -> None:
     """To the last digit, in every way of running."""
-    rows = {row.method: row for row in entered(integers, side, file)}
+    rows = {row.method: row for row in entered(project, side, file)}
     name = next(iter(rows.values())).network
     own = [
         network
-        for network in load_variants(integers / "results" / "contenders.npz")
+        for network in load_variants(project / "results" / "contenders.npz")
         if network.network.removeprefix("spiking ") == name
     ]
     assert {network.method for network in own} == set(rows)
-    profiles = Project.at(integers).comparing
+    profiles = Project.at(project).comparing
     for network in own:
         row = rows[network.method]
         assert "lemaire-complete-int8:pj" in row.priced
@@ -412,6 +407,24 @@ def test_files_of_a_project_are_counted_like_its_run(
         )
         assert row.validation_percent == pytest.approx(network.validation_percent)
         assert row.test_percent == pytest.approx(network.test_percent)
+
+
+@pytest.mark.parametrize(
+    ("side", "file"), [("snn", "models/trained.pth"), ("ann", conventional(8))]
+)
+def test_files_of_a_project_are_counted_like_its_run(
+    integers: Path, side: str, file: str
+) -> None:
+    assert_counted_like_its_run(integers, side, file)
+
+
+def test_a_checkpoint_stops_early_by_the_rule_of_its_project(
+    integers: Path, tmp_path: Path
+) -> None:
+    project = shutil.copytree(integers, tmp_path / "project")
+    set_parameters(project, {"evaluate.early_exit_rule": "first_spike"})
+    run_stages(project, ["evaluate", "energy_report"])
+    assert_counted_like_its_run(project, "snn", "models/trained.pth")
 
 
 def test_a_cascade_costs_the_first_network_and_part_of_the_second(

@@ -13,7 +13,8 @@ An audit of commit 635a2a27 found these faults of the comparison. A test covers 
     outcomes were coin tosses at 2,000 draws  `verdicts.DRAWS` is 20,000
 
 The tests of outside networks, of cascades and of thresholded pixels cover the others.
-Pruning by events, which collapsed one setting, has no test: its cause is not known.
+Pruning by events, which collapsed one setting, no longer exists:
+`parameter_values.yaml` holds its refusal.
 """
 
 import math
