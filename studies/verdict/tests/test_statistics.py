@@ -10,7 +10,7 @@ An audit of commit 635a2a27 found these faults of the comparison. A test covers 
     ways of running were drawn apart, seeds   `test_both_sides_share_the_draws...`
     of both sides too
     prices that no data could decide counted  `TestPriceRanges`
-    outcomes were coin tosses at 2,000 draws  `verdicts.DRAWS` is 20,000
+    outcomes were coin tosses at 2,000 draws  `test_other_draws_decide_alike`
 
 The tests of outside networks, of cascades and of thresholded pixels cover the others.
 Pruning by events, which collapsed one setting, no longer exists:
