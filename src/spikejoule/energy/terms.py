@@ -52,6 +52,8 @@ class Term:
             one.
         optional_as: set if hardware can do without it. The low end of a total then
             leaves it out, and memory price lists charge the price of this other term.
+        accessed: the array whose word it reads or writes, as training's energy is
+            grouped; empty for arithmetic and addresses.
         sentence: what one operation is.
     """
 
@@ -63,6 +65,7 @@ class Term:
     within: tuple[str, ...]
     grows: bool
     optional_as: str
+    accessed: str
     sentence: str
 
 

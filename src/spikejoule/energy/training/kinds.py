@@ -6,32 +6,21 @@ import numpy as np
 
 from spikejoule.energy.ledger import Ledger
 from spikejoule.energy.operations import Column
+from spikejoule.energy.terms import TERMS
 from spikejoule.energy.training.record import DATA, PHASES
 
 ARITHMETIC: Final = "arithmetic and addresses"
-_KIND_OF: Final = {
-    "weight_read": "weights",
-    "weight_write": "weights",
-    "bias_read": "weights",
-    "index_read": "weights",
-    "mask_read": "weights",
-    "gradient_access": "gradients",
-    "moment_access": "moments",
-    "trace_write": "kept potentials",
-    "trace_read": "kept potentials",
-    "delta_write": "deltas",
-    "delta_read": "deltas",
-    "state_access": "potentials or accumulators",
-    "state_access_per_event": "potentials or accumulators",
-    "sum_access": "potentials or accumulators",
-    "sum_access_per_mac": "potentials or accumulators",
-    "spike_read": "spikes or activations",
-    "spike_write": "spikes or activations",
-    "activation_read": "spikes or activations",
-    "activation_write": "spikes or activations",
-    "data_read": "data",
-}
-KINDS: Final = (ARITHMETIC, *dict.fromkeys(_KIND_OF.values()))
+KINDS: Final = (
+    ARITHMETIC,
+    "weights",
+    "gradients",
+    "moments",
+    "kept potentials",
+    "deltas",
+    "potentials or accumulators",
+    "spikes or activations",
+    "data",
+)
 """Kinds of access, and arithmetic."""
 
 
@@ -39,7 +28,7 @@ def kind_of(column: Column) -> str:
     """Return what a term accesses; everything that prepares samples is data."""
     if column.phase == DATA:
         return "data"
-    return _KIND_OF.get(column.term, ARITHMETIC)
+    return TERMS[column.term].accessed or ARITHMETIC
 
 
 def pj_by_kind(
