@@ -125,6 +125,7 @@ def _pages() -> Environment:
     )
     pages.filters["linked"] = linked
     pages.globals |= {
+        "break_even": views.break_even,
         "count_in_words": views.count_in_words,
         "energy_of_row": views.energy_of_row,
         "measured_on_mnist": measured_on_mnist,

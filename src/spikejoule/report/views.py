@@ -15,7 +15,6 @@ from spikejoule.energy.estimates import (
     plain,
 )
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, EnergyRow
-from spikejoule.energy.notes import Note, NoteKind
 from spikejoule.energy.prices import SCOPES, HardwareProfile
 from spikejoule.energy.terms import TERMS, in_words
 from spikejoule.energy.training.kinds import pj_by_kind
@@ -111,14 +110,6 @@ class OperationRow:
     energies: Cells
 
 
-@dataclass(frozen=True)
-class EqualSizeRow:
-    """A comparison at equal size, and its break-even in words."""
-
-    verdict: RunVerdict
-    break_even: str
-
-
 @dataclass(frozen=True, eq=False)
 class PageView:
     """Values of the page.
@@ -135,11 +126,9 @@ class PageView:
             this project.
         energy_columns: headers of the energies of `operations`.
         operations: the operations of an inference.
-        equal_size: the comparisons at equal size.
         training: energy of training by kind of access, a cell per phase; empty without
             a training.
         trainings: what training takes in other ways and for conventional networks.
-        verified: notes on the comparison of a graph with its original model.
         notes: all notes: label, words.
     """
 
@@ -153,10 +142,8 @@ class PageView:
     layers: list[ShareRow]
     energy_columns: Cells
     operations: list[OperationRow]
-    equal_size: list[EqualSizeRow]
     training: list[Cells]
     trainings: list[Cells]
-    verified: list[Note]
     notes: tuple[tuple[str, str], ...]
 
 
@@ -182,13 +169,8 @@ def page_view(analysis: EnergyAnalysis, has_front: bool) -> PageView:
         layers=_layers(analysis) if is_imported else [],
         energy_columns=tuple(f"energy, {profile.title}" for profile in analysis.shown),
         operations=_operations(analysis),
-        equal_size=[
-            EqualSizeRow(verdict, _break_even(analysis, verdict))
-            for verdict in analysis.comparisons
-        ],
         training=_training(analysis),
         trainings=_trainings(analysis),
-        verified=[note for note in remarks if note.kind is NoteKind.VERIFIED],
         notes=tuple(
             (note.label, note.words) for note in remarks if note not in repeated
         ),
@@ -496,7 +478,7 @@ def energy_with_interval(row: EnergyRow) -> str:
     return words if interval == words else f"{words} ({interval})"
 
 
-def _break_even(analysis: EnergyAnalysis, verdict: RunVerdict) -> str:
+def break_even(analysis: EnergyAnalysis, verdict: RunVerdict) -> str:
     """Return the spikes per input below which the network wins."""
     limit = analysis.break_even(verdict)
     if limit is None:

@@ -5,7 +5,7 @@ read off the front's line (`energy.front`).
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -41,22 +41,26 @@ def conventional_front(analysis: "EnergyAnalysis") -> Chart | None:
     canvas.accuracy_axis(axes)
     for point in points:
         is_on_front = point in front
-        label = "conventional, on the front" if is_on_front else "conventional, others"
-        _mark(axes, point, label, alpha=1.0 if is_on_front else 0.25)
+        _mark(
+            axes,
+            point.name,
+            point.validation_percent,
+            point.middle_pj,
+            color=canvas.VERMILION,
+            label=f"conventional, {'on the front' if is_on_front else 'others'}",
+            alpha=1.0 if is_on_front else 0.25,
+            clip_on=False,
+        )
     _draw_front(axes, front)
     verdicts = {"o": analysis.verdict, "D": analysis.early_verdict}
     for marker, verdict in verdicts.items():
         if verdict is None:
             continue
-        energy_pj = verdict.energy("spiking").middle_pj
-        words = (
-            f"{verdict.spiking}: {verdict.level_percent:.2f} %, {joules(energy_pj, 3)}"
-        )
-        canvas.mark(
+        _mark(
             axes,
-            energy_pj,
-            canvas.error_percent(verdict.level_percent),
-            words,
+            verdict.spiking,
+            verdict.level_percent,
+            verdict.energy("spiking").middle_pj,
             color=canvas.BLUE,
             marker=marker,
             label=f"this network, {verdict.spiking.rpartition(', ')[2]}",
@@ -93,17 +97,9 @@ def _draw_front(axes: Axes, front: Sequence[FrontPoint]) -> None:
     )
 
 
-def _mark(axes: Axes, point: FrontPoint, label: str, alpha: float) -> None:
-    words = (
-        f"{point.name}: {point.validation_percent:.2f} %, {joules(point.middle_pj, 3)}"
-    )
-    canvas.mark(
-        axes,
-        point.middle_pj,
-        canvas.error_percent(point.validation_percent),
-        words,
-        color=canvas.VERMILION,
-        label=label,
-        alpha=alpha,
-        clip_on=False,
-    )
+def _mark(
+    axes: Axes, name: str, percent: float, energy_pj: float, **style: Any
+) -> None:
+    """Mark a network; its tooltip has its accuracy and its energy."""
+    words = f"{name}: {percent:.2f} %, {joules(energy_pj, 3)}"
+    canvas.mark(axes, energy_pj, canvas.error_percent(percent), words, **style)
