@@ -25,7 +25,6 @@ from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import EventList, load_events
 from spikejoule.energy.analysis import network_name
-from spikejoule.energy.from_checkpoint import removed_percent
 from spikejoule.energy.ledger import (
     EARLY_EXIT,
     SPIKING,
@@ -221,8 +220,8 @@ class Splits:
             measured[split] = measure_network(
                 trained.state, trained.network, encoded.events, pruned=trained.pruned
             )
-        removed = removed_percent(trained.network, trained.state, trained.pruned)
-        name = network_name(trained.network, trained.encoder.name, removed)
+        network = trained.network.with_weights(trained.state)
+        name = network_name(network, trained.encoder.name, trained.pruned)
         return self._measured(name, measured, trained.encoder)
 
     def _declared(self, measured: Measurement) -> Measurement:

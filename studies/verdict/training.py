@@ -27,8 +27,8 @@ from spikejoule.energy.training import (
     count_conventional_training,
     count_training,
 )
-from spikejoule.energy.training.counting import Variant
 from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
+from spikejoule.energy.training.step import StepVariant
 from spikejoule.network.checkpoint import EpochRecord
 from studies.verdict.networks import FOLDER
 
@@ -155,7 +155,7 @@ def spiking(name: str, setup: TrainingSetup, history: Sequence[EpochRecord]) -> 
 
     def count(epochs: int, method: str) -> OperationCounts | None:
         record = record_of_epochs(setup, history[:epochs])
-        way: Variant = "event" if method == SKIPPING else "dense"
+        way: StepVariant = "event" if method == SKIPPING else "dense"
         return None if record is None else count_training(record, way)
 
     accuracies = [epoch.validation_accuracy_percent for epoch in history]

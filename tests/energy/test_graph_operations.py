@@ -6,12 +6,10 @@ from typing import Any
 import nir
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
-    OperationCounts,
     count_operations,
     load_profiles,
     price,
@@ -83,14 +81,6 @@ def test_an_exported_network_costs_the_same_as_a_graph(
             found = price(theirs, profile)
             expected = price(ours, profile)
             assert np.allclose(found, expected, rtol=1e-12, equal_nan=True)
-
-
-def found_in(counted: OperationCounts) -> dict[tuple[str, str], NDArray[np.int64]]:
-    """Return counts of each sample by term and place."""
-    return {
-        (column.term, column.place): counted.counts[:, k]
-        for k, column in enumerate(counted.columns)
-    }
 
 
 def readers(naive: NaiveGraph, name: str) -> int:

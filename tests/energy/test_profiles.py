@@ -113,23 +113,6 @@ class TestByWidth:
             added = self.price_of("addition", bits, bits)
             assert all(one <= other for one, other in zip(product, added, strict=True))
 
-    def test_what_ignores_widths(self) -> None:
-        """By-width lists, memory alone and chips do not price products alike."""
-        ignoring = {
-            name for name, prices in load_profiles().items() if prices.ignores_widths
-        }
-        assert ignoring == {
-            *(f"45nm-{n}" for n in ("fp32", "fp16", "int32", "int8")),
-            "45nm-int8-accumulate-32",
-            "45nm-fp32-complete",
-            *(f"lemaire-complete{end}" for end in ("", "-int8", "-floored")),
-            "lemaire-complete-int8-floored",
-            "lemaire-complete-int8-registers",
-            "lemaire-spikingjelly",
-            "lemaire-qualia",
-            "lemaire-qualia-int8",
-        }
-
     def test_a_constant_in_the_form_of_widths_ignores_them(self) -> None:
         constant = profile({"mac": PriceByWidth(constant=1.0)})
         assert constant.ignores_widths

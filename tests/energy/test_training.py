@@ -1,7 +1,7 @@
 """The energy of training: hand-worked counts and energies."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,13 +9,12 @@ import pytest
 from spikejoule.baselines.counts import TrainingRun
 from spikejoule.encoding.encoders.none import NoEncoding
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.energy import TrainingRecord, count_operations, load_profiles
+from spikejoule.energy import TrainingRecord, load_profiles
 from spikejoule.energy.estimates import energy_words, joules
-from spikejoule.energy.operations import Column, OperationCounts
+from spikejoule.energy.operations import Column
 from spikejoule.energy.outputs import headline
 from spikejoule.energy.terms import TERMS
 from spikejoule.energy.training import count_conventional_training, count_training
-from spikejoule.energy.training.counting import Variant
 from spikejoule.energy.training.history import (
     TrainingSetup,
     joules_by_epoch,
@@ -25,7 +24,6 @@ from spikejoule.energy.training.kinds import pj_by_kind
 from spikejoule.network.checkpoint import EpochRecord, TrainingConfigSection
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.surrogates import SURROGATES
 from spikejoule.report.page import energy_text
 from tests.energy.by_hand import (
@@ -33,9 +31,9 @@ from tests.energy.by_hand import (
     analysis,
     baseline,
     inputs,
-    measured,
     training,
 )
+from tests.energy.training_witness import Arithmetic, Machine
 from tests.tools.tiny_network import NETWORK
 
 BACKWARD_PJ = 16 * 0.9 + 12 * 0.9 + 12 * 4.6 + 24 * 3.7 + 12 * 0.9
@@ -52,15 +50,9 @@ OPTIMIZER_PJ = np.array(
 EPOCH_PJ = 69.6 + BACKWARD_PJ + SURROGATE_PJ + OPTIMIZER_PJ
 
 
-def counts_of(
-    record: TrainingRecord, variant: Variant = "event"
-) -> dict[tuple[str, str, str], list[int]]:
+def counts_of(record: TrainingRecord) -> dict[tuple[str, str, str], list[int]]:
     """Return the counts of each epoch by phase, term and place."""
-    return by_key(count_training(record, variant))
-
-
-def by_key(counted: OperationCounts) -> dict[tuple[str, str, str], list[int]]:
-    """Return the counts of each row by phase, term and place."""
+    counted = count_training(record)
     return {
         (column.phase, column.term, column.place): counts.tolist()
         for column, counts in zip(counted.columns, counted.counts.T, strict=True)
@@ -79,71 +71,23 @@ def first_epoch(**counts: Any) -> EpochRecord:
     )
 
 
-def test_counts_by_hand() -> None:
-    counts = counts_of(TRAINING)
-    # one sample of the network by hand an epoch; 8 and 6 parameters, a step an epoch
-    expected = {
-        ("data", "data_read", "input"): 3,
-        ("forward", "synaptic_event", "input_to_hidden"): 10,
-        ("forward", "leak_multiplication", "output"): 6,
-        ("forward", "spike_counted", "output"): 2,
-        ("forward", "decision_comparison", "output"): 1,
-        ("forward", "trace_write", "hidden"): 6,
-        ("backward", "trace_read", "hidden"): 6,
-        ("backward", "gradient_accumulation", "input_to_hidden"): 10,
-        ("backward", "gradient_accumulation", "hidden_to_output"): 6,
-        ("backward", "gradient_access", "input_to_hidden"): 20,
-        ("backward", "gradient_access", "hidden"): 4,
-        ("backward", "bias_gradient_accumulation", "hidden"): 6,
-        ("backward", "backpropagation_mac", "hidden_to_output"): 12,
-        ("backward", "weight_read", "hidden_to_output"): 12,
-        ("backward", "address_mac", "hidden_to_output"): 12,
-        ("backward", "address_unit", "hidden_to_output"): 12,
-        ("backward", "address_event", "input_to_hidden"): 10,
-        # 6 for the events, 3 steps of 2 deltas to pass back
-        ("backward", "delta_read", "hidden_to_output"): 12,
-        ("backward", "spike_read", "input"): 5,
-        ("backward", "delta_multiplication", "hidden"): 12,
-        ("backward", "delta_addition", "output"): 6,
-        ("backward", "delta_write", "output"): 6,
-        ("backward", "surrogate_multiplication", "output"): 12,
-        ("backward", "surrogate_addition", "output"): 12,
-        ("backward", "surrogate_division", "output"): 6,
-        ("optimizer", "optimizer_multiplication", "input_to_hidden"): 8 * 9,
-        ("optimizer", "optimizer_addition", "hidden_to_output"): 6 * 6,
-        ("optimizer", "optimizer_division", "input_to_hidden"): 8 * 3,
-        ("optimizer", "optimizer_root", "hidden_to_output"): 6,
-        ("optimizer", "moment_access", "input_to_hidden"): 8 * 4,
-        # the norm, Adam, and clearing
-        ("optimizer", "gradient_access", "input_to_hidden"): 8 * 3,
-        ("optimizer", "weight_read", "input_to_hidden"): 8,
-        ("optimizer", "weight_write", "input_to_hidden"): 8,
-    }
-    assert {key: counts[key] for key in expected} == {
-        key: [count] * 2 for key, count in expected.items()
-    }
-    assert not any(
-        place == "input_to_hidden" for _, term, place in counts if "mac" in term
-    )
-
-
-def test_the_optimizer_reads_the_gradients_that_a_batch_reached() -> None:
+def test_counts_that_are_not_recorded_are_upper_bounds() -> None:
+    """`test_training_witness.py` counts the operations themselves."""
     reached = training(gradients_reached=np.array([(4, 4), (6, 2)]))
-    counts = counts_of(reached)
-    # 2 biases; the norm, Adam, and clearing
-    accesses = counts["optimizer", "gradient_access", "input_to_hidden"]
-    assert accesses == [3 * (4 + 2), 3 * (6 + 2)]
-    # 5 for each parameter, 1 for the decay; 3 for each gradient that is clipped
-    multiplications = counts["optimizer", "optimizer_multiplication", "input_to_hidden"]
-    assert multiplications == [8 * 7 + 2 * 6, 8 * 7 + 2 * 8]
-    moments = counts["optimizer", "moment_access", "input_to_hidden"]
-    assert moments == [8 * 4] * 2
-    assert counts_of(reached, "dense") == counts_of(TRAINING, "dense")
-    upper_bound = "The optimizer reads every gradient, an upper bound"
-    for record, is_bound in ((reached, False), (TRAINING, True)):
-        assert is_bound == any(
-            line.startswith(upper_bound) for line in record.assumptions
-        )
+    counted = training(pruned=True, events_counted=True)
+    for record, sentence, is_bound in (
+        (reached, "The optimizer reads every gradient, an upper bound", False),
+        (TRAINING, "The optimizer reads every gradient, an upper bound", True),
+        (counted, "all synapses were in place: an upper bound", False),
+        (training(pruned=True), "all synapses were in place: an upper bound", True),
+    ):
+        assert (sentence in " ".join(record.assumptions)) == is_bound
+
+
+def test_training_in_float32_is_not_that_of_the_integers_made_of_it() -> None:
+    run = TrainingRun(epochs=2, samples=3, batch_size=2, weight_decay=True)
+    quantised = baseline(10, [8, 8], training=run, weight_bits=8)
+    assert count_conventional_training(quantised, TRAINING, "dense") is None
 
 
 def test_a_sampled_backward_pass_multiplies_only_what_it_keeps() -> None:
@@ -183,107 +127,11 @@ def test_a_sampled_backward_pass_multiplies_only_what_it_keeps() -> None:
     assert sampled[key] == [exact[key][0] + 11]
 
 
-def test_memories_by_hand() -> None:
-    """3 steps, 2 neurons a layer, 6 and 4 weights, words of 32 bits."""
-    columns = {
-        (column.phase, column.term, column.place): column
-        for column in count_training(TRAINING).columns
-    }
-    assert len(columns) == len(count_training(TRAINING).columns)
-    expected = {
-        ("data", "data_read", "input"): 8 * 3,
-        # addresses of 2 bits and 1 bit, for the spikes of all steps
-        ("forward", "spike_read", "input"): 3 * 3 * 2,
-        ("backward", "spike_read", "hidden"): 3 * 2 * 1,
-        ("forward", "trace_write", "hidden"): 3 * 2 * 32,
-        ("backward", "delta_read", "hidden_to_output"): 3 * 2 * 32,
-        ("backward", "gradient_access", "input_to_hidden"): (6 + 2) * 32,
-        ("backward", "gradient_access", "hidden"): (6 + 2) * 32,
-        ("optimizer", "moment_access", "hidden_to_output"): 2 * (4 + 2) * 32,
-    }
-    assert {key: columns[key].memory_bits for key in expected} == expected
-
-
-def test_dense_steps_by_hand() -> None:
-    counts = counts_of(TRAINING, "dense")
-    expected = {
-        ("forward", "mac", "input_to_hidden"): 3 * 6,
-        ("forward", "weight_read", "hidden_to_output"): 3 * 4,
-        ("forward", "activation_read", "input_to_hidden"): 3 * 3,
-        ("forward", "address_unit", "input_to_hidden"): 3 * (3 + 2),
-        ("forward", "activation_write", "hidden"): 3 * 2,
-        ("forward", "trace_write", "hidden"): 3 * 2,
-        ("forward", "reset", "hidden"): 3,
-        ("backward", "gradient_mac", "input_to_hidden"): 3 * 6,
-        # a delta for each product of the gradient, and 3 steps of 2 to pass back
-        ("backward", "delta_read", "hidden_to_output"): 3 * 4 + 3 * 2,
-        ("backward", "address_mac", "hidden_to_output"): 3 * 4 + 3 * 4,
-        ("backward", "activation_read", "hidden_to_output"): 3 * 2,
-        # written once per batch
-        ("backward", "gradient_access", "input_to_hidden"): 6,
-        ("backward", "gradient_access", "hidden"): 2,
-        # the norm and Adam
-        ("optimizer", "gradient_access", "input_to_hidden"): 8 * 2,
-    }
-    assert {key: counts[key] for key in expected} == {
-        key: [count] * 2 for key, count in expected.items()
-    }
-    assert not any("spike_read" in key or "synaptic_event" in key for key in counts)
-    twice = counts_of(TRAINING, "dense_recompute")
-    assert twice["backward", "mac", "input_to_hidden"] == [18, 18]
-    assert twice["backward", "trace_write", "hidden"] == [6, 6]
-    assert ("forward", "trace_write", "hidden") not in twice
-
-
-@pytest.mark.parametrize(
-    ("variant", "kept_samples"), [("event", 1), ("dense", 4), ("dense_recompute", 1)]
-)
-def test_potentials_are_kept_for_a_sample_or_a_batch(
-    variant: Variant, kept_samples: int
-) -> None:
-    counted = count_training(training(batch_size=4), variant)
-    memories = {
-        column.memory_bits
-        for column in counted.columns
-        if column.term.startswith("trace") and column.place == "hidden"
-    }
-    assert memories == {3 * 2 * kept_samples * 32}
-
-
-def test_conventional_training_by_hand() -> None:
-    """3-2-2 on 6 images in 4 batches; half of the hidden products are not zero."""
-    run = TrainingRun(epochs=2, samples=3, batch_size=2, weight_decay=True)
-    network = baseline(10, [8, 8], training=run)
-    dense = count_conventional_training(network, TRAINING, "dense")
-    skipping = count_conventional_training(network, TRAINING, "zero_skipping")
-    assert dense is not None
-    assert skipping is not None
-    found = [by_key(dense), by_key(skipping)]
-    expected = {
-        ("data", "data_read", "input"): (6 * 3, 6 * 3),
-        ("forward", "mac", "hidden_to_output"): (6 * 4, 6 * 2),
-        ("forward", "activation_write", "hidden"): (6 * 2, 6 * 2),
-        ("backward", "trace_read", "hidden"): (6 * 2, 6 * 2),
-        ("backward", "delta_write", "hidden"): (6 * 2, 6 * 2),
-        ("backward", "bias_gradient_accumulation", "hidden"): (6 * 2, 6),
-        ("backward", "gradient_mac", "hidden_to_output"): (6 * 4, 6 * 2),
-        ("backward", "backpropagation_mac", "hidden_to_output"): (6 * 4, 6 * 2),
-        ("backward", "gradient_access", "input_to_hidden"): (4 * 6, 4 * 6),
-        ("optimizer", "moment_access", "input_to_hidden"): (4 * 8 * 4, 4 * 8 * 4),
-        ("optimizer", "gradient_access", "input_to_hidden"): (4 * 8, 4 * 8),
-    }
-    for key, (of_dense, of_skipping) in expected.items():
-        assert [counts[key] for counts in found] == [[of_dense], [of_skipping]]
-    assert found[1]["forward", "zero_comparison", "input"] == [6 * 3]
-    # Trained in float32 and quantised afterwards, it is the training of another one.
-    quantised = baseline(10, [8, 8], training=run, weight_bits=8)
-    assert count_conventional_training(quantised, TRAINING, "dense") is None
-
-
 def test_the_report_compares_both_sides_training() -> None:
     run = TrainingRun(epochs=2, samples=1, batch_size=1, weight_decay=True)
     result = analysis(inputs((baseline(10, [8] * 4, training=run),)))
-    found = result.conventional_training
+    assert result.training is not None
+    found = result.training.conventional
     assert found is not None
     variant, energy = found
     assert (variant.network, variant.method) == ("ReLU", "zero-skipping")
@@ -421,143 +269,26 @@ def test_training_is_priced_in_floating_point_and_inference_as_before() -> None:
     assert np.isnan(value)
 
 
-class CountingLanes:
-    """Counts the instructions that a surrogate emits."""
-
-    OPERATIONS: ClassVar[dict[str, dict[str, int]]] = {
-        "add": {"addition": 1},
-        "subtract": {"addition": 1},
-        "multiply": {"multiplication": 1},
-        "multiply_add": {"multiplication": 1, "addition": 1},
-        "divide": {"division": 1},
-        "maximum": {"comparison": 1},
-        "where_below": {"comparison": 1},
-        "exponential": {"exponential": 1},
-        "absolute": {},
-        "negate": {},
-        "constant": {},
-    }
-
-    def __init__(self) -> None:
-        self.counted: dict[str, int] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        def emit(*operands: Any) -> str:
-            for operation, number in self.OPERATIONS[name].items():
-                self.counted[operation] = self.counted.get(operation, 0) + number
-            return name
-
-        return emit
-
-
 @pytest.mark.parametrize("name", SURROGATES)
 def test_the_arithmetic_of_a_surrogate_is_what_its_kernel_computes(name: str) -> None:
-    lanes: Any = CountingLanes()
-    SURROGATES[name].emit(lanes, "x", "a", "b")
-    assert lanes.counted == SURROGATES[name].operations
-    operations = training(surrogate=name).surrogate_operations
-    assert operations is not None
-    distance = operations.get("addition", 0) - lanes.counted.get("addition", 0)
-    assert distance == (name != "constant")
+    machine = Machine()
+    arithmetic: Any = Arithmetic(machine, "surrogate", "")
+    SURROGATES[name].emit(arithmetic, 0.3, 1.0, 1.0)
+    assert machine.counts == {
+        ("", f"surrogate_{operation}", ""): number
+        for operation, number in SURROGATES[name].operations.items()
+    }
 
 
 def test_a_teacher_costs_its_forward_passes() -> None:
     taught = training(teacher_macs=np.array([[100, 30]] * 2))
-    with_teacher = analysis(dataclasses.replace(inputs(), training=taught)).training
-    without = analysis(inputs()).training
-    assert with_teacher is not None
-    assert without is not None
     added = set(counts_of(taught)) - set(counts_of(TRAINING))
     # 100 weights are not those of 3-2-2, so the teacher's layers are unknown.
     assert added == {
         ("forward", term, "teacher")
         for term in ("teacher_mac", "address_mac", "weight_read")
     }
-    columns = [
-        Column("teacher_mac", "teacher", phase="forward"),
-        Column("address_mac", "teacher", phase="forward"),
-        Column("weight_read", "teacher", 32, 3200, 3200, phase="forward"),
-    ]
-    for name, prices in load_profiles().items():
-        extra = 200 * sum(np.nan_to_num(prices.price_at(of)[2]) for of in columns)
-        after = with_teacher.totals[name].high_pj
-        before = without.totals[name].high_pj
-        assert after - before == pytest.approx(extra, abs=1e-3)
-    same_sizes = counts_of(training(teacher_macs=np.array([[10, 3]] * 2)))
-    assert same_sizes["forward", "activation_read", "teacher"] == [5, 5]
-    assert same_sizes["forward", "activation_write", "teacher"] == [4, 4]
-    assert same_sizes["forward", "bias_read", "teacher"] == [4, 4]
-    assert same_sizes["forward", "activation_comparison", "teacher"] == [2, 2]
     assert "200 multiply-accumulates, 60 of them" in taught.assumptions[-1]
-
-
-@pytest.mark.parametrize(
-    ("neuron", "expected"),
-    [
-        # six updates of the hidden layer an epoch; 14 parameters with biases
-        ({"decay": 1.0, "bias": False}, (0, 6, 6, 10)),
-        ({"learned": "both"}, (6, 24, 24, 18)),
-        # 3 of the potentials were reset
-        ({"learned": "decay", "reset": "subtract"}, (6, 18, 15, 16)),
-        ({"learned": "threshold", "decay": 1.0}, (6, 6, 18, 16)),
-    ],
-)
-def test_training_counts_what_other_neurons_do(
-    neuron: dict[str, Any], expected: tuple[int, ...]
-) -> None:
-    network = dataclasses.replace(NETWORK, neuron=LeakyIntegrateAndFire(**neuron))
-    counts = counts_of(training(network=network, weight_decay=False))
-    terms = ("bias_gradient_accumulation", "delta_multiplication", "delta_addition")
-    assert [counts["backward", term, "hidden"][0] for term in terms] == [*expected[:3]]
-    places = ("input_to_hidden", "hidden_to_output")
-    roots = [counts["optimizer", "optimizer_root", place][0] for place in places]
-    assert sum(roots) == expected[3]
-    # 6 of Adam and 2 of clipping
-    multiplications = counts["optimizer", "optimizer_multiplication", places[0]]
-    assert multiplications[0] == 8 * roots[0]
-
-
-def test_counted_events_replace_spikes_times_fan_out() -> None:
-    counted = training(
-        pruned=True, counted={"events": np.array([(7, 4)] * 2)}, events_counted=True
-    )
-    upper_bound = "in place: an upper bound."
-    assert not counted.assumptions[-1].endswith(upper_bound)
-    assert training(pruned=True).assumptions[-1].endswith(upper_bound)
-    counts = counts_of(counted)
-    for key in (("forward", "synaptic_event"), ("backward", "gradient_accumulation")):
-        found = [
-            counts[*key, place][0] for place in ("input_to_hidden", "hidden_to_output")
-        ]
-        assert found == [7, 4]
-
-
-@pytest.mark.parametrize(("products", "macs"), [("once", 4), ("every_step", 12)])
-def test_products_of_constant_currents_occur_in_both_passes(
-    products: str, macs: int
-) -> None:
-    counted = {
-        "events": np.array([(0, 2)] * 2),
-        "macs": np.array([macs] * 2),
-        "products": products,
-    }
-    counts = counts_of(training([(0, 1, 1)] * 2, counted=counted))
-    assert counts["forward", "input_mac", "input_to_hidden"] == [macs] * 2
-    assert counts["backward", "input_gradient_mac", "input_to_hidden"] == [macs] * 2
-    assert ("backward", "gradient_accumulation", "input_to_hidden") not in counts
-    changes = counts["backward", "gradient_access", "input_to_hidden"]
-    assert changes == [2 * macs] * 2
-    assert counts["backward", "activation_read", "input"] == [3, 3]
-
-
-def test_an_epoch_is_the_sum_of_its_samples() -> None:
-    found = count_training(training([(35, 21, 14)], samples=7))
-    forward = [
-        column.phase == "forward" and column.term != "trace_write"
-        for column in found.columns
-    ]
-    inference = count_operations(measured())
-    assert found.counts[0, forward].tolist() == (7 * inference.counts[0]).tolist()
 
 
 def test_masks_are_read_from_where_pruning_starts() -> None:
@@ -615,19 +346,3 @@ def test_images_are_averaged_once_and_augmented_in_every_epoch() -> None:
     shifted = counts_of(training(samples=7, augmented="shifted"))
     assert shifted["data", "pixel_read", "augmentation"] == [21, 21]
     assert ("data", "augmentation_addition", "augmentation") not in shifted
-
-
-def test_integer_networks_also_round_their_parameters() -> None:
-    network = dataclasses.replace(
-        NETWORK, quantisation=Quantisation(8, 16, (3, 3)), neuron=NETWORK.neuron
-    )
-    counts = counts_of(training(network=network))
-    first = "input_to_hidden"
-    assert counts["optimizer", "optimizer_multiplication", first][0] == 8 * (9 + 2)
-    assert counts["optimizer", "optimizer_comparison", first][0] == 8 * 2
-    assert counts["optimizer", "weight_write", first][0] == 8 * 2
-    widths = {
-        column.bits for column in count_training(training(network=network)).columns
-    }
-    # addresses, bytes of the data set, and words of 32 bits
-    assert widths == {1, 2, 8, 32}

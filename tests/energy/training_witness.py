@@ -45,16 +45,6 @@ class Machine:
     def count(self, term, place, times=1):
         self.counts[self.phase, term, place] += times
 
-    def add(self, term, place, a, b):
-        """One addition."""
-        self.count(term, place)
-        return a + b
-
-    def multiply_add(self, term, place, total, a, b):
-        """One multiply-accumulate."""
-        self.count(term, place)
-        return total + a * b
-
 
 class Arithmetic:
     """Operations that count themselves: ``delta_addition`` and so on.
@@ -624,8 +614,8 @@ class Training(Trained):
             u = population.potentials.read(name, j)
             v = population.leaked(u) + arriving[j]
             if connection.has_constants:
-                constant = connection.constants.read(name, j)
-                v = machine.add("bias_addition", name, v, constant)
+                machine.count("bias_addition", name)
+                v += connection.constants.read(name, j)
             machine.count("threshold_comparison", name)
             fires = v >= population.threshold
             kind = "active" if fires else "inactive"
@@ -667,12 +657,8 @@ class Training(Trained):
                 at = (sample, step, j)
                 later[j] = self.neuron_delta(population, at, by_spike[j], later[j])
                 if self.into(population).has_constants:
-                    bias_sums[j] = self.machine.add(
-                        "bias_gradient_accumulation",
-                        population.name,
-                        bias_sums[j],
-                        later[j],
-                    )
+                    self.machine.count("bias_gradient_accumulation", population.name)
+                    bias_sums[j] += later[j]
         population.bias_sums = bias_sums
 
     def spike_gradient(self, sample, step, population, by_count):
@@ -703,14 +689,9 @@ class Training(Trained):
         machine.count("address_unit", name, connection.n_in)
         for source, target, place in connection.synapses:
             machine.count("address_mac", name)
+            machine.count("backpropagation_mac", name)
             weight = connection.weights.read(name, (connection.weight_name, place))
-            totals[source] = machine.multiply_add(
-                "backpropagation_mac",
-                name,
-                totals[source],
-                deltas[target],
-                weight * connection.factor,
-            )
+            totals[source] += deltas[target] * weight * connection.factor
         return totals
 
     def neuron_delta(self, population, at, by_spike, later):
@@ -823,8 +804,9 @@ class EventTraining(Training):
             fired = {}
             for step in range(self.setting.n_steps):
                 population.sums.values = dict(enumerate(waiting))
-                if connection.sender is self.input:
-                    self.add_currents(connection, sample, step)
+                is_first = connection.sender is self.input
+                if is_first and self.setting.products == "every_step":
+                    self.multiply_currents(connection, sample)
                 self.pass_spikes(connection, step)
                 arriving = [population.sums.values[j] for j in range(population.n)]
                 fired[0, step] = self.update(population, (0, step), arriving)
@@ -882,10 +864,6 @@ class EventTraining(Training):
                 self.multiply_currents(connection, sample)
                 biases = target.sums.values.values()
         connection.constants.values = dict(enumerate(biases))
-
-    def add_currents(self, connection, sample, step) -> None:
-        if self.setting.products == "every_step":
-            self.multiply_currents(connection, sample)
 
     def multiply_currents(self, connection, sample) -> None:
         """Add the product of a current and a weight for each source that is not 0."""
@@ -1072,9 +1050,8 @@ class DenseTraining(Training):
             for unit, window in enumerate(connection.window_of):
                 value = activations.read(place, (sample, step, unit))
                 if window >= 0:
-                    sums[window] = self.machine.add(
-                        "addition", place, sums[window], value
-                    )
+                    self.machine.count("addition", place)
+                    sums[window] += value
             for window, value in enumerate(sums):
                 connection.pooled.write(place, (sample, step, window), value)
 
@@ -1098,14 +1075,9 @@ class DenseTraining(Training):
         totals = [0.0] * connection.target.n
         for source, target, place in connection.synapses:
             machine.count("address_mac", name)
+            machine.count("mac", name)
             weight = connection.weights.read(name, (connection.weight_name, place))
-            totals[target] = machine.multiply_add(
-                "mac",
-                name,
-                totals[target],
-                weight * connection.factor,
-                vector[source],
-            )
+            totals[target] += weight * connection.factor * vector[source]
         machine.count("address_unit", name, len(totals))
         return totals
 
@@ -1136,17 +1108,12 @@ class DenseTraining(Training):
                 self.machine.count("address_unit", name, target.n)
                 for source, unit, place in connection.synapses:
                     self.machine.count("address_mac", name)
+                    self.machine.count("gradient_mac", name)
                     at = (sample, step + connection.is_recurrent, unit)
                     delta = target.deltas.read(name, at)
                     if connection.keeps_sums:
                         delta = target.sums_of[sample][unit]
-                    totals[place] = self.machine.multiply_add(
-                        "gradient_mac",
-                        name,
-                        totals[place],
-                        delta,
-                        vector[source] * connection.factor,
-                    )
+                    totals[place] += delta * vector[source] * connection.factor
         self.write_totals(connection, totals)
 
     def write_totals(self, connection, totals) -> None:
@@ -1243,8 +1210,8 @@ class ReluTraining(DenseTraining):
             sums = self.multiply(connection, sample, 0)
             for j, value in enumerate(sums):
                 if connection.has_biases:
-                    constant = connection.constants.read(name, j)
-                    value = machine.add("bias_addition", name, value, constant)
+                    machine.count("bias_addition", name)
+                    value += connection.constants.read(name, j)
                 if population is not self.populations[-1]:
                     machine.count("activation_comparison", name)
                     value = max(value, 0.0)
@@ -1361,11 +1328,9 @@ class SkippingTraining(ReluTraining):
                 total = 0.0
                 for unit, delta in enumerate(deltas):
                     self.machine.count("address_event", name)
+                    self.machine.count("backpropagation_mac", name)
                     index = (connection.weight_name, unit * connection.n_in + source)
-                    weight = connection.weights.read(name, index)
-                    total = self.machine.multiply_add(
-                        "backpropagation_mac", name, total, delta, weight
-                    )
+                    total += delta * connection.weights.read(name, index)
             by_sum.append(total)
         return by_sum
 
@@ -1378,11 +1343,9 @@ class SkippingTraining(ReluTraining):
             for source, value in self.active_sources(connection, sample):
                 for unit in range(target.n):
                     machine.count("address_event", name)
+                    machine.count("gradient_mac", name)
                     delta = target.deltas.read(name, (sample, 0, unit))
-                    place = unit * connection.n_in + source
-                    totals[place] = machine.multiply_add(
-                        "gradient_mac", name, totals[place], delta, value
-                    )
+                    totals[unit * connection.n_in + source] += delta * value
         self.write_totals(connection, totals)
 
 

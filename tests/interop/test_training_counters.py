@@ -17,8 +17,8 @@ from torch import nn
 
 from spikejoule.energy import OperationCounts, load_profiles
 from spikejoule.energy.training import count_training
-from spikejoule.energy.training.counting import Variant
 from spikejoule.energy.training.record import PHASES
+from spikejoule.energy.training.step import StepVariant
 from spikejoule.network.layers import layers_of
 from spikejoule.network.network import Network
 from tests.energy.by_hand import training
@@ -61,7 +61,7 @@ def estimate(
     )
 
 
-def ours(variant: Variant) -> OperationCounts:
+def ours(variant: StepVariant) -> OperationCounts:
     """Count the same step."""
     record = training(
         [tuple(BATCH * count for count in SPIKES)],

@@ -7,7 +7,6 @@ conventional networks in `comparison` and `front`, training in `training`, files
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from functools import cached_property
 from typing import Final
 
@@ -55,7 +54,6 @@ from spikejoule.energy.training import (
     TRAINING,
     TrainingEnergy,
     TrainingRecord,
-    training_energy,
     training_ledger,
 )
 from spikejoule.energy.words import architecture, sentences
@@ -66,36 +64,22 @@ SNN: Final = "snn"
 running it follow after a comma."""
 
 
-class NoVerdict(Enum):
-    """Why there is no verdict; the values are the sentences that say so."""
-
-    NOT_COUNTED = "No verdict: not everything was counted ({not_counted})."
-    NOTHING_TO_COMPARE_WITH = (
-        "No verdict: there is no conventional network to compare with."
-    )
-    ACCURACY_UNKNOWN = (
-        "No verdict: the network's validation accuracy is not recorded, so no "
-        "conventional network of equal accuracy can be chosen."
-    )
-    GUESSING = (
-        "No verdict: an accuracy of {level_percent:.2f} % is no better than guessing "
-        "({guessing_percent:.2f} %)."
-    )
-    NOT_JUDGED = "No verdict: “{title}” does not compare networks of this kind."
-    NOTHING_PRICED = "No verdict: no conventional network is priced under “{title}”."
-
-
-def network_name(
-    network: SpikingGraph, encoding: str, pruned_percent: float = 0.0
-) -> str:
+def network_name(network: SpikingGraph, encoding: str, is_pruned: bool = False) -> str:
     """Name a spiking network.
 
-    For example ``spiking 784-400-10 (latency), 96 % pruned, 8 bits``.
+    For example ``spiking 784-400-10 (latency), 96 % pruned, 8 bits``. With `is_pruned`,
+    weights that are zero count as removed.
     """
-    pruned = f", {pruned_percent:.3g} % pruned" if pruned_percent else ""
-    is_float = network.weight_bits == FLOAT_BITS
-    bits = "" if is_float else f", {network.weight_bits} bits"
-    return f"spiking {architecture(network)} ({encoding}){pruned}{bits}"
+    name = f"spiking {architecture(network)} ({encoding})"
+    if is_pruned:
+        weights = [connection.weight for connection in network.connections]
+        kept = sum(map(np.count_nonzero, weights))
+        removed_percent = 100 * (1 - kept / sum(weight.size for weight in weights))
+        if removed_percent:
+            name += f", {removed_percent:.3g} % pruned"
+    if network.weight_bits != FLOAT_BITS:
+        name += f", {network.weight_bits} bits"
+    return name
 
 
 @dataclass(frozen=True)
@@ -239,17 +223,24 @@ class AnalysisInputs:
         return level is not None and level <= self.guessing_percent
 
     @property
-    def no_verdict(self) -> NoVerdict | None:
-        """What rules out a verdict; None if nothing does."""
+    def no_verdict(self) -> str:
+        """What rules out a verdict, in words; empty if nothing does."""
+        level_percent = self.compared_at_percent
         if self.not_counted:
-            return NoVerdict.NOT_COUNTED
+            return f"not everything was counted ({', '.join(self.not_counted)})"
         if not self.baselines and not self.published:
-            return NoVerdict.NOTHING_TO_COMPARE_WITH
-        if self.compared_at_percent is None:
-            return NoVerdict.ACCURACY_UNKNOWN
+            return "there is no conventional network to compare with"
+        if level_percent is None:
+            return (
+                "the network's validation accuracy is not recorded, so no conventional "
+                "network of equal accuracy can be chosen"
+            )
         if self.is_guessing:
-            return NoVerdict.GUESSING
-        return None
+            return (
+                f"an accuracy of {level_percent:.2f} % is no better than guessing "
+                f"({self.guessing_percent:.2f} %)"
+            )
+        return ""
 
     @property
     def is_of_equal_size(self) -> bool:
@@ -331,30 +322,20 @@ class EnergyAnalysis:
         """
         return tuple(_table(self.inputs, self.ledger, self.comparisons, self.training))
 
-    def records(
-        self,
-        *,
-        profile: str = "",
-        network: str = SNN,
-        phase: str = INFERENCE,
-        status: str = "",
-    ) -> list[EnergyRow]:
-        """Select rows of the table, without totals.
+    def records(self, *, profile: str = "", phase: str = INFERENCE) -> list[EnergyRow]:
+        """Select rows of the network over its whole window, without totals.
 
         Args:
             profile: id of a price list; empty for the headline's.
-            network: name in the table.
             phase: ``inference``, or a phase of training.
-            status: ``priced``, ``covered`` or ``unpriced``; empty for all.
         """
         return [
             row
             for row in self.table
             if row.profile == (profile or self.chosen.id)
-            and row.network == network
+            and row.network == SNN
             and row.phase == phase
             and not row.is_total
-            and status in ("", row.status)
         ]
 
     def total(self, profile: str = "") -> Energy:
@@ -396,11 +377,11 @@ class EnergyAnalysis:
             terms |= {row.term: row.phase for row in rows}
         return contents_of(terms, prices)
 
-    def holds(self, *phases: str, profile: HardwareProfile | None = None) -> str:
-        """Return `contents` in words."""
-        prices = profile or self.chosen
-        contents = self.contents(*phases, profile=prices)
-        return " ".join(sentences("contains", contents=contents, profile=prices))
+    @property
+    def holds(self) -> str:
+        """`contents` of an inference under the headline's price list, in words."""
+        contents = self.contents()
+        return " ".join(sentences("contains", contents=contents, profile=self.chosen))
 
     @property
     def shown(self) -> tuple[HardwareProfile, ...]:
@@ -457,7 +438,7 @@ class EnergyAnalysis:
         These are published ones for the same data, or else those of the run.
         """
         published = front_points(self.inputs.published, self.chosen)
-        return published or own_points(self.ledger, self.chosen.id)
+        return published or own_points(self.ledger, self.chosen)
 
     @property
     def n_conventional(self) -> int:
@@ -474,20 +455,9 @@ class EnergyAnalysis:
         """
         if self.verdict is None:
             return ""
-        points = own_points(self.ledger, self.chosen.id)
+        points = own_points(self.ledger, self.chosen)
         reading = cheapest_reaching(points, self.verdict.level_percent)
         return "" if reading is None else reading.above.name
-
-    @property
-    def conventional_training(self) -> tuple[Variant, Energy] | None:
-        """The run's conventional network of equal accuracy that costs least to train.
-
-        With the energy of its training, under the headline's price list. If none is as
-        accurate, it is the most accurate one; None if no training is recorded.
-        """
-        if self.training is None or self.training.total is None:
-            return None
-        return self.training.conventional(self.inputs.variant.validation_percent)
 
     def conventional_inference(self, network: Variant) -> Energy | None:
         """Return the lowest energy of an inference of a conventional network.
@@ -566,18 +536,13 @@ class EnergyAnalysis:
         """Why the headline has no verdict; empty if it has one."""
         if self.verdict is not None:
             return ""
-        inputs = self.inputs
-        prices = self.chosen
-        reason = inputs.no_verdict
-        if reason is None:
-            is_judged = may_judge(prices, inputs.variant)
-            reason = NoVerdict.NOTHING_PRICED if is_judged else NoVerdict.NOT_JUDGED
-        return reason.value.format(
-            not_counted=", ".join(inputs.not_counted),
-            level_percent=inputs.compared_at_percent,
-            guessing_percent=inputs.guessing_percent,
-            title=prices.title,
-        )
+        reason = self.inputs.no_verdict
+        if not reason:
+            title = f"“{self.chosen.title}”"
+            reason = f"{title} does not compare networks of this kind"
+            if may_judge(self.chosen, self.inputs.variant):
+                reason = f"no conventional network is priced under {title}"
+        return f"No verdict: {reason}."
 
 
 def _under(
@@ -615,27 +580,22 @@ def analyse(
 
     training = None
     if inputs.training is not None:
-        training = training_energy(
-            training_ledger(
-                inputs.variant,
-                inputs.training,
-                inputs.baselines,
-                [*profiles.values()],
-                bootstrap,
-            ),
-            inference=ledger.total(0, chosen.id),
-            prices=chosen,
-            record=inputs.training,
-            n_classes=inputs.network.n_output,
+        trainings = training_ledger(
+            inputs.variant,
+            inputs.training,
+            inputs.baselines,
+            [*profiles.values()],
+            bootstrap,
         )
-    comparisons = _equal_size_verdicts(inputs, ledger)
+        inference = ledger.total(0, chosen.id)
+        training = TrainingEnergy(trainings, chosen, inputs.training, inference)
     return EnergyAnalysis(
         inputs=inputs,
         bootstrap=bootstrap,
         chosen=chosen,
         arithmetic=arithmetic,
         ledger=ledger,
-        comparisons=comparisons,
+        comparisons=_equal_size_verdicts(inputs, ledger),
         verdicts=_verdicts(inputs, ledger, WHOLE_WINDOW),
         early_verdicts=_verdicts(inputs, ledger, EARLY_EXIT),
         training=training,
@@ -659,15 +619,10 @@ def _equal_size_verdicts(
     """Compare with networks of equal size by price list; not if the network guesses."""
     if inputs.not_counted or inputs.is_guessing:
         return ()
-    verdicts: list[RunVerdict] = []
-    number = len(inputs.variants)
-    for baseline in inputs.baselines:
-        for _ in METHODS:
-            if baseline.equal_size:
-                verdicts += pair_verdicts(ledger, 0, number)
-            number += 1
-    order = [profile.id for profile in ledger.profiles]
-    return tuple(sorted(verdicts, key=lambda verdict: order.index(verdict.profile)))
+    # They follow the network's own variants, in two ways each.
+    is_equal = [baseline.equal_size for baseline in inputs.baselines for _ in METHODS]
+    numbers = np.flatnonzero(is_equal) + len(inputs.variants)
+    return tuple(pair_verdicts(ledger, 0, numbers.tolist()))
 
 
 def _verdicts(
@@ -722,9 +677,10 @@ def _table(
     if training is not None:
         for profile in training.ledger.profiles:
             yield from training.ledger.rows(0, profile, SNN)
-            for phase, phase_energy in training.phases[profile.id].items():
+            for phase, phase_energy in training.phases(profile.id).items():
                 yield total_row(profile.id, SNN, phase, phase_energy)
-            yield total_row(profile.id, SNN, TRAINING, training.totals[profile.id])
+            total = training.ledger.total(0, profile.id)
+            yield total_row(profile.id, SNN, TRAINING, total)
 
 
 def _by_class(inputs: AnalysisInputs, ledger: Ledger) -> dict[int, Ledger]:

@@ -21,6 +21,7 @@ from spikejoule.energy.ledger import (
     judges,
     may_judge,
 )
+from spikejoule.energy.prices import HardwareProfile
 
 Outcome = Literal["snn", "ann", "undecided"]
 
@@ -117,18 +118,17 @@ def variant_point(ledger: Ledger, number: int, profile: str) -> FrontPoint:
     )
 
 
-def own_points(ledger: Ledger, profile: str) -> list[FrontPoint]:
+def own_points(ledger: Ledger, profile: HardwareProfile) -> list[FrontPoint]:
     """Return the ledger's conventional networks that a price list may judge.
 
     Networks of unknown accuracy are left out.
     """
-    prices = next(prices for prices in ledger.profiles if prices.id == profile)
     return [
-        variant_point(ledger, number, profile)
+        variant_point(ledger, number, profile.id)
         for number, variant in enumerate(ledger.variants)
         if variant.side == CONVENTIONAL
         and variant.validation_percent is not None
-        and may_judge(prices, variant)
+        and may_judge(profile, variant)
     ]
 
 
@@ -152,21 +152,22 @@ def front_verdicts(
     for profile in ledger.profiles:
         if not may_judge(profile, ledger.variants[spiking]):
             continue
-        points = published.get(profile.id) or own_points(ledger, profile.id)
+        points = published.get(profile.id) or own_points(ledger, profile)
         reading = read(points, level_percent)
         if reading is not None:
             yield compare(ledger, spiking, profile.id, reading, level_percent)
 
 
 def pair_verdicts(
-    ledger: Ledger, spiking: int, conventional: int
+    ledger: Ledger, spiking: int, conventional: Sequence[int]
 ) -> Iterator[RunVerdict]:
-    """Compare two networks at any accuracy, under every price list that fits both."""
-    pair = ledger.variants[spiking], ledger.variants[conventional]
+    """Compare a network with others at any accuracy, by price list that fits both."""
     for profile in ledger.profiles:
-        if all(judges(profile, variant) for variant in pair):
-            reading = FrontReading(variant_point(ledger, conventional, profile.id))
-            yield compare(ledger, spiking, profile.id, reading, level_percent=0.0)
+        for number in conventional:
+            pair = ledger.variants[spiking], ledger.variants[number]
+            if all(judges(profile, variant) for variant in pair):
+                reading = FrontReading(variant_point(ledger, number, profile.id))
+                yield compare(ledger, spiking, profile.id, reading, level_percent=0.0)
 
 
 # A bound of the denominator is the opposite bound of the ratio.

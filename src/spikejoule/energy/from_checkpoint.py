@@ -37,7 +37,6 @@ from spikejoule.energy.training import TrainingRecord
 from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
 from spikejoule.evaluation.accuracy import EarlyExit, exit_steps, step_outcomes
 from spikejoule.network.checkpoint import CompleteCheckpoint
-from spikejoule.network.network import Network, State
 
 _COUNTING = "`spikejoule energy --images`"
 
@@ -80,8 +79,8 @@ def analysis_inputs(
     encoder = checkpoint.encoder
     data = checkpoint.file.spikejoule.data
     accuracy = _accuracy(checkpoint)
-    removed = removed_percent(network, checkpoint.state, checkpoint.pruned)
-    name = network_name(network, encoder.name, removed)
+    bound = network.with_weights(checkpoint.state)
+    name = network_name(bound, encoder.name, checkpoint.pruned)
     labels = None
     if measured is None:
         activity = recorded_activity(checkpoint)
@@ -136,15 +135,6 @@ def _executions(
         steps = exit_steps(outcomes, early.margin_spikes)
         executions.append(Execution(EARLY_EXIT, accuracies, steps))
     return executions
-
-
-def removed_percent(network: Network, state: State, pruned: bool) -> float:
-    """Return the percentage of synapses that training removed."""
-    if not pruned:
-        return 0.0
-    connections = network.with_weights(state).connections
-    kept = sum(np.count_nonzero(connection.weight) for connection in connections)
-    return 100 * (1 - kept / sum(connection.weight.size for connection in connections))
 
 
 def recorded_activity(checkpoint: CompleteCheckpoint) -> Activity:
@@ -203,9 +193,6 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
     """Return what a checkpoint records of its training.
 
     None if it lacks spikes, batch size, or counts that spikes do not determine.
-
-    Raises:
-        ArtifactError: the events of an epoch do not match the connections.
     """
     project = checkpoint.file.spikejoule
     setup = TrainingSetup(

@@ -97,7 +97,7 @@ def counted_inputs(
             level = min(percent, best)
     spiking = Variant(
         side=SPIKING,
-        network=network_name(network, "none", _pruned_percent(activity)),
+        network=network_name(network, "none", activity.pruned),
         method=WHOLE_WINDOW,
         accuracies=accuracies,
         weight_bits=network.weight_bits,
@@ -120,16 +120,6 @@ def counted_inputs(
         counted_in=counted_in,
         level_percent=level,
     )
-
-
-def _pruned_percent(activity: Activity) -> float:
-    """Return the percentage of weights that are zero; 0 without pruning."""
-    if not activity.pruned:
-        return 0.0
-    connections = activity.network.connections
-    n_weights = sum(node.weight.size for node in connections)
-    n_left = sum(int(np.count_nonzero(node.weight)) for node in connections)
-    return 100 * (1 - n_left / n_weights)
 
 
 def _accuracies(labels: NDArray[np.int64], classes: NDArray[np.int64]) -> Accuracies:

@@ -308,14 +308,22 @@ def _encoding(
     node = activity.network.input
     if encoding is not None:
         yield _at(node, "pixel_read", node.n_out, Words(PIXEL_BITS, node.n_out))
-        yield _at(node, "random_draw", encoding.random_draws, OF_PIXELS)
-        yield _at(node, "code_comparison", encoding.comparisons, OF_PIXELS)
-        yield _at(node, "code_multiplication", encoding.multiplications, OF_PIXELS)
-        yield _at(node, "code_addition", encoding.additions, OF_PIXELS)
-        yield _at(node, "code_logarithm", encoding.logarithms, OF_PIXELS)
+        for term, counts in encoding_terms(encoding).items():
+            yield _at(node, term, counts, OF_PIXELS)
     if activity.products is not None:
         n_compared = activity.samples_of_row * node.n_out
         yield _at(node, "zero_comparison", n_compared, OF_PIXELS)
+
+
+def encoding_terms(encoding: EncodingOperations) -> dict[str, NDArray[np.int64]]:
+    """Return the operations of encoding by term, [N] each."""
+    return {
+        "random_draw": encoding.random_draws,
+        "code_comparison": encoding.comparisons,
+        "code_multiplication": encoding.multiplications,
+        "code_addition": encoding.additions,
+        "code_logarithm": encoding.logarithms,
+    }
 
 
 def _at(

@@ -142,7 +142,7 @@ def _training(analysis: EnergyAnalysis) -> dict[str, Any]:
         **_millijoules("training_per_percentage_point", training.per_point),
         "training_in_inferences": training.in_inferences,
     }
-    conventional = analysis.conventional_training
+    conventional = training.conventional
     if conventional is not None:
         variant, energy = conventional
         numbers["training_conventional"] = variant.name

@@ -17,11 +17,7 @@ kinds         their energy by phase and kind of access
 
 from spikejoule.energy.training.conventional import count_conventional_training
 from spikejoule.energy.training.counting import count_training
-from spikejoule.energy.training.pricing import (
-    TrainingEnergy,
-    training_energy,
-    training_ledger,
-)
+from spikejoule.energy.training.pricing import TrainingEnergy, training_ledger
 from spikejoule.energy.training.record import PHASES, TRAINING, TrainingRecord
 
 __all__ = [
@@ -31,6 +27,5 @@ __all__ = [
     "TrainingRecord",
     "count_conventional_training",
     "count_training",
-    "training_energy",
     "training_ledger",
 ]

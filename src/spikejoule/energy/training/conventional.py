@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts, TrainingRun
 from spikejoule.energy.conventional import Method
-from spikejoule.energy.operations import OperationCounts, Words, block, joined
+from spikejoule.energy.operations import OperationCounts, Words, block
 from spikejoule.energy.training.arrays import TrainedConnection, trace_words
-from spikejoule.energy.training.counting import added, in_phase
+from spikejoule.energy.training.counting import joined_phases
 from spikejoule.energy.training.data import images_read
 from spikejoule.energy.training.optimizer import adam, masks_read, optimizer
 from spikejoule.energy.training.products import Blocks, Counts, Products, at
@@ -144,14 +144,13 @@ def count_conventional_training(
     if baseline.training is None or was_quantised_afterwards:
         return None
     training = _Training(baseline, baseline.training, method == "zero_skipping")
-    images = images_read(record, training.samples)
-    parts = [
-        *in_phase(DATA, images),
-        *in_phase(FORWARD, _forward(training)),
-        *in_phase(BACKWARD, _backward(training)),
-        *in_phase(OPTIMIZER, _optimizer(training)),
-    ]
-    return added(joined(parts, 1))
+    phases = {
+        DATA: images_read(record, training.samples),
+        FORWARD: _forward(training),
+        BACKWARD: _backward(training),
+        OPTIMIZER: _optimizer(training),
+    }
+    return joined_phases(phases, n_epochs=1)
 
 
 def _forward(training: _Training) -> Blocks:

@@ -10,9 +10,9 @@ optimized implementation may save some. Not counted: the loss on the output coun
 ten operations per class and sample.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Final, Literal, NamedTuple, get_args
+from itertools import chain
 
 import numpy as np
 
@@ -28,21 +28,16 @@ from spikejoule.energy.training.record import (
     OPTIMIZER,
     TrainingRecord,
 )
-from spikejoule.energy.training.step import TrainingStep
-
-Variant = Literal["event", "dense", "dense_recompute"]
-VARIANTS: Final[tuple[Variant, ...]] = get_args(Variant)
-"""Ways of running a training step: event by event, densely, and densely with potentials
-that are computed again in place of being stored."""
+from spikejoule.energy.training.step import StepVariant, TrainingStep
 
 
-def way_of(record: TrainingRecord) -> Variant:
+def way_of(record: TrainingRecord) -> StepVariant:
     """Return the variant that the engine of a training runs."""
     return "event" if record.engine == "event" else "dense"
 
 
 def count_training(
-    record: TrainingRecord, variant: Variant = "event"
+    record: TrainingRecord, variant: StepVariant = "event"
 ) -> OperationCounts:
     """Count the operations of each epoch, int64 [E, C].
 
@@ -50,53 +45,25 @@ def count_training(
         record: the training.
         variant: how its steps are run.
     """
-    steps = _steps_of(record, variant)
+    step = TrainingStep(record, variant)
+    passes = step_event if variant == "event" else step_dense
     operations = adam(
         weight_decay=record.weight_decay,
         clipping=record.clipping,
         clears=variant == "event",
         rounds=record.network.quantisation is not None,
     )
-    parts = [
-        *in_phase(DATA, data(record)),
-        *in_phase(FORWARD, steps.forward),
-        *in_phase(FORWARD, teacher(record)),
-        *in_phase(BACKWARD, steps.backward),
-        *in_phase(OPTIMIZER, _optimizer(steps.sizes, operations, variant)),
-    ]
-    return added(joined(parts, len(record.batches), record.activity.time_window))
+    phases = {
+        DATA: data(record),
+        FORWARD: chain(passes.forward(step), teacher(record)),
+        BACKWARD: passes.backward(step),
+        OPTIMIZER: _optimizer(step, operations),
+    }
+    return joined_phases(phases, len(record.batches), record.activity.time_window)
 
 
-class _Steps(NamedTuple):
-    """The sizes of a training step, and the counts of its two passes."""
-
-    sizes: TrainingStep
-    forward: Iterator[OperationCounts]
-    backward: Iterator[OperationCounts]
-
-
-def _steps_of(record: TrainingRecord, variant: Variant) -> _Steps:
-    if variant == "event":
-        step = TrainingStep(record)
-        return _Steps(step, step_event.forward(step), step_event.backward(step))
-    recomputes = variant == "dense_recompute"
-    batch_size = record.batch_size
-    step = TrainingStep(
-        record,
-        traced_samples=1 if recomputes else batch_size,
-        held_samples=batch_size,
-    )
-    return _Steps(
-        step,
-        step_dense.forward(step, keeps=not recomputes),
-        step_dense.backward(step, recomputes=recomputes),
-    )
-
-
-def _optimizer(
-    step: TrainingStep, operations: Operations, variant: Variant
-) -> Iterator[OperationCounts]:
-    reached = step.record.gradients_reached if variant == "event" else None
+def _optimizer(step: TrainingStep, operations: Operations) -> Iterator[OperationCounts]:
+    reached = step.record.gradients_reached if step.variant == "event" else None
     for number, connection in enumerate(step.connections):
         gradients = None
         if reached is not None:
@@ -114,15 +81,19 @@ def _batches_with_masks(step: TrainingStep) -> Counts:
     return step.batches if removed is None else step.batches * (removed[:, None] > 0)
 
 
-def in_phase(phase: str, parts: Iterable[OperationCounts]) -> Iterator[OperationCounts]:
-    """Assign counts to a phase."""
-    for counted in parts:
-        columns = tuple(replace(column, phase=phase) for column in counted.columns)
-        yield replace(counted, columns=columns)
-
-
-def added(operations: OperationCounts) -> OperationCounts:
-    """Add the counts of equal columns, so that each column is there once."""
+def joined_phases(
+    phases: Mapping[str, Iterable[OperationCounts]], n_epochs: int, time_window: int = 1
+) -> OperationCounts:
+    """Join the counts of phases; those of equal columns are added."""
+    operations = joined(
+        [
+            replace(part, columns=tuple(replace(c, phase=phase) for c in part.columns))
+            for phase, parts in phases.items()
+            for part in parts
+        ],
+        n_epochs,
+        time_window,
+    )
     numbers: dict[Column, list[int]] = {}
     for number, column in enumerate(operations.columns):
         numbers.setdefault(column, []).append(number)

@@ -31,6 +31,7 @@ from spikejoule.energy.operations import (
     Words,
     address_bits,
     block,
+    encoding_terms,
     made_pixels,
 )
 from spikejoule.energy.training.products import Counts
@@ -111,14 +112,7 @@ def _encoding(
     if operations is None:
         return
     yield block("pixel_read", [place], samples * n_pixels, Words(PIXEL_BITS, n_pixels))
-    counted = {
-        "random_draw": operations.random_draws,
-        "code_comparison": operations.comparisons,
-        "code_multiplication": operations.multiplications,
-        "code_addition": operations.additions,
-        "code_logarithm": operations.logarithms,
-    }
-    for term, per_image in counted.items():
+    for term, per_image in encoding_terms(operations).items():
         yield block(term, [place], samples * per_image)
 
 

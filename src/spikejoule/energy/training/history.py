@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.measurement import LayerCounts, activity_of_layers
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.estimates import PJ_PER_J
+from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile, price, prices_pj
 from spikejoule.energy.training.counting import count_training, way_of
 from spikejoule.energy.training.record import (
@@ -116,11 +116,7 @@ class TrainingSetup:
 def record_of_epochs(
     setup: TrainingSetup, epochs: Sequence[EpochRecord]
 ) -> TrainingRecord | None:
-    """Return the record of some epochs; None if they lack counts or the batch size.
-
-    Raises:
-        ArtifactError: the events of an epoch do not match the connections.
-    """
+    """Return the record of some epochs; None if they lack counts or the batch size."""
     batch_size = setup.config.batch_size
     layers = _layers_of(setup, epochs)
     if layers is None or batch_size is None:
@@ -139,29 +135,27 @@ def joules_by_epoch(
     Empty if the counts are not recorded, or if a phase has no price.
     """
     record = record_of_epochs(setup, epochs)
-    if record is None or _has_unpriced_phase(record, prices):
+    if record is None:
         return []
-    joules: list[float] = energy_so_far(record, prices).mean(axis=0).tolist()
+    counted = count_training(record, way_of(record))
+    priced = {
+        column.phase
+        for column, pj in zip(
+            counted.columns, prices_pj(counted.columns, prices)[0], strict=True
+        )
+        if not np.isnan(pj)
+    }
+    if not priced.issuperset({*PHASES} - {DATA}):
+        return []
+    joules: list[float] = energy_so_far(counted, prices).mean(axis=0).tolist()
     return joules
 
 
-def _has_unpriced_phase(record: TrainingRecord, prices: HardwareProfile) -> bool:
-    """Return whether there is no total, as in `TrainingEnergy.unpriced`."""
-    columns = count_training(record, way_of(record)).columns
-    low_pj = prices_pj(columns, prices)[0]
-    priced = {
-        column.phase
-        for column, pj in zip(columns, low_pj, strict=True)
-        if not np.isnan(pj)
-    }
-    return any(phase not in priced for phase in PHASES if phase != DATA)
-
-
 def energy_so_far(
-    record: TrainingRecord, prices: HardwareProfile
+    counted: OperationCounts, prices: HardwareProfile
 ) -> NDArray[np.float64]:
     """Return the joules up to each epoch at the low and high end of prices, [2, E]."""
-    low_pj, _, high_pj = price(count_training(record, way_of(record)), prices)
+    low_pj, _, high_pj = price(counted, prices)
     joules: NDArray[np.float64] = np.cumsum([low_pj, high_pj], axis=1) / PJ_PER_J
     return joules
 
@@ -174,14 +168,6 @@ def _layers_of(
     n_layers = len(network.layer_names)
     if not epochs or any(len(epoch.spikes) != n_layers for epoch in epochs):
         return None
-    n_connections = len(network.connections)
-    for name in ("synaptic_events", "gradients_reached"):
-        lengths = {len(getattr(epoch, name) or ()) for epoch in epochs}
-        if not lengths <= {0, n_connections}:
-            raise ArtifactError(
-                f"the checkpoint must record {name} of an epoch as one number for each "
-                f"of the {n_connections} connections: write it again."
-            )
     products = setup.encoder.input_products
     events = _column(epochs, "synaptic_events")
     macs = _column(epochs, "input_macs")

@@ -1,6 +1,6 @@
 """The energy of a training, by price list, phase and kind of access."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,11 +20,12 @@ from spikejoule.energy.ledger import (
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.training.conventional import count_conventional_training
-from spikejoule.energy.training.counting import VARIANTS, count_training, way_of
+from spikejoule.energy.training.counting import count_training, way_of
 from spikejoule.energy.training.history import energy_so_far
 from spikejoule.energy.training.record import DATA, PHASES, TrainingRecord
+from spikejoule.energy.training.step import StepVariant
 
-WAYS: Final = {
+WAYS: Final[dict[StepVariant, str]] = {
     "event": "event by event",
     "dense": "densely",
     "dense_recompute": "densely, computing potentials twice",
@@ -40,22 +41,20 @@ class TrainingEnergy:
         ledger: the variants: the spiking network, first as its engine trained it, then
             in other ways; and conventional networks. Their methods say how.
         prices: the price list of the headline.
-        phases: by price list, the energy of each phase; None if it has no price.
-        totals: by price list, the energy of everything that has a price.
-        per_point: `total` per percentage point by which the best validation accuracy
-            exceeds chance; None if it does not, or is not recorded.
-        in_inferences: number of inferences with the same energy at the same prices (the
-            middle of ranges); None if an inference costs nothing.
-        so_far_j: joules up to each epoch under `prices`, low and high end, [2, E].
+        record: the training.
+        inference: the energy of an inference under `prices`.
     """
 
     ledger: Ledger
     prices: HardwareProfile
-    phases: Mapping[str, Mapping[str, Energy | None]]
-    totals: Mapping[str, Energy]
-    per_point: Energy | None
-    in_inferences: float | None
-    so_far_j: NDArray[np.float64]
+    record: TrainingRecord
+    inference: Energy
+
+    def phases(self, profile: str) -> dict[str, Energy | None]:
+        """Return the energy of each phase under a price list; None without a price."""
+        return {
+            phase: self.ledger.total_of_phase(0, profile, phase) for phase in PHASES
+        }
 
     @property
     def total(self) -> Energy | None:
@@ -64,11 +63,11 @@ class TrainingEnergy:
 
     def total_of(self, profile: str) -> Energy | None:
         """Return the energy under a price list."""
-        return None if self.unpriced(profile) else self.totals[profile]
+        return None if self.unpriced(profile) else self.ledger.total(0, profile)
 
     def priced(self, profile: str) -> dict[str, Energy]:
         """Return the energies of the phases that a price list prices."""
-        phases = self.phases[profile].items()
+        phases = self.phases(profile).items()
         return {phase: energy for phase, energy in phases if energy is not None}
 
     def unpriced(self, profile: str) -> list[str]:
@@ -77,8 +76,36 @@ class TrainingEnergy:
         Without them there is no total. A list of arithmetic alone has no price for
         reading data, which computes nothing.
         """
-        phases = self.phases[profile].items()
+        phases = self.phases(profile).items()
         return [phase for phase, energy in phases if energy is None and phase != DATA]
+
+    @property
+    def per_point(self) -> Energy | None:
+        """`total` per percentage point by which the best accuracy exceeds chance.
+
+        Of validation images; None if it does not exceed chance, or is not recorded.
+        """
+        best_percent = self.record.best_validation_accuracy_percent
+        if self.total is None or best_percent is None:
+            return None
+        gained = best_percent - 100 / self.record.network.n_output
+        return Energy.of(np.array(self.total.numbers) / gained) if gained > 0 else None
+
+    @property
+    def in_inferences(self) -> float | None:
+        """Number of inferences with the same energy at the same prices.
+
+        At the middle of ranges; None if an inference costs nothing.
+        """
+        if self.total is None or not self.inference.middle_pj:
+            return None
+        return self.total.middle_pj / self.inference.middle_pj
+
+    @property
+    def so_far_j(self) -> NDArray[np.float64]:
+        """Joules up to each epoch under `prices`, low and high end, [2, E]."""
+        counted = count_training(self.record, way_of(self.record))
+        return energy_so_far(counted, self.prices)
 
     @property
     def way(self) -> str:
@@ -102,32 +129,28 @@ class TrainingEnergy:
             if variant.side == SPIKING
         }
 
-    def conventional(
-        self, level_percent: float | None
-    ) -> tuple[Variant, Energy] | None:
-        """Return the cheapest training of a conventional network, and its energy.
+    @property
+    def conventional(self) -> tuple[Variant, Energy] | None:
+        """The conventional network of equal accuracy that costs least to train.
 
-        Args:
-            level_percent: validation accuracy that the network must reach; None for
-                any. If none reaches it, the most accurate ones count.
+        With the energy of its training under `prices`. If none is as accurate, or this
+        network's accuracy is unknown, it is the cheapest of the most accurate ones;
+        None if no training is recorded, or the spiking one has no total.
         """
         energies = {
             variant: energy
             for variant, energy in self.under_headline
             if variant.side == CONVENTIONAL
         }
-        if not energies:
+        if not energies or self.total is None:
             return None
-        best = max(_validated(variant) for variant in energies)
-        level = best if level_percent is None else min(level_percent, best)
-        reaching = [variant for variant in energies if _validated(variant) >= level]
+        percents = {variant: variant.validation_percent or 0.0 for variant in energies}
+        best = max(percents.values())
+        own_percent = self.ledger.variants[0].validation_percent
+        level = best if own_percent is None else min(own_percent, best)
+        reaching = [variant for variant in energies if percents[variant] >= level]
         cheapest = min(reaching, key=lambda variant: energies[variant].middle_pj)
         return cheapest, energies[cheapest]
-
-
-def _validated(variant: Variant) -> float:
-    percent = variant.validation_percent
-    return 0.0 if percent is None else percent
 
 
 def training_ledger(
@@ -147,7 +170,7 @@ def training_ledger(
         settings: how intervals are drawn; a training has none.
     """
     own = way_of(record)
-    ways = sorted(VARIANTS, key=lambda way: way != own)
+    ways = sorted(WAYS, key=lambda way: way != own)
     variants = [
         replace(
             trained,
@@ -166,41 +189,3 @@ def training_ledger(
 
 def _all_epochs(by_epoch: OperationCounts) -> OperationCounts:
     return replace(by_epoch, counts=by_epoch.counts.sum(axis=0)[None])
-
-
-def training_energy(
-    ledger: Ledger,
-    inference: Energy,
-    prices: HardwareProfile,
-    record: TrainingRecord,
-    n_classes: int,
-) -> TrainingEnergy:
-    """Price a training, which is the first variant of a ledger.
-
-    Args:
-        ledger: the training (`training_ledger`).
-        inference: the energy of an inference under `prices`.
-        prices: the price list of the headline.
-        record: the training, for its best accuracy.
-        n_classes: number of classes, for the accuracy of guessing.
-    """
-    phases = {
-        profile.id: {
-            phase: ledger.total_of_phase(0, profile.id, phase) for phase in PHASES
-        }
-        for profile in ledger.profiles
-    }
-    totals = {profile.id: ledger.total(0, profile.id) for profile in ledger.profiles}
-    so_far_j = energy_so_far(record, prices)
-    found = TrainingEnergy(ledger, prices, phases, totals, None, None, so_far_j)
-    if found.total is None:
-        return found
-    best_percent = record.best_validation_accuracy_percent
-    gained = 0.0 if best_percent is None else best_percent - 100 / n_classes
-    per_point = None
-    if gained > 0:
-        per_point = Energy.of(np.array(found.total.numbers) / gained)
-    in_inferences = None
-    if inference.middle_pj:
-        in_inferences = found.total.middle_pj / inference.middle_pj
-    return replace(found, per_point=per_point, in_inferences=in_inferences)

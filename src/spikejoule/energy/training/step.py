@@ -21,6 +21,7 @@ as dense products (`products`) in every step.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -42,6 +43,10 @@ from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LOG_THRESHOLD, LeakyIntegrateAndFire
 from spikejoule.network.quantisation import FLOAT_BITS
 
+StepVariant = Literal["event", "dense", "dense_recompute"]
+"""Ways of running a training step: event by event, densely, and densely with potentials
+that are computed again in place of being stored."""
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingStep:
@@ -49,13 +54,21 @@ class TrainingStep:
 
     Attributes:
         record: the training.
-        traced_samples, held_samples: samples whose potentials, and whose deltas, are
-            held at a time: 1, or a batch.
+        variant: how a step is run.
     """
 
     record: TrainingRecord
-    traced_samples: int = 1
-    held_samples: int = 1
+    variant: StepVariant
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether potentials are computed again in place of being stored."""
+        return self.variant == "dense_recompute"
+
+    @property
+    def held_samples(self) -> int:
+        """Samples whose spikes and deltas are held at a time: 1, or a batch."""
+        return 1 if self.variant == "event" else self.record.batch_size
 
     @cached_property
     def activity(self) -> Activity:
@@ -102,7 +115,7 @@ class TrainingStep:
 
     def potentials(self) -> Words:
         """Return the memories of the potentials of all layers."""
-        return self._values(self.traced_samples)
+        return self._values(1 if self.recomputes else self.held_samples)
 
     def deltas(self) -> Words:
         """Return the memories of the deltas of all layers."""

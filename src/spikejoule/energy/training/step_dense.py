@@ -6,7 +6,7 @@ samples of a batch. The gradients of biases and learned constants are written on
 batch. Pooling adds each value inside a window, reads its input and writes its windows,
 in each step; constant currents are pooled once.
 
-Recomputing instead of storing (`backward` with `recomputes`): the forward pass is run
+Recomputing instead of storing (`TrainingStep.recomputes`): the forward pass is run
 again, sample by sample, before each backward pass, so that potentials are kept for one
 sample only. Spikes and deltas stay those of the batch.
 """
@@ -36,21 +36,21 @@ _OF_NEURONS = (
 _OF_ANSWER = ("spike_counted", "decision_comparison")
 
 
-def forward(step: TrainingStep, keeps: bool = True) -> Iterator[OperationCounts]:
-    """Count the forward passes of all samples; `keeps` if they keep potentials.
+def forward(step: TrainingStep) -> Iterator[OperationCounts]:
+    """Count the forward passes of all samples.
 
     The spikes of a layer take as much memory as its deltas.
     """
     yield from _potentials(step)
     yield selected(step.inference, _OF_ANSWER)
     yield block("activation_write", step.layers, step.updates, step.deltas())
-    if keeps:
+    if not step.recomputes:
         yield block("trace_write", step.layers, step.updates, step.potentials())
 
 
-def backward(step: TrainingStep, recomputes: bool = False) -> Iterator[OperationCounts]:
-    """Count the backward passes; `recomputes` if they compute potentials again."""
-    if recomputes:
+def backward(step: TrainingStep) -> Iterator[OperationCounts]:
+    """Count the backward passes of all samples."""
+    if step.recomputes:
         yield from _potentials(step)
         yield block("trace_write", step.layers, step.updates, step.potentials())
     yield from backward_of_neurons(step)
@@ -76,8 +76,8 @@ def _pooling(step: TrainingStep) -> Iterator[OperationCounts]:
         n_steps = 1 if is_constant else step.time_window
         steps = step.samples * n_steps
         place = [node.name]
-        read = trace_words(node.n_in, n_steps, step.record.batch_size)
-        written = trace_words(node.n_out, n_steps, step.record.batch_size)
+        read = trace_words(node.n_in, n_steps, step.held_samples)
+        written = trace_words(node.n_out, n_steps, step.held_samples)
         yield block("addition", place, steps * int(node.fan_out().sum()))
         yield block("activation_read", place, steps * node.n_in, read)
         yield block("activation_write", place, steps * node.n_out, written)
