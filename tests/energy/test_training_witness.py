@@ -43,6 +43,7 @@ from tests.energy.training_witness import (
     Setting,
     Trained,
 )
+from tests.tools.networks import populations_of
 from tests.tools.without_torch import needs_torch
 
 CLASSES = 3
@@ -123,7 +124,7 @@ def trainings(draw: st.DrawFn) -> tuple[Setting, list[Any], int]:
     if draw(st.booleans()):
         masks = masks_of(network)
         setting = replace(setting, masks=masks)
-    return setting, populations_of(shape, layers), draw(st.integers(0, 10**6))
+    return setting, populations_of(shape, layers, CLASSES), draw(st.integers(0, 10**6))
 
 
 def masks_of(network: Network) -> dict[str, Any]:
@@ -131,20 +132,6 @@ def masks_of(network: Network) -> dict[str, Any]:
     generator = np.random.default_rng(5)
     shapes = network.parameter_shapes()
     return {name: generator.random(shapes[name]) < 0.6 for name in network.weight_names}
-
-
-def populations_of(shape: tuple[int, ...], layers: list[HiddenLayer]) -> list[Any]:
-    """The layers as the loops of `naive` take them."""
-    words: list[tuple[Any, ...]] = []
-    for layer in (*layers, DenseLayer(CLASSES)):
-        if isinstance(layer, DenseLayer):
-            words.append(("dense", layer.n_units, layer.recurrent))
-        elif isinstance(layer, PoolingLayer):
-            words.append(("pooling", layer.window, layer.average))
-        else:
-            sizes = (layer.kernel, layer.stride, layer.padding, layer.groups)
-            words.append(("convolution", layer.channels, *sizes))
-    return naive.chain(shape, words)
 
 
 def state_of(setting: Setting, seed: int) -> tuple[Setting, dict[str, Any]]:

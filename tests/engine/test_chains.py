@@ -26,10 +26,9 @@ from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
-from tests import naive
 from tests.engine.agreement import Case, engines
 from tests.engine.test_quantised_training import assert_integers_agree
-from tests.tools.networks import firing_state, spike_trains
+from tests.tools.networks import firing_state, populations_of, spike_trains
 
 LEARNING = LearningSettings(logit_scale=0.3)
 
@@ -81,20 +80,6 @@ def chains(draw: st.DrawFn) -> Chain:
     return shape, layers
 
 
-def populations_of(shape: tuple[int, ...], layers: list[HiddenLayer]) -> Any:
-    """The layers and an output of 3 units, as the loops take them."""
-    words: list[tuple[Any, ...]] = []
-    for layer in (*layers, DenseLayer(3)):
-        if isinstance(layer, DenseLayer):
-            words.append(("dense", layer.n_units, layer.recurrent))
-        elif isinstance(layer, PoolingLayer):
-            words.append(("pooling", layer.window, layer.average))
-        else:
-            sizes = (layer.kernel, layer.stride, layer.padding, layer.groups)
-            words.append(("convolution", layer.channels, *sizes))
-    return naive.chain(shape, words)
-
-
 def state_of(network: Network, seed: int) -> dict[str, np.ndarray]:
     """Weights with which convolutions fire too."""
     state = firing_state(network, seed)
@@ -140,7 +125,7 @@ def test_any_chain(
     case = replace(case_of(chain, seed, **neuron), learning=learning)
     if pruned:
         case = case.pruned(seed)
-    expected = case.by_loops(populations_of(*chain))
+    expected = case.by_loops(populations_of(*chain, 3))
     case.assert_engines_agree(EventList.from_dense(case.dense), expected)
 
 
@@ -210,5 +195,5 @@ def test_integers_are_those_of_the_loops() -> None:
     state["layer2.recurrent.weight"] *= 4
     dense = spike_trains(network.n_input, 3, 6, 0.3, 3)
     case = Case(network, state, dense, np.arange(3))
-    spikes = assert_integers_agree(case, populations_of(shape, layers))
+    spikes = assert_integers_agree(case, populations_of(shape, layers, 3))
     assert all(fired.any() for fired in spikes)

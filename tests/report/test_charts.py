@@ -28,21 +28,16 @@ from spikejoule.report.charts.raster import SpikeRaster, spike_raster
 from tests.energy.by_hand import analysis, baseline, inputs, training
 
 
-def raster(hidden: tuple[int, ...] = (400,), density: float = 0.02) -> SpikeRaster:
+def raster() -> SpikeRaster:
     generator = np.random.default_rng(1)
-    sizes = (784, *hidden, 10)
     return SpikeRaster(
         image=generator.integers(0, 256, (28, 28)).astype(np.uint8),
         label=3,
         layers=[
-            EventList.from_dense(generator.random((1, 50, size)) < density)
-            for size in sizes
+            EventList.from_dense(generator.random((1, 50, size)) < 0.02)
+            for size in (784, 400, 10)
         ],
-        layer_names=(
-            "input",
-            *(f"hidden{k + 1}" for k in range(len(hidden))),
-            "output",
-        ),
+        layer_names=("input", "hidden", "output"),
     )
 
 

@@ -1,13 +1,16 @@
 """Small networks with random weights, and spikes for them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from spikejoule.network.integers import with_grids
+from spikejoule.network.layers import DenseLayer, HiddenLayer, PoolingLayer
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
+from tests import naive
 
 
 def firing_network(
@@ -45,3 +48,19 @@ def spike_trains(
     """Random spikes [N, T, I]."""
     generator = np.random.default_rng([seed, n_samples, n_steps])
     return (generator.random((n_samples, n_steps, n_inputs)) < density).astype(int)
+
+
+def populations_of(
+    shape: tuple[int, ...], layers: Sequence[HiddenLayer], n_output: int
+) -> Any:
+    """Return hidden layers and an output as the loops of `naive` take them."""
+    words: list[tuple[Any, ...]] = []
+    for layer in (*layers, DenseLayer(n_output)):
+        if isinstance(layer, DenseLayer):
+            words.append(("dense", layer.n_units, layer.recurrent))
+        elif isinstance(layer, PoolingLayer):
+            words.append(("pooling", layer.window, layer.average))
+        else:
+            sizes = (layer.kernel, layer.stride, layer.padding, layer.groups)
+            words.append(("convolution", layer.channels, *sizes))
+    return naive.chain(shape, words)

@@ -98,7 +98,7 @@ class TrainingSetup:
             clipping=bool(clip),
             best_validation_accuracy_percent=max(accuracies, default=None),
             teacher_macs=teacher,
-            events_counted=_column(epochs, "synaptic_events") is not None,
+            events_counted=layers.events is not None,
             pruned=bool(config.pruned_fraction),
             removed_fractions=_column(epochs, "pruned_fraction"),
             batch_size=config.batch_size or 1,
