@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spikejoule.encoding.events import Products
 from spikejoule.network.graph import Graph
-from spikejoule.network.nodes import Connection, Neurons, Node
+from spikejoule.network.nodes import Connection, Neurons
 from spikejoule.network.quantisation import FLOAT_BITS
 
 
@@ -46,12 +46,6 @@ class ImportedGraph(Graph):
     ) -> NDArray[np.int64]:
         """Synapses that a spike of each source unit reaches, int64 [units]."""
         return connection.fan_out(pruned)
-
-    def constants_of(self, node: Node, products: Products | None = None) -> int:
-        """Count the neurons to which every update adds a constant: a nonzero v_leak."""
-        if not isinstance(node, Neurons):
-            return 0
-        return int(np.count_nonzero(node.parameters.get("v_leak", ())))
 
     def bias_holder_of(self, node: Neurons) -> Connection | Neurons:
         """The node that stores the constants of neurons: the neurons themselves."""

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numba
@@ -72,31 +73,17 @@ class Outcome(NamedTuple):
     recorded: Events
 
 
-class Adding(NamedTuple):
-    """How a connection or pooling sums up what arrives.
-
-    Attributes:
-        kernel: takes the signals of a source, the arguments, and the sums.
-        arguments: in the type of the run.
-        bias: the sums begin with it, [n_out, 1] or 0.
-    """
-
-    kernel: Callable[..., None]
-    arguments: tuple[Any, ...]
-    bias: Any
-
-
 class Prepared:
     """What all batches of a run share.
 
     Attributes:
         network, conventions, dtype: of the run.
         events: the spikes of the input.
-        n_samples, n_steps: N and T.
         fan_out: by name of a connection or pooling, the synapses or windows that each
             of its input units reaches, int64 [n_in].
+        adding: by name of a connection or pooling, what adds the signals of a source to
+            its sums.
         delays: by name of a delay, the steps of each unit, int64 [n].
-        adding: of each connection and pooling.
         dynamics: constants of neurons, in the type of the run.
 
     Raises:
@@ -114,16 +101,15 @@ class Prepared:
         self.conventions = conventions
         self.events = events
         self.dtype = np.dtype(dtype)
-        self.n_samples = events.n_samples
-        self.n_steps = events.n_steps
+        self.fan_out: dict[str, Counts] = {}
+        self.adding: dict[str, Callable[..., None]] = {}
+        for node in (*network.connections, *network.of(nodes.Pooling)):
+            self.fan_out[node.name] = node.fan_out(bool(conventions.pruned))
+            self.adding[node.name] = self._adding_of(node)
         self.delays = {
             node.name: delay_steps(node, conventions)
             for node in network.of(nodes.Delay)
         }
-        summing = (*network.connections, *network.of(nodes.Pooling))
-        pruned = bool(conventions.pruned)
-        self.fan_out = {node.name: node.fan_out(pruned) for node in summing}
-        self.adding = {node.name: self._adding_of(node) for node in summing}
         self.dynamics = {
             node.name: dynamics_of(node, conventions, self.dtype)
             for node in network.of(nodes.Neurons)
@@ -147,18 +133,12 @@ class Prepared:
         is_spiking = node.name in self.network.spiking
         return is_spiking or is_average or self.sends_values(node)
 
-    def _adding_of(self, node: nodes.Connection | nodes.Pooling) -> Adding:
+    def _adding_of(self, node: nodes.Connection | nodes.Pooling) -> Callable[..., None]:
         if isinstance(node, nodes.Pooling):
-            return Adding(stepping.add_pooling, (_slide(node),), 0)
-        bias: Any = 0
-        if node.bias is not None:
-            per_unit = np.repeat(
-                node.bias.astype(self.dtype), node.n_out // node.bias.size
-            )
-            bias = per_unit[:, None]
+            return partial(stepping.add_pooling, slide=_slide(node))
         if isinstance(node, nodes.Dense):
             weights = np.ascontiguousarray(node.weight.T, self.dtype)
-            return Adding(stepping.add_dense, (weights,), bias)
+            return partial(stepping.add_dense, weights=weights)
         # From [C_out, C_in / groups, height, width] to [C_in, height * width, C_out /
         # groups]: the weights of a vector of output channels are next to each other.
         by_group = node.weight.reshape(node.groups, -1, *node.weight.shape[1:])
@@ -166,7 +146,7 @@ class Prepared:
         n_channels = channels_last.shape[-1]
         weights = channels_last.reshape(node.in_shape[0], -1, n_channels)
         weights = np.ascontiguousarray(weights, self.dtype)
-        return Adding(stepping.add_windows, (_slide(node), weights), bias)
+        return partial(stepping.add_windows, slide=_slide(node), weights=weights)
 
 
 def _slide(node: nodes.Convolution | nodes.Pooling) -> Slide:
@@ -207,7 +187,7 @@ class Batch:
     def __init__(self, run: Prepared, first: int, size: int) -> None:
         self.run = run
         self.first = first
-        self.size = min(size, run.n_samples - first)
+        self.size = min(size, run.events.n_samples - first)
         self.step = 0
         self.n_blocks = -(-self.size // LANES)
         self.signals = {
@@ -237,7 +217,42 @@ class Batch:
 
     def sources(self, node: nodes.Node) -> list[Signals]:
         """Return the signals of each source of a node."""
-        return [self.signals[source] for source in self.run.network.sources[node.name]]
+        names = self.run.network.sources[node.name]
+        return [
+            self._in_last_step(name) if name == node.name else self.signals[name]
+            for name in names
+        ]
+
+    def _in_last_step(self, name: str) -> Signals:
+        """Return what a node sent in the last step, which it reads while it sends."""
+        signals = self.signals[name]
+        last = Signals(*(array.copy() for array in signals))
+
+        def keep() -> None:
+            for old, new in zip(last, signals, strict=True):
+                np.copyto(old, new)
+
+        self.at_end.append(keep)
+        return last
+
+    def arriving(self, node: nodes.Node) -> Callable[[], Array]:
+        """Return a function that sums up what arrives at a node in the present step.
+
+        The sums are real [B, n, LANES], always in the same array.
+        """
+        amounts = [signals.amounts for signals in self.sources(node)]
+        # The array of a single source is read in place.
+        is_sum = len(amounts) > 1
+        sums = self.zeros(node.n_in) if is_sum else amounts[0]
+
+        def collect() -> Array:
+            if is_sum:
+                sums.fill(0)
+                for sent in amounts:
+                    np.add(sums, sent, out=sums)
+            return sums
+
+        return collect
 
     def by_sample(self, values: Array) -> Array:
         """Return values [B, ..., LANES] as [samples, ...]."""
@@ -292,51 +307,6 @@ class Batch:
         return self.by_sample(np.einsum("u,bul->bl", reached, times))
 
 
-class Arriving:
-    """What arrives at a node: the sum of its sources' signals.
-
-    Attributes:
-        sums: real [B, n, LANES], after `collect`.
-    """
-
-    def __init__(self, batch: Batch, node: nodes.Node) -> None:
-        self._amounts = [signals.amounts for signals in batch.sources(node)]
-        self._is_sum = len(self._amounts) > 1
-        # The array of a single source is read in place.
-        self.sums = batch.zeros(node.n_in) if self._is_sum else self._amounts[0]
-
-    def collect(self) -> None:
-        """Sum up the signals of the sources."""
-        if self._is_sum:
-            self.sums.fill(0)
-            for amounts in self._amounts:
-                np.add(self.sums, amounts, out=self.sums)
-
-
-class Sending:
-    """What a node sends in a step.
-
-    Attributes:
-        sums: where the node writes it, real [B, n, LANES].
-    """
-
-    def __init__(self, batch: Batch, node: nodes.Node) -> None:
-        self._signals = batch.signals[node.name]
-        self._is_listed = self._signals.active.size > 0
-        # A node that is its own source reads its last sums while it writes the next.
-        self._is_own_source = node.name in batch.run.network.sources[node.name]
-        self.sums = self._signals.amounts
-        if self._is_own_source:
-            self.sums = batch.zeros(node.n_out)
-
-    def finish(self) -> None:
-        """Send what was written, and list its active units if readers need the list."""
-        if self._is_own_source:
-            np.copyto(self._signals.amounts, self.sums)
-        if self._is_listed:
-            stepping.take_nonzero(self._signals)
-
-
 def _input(batch: Batch, node: nodes.Input) -> Step:
     events = batch.run.events
     spikes = Spikes(events.sources, events.offsets, events.n_steps)
@@ -349,125 +319,105 @@ def _input(batch: Batch, node: nodes.Input) -> Step:
 
 
 def _connection(batch: Batch, node: nodes.Connection | nodes.Pooling) -> Step:
-    kernel, arguments, bias = batch.run.adding[node.name]
+    add = batch.run.adding[node.name]
     sources = batch.sources(node)
-    sending = Sending(batch, node)
-    sums = sending.sums
+    sums = batch.signals[node.name].amounts
+    bias: Any = 0
     fraction: Any = None
-    if isinstance(node, nodes.Pooling) and node.average:
-        fraction = sums.dtype.type(1 / math.prod(node.windows.kernel))
+    if isinstance(node, nodes.Pooling):
+        if node.average:
+            fraction = sums.dtype.type(1 / math.prod(node.windows.kernel))
+    elif node.bias is not None:
+        per_unit = np.repeat(node.bias, node.n_out // node.bias.size)
+        bias = per_unit.astype(sums.dtype)[:, None]
 
     def step() -> None:
         np.copyto(sums, bias)
         for signals in sources:
-            kernel(signals, *arguments, sums)
+            add(signals, sums=sums)
         if fraction is not None:
             np.multiply(sums, fraction, out=sums)
-        sending.finish()
 
     return step
 
 
 def _scale(batch: Batch, node: nodes.Scale) -> Step:
-    arriving = Arriving(batch, node)
-    sending = Sending(batch, node)
-    scale = node.scale.astype(batch.run.dtype)[:, None]
+    arriving = batch.arriving(node)
+    sent = batch.signals[node.name].amounts
+    scale = node.scale.astype(sent.dtype)[:, None]
 
     def step() -> None:
-        arriving.collect()
-        np.multiply(arriving.sums, scale, out=sending.sums)
-        sending.finish()
+        np.multiply(arriving(), scale, out=sent)
 
     return step
 
 
 def _neurons(batch: Batch, node: nodes.Neurons) -> Step:
-    arriving = Arriving(batch, node)
+    arriving = batch.arriving(node)
+    signals = batch.signals[node.name]
     conventions = batch.run.conventions
     dynamics = batch.run.dynamics[node.name]
     potential = batch.zeros(node.n_out) + dynamics.initial[:, None]
-    # Without a current of their own, neurons are moved by what arrives.
-    current = batch.zeros(node.n_out) if node.has_current else arriving.sums
-    move = _fire if node.spikes else _integrate
-    move_potentials = move(batch, node, current, potential)
+
+    def move(current: Array) -> None:
+        """Move the potentials by a current, and send spikes or the potentials."""
+        if node.spikes:
+            subtracts = conventions.reset == "subtract"
+            stepping.integrate_and_fire(
+                dynamics.membrane, subtracts, current, potential, signals
+            )
+        else:
+            stepping.integrate(dynamics.membrane, current, potential)
+            np.copyto(signals.amounts, potential)
+
+    def step() -> None:
+        move(arriving())
+
+    if not node.has_current:
+        return step
+    current = batch.zeros(node.n_out)
     keep = dynamics.keep_current
     gain = dynamics.gain_current
     moves_first = conventions.current == "next_step"
 
-    def step() -> None:
-        arriving.collect()
-        move_potentials()
-
     def step_with_current() -> None:
-        arriving.collect()
         if moves_first:
-            move_potentials()
-        stepping.follow(keep, gain, arriving.sums, current)
+            move(current)
+        stepping.follow(keep, gain, arriving(), current)
         if not moves_first:
-            move_potentials()
+            move(current)
 
-    return step_with_current if node.has_current else step
-
-
-def _fire(batch: Batch, node: nodes.Neurons, current: Array, potential: Array) -> Step:
-    """Return what moves the potentials of neurons that spike."""
-    membrane = batch.run.dynamics[node.name].membrane
-    subtracts = batch.run.conventions.reset == "subtract"
-    signals = batch.signals[node.name]
-
-    def step() -> None:
-        stepping.integrate_and_fire(membrane, subtracts, current, potential, signals)
-
-    return step
-
-
-def _integrate(
-    batch: Batch, node: nodes.Neurons, current: Array, potential: Array
-) -> Step:
-    """Return what moves the potentials of neurons that send their potential."""
-    membrane = batch.run.dynamics[node.name].membrane
-    sending = Sending(batch, node)
-
-    def step() -> None:
-        stepping.integrate(membrane, current, potential)
-        np.copyto(sending.sums, potential)
-        sending.finish()
-
-    return step
+    return step_with_current
 
 
 def _threshold(batch: Batch, node: nodes.Threshold) -> Step:
-    arriving = Arriving(batch, node)
-    sending = Sending(batch, node)
-    threshold = node.threshold.astype(batch.run.dtype)
+    arriving = batch.arriving(node)
+    sent = batch.signals[node.name].amounts
+    threshold = node.threshold.astype(sent.dtype)
     limit = limit_of(threshold, batch.run.conventions.comparison)[:, None]
 
     def step() -> None:
-        arriving.collect()
-        np.greater_equal(arriving.sums, limit, out=sending.sums)
-        sending.finish()
+        np.greater_equal(arriving(), limit, out=sent)
 
     return step
 
 
 def _delay(batch: Batch, node: nodes.Delay) -> Step:
     """Store what arrives in a ring of the last steps, and send what is old enough."""
-    arriving = Arriving(batch, node)
-    sending = Sending(batch, node)
+    arriving = batch.arriving(node)
+    sent = batch.signals[node.name].amounts
     # What waits longer than the samples last is never sent, and needs no place.
-    delays = np.minimum(batch.run.delays[node.name], batch.run.n_steps)
+    delays = np.minimum(batch.run.delays[node.name], batch.run.events.n_steps)
     depth = int(delays.max()) + 1
-    ring = np.zeros((depth, *sending.sums.shape), batch.run.dtype)
+    ring = np.zeros((depth, *sent.shape), sent.dtype)
     units = np.arange(node.n_out)
 
     def store() -> None:
-        arriving.collect()
-        ring[batch.step % depth] = arriving.sums
+        ring[batch.step % depth] = arriving()
 
     def send() -> None:
         places = (batch.step - delays) % depth
-        sending.sums[:] = ring[places, :, units].swapaxes(0, 1)
-        sending.finish()
+        sent[:] = ring[places, :, units].swapaxes(0, 1)
 
     def store_and_send() -> None:
         store()
@@ -482,13 +432,12 @@ def _delay(batch: Batch, node: nodes.Delay) -> Step:
 
 
 def _output(batch: Batch, node: nodes.Output) -> Step:
-    arriving = Arriving(batch, node)
+    arriving = batch.arriving(node)
     output = batch.output
 
     def step() -> None:
-        arriving.collect()
         # "unsafe" casts spikes, which are real, to whole numbers.
-        np.add(output, arriving.sums, out=output, casting="unsafe")
+        np.add(output, arriving(), out=output, casting="unsafe")
 
     return step
 
@@ -531,13 +480,12 @@ def execute(
         record: nodes whose spikes are kept.
     """
     prepared = Prepared(network, conventions, events, dtype)
-    n_samples = prepared.n_samples
     threads, size = _shared_out(prepared)
 
     def run(first: int) -> Outcome:
         return _run(Batch(prepared, first, size), record)
 
-    firsts = range(0, n_samples, size)
+    firsts = range(0, events.n_samples, size)
     if threads == 1:
         # Starting a thread takes longer than many a run.
         outcomes = list(map(run, firsts))
@@ -559,11 +507,11 @@ def execute(
 
 def _shared_out(prepared: Prepared) -> tuple[int, int]:
     """Return the number of threads, and of samples in a batch."""
-    n_samples = prepared.n_samples
+    n_samples = prepared.events.n_samples
     # Numbers that a sample takes in all arrays.
     n_units = sum(node.n_in + node.n_out for node in prepared.network.nodes.values())
     for steps in prepared.delays.values():
-        n_units += steps.size * min(int(steps.max()), prepared.n_steps)
+        n_units += steps.size * min(int(steps.max()), prepared.events.n_steps)
     # A thread whose steps are short waits for the Python of the others, and slows them
     # down; and all threads together must fit into memory.
     by_work = n_samples * n_units // _THREAD_NUMBERS
@@ -577,8 +525,12 @@ def _shared_out(prepared: Prepared) -> tuple[int, int]:
 def _run(batch: Batch, record: Sequence[str]) -> Outcome:
     """Take all steps of a batch."""
     network = batch.run.network
-    n_steps = batch.run.n_steps
-    steps = [_STEPS[type(node)](batch, node) for node in network.nodes.values()]
+    n_steps = batch.run.events.n_steps
+    steps: list[Step] = []
+    for node in network.nodes.values():
+        steps.append(_STEPS[type(node)](batch, node))
+        if batch.run.is_listed(node) and not _lists_itself(node):
+            steps.append(partial(stepping.take_nonzero, batch.signals[node.name]))
     steps += batch.at_end
     fired = {
         name: np.zeros((batch.size, n_steps, network.nodes[name].n_out), np.bool_)
@@ -594,3 +546,10 @@ def _run(batch: Batch, record: Sequence[str]) -> Outcome:
         output=batch.by_sample(batch.output),
         recorded={name: EventList.from_dense(fired[name]) for name in record},
     )
+
+
+def _lists_itself(node: nodes.Node) -> bool:
+    """Whether the kernel of a node lists its active units."""
+    if isinstance(node, nodes.Neurons):
+        return node.spikes
+    return isinstance(node, nodes.Input)

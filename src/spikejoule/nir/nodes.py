@@ -6,7 +6,7 @@ output shape it receives. Parameters of units become flat arrays.
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,8 +185,7 @@ def _conv2d(name: str, raw: Raw, shape: Shape) -> Node:
             f"has {n_out} channels in {groups} groups, which must divide them."
         )
     shape = _plane(raw, shape, per_group * groups)
-    window = _Window(_pair(kernel), _pair(raw["stride"]), _pair(raw["dilation"]))
-    windows, out_plane = window.sliding(shape, window.padding(raw["padding"]))
+    windows, out_plane = _sliding(raw, _pair(kernel), shape)
     bias = None if raw.get("bias") is None else _per_unit(raw, "bias", (n_out,))
     return Convolution(name, shape, (n_out, *out_plane), weight, bias, groups, windows)
 
@@ -205,60 +204,44 @@ def _plane(raw: Raw, shape: Shape, channels: int) -> Shape:
     return shape
 
 
-class _Window(NamedTuple):
-    """A window that slides over a plane; each field is (height, width)."""
+def _sliding(
+    raw: Raw, kernel: tuple[int, int], shape: Shape
+) -> tuple[Windows, tuple[int, int]]:
+    """Return the windows over a shape (C, H, W), and the (height, width) of the output.
 
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    dilation: tuple[int, int] = (1, 1)
-
-    def padding(self, stated: Any) -> tuple[int, int]:
-        """Return the total padding in rows and columns, both sides together.
-
-        Args:
-            stated: padding of one side; or ``valid`` for none; or ``same`` for as much
-                as keeps the plane's size.
-        """
-        if not isinstance(stated, str):
-            height, width = _pair(stated)
-            return 2 * height, 2 * width
-        if stated == "valid":
-            return 0, 0
-        if stated != "same" or self.stride != (1, 1):
-            raise ArtifactError(
-                f"has the padding {stated!r}; allowed are 'valid', and 'same' with "
-                "stride 1."
-            )
-        height = self.dilation[0] * (self.kernel[0] - 1)
-        width = self.dilation[1] * (self.kernel[1] - 1)
-        return height, width
-
-    def sliding(
-        self, shape: Shape, padding: tuple[int, int]
-    ) -> tuple[Windows, tuple[int, int]]:
-        """Return the windows over a shape, and the (height, width) of the output.
-
-        Args:
-            shape: (C, H, W).
-            padding: total padding; if it is odd, the smaller half comes first.
-        """
-        before = (padding[0] // 2, padding[1] // 2)
-        windows = Windows(self.kernel, self.stride, before, self.dilation)
-        sizes = (*self.kernel, *self.stride, *self.dilation)
-        if min(sizes) >= 1 and min(padding) >= 0:
-            rows = windows.places(shape[1], 0, padding[0])
-            columns = windows.places(shape[2], 1, padding[1])
-            if min(rows, columns) >= 1:
-                return windows, (rows, columns)
-        raise ArtifactError(f"has a window that does not fit the shape {shape}.")
+    The padding of a node is that of one side; or ``valid`` for none; or ``same`` for as
+    much as keeps the plane's size.
+    """
+    stride = _pair(raw["stride"])
+    dilation = _pair(raw.get("dilation", 1))  # pooling has none
+    padding = raw["padding"]
+    # Rows and columns of padding on both sides together.
+    if not isinstance(padding, str):
+        height, width = _pair(padding)
+        both = (2 * height, 2 * width)
+    elif padding == "valid":
+        both = (0, 0)
+    elif padding == "same" and stride == (1, 1):
+        both = (dilation[0] * (kernel[0] - 1), dilation[1] * (kernel[1] - 1))
+    else:
+        raise ArtifactError(
+            f"has the padding {padding!r}; allowed are 'valid', and 'same' with "
+            "stride 1."
+        )
+    # If it is odd, the smaller half comes first.
+    windows = Windows(kernel, stride, (both[0] // 2, both[1] // 2), dilation)
+    if min(*kernel, *stride, *dilation) >= 1 and min(both) >= 0:
+        rows = windows.places(shape[1], 0, both[0])
+        columns = windows.places(shape[2], 1, both[1])
+        if min(rows, columns) >= 1:
+            return windows, (rows, columns)
+    raise ArtifactError(f"has a window that does not fit the shape {shape}.")
 
 
 def _pooling(name: str, raw: Raw, shape: Shape) -> Node:
     if len(shape) != 3:
         raise ArtifactError(f"takes (channels, height, width), not {shape}.")
-    window = _Window(_pair(raw["kernel_size"]), _pair(raw["stride"]))
-    padding = window.padding(_pair(raw["padding"]))
-    windows, out_plane = window.sliding(shape, padding)
+    windows, out_plane = _sliding(raw, _pair(raw["kernel_size"]), shape)
     is_average = raw["type"] == "AvgPool2d"
     return Pooling(name, shape, (shape[0], *out_plane), windows, is_average)
 

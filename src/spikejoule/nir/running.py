@@ -27,7 +27,7 @@ from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.network.nodes import Connection, Dense, Neurons, Output, Threshold
+from spikejoule.network.nodes import Connection, Dense, Neurons, Node, Output, Threshold
 from spikejoule.nir.conventions import Conventions, conventions_of, dynamics_of
 from spikejoule.nir.executor import GraphRun, Outcome, execute
 from spikejoule.nir.reading import network_of
@@ -59,65 +59,40 @@ def run_graph(
         ArtifactError: the graph is not known, or does not fit the events.
         ParameterError: it is not known how the graph is run, or this contradicts it.
     """
-    run = _checked(graph, given, events, dtype, record)
-    network = run.network
-    conventions = run.conventions
-    chain = _chain_of(network, conventions) if run.dtype == np.float32 else None
-    if chain is None:
-        outcome = execute(network, conventions, events, run.dtype, record)
-        return run.finished(outcome, engine="graph")
-    outcome = chain.run(events, bool(conventions.pruned))
-    return run.finished(outcome, engine="event")
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """A graph that is about to run: the checked arguments of `run_graph`."""
-
-    network: ImportedGraph
-    conventions: Conventions
-    events: EventList
-    dtype: np.dtype[Any]
-    record: Sequence[str]
-
-    def finished(self, outcome: Outcome, engine: str) -> GraphRun:
-        """Add the counts that do not depend on what arrives."""
-        network = self.network
-        events = self.events
-        every_step = np.full(events.n_samples, events.n_steps, np.int64)
-        counts = dict(outcome.counts)
-        for neurons in network.of(Neurons):
-            dynamics = dynamics_of(neurons, self.conventions, self.dtype)
-            counts[neurons.name] = _clocked_neurons(
-                counts[neurons.name],
-                updates=every_step * neurons.n_out,
-                leaks=every_step * dynamics.n_leaks,
-                biases=every_step * network.constants_of(neurons),
-            )
-        for node in (*network.of(Threshold), *network.connections):
-            counts[node.name] = _clocked(node, counts[node.name], every_step)
-        names = [name for name in network.nodes if name != network.output.name]
-        return GraphRun(
-            network=network,
-            time_window=events.n_steps,
-            counts={name: counts[name] for name in names},
-            pruned=bool(self.conventions.pruned),
-            conventions=self.conventions,
-            engine=engine,
-            output=outcome.output,
-            recorded={name: outcome.recorded[name] for name in self.record},
-        )
-
-
-def _checked(
-    graph: Graph,
-    given: Conventions | None,
-    events: EventList,
-    dtype: DTypeLike,
-    record: Sequence[str],
-) -> _Run:
-    """Check the arguments of `run_graph`, and complete the conventions."""
     network = graph if isinstance(graph, ImportedGraph) else network_of(graph)
+    _check(network, events, given, record)
+    conventions = conventions_of(network, given or Conventions())
+    pruned = bool(conventions.pruned)
+    real = np.dtype(dtype)
+    chain = _chain_of(network, conventions) if real == np.float32 else None
+    if chain is None:
+        outcome = execute(network, conventions, events, real, record)
+    else:
+        outcome = chain.run(events, pruned)
+    every_step = np.full(events.n_samples, events.n_steps, np.int64)
+    return GraphRun(
+        network=network,
+        time_window=events.n_steps,
+        counts={
+            name: _clocked(node, outcome.counts[name], every_step, conventions, real)
+            for name, node in network.nodes.items()
+            if not isinstance(node, Output)
+        },
+        pruned=pruned,
+        conventions=conventions,
+        engine="graph" if chain is None else "event",
+        output=outcome.output,
+        recorded={name: outcome.recorded[name] for name in record},
+    )
+
+
+def _check(
+    network: ImportedGraph,
+    events: EventList,
+    given: Conventions | None,
+    record: Sequence[str],
+) -> None:
+    """Refuse arguments of `run_graph` that do not fit."""
     if not isinstance(given, Conventions | None):
         raise ParameterError(
             f"given must be Conventions, not a {type(given).__name__}."
@@ -141,8 +116,34 @@ def _checked(
             f"record: {', '.join(unknown)} do not emit spikes; allowed are "
             f"{', '.join(sorted(network.spiking))}."
         )
-    conventions = conventions_of(network, given or Conventions())
-    return _Run(network, conventions, events, np.dtype(dtype), record)
+
+
+def _clocked(
+    node: Node,
+    counts: NodeCounts,
+    every_step: Counts,
+    conventions: Conventions,
+    dtype: np.dtype[Any],
+) -> NodeCounts:
+    """Add the counts of a node that do not depend on what arrives.
+
+    They are the updates of neurons with their leaks and constants, the comparisons of a
+    Threshold, and the biases of a connection.
+    """
+    units = every_step * node.n_out
+    if isinstance(node, Threshold):
+        return replace(counts, comparisons=units)
+    if isinstance(node, Connection):
+        return counts if node.bias is None else replace(counts, biases=units)
+    if not isinstance(node, Neurons):
+        return counts
+    n_leaks = dynamics_of(node, conventions, dtype).n_leaks
+    n_biases = int(np.count_nonzero(node.parameters.get("v_leak", ())))
+    leaks = every_step * n_leaks if n_leaks else None
+    biases = every_step * n_biases if n_biases else None
+    if counts.spikes is None:
+        return replace(counts, updates=units, leaks=leaks, biases=biases)
+    return NodeCounts.of_neurons(counts.spikes, units, leaks, biases)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,18 +168,13 @@ class Chain:
         )
 
 
-def engine_chain(graph: Graph, given: Conventions | None = None) -> Chain | None:
+def engine_chain(network: ImportedGraph, given: Conventions) -> Chain | None:
     """Return a graph as a network of the event engine; None if it is no plain chain.
 
-    Args:
-        graph, given: as in `run_graph`.
-
     Raises:
-        ArtifactError: the graph is not known.
-        ParameterError: it is not known how the graph is run, or this contradicts it.
+        ParameterError: it is not known how the graph is run, or `given` contradicts it.
     """
-    network = graph if isinstance(graph, ImportedGraph) else network_of(graph)
-    return _chain_of(network, conventions_of(network, given or Conventions()))
+    return _chain_of(network, conventions_of(network, given))
 
 
 def _chain_of(network: ImportedGraph, conventions: Conventions) -> Chain | None:
@@ -251,26 +247,3 @@ def _layers_of(network: ImportedGraph) -> list[tuple[Dense, Neurons]]:
         layers.append((dense, neurons))
     is_whole = isinstance(end, Output) and 2 * len(layers) == len(body)
     return layers if is_whole else []
-
-
-def _clocked_neurons(
-    counts: NodeCounts, updates: Counts, leaks: Counts, biases: Counts
-) -> NodeCounts:
-    """Add the updates of neurons, and the leaks and biases of each update."""
-    leaks_or_none = leaks if leaks.any() else None
-    biases_or_none = biases if biases.any() else None
-    if counts.spikes is not None:
-        return NodeCounts.of_neurons(
-            counts.spikes, updates, leaks_or_none, biases_or_none
-        )
-    return replace(counts, updates=updates, leaks=leaks_or_none, biases=biases_or_none)
-
-
-def _clocked(
-    node: Threshold | Connection, counts: NodeCounts, every_step: Counts
-) -> NodeCounts:
-    """Add the comparisons of a Threshold, or the biases of a connection."""
-    units = every_step * node.n_out
-    if isinstance(node, Threshold):
-        return replace(counts, comparisons=units)
-    return counts if node.bias is None else replace(counts, biases=units)
