@@ -116,9 +116,9 @@ class TestTrainedNetwork:
         assert complete.encoder == network.encoder
         for name, weights in network.state.items():
             np.testing.assert_array_equal(complete.state[name], weights)
-        assert complete.spikes_per_inference() == {
-            name: 400.0 - 100 * layer
-            for layer, name in enumerate(network.network.layer_names)
+        names = network.network.layer_names
+        assert complete.file.inference_spikes.per_inference(names) == {
+            name: 400.0 - 100 * layer for layer, name in enumerate(names)
         }
 
     def test_a_file_holds_the_integers(self, tmp_path: Path) -> None:

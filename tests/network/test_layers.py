@@ -23,11 +23,20 @@ def test_words_are_read_and_written() -> None:
 
 
 def test_initial_weights_follow_the_number_of_their_sources() -> None:
+    """Uniform in +-1/sqrt(sources), as in `nn.Linear` and `nn.Conv2d`."""
     network = Network.of_chain((1, 28, 28), layers_of(WORDS), 10)
     state = initial_state(network, 3)
-    many = {"layer1.synapses": 25, "layer2.synapses": 27, "layer3.recurrent": 400}
-    for name, sources in many.items():
-        assert 0.9 < state[f"{name}.weight"].abs().max() * sources**0.5 <= 1
+    parameters = {
+        "layer1.synapses.weight": 25,
+        "layer2.synapses.weight": 27,
+        "layer3.synapses.weight": 288,
+        "layer3.synapses.bias": 288,
+        "layer3.recurrent.weight": 400,
+    }
+    for name, sources in parameters.items():
+        scaled = state[name] * sources**0.5
+        assert 0.9 < scaled.abs().max() <= 1
+        assert float(scaled.std()) == pytest.approx(3**-0.5, rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ from spikejoule.core.store import FilePath
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import best_class
 from spikejoule.network.conventional import ConventionalNetwork
-from spikejoule.network.network import State
+from spikejoule.network.network import State, weights_and_biases
 from spikejoule.network.quantisation import FLOAT_BITS
 
 FLOATS = Widths(activation=FLOAT_BITS, weight=FLOAT_BITS, sum=FLOAT_BITS)
@@ -191,13 +191,9 @@ def measure_baseline(
         weights_sha256=weights_digest(arrays),
         nonzero_fractions=_nonzero_fractions(layers) if pruned else None,
         pixel_threshold=getattr(network, "pixel_threshold", None),
-        shifts=_only_shifts(arrays),
+        shifts=only_shifts(arrays),
     )
     return MeasuredBaseline(counts, network, predictions)
-
-
-def _only_shifts(arrays: Mapping[str, NDArray[Any]]) -> bool:
-    return "layer1.requantisation" in arrays and only_shifts(arrays)
 
 
 def nonzero_macs(
@@ -378,11 +374,16 @@ def load_weights(path: FilePath, name: str) -> dict[str, NDArray[Any]]:
     names = arrays["names"].tolist()
     if name not in names:
         raise ArtifactError(f"{path} has no network {name!r}; it has {names}.")
-    prefix = f"baseline{names.index(name) + 1}."
+    return _weights_of(arrays, names.index(name) + 1)
+
+
+def _weights_of(arrays: Arrays, number: int) -> dict[str, NDArray[Any]]:
+    """The weights of one network of a file, numbered from 1."""
+    prefix = f"baseline{number}."
     return {
-        key.removeprefix(prefix): array
-        for key, array in arrays.items()
-        if key.startswith(f"{prefix}layer")
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(f"{prefix}layer")
     }
 
 
@@ -402,28 +403,8 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     """
     place = number - 1
     prefix = f"baseline{number}."
-    own = {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items()
-        if name.startswith(f"{prefix}layer")
-    }
-    weights = _matrices(own)
-    synapses = arrays[f"{prefix}synapses"].tolist()
-    if synapses not in (
-        [matrix.size for matrix in weights],
-        [np.count_nonzero(matrix) for matrix in weights],
-    ):
-        raise ValueError(
-            f"{prefix}synapses is {synapses}, not the number of its weights"
-        )
-    macs = arrays[f"{prefix}macs_nonzero"]
-    if macs.shape[1:] != (len(synapses),):
-        raise ValueError(f"{prefix}macs_nonzero does not have {len(synapses)} layers")
+    own = _weights_of(arrays, number)
     fractions = arrays.get(f"{prefix}nonzero_fractions")
-    if fractions is not None and len(fractions) != len(synapses):
-        raise ValueError(
-            f"{prefix}nonzero_fractions does not have {len(synapses)} layers"
-        )
     threshold = arrays.get(f"{prefix}pixel_threshold")
     training = None
     if "training" in arrays:
@@ -433,15 +414,15 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     return BaselineCounts(
         name=printable(str(arrays["names"][place])),
         network=_network(own),
-        synapses=tuple(synapses),
+        synapses=tuple(arrays[f"{prefix}synapses"].tolist()),
         equal_size=bool(arrays["equal_size"][place]),
         accuracy_percent=100 * correct / max(len(arrays["labels"]), 1),
-        macs_nonzero=macs,
+        macs_nonzero=arrays[f"{prefix}macs_nonzero"],
         weights_sha256=weights_digest(own),
         training=training,
         nonzero_fractions=None if fractions is None else tuple(fractions.tolist()),
         pixel_threshold=None if threshold is None else int(threshold),
-        shifts=_only_shifts(own),
+        shifts=only_shifts(own),
         **{
             name: arrays[name][place].item()
             for name in _FIGURES
@@ -452,9 +433,7 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
 
 def _matrices(arrays: Arrays) -> list[NDArray[Any]]:
     """The weight matrices of a network, in the order of its layers."""
-    suffix = "weight" if "layer1.weight" in arrays else "integer_weight"
-    n_layers = sum(name.endswith(f".{suffix}") for name in arrays)
-    return [arrays[f"layer{number}.{suffix}"] for number in range(1, 1 + n_layers)]
+    return [weight for weight, _ in weights_and_biases(arrays)]
 
 
 def _network(arrays: Arrays) -> ConventionalNetwork:

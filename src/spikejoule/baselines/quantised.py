@@ -99,15 +99,15 @@ class QuantisedNetwork:
 
 
 def only_shifts(arrays: Mapping[str, NDArray[Any]]) -> bool:
-    """Whether every requantisation of a network is a shift.
+    """Whether a network has requantisations, and each is a shift.
 
     Its multipliers are powers of two then; that of the last layer is not used.
     """
-    n_layers = len(weights_and_biases(arrays))
+    n_layers = sum(name.endswith(".requantisation") for name in arrays)
     multipliers = [
         int(arrays[f"layer{number}.requantisation"][0]) for number in range(1, n_layers)
     ]
-    return all(multiplier.bit_count() == 1 for multiplier in multipliers)
+    return n_layers > 0 and all(number.bit_count() == 1 for number in multipliers)
 
 
 def activation_bits(time_window: int) -> int:
@@ -129,7 +129,8 @@ def quantise(
         widths: widths of its numbers.
     """
     weight_units = [
-        weight_unit(weight, widths.weight) for weight, _ in weights_and_biases(state)
+        weight_unit(weight, widths.largest_weight)
+        for weight, _ in weights_and_biases(state)
     ]
     activation_units = [
         least_error_unit(outputs, widths.largest_activation)
@@ -138,9 +139,9 @@ def quantise(
     return in_integers(state, weight_units, activation_units, widths)
 
 
-def weight_unit(weights: NDArray[np.float32], weight_bits: int) -> float:
-    """Choose the value of an integer 1 in a weight matrix of some width."""
-    return least_error_unit(np.abs(weights[weights != 0]), 2 ** (weight_bits - 1) - 1)
+def weight_unit(weights: NDArray[np.float32], top: int) -> float:
+    """Choose the value of an integer 1 in a weight matrix of integers up to `top`."""
+    return least_error_unit(np.abs(weights[weights != 0]), top)
 
 
 def in_integers(

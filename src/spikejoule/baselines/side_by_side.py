@@ -115,7 +115,6 @@ class IntegerPasses(FloatPasses):
         self.seen = {
             name: values.clone().requires_grad_() for name, values in exact.items()
         }
-        self._weight_bits = [variant.bits for variant in variants]
         self._sum_bits = variants[0].sum_bits
         # The largest integers of the widths, [K, 1, 1].
         self._weight_tops = _column(2.0 ** (v.bits - 1) - 1 for v in variants)
@@ -155,16 +154,17 @@ class IntegerPasses(FloatPasses):
         """
         self._activation_units = []
         self._weight_units = [
-            _units(weight_unit, weight, self._weight_bits)
+            _units(weight_unit, weight, self._weight_tops)
             for weight, _ in weights_and_biases(self.exact)
         ]
         self.refresh()
-        tops = [int(top) for top in self._activation_tops]
         values = self.pixels(images)
         with torch.no_grad():
             for layer in range(self._n_hidden):
                 sums = self.sums(layer, values)
-                units = _units(least_error_unit, functional.relu(sums), tops)
+                units = _units(
+                    least_error_unit, functional.relu(sums), self._activation_tops
+                )
                 if self._shifts:
                     units = self._shifted(units, layer)
                 self._activation_units.append(units)
@@ -219,11 +219,11 @@ def _column(numbers: Iterable[float]) -> Tensor:
 def _units(
     choose: Callable[[NDArray[np.float32], int], float],
     values: Tensor,
-    sizes: Sequence[int],
+    tops: Tensor,
 ) -> Tensor:
     """Choose a unit for the values [K, ...] of each network, [K, 1, 1]."""
-    pairs = zip(values, sizes, strict=True)
-    return _column(choose(network.numpy(), size) for network, size in pairs)
+    pairs = zip(values, tops, strict=True)
+    return _column(choose(network.numpy(), int(top)) for network, top in pairs)
 
 
 def _round_to(units: Tensor, exact: Tensor, seen: Tensor) -> Tensor:

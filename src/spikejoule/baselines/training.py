@@ -383,8 +383,7 @@ class BaselinesTraining:
             group.learn(epoch, images, labels)
             group.validate(self._validation.images, validation_labels)
 
-        for job in [pool.submit(run, group) for group in self._groups]:
-            job.result()
+        list(pool.map(run, self._groups))
 
     def checkpoint(self) -> SavedState:
         """The state after the last epoch."""

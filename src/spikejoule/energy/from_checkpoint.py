@@ -146,14 +146,14 @@ def recorded_activity(checkpoint: CompleteCheckpoint) -> Activity:
     Raises:
         ArtifactError: one of these means is missing.
     """
-    spikes = checkpoint.spikes_per_inference()
+    network = checkpoint.network
+    spikes = checkpoint.file.inference_spikes.per_inference(network.layer_names)
     products = checkpoint.encoder.input_products
     if spikes is None:
         raise ArtifactError(
             "the checkpoint does not record each layer's inference spikes, which its "
             f"energy needs: count them with {_COUNTING}."
         )
-    network = checkpoint.network
     recorded = checkpoint.file.energy_proxies
     macs = None
     if products is not None:

@@ -295,10 +295,6 @@ class CompleteCheckpoint:
         """Whether training removed synapses."""
         return bool(self.file.training_config.pruned_fraction)
 
-    def spikes_per_inference(self) -> dict[str, float] | None:
-        """Mean spikes per inference by layer name; None if not recorded."""
-        return self.file.inference_spikes.per_inference(self.network.layer_names)
-
 
 def write_complete(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
     """Write a complete checkpoint atomically.
@@ -357,19 +353,15 @@ def complete_checkpoint(
 def _network(file: CompleteFile) -> Network:
     """The network of a file, with the initial constants of its neurons."""
     sizes = file.architecture
+    neuron = _neuron(sizes.model_extra or {})
+    if sizes.layers is not None:
+        in_shape = tuple(sizes.input_shape)
+        return Network.of_chain(
+            in_shape, layers_of(sizes.layers), sizes.n_output, neuron
+        )
     n_hidden = sizes.n_hidden
     hidden = tuple(n_hidden) if isinstance(n_hidden, list) else (n_hidden,)
-    neuron = _neuron(sizes.model_extra or {})
-    if sizes.layers is None:
-        return Network.of_layers(sizes.n_input, hidden, sizes.n_output, neuron)
-    in_shape = tuple(sizes.input_shape)
-    network = Network.of_chain(
-        in_shape, layers_of(sizes.layers), sizes.n_output, neuron
-    )
-    if network.layer_sizes != (sizes.n_input, *hidden, sizes.n_output):
-        words = ", ".join(sizes.layers)
-        raise ValueError(f"its layers {words} do not have the sizes that it states")
-    return network
+    return Network.of_layers(sizes.n_input, hidden, sizes.n_output, neuron)
 
 
 def _neuron(entry: Mapping[str, Any]) -> Neuron:

@@ -234,16 +234,14 @@ def _layers_of(network: ImportedGraph) -> list[tuple[Dense, Neurons]]:
     Empty if the graph is anything but fully connected layers of spiking neurons without
     synaptic currents, one after another.
     """
-    if set(network.edges) != set(pairwise(network.nodes)):
+    layers = list(zip(network.of(Dense), network.of(Neurons), strict=False))
+    between = [node for layer in layers for node in layer]
+    path = [network.input, *between, network.output]
+    edges = set(pairwise(node.name for node in path))
+    if len(path) != len(network.nodes) or edges != set(network.edges):
         return []
-    *body, end = [*network.nodes.values()][1:]
-    layers = []
-    for dense, neurons in zip(body[::2], body[1::2], strict=False):
-        if not (isinstance(dense, Dense) and isinstance(neurons, Neurons)):
-            return []
+    for dense, neurons in layers:
         is_simple = neurons.spikes and not neurons.has_current
         if not is_simple or max(dense.n_in, dense.n_out) > _MAX_ENGINE_UNITS:
             return []
-        layers.append((dense, neurons))
-    is_whole = isinstance(end, Output) and 2 * len(layers) == len(body)
-    return layers if is_whole else []
+    return layers
