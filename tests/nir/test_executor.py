@@ -303,6 +303,7 @@ class TestFiles:
         path = tmp_path / "graph.nir"
         for place, value, words in (
             ("node/metadata", 3, "metadata without names: 3"),
+            ("node/nodes/a/weight", h5py.ExternalLink("b", "/c"), "from another file"),
             (
                 "node/nodes/a/weight",
                 np.ones((5, 6), np.complex64),

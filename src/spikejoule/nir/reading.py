@@ -5,6 +5,7 @@ to or from a nested graph leads to its input or from its output. Nodes that only
 numbers (Flatten, and the ends of nested graphs) are removed, and their edges joined.
 """
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ def read_nir(path: str | os.PathLike[str]) -> ImportedGraph:
     open_regular(path).close()
     try:
         with h5py.File(path, "r") as file:
-            _check_size(file)
+            _check_content(file)
             content = hdf2dict(file["node"])
         if content.get("type") != "NIRGraph":
             raise ArtifactError(
@@ -66,21 +67,31 @@ def read_nir(path: str | os.PathLike[str]) -> ImportedGraph:
         ) from error
 
 
-def _check_size(file: h5py.File) -> None:
-    """Refuse arrays that are too large for memory.
+def _check_content(file: h5py.File) -> None:
+    """Refuse arrays that are in other files, or too large for memory.
 
-    HDF5 states sizes apart from the data: a small file may declare arrays of any size.
+    HDF5 can link to other files, and states sizes apart from the data: a small file may
+    declare arrays of any size.
     """
-    sizes: list[int] = []
+    links: dict[str, Any] = {}
 
-    def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            sizes.append((item.size or 0) * max(item.dtype.itemsize, 8))
+    def visit(name: str, link: Any) -> None:
+        links[name] = link
 
-    file.visititems(visit)
-    if sum(sizes) > MAX_ARRAY_BYTES:
+    file.visititems_links(visit)
+    n_bytes = 0
+    for name, link in links.items():
+        item = file[name] if isinstance(link, h5py.HardLink) else None
+        is_array = isinstance(item, h5py.Dataset)
+        if item is None or (is_array and (item.external or item.is_virtual)):
+            raise ArtifactError(
+                f"it takes {name!r:.80} from another file, which is not read."
+            )
+        if is_array:
+            n_bytes += math.prod(item.shape or ()) * max(item.dtype.itemsize, 8)
+    if n_bytes > MAX_ARRAY_BYTES:
         raise ArtifactError(
-            f"it declares {sum(sizes):,} bytes; {MAX_ARRAY_BYTES:,} are allowed."
+            f"it declares {n_bytes:,} bytes; {MAX_ARRAY_BYTES:,} are allowed."
         )
 
 
