@@ -122,20 +122,15 @@ class BaselineRun:
         watch = self.run.watch
         watch.finish()
         network = _network_of(watch)
-        layers = [
-            place
-            for place in watch.places.values()
-            if isinstance(place.module, WEIGHTED)
-        ]
         synapses: list[int] = []
         macs: list[NDArray[np.int64]] = []
-        for layer in layers:
-            n_synapses = 0 if layer.fan_out is None else int(layer.fan_out.sum())
-            products = layer.reached.nonzero.per_sample
-            calls = _calls(layer)
-            synapses += [n_synapses] * calls
-            # Only the sum of all calls is known, and all cost the same.
-            macs += [(products + call) // calls for call in range(calls)]
+        for place in watch.places.values():
+            if place.fan_out is not None and isinstance(place.module, WEIGHTED):
+                products = place.reached.nonzero.per_sample
+                calls = _calls(place)
+                synapses += [int(place.fan_out.sum())] * calls
+                # Only the sum of all calls is known, and all cost the same.
+                macs += [(products + call) // calls for call in range(calls)]
         percent = 100 * float((answers == labels).mean())
         model = type(baseline.module).__name__
         name = baseline.name or f"{model} {architecture(network)}"

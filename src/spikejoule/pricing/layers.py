@@ -5,7 +5,6 @@ output j. Its transpose applied to ones gives the fan-out of each input, for any
 padding, stride, groups and dilation. Autograd computes the transpose.
 """
 
-from collections.abc import Callable
 from functools import reduce
 from typing import Any, TypeVar
 
@@ -159,11 +158,14 @@ def _reached(
     """Apply the transpose of a layer, whose weights are `synapses`, to ones."""
     layer = plain(module, synapses.double())
     vars(layer).update(settings)
+    arguments: dict[str, Any] = {}
     if isinstance(module, TRANSPOSED):
         # The output's size may have been an argument.
-        size = [*out_shape[1:]]
-        return _transposed(lambda x: layer.forward(x, output_size=size), shape)
-    return _transposed(layer.forward, shape)
+        arguments["output_size"] = [*out_shape[1:]]
+    with torch.enable_grad():
+        x = torch.zeros((1, *shape), dtype=torch.float64, requires_grad=True)
+        (gradient,) = torch.autograd.grad(layer.forward(x, **arguments).sum(), x)
+    return gradient.reshape(-1).round().to(torch.int64).numpy()
 
 
 def plain(module: Any, weight: Tensor) -> Any:
@@ -208,11 +210,3 @@ def _windows(module: Any, shape: Shape, out_shape: Shape) -> NDArray[np.int64] |
     by_axis = [windows.reached(node, axis).sum(axis=1) for axis in range(n_axes)]
     plane: NDArray[np.int64] = reduce(np.multiply.outer, by_axis)
     return np.tile(plane.reshape(-1), shape[0])
-
-
-def _transposed(linear: Callable[[Tensor], Tensor], shape: Shape) -> NDArray[np.int64]:
-    """Apply the transpose of a linear function to ones."""
-    with torch.enable_grad():
-        x = torch.zeros((1, *shape), dtype=torch.float64, requires_grad=True)
-        (gradient,) = torch.autograd.grad(linear(x).sum(), x)
-    return gradient.reshape(-1).round().to(torch.int64).numpy()

@@ -178,20 +178,15 @@ def _products_of_spikes(
     multiply: Callable[[Tensor, Tensor], Tensor], left: Tensor, right: Tensor
 ) -> int:
     """Count the products of a side of zeros and ones; 0 if neither side is one."""
-    spikes = [_zeros_and_ones(x) for x in (left, right)]
-    if all(x is None for x in spikes):
+    are_spikes = [bool(((x == 0) | (x == 1)).all()) for x in (left, right)]
+    if not any(are_spikes):
         return 0
     # A spike meets every number on the other side.
-    left, right = (
-        torch.ones_like(side).double() if x is None else x
-        for side, x in zip((left, right), spikes, strict=True)
-    )
-    return int(multiply(left, right).sum())
-
-
-def _zeros_and_ones(x: Tensor) -> Tensor | None:
-    """Return a tensor of zeros and ones in float64; None if it holds others."""
-    return x.double() if bool(((x == 0) | (x == 1)).all()) else None
+    counts = [
+        (x if is_spikes else torch.ones_like(x)).double()
+        for x, is_spikes in zip((left, right), are_spikes, strict=True)
+    ]
+    return int(multiply(*counts).sum())
 
 
 def _torch(function: Any, args: tuple[Any, ...], out: Any) -> Counts:

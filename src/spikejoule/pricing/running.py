@@ -284,13 +284,11 @@ class Run:
         for tool, totals in self.other_counts.items():
             self._reset()
             with count_as(tool, self.model) as counts:
-                outputs = (
-                    [self.model(x)]
-                    if self.loop == "model"
-                    else self._outputs_by_step(x, self.model)
-                )
-                for _ in outputs:
-                    pass
+                if self.loop == "model":
+                    self.model(x)
+                else:
+                    for _ in self._outputs_by_step(x, self.model):
+                        pass
             totals.update(counts)
 
     def _keep(self, scores: Tensor, n_samples: int) -> None:
@@ -350,32 +348,30 @@ class Run:
     @property
     def notes(self) -> list[Note]:
         """Warnings about how the model ran."""
+        return [warning(words) for words in self._warnings()]
+
+    def _warnings(self) -> Iterator[str]:
         places = [*self.watch.places.values()]
-        sentences = []
         nearly_whole = [place.name for place in places if place.emits_nearly_whole]
         if nearly_whole:
-            sentences.append(
+            yield (
                 f"{', '.join(nearly_whole)} gives numbers that are almost integers, "
                 "which are counted as real values: round them if they are spikes."
             )
         if self.model.training:
             subject = f"{self.called} ({type(self.model).__name__})"
-            sentences.append(
+            yield (
                 f"{subject[0].upper()}{subject[1:]} ran in training mode, and was "
                 "counted like that: call eval() to count inference."
             )
         if self.watch.is_order_guessed:
-            sentences.append(
+            yield (
                 "Samples and steps share an axis in an unknown order: totals are "
                 "right, but intervals may be wrong."
             )
-        if any(place.fires for place in places):
-            sentences += self._notes_on_neurons()
-        return [warning(words) for words in sentences]
-
-    def _notes_on_neurons(self) -> Iterator[str]:
-        """Warn of input or neurons that were probably meant in another way."""
-        places = [*self.watch.places.values()]
+        if not any(place.fires for place in places):
+            return
+        # Input or neurons that were probably meant in another way
         if self._time_axis is None and self.watch.has_taken_one_step:
             yield (
                 "Some neurons ran for a single step: if the samples have a time axis, "
