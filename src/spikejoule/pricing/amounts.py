@@ -1,4 +1,6 @@
-"""Sums per sample: counts added over the calls of a batch, then joined over batches."""
+"""Sums per sample: counts added over the calls of each batch."""
+
+from collections import defaultdict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,31 +11,28 @@ Counts = NDArray[np.int64]
 class SampleSums:
     """A count for each sample."""
 
-    def __init__(self) -> None:
-        self._open: Counts | int = 0
-        self._batches: list[Counts] = []
+    def __init__(self, sizes: list[int]) -> None:
+        """Start with zeros.
+
+        Args:
+            sizes: samples of each batch, the running one last; all sums share it.
+        """
+        self._sizes = sizes
+        # By the batch's number; a module may not run in each batch.
+        self._by_batch: defaultdict[int, Counts | int] = defaultdict(int)
 
     def add(self, counts: Counts | int) -> None:
-        """Add whole numbers, one for each sample, [B], or one for all."""
-        self._open = self._open + counts
+        """Add whole numbers, one for each sample of this batch, [B], or one for all."""
+        self._by_batch[len(self._sizes) - 1] += counts
 
-    def end_batch(self, n_samples: int, n_earlier: int) -> None:
-        """Close a batch of `n_samples`, before which `n_earlier` samples ran."""
-        if not self._batches:
-            # The module first ran in this batch: earlier samples count nothing.
-            self._batches.append(np.zeros(n_earlier, np.int64))
-        self._batches.append(np.zeros(n_samples, np.int64) + self._open)
-        self._open = 0
-
-    @property
-    def last_batch(self) -> Counts:
-        """The counts of the last batch, [B]."""
-        return self._batches[-1]
+    def of_batch(self, number: int) -> Counts:
+        """Return the counts of a batch, [B]."""
+        return np.zeros(self._sizes[number], np.int64) + self._by_batch[number]
 
     @property
     def per_sample(self) -> Counts:
         """The counts of all samples, [N]."""
-        return np.concatenate(self._batches)
+        return np.concatenate([*map(self.of_batch, range(len(self._sizes)))])
 
 
 class Amounts:
@@ -44,9 +43,9 @@ class Amounts:
         nonzero: how many units, or synapses, have anything but zero.
     """
 
-    def __init__(self) -> None:
-        self.spikes = SampleSums()
-        self.nonzero = SampleSums()
+    def __init__(self, sizes: list[int]) -> None:
+        self.spikes = SampleSums(sizes)
+        self.nonzero = SampleSums(sizes)
 
     def add(self, spikes: Counts, nonzero: Counts) -> None:
         """Add the counts of a call, [B] each."""

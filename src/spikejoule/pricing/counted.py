@@ -74,112 +74,73 @@ class CountedPooling(_Counted, Pooling):
     """Pooling with any windows."""
 
 
-@dataclass(frozen=True)
-class Widths:
-    """How a network is stored.
-
-    Attributes:
-        weight_bits: of its weights: 32 for floating point, fewer for integers.
-        state_bits: of its states and biases, in the same way.
-        pruned: whether a weight of 0 is no weight.
-    """
-
-    weight_bits: int
-    state_bits: int
-    pruned: bool
-
-
-def activity_of(watch: Watch, steps: int, widths: Widths) -> Activity:
+def activity_of(
+    watch: Watch, steps: int, weight_bits: int, state_bits: int
+) -> Activity:
     """Return the network that ran, and what it did.
 
     Args:
         watch: has counted.
         steps: of the samples; 0 where the model makes them itself: then those of the
             last population.
-        widths: as declared.
+        weight_bits, state_bits: of its weights, and of its states and biases: 32 for
+            floating point, fewer for integers.
     """
     watch.finish()
-    network = _CountedNetwork(watch, widths)
-    for place in watch.places.values():
-        network.add_place(place)
-    for place in watch.places.values():
-        network.add_reads(place)
-    return network.activity(steps)
-
-
-class _CountedNetwork:
-    """A network and its counts, added place by place.
-
-    Attributes:
-        nodes, edges: of the network.
-        counts: of each node, [N].
-    """
-
-    def __init__(self, watch: Watch, widths: Widths) -> None:
-        self._watch = watch
-        self._widths = widths
-        self._zeros = np.zeros(watch.calls.n_samples, np.int64)
-        shape = watch.calls.input_shape or ()
-        self.nodes: dict[str, Node] = {INPUT: Input(INPUT, shape, shape)}
-        self.edges: list[tuple[str, str]] = []
-        self.counts: dict[str, NodeCounts] = {INPUT: NodeCounts()}
-
-    def add_place(self, place: ModulePlace) -> None:
-        """Add a place as a node, with the edges to it and its counts."""
+    places = watch.places
+    pruned = watch.known.pruned
+    zeros = np.zeros(watch.calls.n_samples, np.int64)
+    shape = watch.calls.input_shape or ()
+    nodes: dict[str, Node] = {INPUT: Input(INPUT, shape, shape)}
+    counts: dict[str, NodeCounts] = {INPUT: NodeCounts()}
+    edges: list[tuple[str, str]] = []
+    for place in places.values():
         for source in place.sources:
-            self.edges.append((source, place.name))
-            if source not in self._watch.places and source not in self.nodes:
-                self.nodes[source] = _unknown_source(source, place)
-                self.counts[source] = NodeCounts(
-                    spikes=self._zeros, comparisons=self._zeros
-                )
-        self.nodes[place.name], self.counts[place.name] = _counted(
-            place, self._widths.pruned
-        )
+            edges.append((source, place.name))
+            if source not in places and source not in nodes:
+                nodes[source] = _unknown_source(source, place)
+                counts[source] = NodeCounts(spikes=zeros, comparisons=zeros)
+        nodes[place.name], counts[place.name] = _counted(place, pruned)
+    for place in places.values():
+        for source in place.sources:
+            if place.fan_out is not None or source == INPUT:
+                counts[source] = _with_reads(counts[source], nodes[source], place)
+    if counts[INPUT].spikes is None:
+        # The input emits values, or nothing has read it.
+        counts[INPUT] = replace(counts[INPUT], spikes=zeros)
+    # The output is that of the last population.
+    last = next(node for node in reversed(nodes.values()) if isinstance(node, Neurons))
+    nodes[OUTPUT] = Output(OUTPUT, last.out_shape, last.out_shape)
+    return Activity(
+        network=ImportedGraph(
+            nodes,
+            (*edges, (last.name, OUTPUT)),
+            weight_bits=weight_bits,
+            state_bits=state_bits,
+        ),
+        time_window=steps or int(places[last.name].steps.per_sample.max()),
+        counts=counts,
+        pruned=pruned,
+    )
 
-    def add_reads(self, place: ModulePlace) -> None:
-        """Add what a place read from its sources.
 
-        Sources that do not count their own output, such as the input, emitted what was
-        read.
-        """
-        for source, amounts in place.sources.items():
-            if place.fan_out is None and source != INPUT:
-                continue
-            sums = amounts.nonzero if place.receives_values else amounts.spikes
-            read = sums.per_sample
-            counts = self.counts[source]
-            total = read if counts.reads is None else counts.reads + read
-            counts = replace(counts, reads=total)
-            if not isinstance(self.nodes[source], Threshold | Neurons | Pooling):
-                if place.receives_values and counts.values is None:
-                    counts = replace(counts, values=read)
-                if not place.receives_values and counts.spikes is None:
-                    counts = replace(counts, spikes=read)
-            self.counts[source] = counts
+def _with_reads(counts: NodeCounts, source: Node, place: ModulePlace) -> NodeCounts:
+    """Add what a place read from a source to the source's counts.
 
-    def activity(self, steps: int) -> Activity:
-        """Return the whole network; its output is its last population."""
-        populations = [
-            node for node in self.nodes.values() if isinstance(node, Neurons)
-        ]
-        last = populations[-1]
-        output = Output(OUTPUT, last.out_shape, last.out_shape)
-        if self.counts[INPUT].spikes is None:
-            # The input emits values, or nothing has read it.
-            self.counts[INPUT] = replace(self.counts[INPUT], spikes=self._zeros)
-        own_steps = self._watch.places[last.name].steps.per_sample
-        return Activity(
-            network=ImportedGraph(
-                self.nodes | {OUTPUT: output},
-                (*self.edges, (last.name, OUTPUT)),
-                weight_bits=self._widths.weight_bits,
-                state_bits=self._widths.state_bits,
-            ),
-            time_window=steps or int(own_steps.max()),
-            counts=self.counts,
-            pruned=self._widths.pruned,
-        )
+    A source that does not count its own output, such as the input, emitted what was
+    read.
+    """
+    amounts = place.sources[source.name]
+    sums = amounts.nonzero if place.receives_values else amounts.spikes
+    read = sums.per_sample
+    total = read if counts.reads is None else counts.reads + read
+    counts = replace(counts, reads=total)
+    if not isinstance(source, Threshold | Neurons | Pooling):
+        if place.receives_values and counts.values is None:
+            counts = replace(counts, values=read)
+        if not place.receives_values and counts.spikes is None:
+            counts = replace(counts, spikes=read)
+    return counts
 
 
 def _counted(place: ModulePlace, pruned: bool) -> tuple[Node, NodeCounts]:

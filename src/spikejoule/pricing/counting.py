@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from spikejoule.network.nodes import Shape
-from spikejoule.pricing.amounts import Amounts
 from spikejoule.pricing.layers import ADAPTIVE, AVERAGES, NORMS, WEIGHTED
 from spikejoule.pricing.parts import INPUT, Part
 from spikejoule.pricing.places import ModulePlace, Places
@@ -49,7 +48,7 @@ class Sent(NamedTuple):
 
     def add_to(self, place: ModulePlace) -> None:
         """Add it to the sources of a place."""
-        amounts = place.sources.setdefault(self.source, Amounts())
+        amounts = place.source(self.source)
         amounts.add(self.contents.spikes, self.contents.nonzero)
 
 
@@ -62,7 +61,6 @@ class CallCounter:
         traces: of its tensors.
         records: whether the spikes themselves are kept.
         input_shape: of what enters the first layer, of one sample and step.
-        sizes: samples of each batch.
         spikes: if it `records`, what populations emitted, [B, T, n] for each call, by
             name and batch.
     """
@@ -73,7 +71,6 @@ class CallCounter:
         self.traces = Traces()
         self.records = records
         self.input_shape: Shape | None = None
-        self.sizes: list[int] = []
         self.spikes: dict[str, dict[int, list[Tensor]]] = {}
         # Places, sides and sources that have sent values: their whole numbers are
         # values, too.
@@ -82,14 +79,7 @@ class CallCounter:
     @property
     def n_samples(self) -> int:
         """N."""
-        return sum(self.sizes)
-
-    def end_batch(self, n_samples: int) -> None:
-        """Close a batch of `n_samples`."""
-        for place in self.places.by_name.values():
-            for sums in place.sums:
-                sums.end_batch(n_samples, self.n_samples)
-        self.sizes.append(n_samples)
+        return sum(self.places.sizes)
 
     def count(self, call: Call) -> None:
         """Count a call of a layer, pooling, norm, ReLU or neurons."""
@@ -102,14 +92,15 @@ class CallCounter:
         for side, layer in population.own_layers.items():
             weights = self._count_own_weights(call, side, layer)
             if units is not None:
-                units.sources.setdefault(weights.name, Amounts())
+                units.source(weights.name)
 
     def _count_units(self, call: Call) -> ModulePlace:
         """Count what the units of a module receive and emit."""
         part = call.part
-        shapes = (call.received.shape[2:], call.emitted.shape[2:])
-        place = self.places.at(part.name, part.layer, shapes, part.population)
-        place.steps.add(len(call.received))
+        out_shape = call.emitted.shape[2:]
+        place = self.places.enter(
+            part.name, part.layer, call.received, out_shape, part.population
+        )
         if place.fan_out is not None:
             self.receive(place, call.x, call.received)
         else:
@@ -128,7 +119,7 @@ class CallCounter:
         has_input_weights = population is not None and population.input is not None
         if not source or has_input_weights:
             return
-        place.sources.setdefault(source, Amounts())
+        place.source(source)
         if source == INPUT:
             by_step = self.layout.by_step(call.x, call.part.layout)
             self.receive(place, call.x, by_step)
@@ -147,10 +138,8 @@ class CallCounter:
         out_shape: Shape = call.received.shape[2:]
         if layer.weight.ndim == 2:
             out_shape = (*out_shape[:-1], len(layer.weight))
-        place = self.places.at(
-            f"{call.part.name}.{side}", layer, (entering.shape[2:], out_shape)
-        )
-        place.steps.add(len(entering))
+        name = f"{call.part.name}.{side}"
+        place = self.places.enter(name, layer, entering, out_shape)
         self.receive(place, x, entering)
         return place
 
@@ -222,4 +211,4 @@ class CallCounter:
         if self.records and place.fires:
             batches = self.spikes.setdefault(place.name, {})
             spikes = call.emitted.flatten(2).transpose(0, 1).float().cpu()
-            batches.setdefault(len(self.sizes), []).append(spikes)
+            batches.setdefault(len(self.places.sizes), []).append(spikes)

@@ -70,26 +70,21 @@ class Origins:
         read: the memory that functions have read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, model: nn.Module) -> None:
         self.read: WeakSet[Any] = WeakSet()
         # Whether the contents depend on the samples; absent where nothing is known.
         self._depends: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
-        # Modules and functions whose closures and globals are known.
-        self._begun: set[nn.Module] = set()
-        self._seen: set[FunctionType] = set()
+        # Functions may hold weights in a closure or a global.
+        seen: set[FunctionType] = set()
+        for module in model.modules():
+            for function in _functions_of(module):
+                self.add(_outside(function, seen), depends=False)
 
     def begin(self, model: nn.Module) -> None:
-        """Note that all that a model holds before a batch are weights, or zeros.
-
-        Functions may hold more, in a closure or a global.
-        """
+        """Note that all that a model holds before a batch are weights, or zeros."""
         for module in model.modules():
             held = (module._parameters, module._buffers, attributes_of(module))
             self.add(tensors_in(held), depends=False)
-            if module not in self._begun:
-                self._begun.add(module)
-                for function in _functions_of(module):
-                    self.add(_outside(function, self._seen), depends=False)
 
     def end_neurons(self, module: nn.Module) -> None:
         """Note that the states of neurons depend on the samples."""
@@ -131,6 +126,7 @@ class FunctionWatch(TorchFunctionMode):
 
     def __init__(
         self,
+        origins: Origins,
         requantises: bool,
         count_product: CountProduct,
         follow_function: FollowFunction,
@@ -139,7 +135,7 @@ class FunctionWatch(TorchFunctionMode):
         """Start without functions.
 
         Args:
-            requantises: see above.
+            origins, requantises: see above.
             count_product: counts a product in a part, given a key of the place in the
                 code, and the result; returns False if it cannot.
             follow_function: is given the name of each function, its tensors, its first
@@ -148,7 +144,7 @@ class FunctionWatch(TorchFunctionMode):
         """
         super().__init__()
         self.named: dict[Part, dict[str, None]] = {}
-        self.origins = Origins()
+        self.origins = origins
         self.requantises = requantises
         self._count_product = count_product
         self._follow_function = follow_function

@@ -149,7 +149,10 @@ class Known:
 
     @classmethod
     def of(
-        cls, model: nn.Module, own: Mapping[type, Population | Describe] | None = None
+        cls,
+        model: nn.Module,
+        own: Mapping[type, Population | Describe] | None = None,
+        pruned: bool = False,
     ) -> Self:
         """Find the simulators of a model by the packages of its modules' classes."""
         classes = {base for module in model.modules() for base in type(module).__mro__}
@@ -159,7 +162,7 @@ class Known:
             for package in PACKAGES
             if package in packages
         }
-        return cls(simulators, own or {})
+        return cls(simulators, own or {}, pruned)
 
     @property
     def packages(self) -> list[str]:

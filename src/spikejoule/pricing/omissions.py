@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from spikejoule.pricing.functions import FunctionWatch
 from spikejoule.pricing.layers import WEIGHTED
@@ -11,58 +11,53 @@ from spikejoule.pricing.parts import Functions, Part
 from spikejoule.pricing.tensors import memory_of
 
 
-class Omissions:
-    """Find what was not counted.
+def omissions(
+    functions: FunctionWatch, parts: Iterable[Part], ran: set[nn.Module]
+) -> dict[str, str]:
+    """Return in words what was not counted, by the names of parts and weights.
 
-    Attributes:
+    Args:
         functions: the functions of the model.
+        parts: its modules.
         ran: the modules that are counted.
-        used: the memory of their weights.
     """
+    words = {part.name: part.in_words(names) for part, names in functions.named.items()}
+    # A layer that shares its weight with a layer that ran is no omission.
+    used = {memory_of(layer.weight) for layer in ran if isinstance(layer, WEIGHTED)}
+    for part in parts:
+        for name, reason in _unused(part, functions, ran, used):
+            words.setdefault(name, f"{name} ({reason})")
+    return words
 
-    def __init__(self, functions: FunctionWatch, ran: Iterable[nn.Module]) -> None:
-        self.functions = functions
-        self.ran = {*ran}
-        # A layer that shares its weight with a layer that ran is no omission.
-        self.used = {
-            memory_of(module.weight)
-            for module in self.ran
-            if isinstance(module, WEIGHTED)
-        }
 
-    def by_name(self, parts: Iterable[Part]) -> dict[str, str]:
-        """Return in words what was not counted, by the names of parts and weights."""
-        words = {
-            part.name: part.words_with(names)
-            for part, names in self.functions.named.items()
-        }
-        for part in parts:
-            for name, reason in self._unused(part):
-                words.setdefault(name, f"{name} ({reason})")
-        return words
+def _unused(
+    part: Part, functions: FunctionWatch, ran: set[nn.Module], used: set[int]
+) -> Iterator[tuple[str, str]]:
+    """Yield a part, or its weights, that no count contains, with a reason.
 
-    def _unused(self, part: Part) -> Iterator[tuple[str, str]]:
-        """Yield a part, or its weights, that no count contains, with a reason."""
-        module: Any = part.layer
-        class_name = type(module).__name__
-        weights = {
-            name: weight
-            for name, weight in module._parameters.items()
-            if weight is not None
-        }
-        if part.functions is Functions.DESCRIBED:
-            for name, weight in weights.items():
-                is_used = memory_of(weight) in self.used
-                if weight.ndim > 1 and self._is_read(weight) and not is_used:
-                    reason = "a matrix, which its Population does not name"
-                    yield f"{part.name}.{name}", reason
-        elif not any(self._is_read(weight) for weight in weights.values()):
-            if part.functions is Functions.NAMED and weights:
-                yield part.name, f"{class_name}, which has parameters"
-            is_layer = isinstance(module, WEIGHTED) and module not in self.ran
-            if is_layer and memory_of(module.weight) not in self.used:
-                yield part.name, f"{class_name}, never called"
-
-    def _is_read(self, weight: Tensor) -> bool:
-        """Whether a function outside counted modules has read a weight."""
-        return weight.untyped_storage() in self.functions.origins.read
+    `used` is the memory of the weights of the modules that `ran`.
+    """
+    module: Any = part.layer
+    class_name = type(module).__name__
+    weights = {
+        name: weight
+        for name, weight in module._parameters.items()
+        if weight is not None
+    }
+    # Those that functions outside counted modules have read.
+    read = {
+        name: weight
+        for name, weight in weights.items()
+        if weight.untyped_storage() in functions.origins.read
+    }
+    if part.functions is Functions.DESCRIBED:
+        for name, weight in read.items():
+            if weight.ndim > 1 and memory_of(weight) not in used:
+                reason = "a matrix, which its Population does not name"
+                yield f"{part.name}.{name}", reason
+    elif not read:
+        if part.functions is Functions.NAMED and weights:
+            yield part.name, f"{class_name}, which has parameters"
+        is_layer = isinstance(module, WEIGHTED) and module not in ran
+        if is_layer and memory_of(module.weight) not in used:
+            yield part.name, f"{class_name}, never called"

@@ -66,12 +66,7 @@ class Part:
     layout: ModuleLayout
     population: Population | None
 
-    @property
-    def words(self) -> str:
-        """Its name and class."""
-        return self.words_with("")
-
-    def words_with(self, functions: Iterable[str]) -> str:
+    def in_words(self, functions: Iterable[str] = ()) -> str:
         """Return its name and class, and functions that it runs.
 
         PyTorch's own modules do one thing each, whatever functions that takes.
@@ -135,7 +130,7 @@ class ModelParts:
         }
         self.call = self.parts[model]
         if self.call.functions is not Functions.NAMED:
-            self.call = replace(self.call, role=None, functions=Functions.NAMED)
+            self.call = replace(self.call, functions=Functions.NAMED)
 
     @property
     def is_time_second(self) -> bool:
@@ -164,11 +159,11 @@ class ModelParts:
         name = self._names[module]
         if module in self._populations:
             return Role.COUNTED
-        has_own_code = has_own_forward(module)
-        if isinstance(self._layers[module], COUNTED) and not has_own_code:
-            return Role.COUNTED
-        if isinstance(module, PASSING) and not has_own_code:
-            return Role.PASSING
+        if not has_own_forward(module):
+            if isinstance(self._layers[module], COUNTED):
+                return Role.COUNTED
+            if isinstance(module, PASSING):
+                return Role.PASSING
         if module in self._inner or "parametrizations" in name.split("."):
             return None
         if isinstance(module, torch.jit.ScriptModule):

@@ -5,7 +5,6 @@ place that ever receives any other number, or is fed by neurons with graded spik
 receives values: each product there is a multiply-accumulate.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -37,6 +36,7 @@ class ModulePlace:
         fan_out: synapses, or pooling windows, reached by each input unit, int64 [n_in];
             None for modules that have neither.
         population: how its neurons are counted; None without neurons.
+        sizes: samples of each batch.
         has_bias: whether a constant is added to each output.
         steps: time steps it took.
         sources: what each source sends here, by the source's name, in the order in
@@ -57,10 +57,8 @@ class ModulePlace:
     out_shape: Shape
     fan_out: NDArray[np.int64] | None
     population: Population | None
-    steps: SampleSums = field(default_factory=SampleSums)
+    sizes: list[int]
     sources: dict[str, Amounts] = field(default_factory=dict)
-    reached: Amounts = field(default_factory=Amounts)
-    emitted: Amounts = field(default_factory=Amounts)
     receives_values: bool = False
     emits_values: bool = False
     emits_nearly_whole: bool = False
@@ -68,6 +66,9 @@ class ModulePlace:
     sides: dict[str, "ModulePlace"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.steps = SampleSums(self.sizes)
+        self.reached = Amounts(self.sizes)
+        self.emitted = Amounts(self.sizes)
         self.has_bias = (
             isinstance(self.module, WEIGHTED) and self.module.bias is not None
         )
@@ -92,23 +93,17 @@ class ModulePlace:
     @property
     def took_one_step(self) -> bool:
         """Whether it took only one step in the last batch."""
-        return bool((self.steps.last_batch == 1).any())
+        return bool((self.steps.of_batch(len(self.sizes) - 1) == 1).any())
 
-    @property
-    def sums(self) -> Iterator[SampleSums]:
-        """All of its counts."""
-        amounts = [self.emitted]
-        for place in (self, *self.sides.values()):
-            amounts += [*place.sources.values(), place.reached]
-        yield self.steps
-        for one in amounts:
-            yield one.spikes
-            yield one.nonzero
+    def source(self, name: str) -> Amounts:
+        """Return what a source sends here, from now on."""
+        return self.sources.setdefault(name, Amounts(self.sizes))
 
     def side(self, name: str) -> "ModulePlace":
         """Return the place where only one side sends; the steps are the same."""
         if name not in self.sides:
-            self.sides[name] = replace(self, sources={}, reached=Amounts(), sides={})
+            self.sides[name] = replace(self, sources={}, sides={})
+            self.sides[name].steps = self.steps
         return self.sides[name]
 
     @property
@@ -152,6 +147,7 @@ class Places:
 
     Attributes:
         by_name: in the order in which they first ran.
+        sizes: samples of each batch, the running one last.
     """
 
     def __init__(self, pruned: bool, unknown: dict[str, str]) -> None:
@@ -162,22 +158,31 @@ class Places:
             unknown: receives pooling that cannot be counted with its settings.
         """
         self.by_name: dict[str, ModulePlace] = {}
+        self.sizes: list[int] = []
         self._pruned = pruned
         self._unknown = unknown
         self._by_shapes: dict[tuple[str, Shape, Shape], ModulePlace] = {}
 
-    def at(
+    def enter(
         self,
         name: str,
         module: nn.Module,
-        shapes: tuple[Shape, Shape],
+        received: Tensor,
+        out_shape: Shape,
         population: Population | None = None,
     ) -> ModulePlace:
-        """Return the place of a module with these input and output shapes.
+        """Return the place of a module that takes steps, and count them.
 
-        It is made when the module first runs with these shapes.
+        It is made when the module first runs with these input and output shapes.
+
+        Args:
+            name: of the module in the model.
+            module: the module.
+            received: its input, [T, B, units...].
+            out_shape: of its output, of one sample and step.
+            population: how its neurons are counted; None without neurons.
         """
-        in_shape, out_shape = shapes
+        in_shape = received.shape[2:]
         key = (name, in_shape, out_shape)
         if key not in self._by_shapes:
             n_earlier = sum(other == name for other, _, _ in self._by_shapes)
@@ -187,11 +192,13 @@ class Places:
                 class_name = type(module).__name__
                 self._unknown[name] = f"{name} ({class_name}, as it is set)"
             place = ModulePlace(
-                unique, module, in_shape, out_shape, fan_outs, population
+                unique, module, in_shape, out_shape, fan_outs, population, self.sizes
             )
             self._by_shapes[key] = place
             self.by_name[unique] = place
-        return self._by_shapes[key]
+        place = self._by_shapes[key]
+        place.steps.add(len(received))
+        return place
 
     def choose_sides(self) -> None:
         """Choose which sides of products without weights send, after the last batch."""
@@ -229,9 +236,10 @@ class Places:
         module = norm.module
         if not isinstance(module, NORMS) or module.training or len(norm.sources) != 1:
             return None
-        layer = self.by_name.get(next(iter(norm.sources)))
-        is_layer = layer is not None and isinstance(layer.module, WEIGHTED)
-        if layer is not None and isinstance(layer.module, Operand):
-            # A product of two tensors of the samples has no weights to fold into.
+        (source,) = norm.sources
+        layer = self.by_name.get(source)
+        if layer is None or module.running_mean is None:
             return None
-        return layer if is_layer and module.running_mean is not None else None
+        # A product of two tensors of the samples has no weights to fold into.
+        has_weights = not isinstance(layer.module, Operand)
+        return layer if has_weights and isinstance(layer.module, WEIGHTED) else None

@@ -16,7 +16,6 @@ from functools import cache
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, InstanceOf
 from torch import nn
 from tqdm import tqdm
@@ -32,7 +31,7 @@ from spikejoule.energy.prices import headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import class_labels
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.pricing.conventional import Baseline, BaselineRun
-from spikejoule.pricing.counted import Widths, activity_of
+from spikejoule.pricing.counted import activity_of
 from spikejoule.pricing.neurons import Describe, Known, Population
 from spikejoule.pricing.other_counters import Tool, beside_ours
 from spikejoule.pricing.report import Report
@@ -40,7 +39,6 @@ from spikejoule.pricing.running import (
     Answer,
     Loop,
     Run,
-    SampleBatch,
     Stepping,
     TimeAxis,
     batches_of,
@@ -113,26 +111,31 @@ def price(
     profiles = _packaged_profiles(None)
     headline = headline_profile(profiles, profile, "profile")
     networks = against if isinstance(against, Sequence) else [against]
-    known = replace(Known.of(model, neurons), pruned=pruned)
     tools = (count_as,) if isinstance(count_as, str) else count_as
-    runs = _Runs(
-        Run(model, known, Stepping(time_axis, loop, answer, tuple(tools))),
-        [BaselineRun(network) for network in networks],
-    )
+    stepping = Stepping(time_axis, loop, answer, tuple(tools))
+    run = Run(model, Known.of(model, neurons, pruned), stepping)
+    baseline_runs = [BaselineRun(network) for network in networks]
     batches = batches_of(loader, time_axis, batch_size)
     total = None
     if isinstance(loader, Sized) and not hasattr(loader, "shape"):
         total = len(loader)
     bar = tqdm(batches, total=total, unit="batch", disable=not progress)
-    loaded_labels = runs.take(bar, time_axis)
-    activity = runs.activity(Widths(weight_bits, state_bits, pruned))
-    samples = SampleSet(title, loaded_labels if labels is None else labels)
-    inputs = runs.inputs(activity, samples, batch_size)
+    loaded_labels = []
+    for batch in bar:
+        run.take(batch.samples)
+        for baseline_run in baseline_runs:
+            baseline_run.take(batch.samples, time_axis)
+        if batch.labels is not None:
+            loaded_labels.append(batch.labels)
+    if labels is None and loaded_labels:
+        labels = np.concatenate(loaded_labels)
+    activity = _activity(run, weight_bits, state_bits)
+    samples = SampleSet(title, labels)
+    inputs = _inputs(run, baseline_runs, activity, samples, batch_size)
     for note in inputs.cautions:
         # Level 5 is the caller of `price`, outside the frames that check arguments.
         warnings.warn(sentence(note, with_label=False), stacklevel=5)
     analysis = analyse(inputs, profiles, headline, None, BootstrapSettings())
-    run = runs.run
     report = Report(
         analysis, activity, run.answers(), tuple(run.not_counted), run.all_scores
     )
@@ -141,93 +144,73 @@ def price(
     return report
 
 
-class _Runs:
-    """A spiking model and the networks to compare with, on the same samples."""
+def _activity(run: Run, weight_bits: int, state_bits: int) -> Activity:
+    """Return the counts of the spiking model, stored in words of some widths.
 
-    def __init__(self, run: Run, baseline_runs: list[BaselineRun]) -> None:
-        self.run = run
-        self.baseline_runs = baseline_runs
+    Raises:
+        ArtifactError: no module is known to be neurons, or all weights are in parts
+            that cannot be counted.
+        DataError: there is no sample.
+    """
+    if not run.watch.calls.n_samples:
+        raise DataError("there is no sample, and at least one is needed.")
+    parts = ", ".join(run.not_counted)
+    not_counted = f" Not counted: {parts}." if parts else ""
+    if all(place.population is None for place in run.watch.places.values()):
+        raise ArtifactError(
+            "no module of the model is a known neuron; declare yours: price(..., "
+            f"neurons={{MyNeuron: Population()}}).{not_counted}"
+        )
+    activity = activity_of(run.watch, run.steps, weight_bits, state_bits)
+    if parts and not any(activity.network.synapses):
+        raise ArtifactError(
+            "no weights of the model could be counted, so there is nothing to "
+            f"price.{not_counted}"
+        )
+    return activity
 
-    def take(
-        self, batches: Iterable[SampleBatch], time_axis: TimeAxis
-    ) -> NDArray[np.int64] | None:
-        """Run all networks on all batches, and return the labels among them.
 
-        Raises:
-            DataError: there is no sample.
-        """
-        labels = []
-        for batch in batches:
-            self.run.take(batch.samples)
-            for baseline_run in self.baseline_runs:
-                baseline_run.take(batch.samples, time_axis)
-            if batch.labels is not None:
-                labels.append(batch.labels)
-        if not self.run.watch.calls.sizes:
-            raise DataError("there is no sample, and at least one is needed.")
-        return np.concatenate(labels) if labels else None
+def _inputs(
+    run: Run,
+    baseline_runs: list[BaselineRun],
+    activity: Activity,
+    samples: SampleSet,
+    batch_size: int,
+) -> AnalysisInputs:
+    """Collect counts, accuracies and notes for the analysis.
 
-    def activity(self, widths: Widths) -> Activity:
-        """Return the counts of the spiking model, stored in words of some widths.
-
-        Raises:
-            ArtifactError: no module is known to be neurons, or all weights are in
-                parts that cannot be counted.
-        """
-        places = self.run.watch.places.values()
-        parts = ", ".join(self.run.not_counted)
-        not_counted = f" Not counted: {parts}." if parts else ""
-        if all(place.population is None for place in places):
-            raise ArtifactError(
-                "no module of the model is a known neuron; declare yours: price(..., "
-                f"neurons={{MyNeuron: Population()}}).{not_counted}"
-            )
-        activity = activity_of(self.run.watch, self.run.steps, widths)
-        if parts and not any(activity.network.synapses):
-            raise ArtifactError(
-                "no weights of the model could be counted, so there is nothing to "
-                f"price.{not_counted}"
-            )
-        return activity
-
-    def inputs(
-        self, activity: Activity, samples: SampleSet, batch_size: int
-    ) -> AnalysisInputs:
-        """Collect counts, accuracies and notes for the analysis.
-
-        Raises:
-            ParameterError: networks are to be compared, but labels are missing.
-        """
-        scores = self.run.all_scores
-        n_classes = activity.network.output.n_out if scores is None else scores.shape[1]
-        baselines: list[BaselineCounts] = []
-        if samples.labels is not None:
-            labels = class_labels(samples.labels, activity.n_rows, n_classes)
-            samples = replace(samples, labels=labels)
-            baselines = _with_unique_names(
-                run.counts(labels, batch_size) for run in self.baseline_runs
-            )
-        elif self.baseline_runs:
+    Raises:
+        ParameterError: networks are to be compared, but labels are missing.
+    """
+    scores = run.all_scores
+    n_classes = activity.network.output.n_out if scores is None else scores.shape[1]
+    baselines: list[BaselineCounts] = []
+    if baseline_runs:
+        if samples.labels is None:
             raise ParameterError(
                 "against needs labels: networks are compared at equal accuracy"
             )
-        answers = Answers(self.run.answers(), n_classes)
-        inputs = counted_inputs(activity, samples, answers, "modules", baselines)
-        packages = ", ".join(self.run.known.packages)
-        counted_in = fact("counted in", f"the running model ({packages})")
-        notes: list[Note] = [counted_in, *inputs.notes]
-        not_counted: list[str] = []
-        for run in (self.run, *(baseline.run for baseline in self.baseline_runs)):
-            not_counted += run.not_counted
-            notes += run.notes
-        if not not_counted:
-            notes.append(fact("not counted", "none"))
-        return replace(
-            inputs,
-            notes=tuple(notes),
-            not_counted=tuple(not_counted),
-            other_counts=beside_ours(self.run.other_counts, inputs),
+        labels = class_labels(samples.labels, activity.n_rows, n_classes)
+        baselines = _with_unique_names(
+            baseline.counts(labels, batch_size) for baseline in baseline_runs
         )
+    answers = Answers(run.answers(), n_classes)
+    inputs = counted_inputs(activity, samples, answers, "modules", baselines)
+    packages = ", ".join(run.known.packages)
+    counted_in = fact("counted in", f"the running model ({packages})")
+    notes: list[Note] = [counted_in, *inputs.notes]
+    not_counted: list[str] = []
+    for any_run in (run, *(baseline.run for baseline in baseline_runs)):
+        not_counted += any_run.not_counted
+        notes += any_run.notes
+    if not not_counted:
+        notes.append(fact("not counted", "none"))
+    return replace(
+        inputs,
+        notes=tuple(notes),
+        not_counted=tuple(not_counted),
+        other_counts=beside_ours(run.other_counts, inputs),
+    )
 
 
 def _with_unique_names(baselines: Iterable[BaselineCounts]) -> list[BaselineCounts]:

@@ -118,8 +118,7 @@ class ProductCounter:
         out_shape: Shape = (*entering.shape[2:-1], product.right.shape[-1])
         if product.layer is not None:
             out_shape = self._calls.layout.by_step(out, layout).shape[2:]
-        place = self._calls.places.at(name, layer, (entering.shape[2:], out_shape))
-        place.steps.add(len(entering))
+        place = self._calls.places.enter(name, layer, entering, out_shape)
         self._calls.receive(place, product.x, entering)
         return place
 
@@ -139,8 +138,7 @@ class ProductCounter:
         right = self._calls.layout.by_step(y.expand(*heads, -1, -1), layout)
         out_shape: Shape = (*left.shape[2:-1], right.shape[-1])
         operand = Operand.of(torch.zeros(right.shape[2:]))
-        place = self._calls.places.at(name, operand, (left.shape[2:], out_shape))
-        place.steps.add(len(left))
+        place = self._calls.places.enter(name, operand, left, out_shape)
         sent_left = self._calls.sent_into(place, x, left)
         sent_right = self._calls.sent_into(place, y, right, "right")
         _receive(place.side("left"), sent_left, fan_out=right.shape[-1])

@@ -18,6 +18,8 @@ from spikejoule.pricing.neurons import FLAT
 
 MAX_EXACT_FLOAT32: Final = 2**24
 """Sums of whole numbers below this are exact in float32."""
+ANY: Final = "any"
+"""The time axis of modules that take any number of axes."""
 NEARLY_WHOLE: Final = 1e-3
 """Numbers this close to whole ones may be spikes that were rounded."""
 
@@ -30,23 +32,21 @@ class ModuleLayout:
         unit_axes: number of axes of one sample and step; None where `time` says how
             many axes precede them.
         time: the time axis, 0 or 1; `FLAT` where it may be merged with the samples;
-            None for one step.
-        is_any: whether the module takes any number of axes, and `time` is not known.
+            `ANY` where it is not known, for any number of axes; None for one step.
     """
 
     unit_axes: int | None = None
     time: int | str | None = None
-    is_any: bool = False
 
     @property
     def may_be_merged(self) -> bool:
         """Whether the first axis may be steps and samples together."""
-        return self.unit_axes is not None or self.is_any or self.time == FLAT
+        return self.unit_axes is not None or self.time in (FLAT, ANY)
 
 
 _PLAIN: Final = frozenset([int, float, bool, str, type(None)])
 
-ANY_LAYOUT: Final = ModuleLayout(is_any=True)
+ANY_LAYOUT: Final = ModuleLayout(time=ANY)
 
 
 class BatchLayout:
@@ -143,7 +143,7 @@ class BatchLayout:
         """Count the axes before those of the units."""
         if module.unit_axes is not None:
             return x.ndim - module.unit_axes
-        if module.is_any:
+        if module.time == ANY:
             is_first = x.shape[0] == self.n_samples
             is_second = x.shape[1:2] == (self.n_samples,)
             return 2 if is_second and not is_first else 1

@@ -7,10 +7,9 @@ are compared, too, because a difference may change no spike.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
-from itertools import dropwhile
 from typing import Any, Final
 
 import numpy as np
@@ -86,12 +85,31 @@ def verify(
     stepping = Stepping(time_axis, loop)
     run = Run(model, Known.of(model, neurons), stepping, records=True)
     events = _run_on_spikes(run, samples, time_axis)
-    layers = _compared(run.watch, network, events, conventions)
-    differences = _ParameterDifferences(run, network, conventions)
+    populations = _compared(run.watch, network, events, conventions)
+    places = run.watch.places
+    layers = [place for place in places.values() if isinstance(place.module, WEIGHTED)]
+    partners = paired_layers(layers, network.connections)
+    # No spike shows layers after the last population: an exporter may have dropped a
+    # readout.
+    shown = [*places].index(populations[-1].name)
+    absent = [
+        name
+        for name in [*places][shown:]
+        if places[name] in layers and name not in partners
+    ]
+    parameters: list[str] = []
+    # A graph has no batch norms: they are folded into its weights.
+    if not any(isinstance(module, NORMS) for module in model.modules()):
+        for name, node in partners.items():
+            parameters += differing_weights(places[name], node, network.connections)
+    for pair in populations:
+        neurons_of_graph: Any = network.nodes[pair.node]
+        place = places[pair.name]
+        parameters += differing_constants(place, neurons_of_graph, conventions)
     return Verification(
-        layers=layers,
-        absent=", ".join(differences.absent(after=layers[-1].name)),
-        parameters=[*differences.of_layers(), *differences.of_neurons(layers)],
+        layers=populations,
+        absent=", ".join(absent),
+        parameters=parameters,
         module=", ".join(
             f"{package} {version(package)}" for package in run.known.packages
         ),
@@ -144,51 +162,6 @@ def _compared(
             )
         )
     return layers
-
-
-class _ParameterDifferences:
-    """The layers and neurons of a model, next to those of the graph."""
-
-    def __init__(
-        self, run: Run, network: ImportedGraph, conventions: Conventions
-    ) -> None:
-        self._network = network
-        self._conventions = conventions
-        self._places = run.watch.places
-        self._layers = {
-            name: place
-            for name, place in self._places.items()
-            if isinstance(place.module, WEIGHTED)
-        }
-        self._partners = paired_layers(self._layers.values(), network.connections)
-        # A graph has no batch norms: they are folded into its weights.
-        self._has_norms = any(
-            isinstance(module, NORMS) for module in run.model.modules()
-        )
-
-    def absent(self, after: str) -> Iterator[str]:
-        """Name layers after a population that the graph does not have.
-
-        No spike shows them: an exporter may have dropped a readout.
-        """
-        for name in dropwhile(lambda name: name != after, self._places):
-            if name in self._layers and name not in self._partners:
-                yield name
-
-    def of_layers(self) -> Iterator[str]:
-        """Name weights and biases that differ."""
-        if self._has_norms:
-            return
-        nodes = self._network.connections
-        for name, node in self._partners.items():
-            yield from differing_weights(self._layers[name], node, nodes)
-
-    def of_neurons(self, populations: Iterable[LayerComparison]) -> Iterator[str]:
-        """Name constants of neurons that differ."""
-        for pair in populations:
-            node: Any = self._network.nodes[pair.node]
-            place = self._places[pair.name]
-            yield from differing_constants(place, node, self._conventions)
 
 
 def matched(network: ImportedGraph, firing: list[ModulePlace]) -> dict[str, str]:

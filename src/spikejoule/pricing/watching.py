@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spikejoule.pricing.counting import Call, CallCounter
-from spikejoule.pricing.functions import UNSEEN, FunctionWatch
+from spikejoule.pricing.functions import UNSEEN, FunctionWatch, Origins
 from spikejoule.pricing.layers import (
     DROPOUT,
     DROPPING,
@@ -23,7 +23,7 @@ from spikejoule.pricing.layers import (
     WEIGHTED,
 )
 from spikejoule.pricing.neurons import Known
-from spikejoule.pricing.omissions import Omissions
+from spikejoule.pricing.omissions import omissions
 from spikejoule.pricing.parts import ModelParts, Part, Role
 from spikejoule.pricing.places import ModulePlace, Places
 from spikejoule.pricing.product_counts import ProductCounter
@@ -56,7 +56,11 @@ class Watch:
         self._traces = self.calls.traces
         self._products = ProductCounter(self.calls, self._model.weight_names)
         self._functions = FunctionWatch(
-            known.requantises, self._products.count, self._follow, self._end_call
+            Origins(model),
+            known.requantises,
+            self._products.count,
+            self._follow,
+            self._end_call,
         )
         # Places whose output functions have read or changed.
         self._read_by_functions: set[str] = set()
@@ -69,9 +73,9 @@ class Watch:
     @property
     def not_counted(self) -> list[str]:
         """All of `unknown`, functions that are not counted, and unused weights."""
-        ran = (place.module for place in self.places.values())
-        omissions = Omissions(self._functions, ran).by_name(self._model.parts.values())
-        return [*(omissions | self.unknown).values()]
+        ran = {place.module for place in self.places.values()}
+        named = omissions(self._functions, self._model.parts.values(), ran)
+        return [*(named | self.unknown).values()]
 
     @property
     def has_taken_one_step(self) -> bool:
@@ -109,25 +113,21 @@ class Watch:
             time_axis: in the model's input; None without one.
         """
         self._layout.begin(n_samples, n_steps, time_axis)
+        self._places.sizes.append(n_samples)
         with ExitStack() as stack:
             if self._model.is_compiled:
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
-            self._hook(stack)
+            self._functions.origins.begin(self._model.root)
+            parts = self._model.parts.values()
+            followed = [part for part in parts if part.functions is not None]
+            for handle in self._functions.follow(followed):
+                stack.callback(handle.remove)
             yield
-        self.calls.end_batch(n_samples)
 
     def run(self, *inputs: Any) -> Any:
         """Call the model in a batch, on samples."""
         with self._functions.calling(self._model.call, inputs):
             return self._model.root(*inputs)
-
-    def _hook(self, stack: ExitStack) -> None:
-        """Hook all modules until `stack` closes."""
-        self._functions.origins.begin(self._model.root)
-        parts = self._model.parts.values()
-        followed = [part for part in parts if part.functions is not None]
-        for handle in self._functions.follow(followed):
-            stack.callback(handle.remove)
 
     def _end_call(self, part: Part, inputs: Any, out: Any) -> None:
         """Do what a part that has run asks for."""
@@ -141,7 +141,10 @@ class Watch:
     def _count(self, part: Part, inputs: Any, out: Any) -> None:
         """Count a call of a layer, pooling, norm, ReLU or neurons."""
         x = first_tensor(inputs)
-        self._check_origin(part, x)
+        if not self._functions.origins.are_seen(x) and x.any():
+            # No function and no module has made it.
+            name = f"what enters {part.name}"
+            self.unknown.setdefault(name, f"{name} ({UNSEEN})")
         self._functions.origins.add(tensors_in(out), depends=True)
         if part.population is not None:
             self._functions.origins.end_neurons(part.module)
@@ -172,7 +175,7 @@ class Watch:
         if returned is None:
             return
         if not self._functions.origins.are_seen(returned):
-            self.unknown.setdefault(part.name, part.words)
+            self.unknown.setdefault(part.name, part.in_words())
             self._functions.origins.add([returned], depends=True)
 
     def _follow(
@@ -202,9 +205,3 @@ class Watch:
         """Choose what sends, and fold norms into the layers before, at the end."""
         self._places.choose_sides()
         self._places.fold_norms(self._read_by_functions)
-
-    def _check_origin(self, part: Part, x: Tensor) -> None:
-        """Name what enters a module, if no function and no module has made it."""
-        if not self._functions.origins.are_seen(x) and x.any():
-            name = f"what enters {part.name}"
-            self.unknown.setdefault(name, f"{name} ({UNSEEN})")
