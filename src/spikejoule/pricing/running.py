@@ -364,7 +364,7 @@ class Run:
                 f"{subject[0].upper()}{subject[1:]} ran in training mode, and was "
                 "counted like that: call eval() to count inference."
             )
-        if self.watch.is_order_guessed:
+        if self.watch.layout.is_order_guessed:
             yield (
                 "Samples and steps share an axis in an unknown order: totals are "
                 "right, but intervals may be wrong."
@@ -372,7 +372,8 @@ class Run:
         if not any(place.fires for place in places):
             return
         # Input or neurons that were probably meant in another way
-        if self._time_axis is None and self.watch.has_taken_one_step:
+        in_one = [place for place in places if place.population and place.took_one_step]
+        if self._time_axis is None and in_one:
             yield (
                 "Some neurons ran for a single step: if the samples have a time axis, "
                 "set time_axis."

@@ -42,6 +42,7 @@ class Watch:
 
     Attributes:
         known: what is known of its modules.
+        layout: of the tensors in this batch.
         calls: counts what enters and leaves the modules.
         unknown: in words, by name: what ran, or has parameters, and is not counted.
     """
@@ -50,13 +51,14 @@ class Watch:
         self.known = known
         self._model = ModelParts(model, known)
         self.unknown = self._model.unknown
-        self._layout = BatchLayout(self._model.is_time_second)
+        self.layout = BatchLayout(self._model.is_time_second)
         self._places = Places(known.pruned, self.unknown)
-        self.calls = CallCounter(self._places, self._layout, records)
+        self.calls = CallCounter(self._places, self.layout, records)
         self._traces = self.calls.traces
         self._products = ProductCounter(self.calls, self._model.weight_names)
+        self._origins = Origins(model)
         self._functions = FunctionWatch(
-            Origins(model),
+            self._origins,
             known.requantises,
             self._products.count,
             self._follow,
@@ -76,18 +78,6 @@ class Watch:
         ran = {place.module for place in self.places.values()}
         named = omissions(self._functions, self._model.parts.values(), ran)
         return [*(named | self.unknown).values()]
-
-    @property
-    def has_taken_one_step(self) -> bool:
-        """Whether some neurons took only one step in the last batch."""
-        return any(
-            place.took_one_step for place in self.places.values() if place.population
-        )
-
-    @property
-    def is_order_guessed(self) -> bool:
-        """Whether samples may have been mixed up with each other."""
-        return self._layout.is_order_guessed
 
     def has_made_no_steps(self, n_steps: int) -> bool:
         """Whether neurons took all steps of the last batch as one.
@@ -112,12 +102,12 @@ class Watch:
             n_steps: T in whole tensors; 0 where the model makes the steps itself.
             time_axis: in the model's input; None without one.
         """
-        self._layout.begin(n_samples, n_steps, time_axis)
+        self.layout.begin(n_samples, n_steps, time_axis)
         self._places.sizes.append(n_samples)
         with ExitStack() as stack:
             if self._model.is_compiled:
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
-            self._functions.origins.begin(self._model.root)
+            self._origins.begin(self._model.root)
             parts = self._model.parts.values()
             followed = [part for part in parts if part.functions is not None]
             for handle in self._functions.follow(followed):
@@ -141,19 +131,19 @@ class Watch:
     def _count(self, part: Part, inputs: Any, out: Any) -> None:
         """Count a call of a layer, pooling, norm, ReLU or neurons."""
         x = first_tensor(inputs)
-        if not self._functions.origins.are_seen(x) and x.any():
+        if not self._origins.are_seen(x) and x.any():
             # No function and no module has made it.
             name = f"what enters {part.name}"
             self.unknown.setdefault(name, f"{name} ({UNSEEN})")
-        self._functions.origins.add(tensors_in(out), depends=True)
+        self._origins.add(tensors_in(out), depends=True)
         if part.population is not None:
-            self._functions.origins.end_neurons(part.module)
+            self._origins.end_neurons(part.module)
         out = first_tensor(out)
-        emitted = self._layout.by_step(out, part.layout)
+        emitted = self.layout.by_step(out, part.layout)
         # Only layers and pooling change the shape of one sample and step.
         received = emitted
         if isinstance(part.layer, (*WEIGHTED, *POOLING)):
-            received = self._layout.by_step(x, part.layout)
+            received = self.layout.by_step(x, part.layout)
         self.calls.count(Call(part, x, out, received, emitted))
 
     def _pass_on(self, part: Part, inputs: Any, out: Any) -> None:
@@ -172,17 +162,15 @@ class Watch:
     def _name_other(self, part: Part, out: Any) -> None:
         """Name a module that returns what no function and no module has made."""
         returned = find_tensor(out)
-        if returned is None:
-            return
-        if not self._functions.origins.are_seen(returned):
+        if returned is not None and not self._origins.are_seen(returned):
             self.unknown.setdefault(part.name, part.in_words())
-            self._functions.origins.add([returned], depends=True)
+            self._origins.add([returned], depends=True)
 
     def _follow(
         self, name: str, inputs: list[Tensor], out: Tensor, is_written: bool
     ) -> None:
         """Follow what a function reads, and what kind of numbers it makes or writes."""
-        if self._functions.origins.is_weight(out):
+        if self._origins.is_weight(out):
             self._products.note_made_of(inputs, out)
         name = name.strip("_")
         traces = [self._traces.of(x) for x in inputs]
@@ -191,7 +179,7 @@ class Watch:
         if name in EXPOSING and not is_new:
             self._traces.forget_contents(out)
         if name in MERGING and inputs:
-            self._layout.note_merge(inputs[0], out)
+            self.layout.note_merge(inputs[0], out)
         if is_new or name not in VIEWING:
             self._read_by_functions.update(trace.source for trace in traces)
         makes_values = name in MOVING and any(trace.are_values for trace in traces)
