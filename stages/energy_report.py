@@ -49,9 +49,9 @@ from spikejoule.params import Params
 from spikejoule.playground import (
     PlaygroundError,
     PlaygroundInputs,
-    ReportedComparison,
     choose_opponent,
     playground_page,
+    reported_notes,
     unplayable_page,
 )
 from spikejoule.report import PageContent, energy_card, energy_page
@@ -178,9 +178,7 @@ def _playground(
         opponent=choose_opponent(
             paths["baseline"], images, headline_profile, checkpoint
         ),
-        reported=ReportedComparison(
-            analysis.verdicts, analysis.compares_with_published
-        ),
+        notes=reported_notes(analysis.verdicts, analysis.compares_with_published),
     )
     try:
         return playground_page(inputs)

@@ -25,9 +25,9 @@ from spikejoule.network.trained import load_trained
 from spikejoule.playground import (
     PlaygroundInputs,
     PlaygroundRecord,
-    ReportedComparison,
     page_of_record,
     playground_record,
+    reported_notes,
 )
 from spikejoule.playground.opponent import choose_opponent
 
@@ -39,7 +39,8 @@ ENERGY_MODEL: Final = "explanation/energy-ledger.html"
 
 def page() -> str:
     """The page of the recorded networks."""
-    return page_of_record(PlaygroundRecord.read(RECORD), _profiles(), ENERGY_MODEL)
+    recorded = PlaygroundRecord.model_validate_json(RECORD.read_bytes())
+    return page_of_record(recorded, _profiles(), ENERGY_MODEL)
 
 
 def _profiles() -> tuple[HardwareProfile, ...]:
@@ -71,21 +72,20 @@ def record(project: Path) -> PlaygroundRecord:
             opponent=choose_opponent(
                 paths["baseline"], images, _profiles()[0], checkpoint
             ),
-            reported=_reported(checkpoint, counted),
+            notes=_notes(checkpoint, counted),
         )
     )
 
 
-def _reported(
-    checkpoint: CompleteCheckpoint, counted: MeasuredSamples
-) -> ReportedComparison:
+def _notes(checkpoint: CompleteCheckpoint, counted: MeasuredSamples) -> dict[str, str]:
     """The comparison with reference networks, as in the energy report."""
     profiles = load_profiles()
     headline = _profiles()[0]
     inputs = analysis_inputs(checkpoint, counted, ())
     analysis = analyse(inputs, profiles, headline, None, BootstrapSettings())
-    return ReportedComparison(analysis.verdicts, analysis.compares_with_published)
+    return reported_notes(analysis.verdicts, analysis.compares_with_published)
 
 
 if __name__ == "__main__":
-    record(Path(sys.argv[1])).save(RECORD)
+    recorded = record(Path(sys.argv[1]))
+    RECORD.write_text(f"{recorded.model_dump_json()}\n", encoding="utf-8")

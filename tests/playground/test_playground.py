@@ -226,8 +226,8 @@ def test_a_record_gives_the_same_page(playground: Playground, tmp_path: Path) ->
     """Which the documentation does: prices are added when its page is made."""
     inputs = playground.inputs
     path = tmp_path / "record.json"
-    playground_record(inputs).save(path)
-    record = PlaygroundRecord.read(path)
+    path.write_text(playground_record(inputs).model_dump_json(), encoding="utf-8")
+    record = PlaygroundRecord.model_validate_json(path.read_bytes())
     page = page_of_record(record, inputs.profiles)
     assert page == playground.path.read_text(encoding="utf-8")
 

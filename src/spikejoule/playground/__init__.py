@@ -22,17 +22,17 @@ from spikejoule.playground.page import (
     unplayable_page,
 )
 from spikejoule.playground.prices import PlaygroundError
-from spikejoule.playground.reported import ReportedComparison
+from spikejoule.playground.reported import reported_notes
 
 __all__ = [
     "Opponent",
     "PlaygroundError",
     "PlaygroundInputs",
     "PlaygroundRecord",
-    "ReportedComparison",
     "choose_opponent",
     "page_of_record",
     "playground_page",
     "playground_record",
+    "reported_notes",
     "unplayable_page",
 ]

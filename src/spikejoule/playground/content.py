@@ -5,16 +5,15 @@ added when a page is made (`page`).
 """
 
 import base64
-import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Self
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.core.schema import Record
 from spikejoule.counts.measurement import Measurement, clocked_updates
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.encoder import INTENSITIES, ByLevel
@@ -34,7 +33,6 @@ from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.playground.opponent import ZERO_SKIPPING, Opponent, averaged_side
 from spikejoule.playground.prices import LinearOperations, PlaygroundError
-from spikejoule.playground.reported import ReportedComparison
 
 ENCODINGS: Final = ("latency", "poisson", "regular")
 """The encodings that `scripts/encoders.js` has."""
@@ -45,9 +43,8 @@ SOLVED_FROM: Final = 1000
 IN_A_GROUP: Final = 16
 """Test images in a group of the gallery."""
 
-MNIST_SIDE: Final = 28
 INK_SIDE: Final = 20
-"""Of MNIST's images, and of the box that their ink fits, in pixels."""
+"""Of the box that the ink of MNIST's images fits, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +58,7 @@ class PlaygroundInputs:
         profiles: price lists, the headline's first.
         early: its rule for stopping early; None without one.
         opponent: the conventional network to compare with; None without one.
-        reported: what the energy report compares with; None without a report.
+        notes: what the energy report says, by the id of a price list.
     """
 
     checkpoint: CompleteCheckpoint
@@ -70,11 +67,10 @@ class PlaygroundInputs:
     profiles: tuple[HardwareProfile, ...]
     early: EarlyExit | None = None
     opponent: Opponent | None = None
-    reported: ReportedComparison | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False)
-class PlaygroundRecord:
+class PlaygroundRecord(Record):
     """What a page shows, without prices.
 
     Attributes:
@@ -90,35 +86,8 @@ class PlaygroundRecord:
     whole: LinearOperations
     stopping: LinearOperations
     conventional: LinearOperations | None
-    weight_bits: tuple[int, ...]
+    weight_bits: list[int]
     notes: dict[str, str]
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read what `save` wrote."""
-        entry = json.loads(path.read_text(encoding="utf-8"))
-        conventional = entry["conventional"]
-        return cls(
-            shown=entry["shown"],
-            whole=LinearOperations.from_entry(entry["whole"]),
-            stopping=LinearOperations.from_entry(entry["stopping"]),
-            conventional=conventional and LinearOperations.from_entry(conventional),
-            weight_bits=tuple(entry["weight_bits"]),
-            notes=entry["notes"],
-        )
-
-    def save(self, path: Path) -> None:
-        """Write the record as JSON."""
-        conventional = self.conventional
-        entry = {
-            "shown": self.shown,
-            "whole": self.whole.as_entry(),
-            "stopping": self.stopping.as_entry(),
-            "conventional": None if conventional is None else conventional.as_entry(),
-            "weight_bits": self.weight_bits,
-            "notes": self.notes,
-        }
-        path.write_text(f"{json.dumps(entry, sort_keys=True)}\n", encoding="utf-8")
 
 
 def check_playable(network: Network, encoding: str, n_images: int) -> None:
@@ -172,7 +141,8 @@ def playground_record(inputs: PlaygroundInputs) -> PlaygroundRecord:
         "images": {
             "height": images.shape[1],
             "width": images.shape[2],
-            "inkSide": _ink_side(checkpoint),
+            # Smaller where images were averaged over squares.
+            "inkSide": INK_SIDE / averaged_side(checkpoint),
             "noun": inputs.images.subject.noun,
             "classes": list(inputs.images.subject.class_names),
         },
@@ -191,8 +161,8 @@ def playground_record(inputs: PlaygroundInputs) -> PlaygroundRecord:
         whole=whole,
         stopping=stopping,
         conventional=None if opponent is None else _conventional_operations(opponent),
-        weight_bits=tuple(weight_bits),
-        notes={} if inputs.reported is None else inputs.reported.notes,
+        weight_bits=weight_bits,
+        notes=dict(inputs.notes),
     )
 
 
@@ -241,11 +211,6 @@ def packed(array: NDArray[Any]) -> dict[str, str]:
     little_endian = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     data = zlib.compress(little_endian.tobytes(), level=9)
     return {"type": f"{name}Array", "data": base64.b64encode(data).decode()}
-
-
-def _ink_side(checkpoint: CompleteCheckpoint) -> float:
-    """Pixels that a drawing's ink fits, where images were averaged over squares."""
-    return INK_SIDE / averaged_side(checkpoint)
 
 
 def _titles(inputs: PlaygroundInputs) -> dict[str, str | None]:

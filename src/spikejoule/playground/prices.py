@@ -6,13 +6,13 @@ images that were counted, and must give every operation back exactly.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import SpikejouleError
+from spikejoule.core.schema import Record
 from spikejoule.energy.estimates import Floats
 from spikejoule.energy.operations import Column, OperationCounts
 from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
@@ -25,21 +25,20 @@ class PlaygroundError(SpikejouleError):
     """There is no page for a network; the message says why."""
 
 
-@dataclass(frozen=True, eq=False)
-class LinearOperations:
+class LinearOperations(Record):
     """Operations of an inference as a linear function of F counts of its image.
 
     Attributes:
         columns: C columns of the ledger.
-        layers: the layer of each column, from 0, int [C].
-        coefficients: of each column for one of each count, float64 [F, C].
-        means: mean counts of the test images, float64 [F].
+        layers: the layer of each column, from 0, [C].
+        coefficients: of each column for one of each count, [F, C].
+        means: mean counts of the test images, [F].
     """
 
-    columns: tuple[Column, ...]
-    layers: NDArray[np.int64]
-    coefficients: Floats
-    means: Floats
+    columns: list[Column]
+    layers: list[int]
+    coefficients: list[list[float]]
+    means: list[float]
 
     @classmethod
     def solve(
@@ -72,27 +71,12 @@ class LinearOperations:
                 f"The playground cannot price {column.term} of {column.place}: it is "
                 "not linear in an image's counts."
             )
-        layers = [layer_of.get(column.place, 0) for column in operations.columns]
-        return cls(operations.columns, np.array(layers), coefficients, means)
-
-    @classmethod
-    def from_entry(cls, entry: Mapping[str, Any]) -> "LinearOperations":
-        """Read what `as_entry` gave."""
         return cls(
-            columns=tuple(Column(**column) for column in entry["columns"]),
-            layers=np.array(entry["layers"]),
-            coefficients=np.array(entry["coefficients"]),
-            means=np.array(entry["means"]),
+            columns=list(operations.columns),
+            layers=[layer_of.get(column.place, 0) for column in operations.columns],
+            coefficients=coefficients.tolist(),
+            means=means.tolist(),
         )
-
-    def as_entry(self) -> dict[str, Any]:
-        """The function as plain JSON."""
-        return {
-            "columns": [asdict(column) for column in self.columns],
-            "layers": self.layers.tolist(),
-            "coefficients": self.coefficients.tolist(),
-            "means": self.means.tolist(),
-        }
 
     def are_priced_by(self, profile: HardwareProfile) -> bool:
         """Whether a price list has a price for any of the operations."""
@@ -105,15 +89,12 @@ class LinearOperations:
             lower and upper end in pJ, [layers, 2, F].
         """
         low, _, high = weights_of(prices_pj(self.columns, profile))
-        return np.stack(
+        coefficients = np.array(self.coefficients)
+        layers = np.array(self.layers)
+        return np.array(
             [
-                np.stack(
-                    [
-                        self.coefficients @ (end * (self.layers == layer))
-                        for end in (low, high)
-                    ]
-                )
-                for layer in range(self.layers.max() + 1)
+                [coefficients @ (end * (layers == layer)) for end in (low, high)]
+                for layer in range(layers.max() + 1)
             ]
         )
 
