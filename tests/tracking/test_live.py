@@ -2,10 +2,9 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -13,26 +12,26 @@ import pytest
 from mlflow import MlflowClient
 
 from spikejoule.core.provenance import file_digest
+from spikejoule.energy import load_profiles
+from spikejoule.energy.training.history import TrainingSetup, joules_by_epoch
+from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.tracking.curves import Curves
 from spikejoule.tracking.live import LiveRun
 from spikejoule.tracking.publishing import RunRecord, publish
 from spikejoule.tracking.store import Store, project_store
+from tests.tools.examples import trained_network
 from tests.tools.processes import sleeping
 from tests.tools.recorded import runs
 
 SECONDS = 60
-LAYERS = ("input", "hidden", "output")
+TRAINED = trained_network()
+CURVES = Curves(TrainingSetup.of(TRAINED), load_profiles()["45nm-fp32"])
 PARAMETERS = {"train.lr": 0.003, "seed": 7, "train.threads": 0}
 CURVE = "by_epoch/train_loss"
-
-
-def epoch(n: int) -> Any:
-    """What training reports about an epoch."""
-    entry = {"epoch": n, "train_loss": 1 / n, "spikes": [600, 400, 20], "samples": 2}
-    return SimpleNamespace(entry=lambda: entry)
-
-
-EPOCHS = [epoch(number) for number in (1, 2, 3)]
+EPOCHS = [
+    EpochRecord.model_validate({**TRAINED.history[0], "epoch": number})
+    for number in (1, 2, 3)
+]
 Start = Callable[[], psutil.Process]
 
 
@@ -57,16 +56,10 @@ def wait_until(is_true: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def joules_so_far(history: Sequence[Any]) -> list[float]:
-    """10 J an epoch."""
-    return [10.0 * number for number in range(1, len(history) + 1)]
-
-
 def shown(
     store: Store, keeper: psutil.Process, key: str | None = "a-key", **parameters: Any
 ) -> LiveRun:
-    curves = Curves(LAYERS, joules_so_far)
-    return LiveRun(store, PARAMETERS | parameters, curves, key, keeper)
+    return LiveRun(store, PARAMETERS | parameters, CURVES, key, keeper)
 
 
 def cut_short(training: LiveRun, error: BaseException) -> None:
@@ -90,8 +83,9 @@ def test_curves_grow_and_the_run_is_completed_when_it_is_published(
     (live,) = runs(store)
     assert live.info.status == "RUNNING"
     assert live.data.params == {name: str(value) for name, value in PARAMETERS.items()}
-    assert live.data.metrics["by_epoch/hidden_spikes_per_sample"] == 200.0
-    assert live.data.metrics["by_epoch/training_joules"] == 20.0
+    assert live.data.metrics["by_epoch/hidden_spikes_per_sample"] == 40.1
+    joules = joules_by_epoch(CURVES.setup, [EPOCHS[0], EPOCHS[2]], CURVES.prices)
+    assert live.data.metrics["by_epoch/training_joules"] == joules[-1] > joules[0]
     record = RunRecord(
         "a-result",
         parameters={**PARAMETERS, "evaluate.confidence": 0.95},

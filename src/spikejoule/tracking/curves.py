@@ -1,15 +1,13 @@
 """The curves of a training: what is logged of each epoch, and its modelled energy."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Self
 
 from spikejoule.energy import HardwareProfile, load_profiles
 from spikejoule.energy.training.history import TrainingSetup, joules_by_epoch
-from spikejoule.network.checkpoint import TrainingConfigSection
+from spikejoule.network.checkpoint import EpochRecord, TrainingConfigSection
 from spikejoule.network.network import Network
-from spikejoule.network.trained import TrainedNetwork
 from spikejoule.params import Params
 
 _NOT_CURVES = ("samples", "input_macs")
@@ -39,13 +37,12 @@ class Curves:
     """What the curves of a run show.
 
     Attributes:
-        layer_names: names of the layers.
-        pricing: returns the joules of training up to each of some epochs; None without
-            this curve.
+        setup: what is trained, and how.
+        prices: price list of the curve of joules; None without this curve.
     """
 
-    layer_names: Sequence[str]
-    pricing: Callable[[Sequence[Any]], Sequence[float]] | None = None
+    setup: TrainingSetup
+    prices: HardwareProfile | None
 
     @classmethod
     def of_running(cls, params: Params, network: Network, engine: str) -> Self:
@@ -56,9 +53,6 @@ class Curves:
             network: the network to train.
             engine: name of the engine.
         """
-        prices = load_profiles().get(params.energy_report.profile)
-        if prices is None:  # which the stage energy_report refuses
-            return cls(network.layer_names)
         config = params.train.model_dump(mode="json")
         setup = TrainingSetup(
             network=network,
@@ -67,25 +61,15 @@ class Curves:
             engine=engine,
             average_pixels=params.data.average_pixels,
         )
-        pricing = partial(joules_by_epoch, setup, prices=prices)
-        return cls(network.layer_names, pricing)
+        # An unknown price list is refused by the stage energy_report.
+        return cls(setup, load_profiles().get(params.energy_report.profile))
 
-    @classmethod
-    def of_trained(cls, trained: TrainedNetwork, prices: HardwareProfile) -> Self:
-        """Return the curves of a training that has ended."""
-        setup = TrainingSetup.of(trained)
-        pricing = partial(joules_by_epoch, setup, prices=prices)
-        return cls(trained.network.layer_names, pricing)
-
-    def rows(self, history: Sequence[Any], first: int = 0) -> list[dict[str, float]]:
-        """Convert epochs to rows of `log_history`.
-
-        Args:
-            history: an `EpochRecord` of every epoch so far.
-            first: how many of them to leave out.
-        """
-        rows = [epoch_row(record.entry(), self.layer_names) for record in history]
-        if self.pricing is not None:
-            for row, joules in zip(rows, self.pricing(history), strict=False):
-                row["training_joules"] = joules
-        return rows[first:]
+    def rows(self, history: Sequence[EpochRecord]) -> list[dict[str, float]]:
+        """Convert every epoch so far to a row of `log_history`."""
+        names = self.setup.network.layer_names
+        rows = [epoch_row(record.entry(), names) for record in history]
+        if self.prices is not None:
+            joules = joules_by_epoch(self.setup, history, self.prices)
+            for row, so_far in zip(rows, joules, strict=False):
+                row["training_joules"] = so_far
+        return rows

@@ -145,7 +145,7 @@ class LiveRun:
         """Convert new epochs to rows of the curves."""
         n_known = len(self._history)
         self._history += records
-        return self._curves.rows(self._history, n_known)
+        return self._curves.rows(self._history)[n_known:]
 
     @contextmanager
     def _failures_warned_of(self) -> Iterator[None]:

@@ -18,6 +18,7 @@ from spikejoule.core.store import read_json, read_text
 from spikejoule.core.yaml_files import PARAMS_FILE
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.energy import load_profiles, select_profile
+from spikejoule.energy.training.history import TrainingSetup
 from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.network.trained import TrainedNetwork, load_trained
 from spikejoule.params import Params
@@ -248,7 +249,7 @@ def _curves(
         "energy_report.profile",
     )
     history = [EpochRecord.model_validate(entry) for entry in trained.history]
-    return Curves.of_trained(trained, profile).rows(history)
+    return Curves(TrainingSetup.of(trained), profile).rows(history)
 
 
 def build_run_record(

@@ -35,8 +35,11 @@ FILES_TAG = "data.sha256"
 # Words of a message that may hold a password or a token: addresses, users with a host,
 # settings.
 _MAY_BE_SECRET = re.compile(r"://|@|\w=")
-# A host with or without a port; an IPv6 address has brackets.
-_HOST = re.compile(r"([\w.-]*|\[[\da-fA-F:]+\])(:\d+)?")
+# After the scheme: user, host with or without a port (an IPv6 address has brackets),
+# path. An @ in the path may belong to a password with a slash.
+_PLACE = re.compile(
+    r"([^/?#]*@)?(?P<host>([\w.-]*|\[[\da-fA-F:]+\])(:\d+)?)([/?#][^@]*)?"
+)
 # Libraries whose errors quote addresses, statements and values; their causes do not.
 _QUOTING = ("requests", "sqlalchemy")
 _TRIES = 3  # to open a database; MLflow's ten take 102 s
@@ -296,12 +299,8 @@ def shown_uri(uri: str) -> str:
         return "***" if ":" in uri else uri  # a file path has no colon
     if scheme in ("sqlite", "file") and rest.startswith("/"):
         return uri.partition("?")[0]
-    place, *others = re.split("[/?#]", rest, maxsplit=1)
-    host = place.rpartition("@")[2]
-    # An @ after the host may belong to a password with a slash.
-    if "@" in "".join(others) or not _HOST.fullmatch(host):
-        return f"{scheme}://***"
-    return f"{scheme}://{host}"
+    place = _PLACE.fullmatch(rest)
+    return f"{scheme}://{place['host'] if place else '***'}"
 
 
 def in_one_line(error: BaseException) -> str:
