@@ -27,3 +27,7 @@ class FashionMnist(IdxSource):
             "ankle boot",
         ),
     )
+    note: ClassVar = (
+        "Fashion-MNIST, known by its checksums: figures cannot be compared with "
+        "MNIST's."
+    )
