@@ -18,7 +18,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
+from pkgutil import resolve_name
 
 import shtab
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     status = 1
     try:
-        command = getattr(import_module(options.module), options.function)
+        command = resolve_name(options.function)
         sys.stdout.write(printable(command(options)))
         sys.stdout.flush()
         return 0
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         module, extra = extra_of(error)
         # These need more of another extra than this one module.
-        if options.module.endswith(".project"):
+        if options.function.startswith("spikejoule.cli.project:"):
             extra = "pipeline"
         elif extra == "nir" and options.file.suffix != ".nir":
             extra = "torch"

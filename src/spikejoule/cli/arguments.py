@@ -1,8 +1,8 @@
 """All commands with their arguments.
 
-Each command names a module of this package, whose function of the command's name runs
-it. The module is imported only when the command runs, because importing PyTorch alone
-takes seconds; so this module imports nothing heavy.
+Each command names the function of this package that runs it. Its module is imported
+only when the command runs, because importing PyTorch alone takes seconds; so this
+module imports nothing heavy.
 """
 
 import argparse
@@ -30,11 +30,14 @@ Parser = argparse.ArgumentParser
 
 def add_commands(commands: Any) -> None:
     """Add every command, with its arguments."""
-    _add_inspect(commands)
+    words = "show the contents of a checkpoint or graph"
+    _add_network(_command(commands, "inspect", "inspecting:inspect", words))
     _add_energy(commands)
     _add_try(commands)
-    _add_publish(commands)
-    _add_check(commands)
+    words = "record a project's outputs as an MLflow run"
+    _add_project(_command(commands, "publish", "project:publish", words))
+    words = "fail if the recorded run breaks a limit in params.yaml"
+    _add_project(_command(commands, "check", "project:check", words))
     _add_seeds(commands)
     _add_search(commands)
 
@@ -56,11 +59,8 @@ def _slurm_option(text: str) -> tuple[str, str]:
     return name.lstrip("-").replace("-", "_"), value
 
 
-def _command(
-    commands: Any, name: str, module: str, does: str, function: str = ""
-) -> Parser:
-    """Add a command, which a function in `module` runs: the one of the same name, or
-    `function`.
+def _command(commands: Any, name: str, function: str, does: str) -> Parser:
+    """Add a command, which a function of this package runs: `module:function`.
 
     `does` is its help text. The lines of `EXAMPLES` that call it follow its options.
     """
@@ -72,9 +72,7 @@ def _command(
         epilog="\n".join(examples),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(
-        module=f"spikejoule.cli.{module}", command=name, function=function or name
-    )
+    parser.set_defaults(command=name, function=f"spikejoule.cli.{function}")
     return parser
 
 
@@ -105,18 +103,11 @@ def _add_project(parser: Parser) -> None:
     _add_path(parser, "directory", words, "DIRECTORY", nargs="?", default=Path())
 
 
-def _add_inspect(commands: Any) -> None:
-    parser = _command(
-        commands, "inspect", "inspecting", "show the contents of a checkpoint or graph"
-    )
-    _add_network(parser)
-
-
 def _add_energy(commands: Any) -> None:
     parser = _command(
         commands,
         "energy",
-        "energy",
+        "energy:energy",
         "estimate the energy of a checkpoint or a NIR graph, in joules",
     )
     _add_network(parser)
@@ -160,7 +151,7 @@ def _add_energy(commands: Any) -> None:
 
 def _add_try(commands: Any) -> None:
     words = "write a page for drawing digits that a checkpoint's network classifies"
-    parser = _command(commands, "try", "playing", words, "write_page")
+    parser = _command(commands, "try", "playing:write_page", words)
     _add_path(parser, "file", "a complete checkpoint")
     parser.add_argument(
         "--images",
@@ -175,32 +166,15 @@ def _add_try(commands: Any) -> None:
     parser.add_argument(
         "--profile", metavar="ID", help="price list that is shown first"
     )
-    _add_path(parser, "--html", "where to write it (default: try.html)")
-    parser.set_defaults(html=Path("try.html"))
-
-
-def _add_publish(commands: Any) -> None:
-    parser = _command(
-        commands, "publish", "project", "record a project's outputs as an MLflow run"
-    )
-    _add_project(parser)
-
-
-def _add_check(commands: Any) -> None:
-    parser = _command(
-        commands,
-        "check",
-        "project",
-        "fail if the recorded run breaks a limit in params.yaml",
-    )
-    _add_project(parser)
+    words = "where to write it (default: try.html)"
+    _add_path(parser, "--html", words, default=Path("try.html"))
 
 
 def _add_seeds(commands: Any) -> None:
     parser = _command(
         commands,
         "seeds",
-        "project",
+        "project:seeds",
         "average a project's recorded runs over seeds: accuracy against synaptic "
         "events",
     )
@@ -217,7 +191,7 @@ def _add_search(commands: Any) -> None:
     parser = _command(
         commands,
         "search",
-        "searching",
+        "searching:search",
         "search parameters for a Pareto front of validation accuracy and energy",
     )
     _add_project(parser)
