@@ -6,9 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from spikejoule.baselines.counts import load_baseline
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.provenance import file_digest
@@ -46,14 +43,11 @@ from spikejoule.network.trained import (
 )
 from spikejoule.nir.writing import graph_without_nodes, nir_graph, write_nir
 from spikejoule.params import Params
-from spikejoule.playground import (
-    PlaygroundError,
-    PlaygroundInputs,
-    choose_opponent,
-    playground_page,
-    reported_notes,
-    unplayable_page,
-)
+from spikejoule.playground.content import PlaygroundInputs
+from spikejoule.playground.opponent import choose_opponent
+from spikejoule.playground.page import playground_page, unplayable_page
+from spikejoule.playground.prices import PlaygroundError
+from spikejoule.playground.reported import reported_notes
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.learning import confusion_matrix, training_curves
 from spikejoule.report.charts.raster import SpikeRaster, raster_of, spike_raster
@@ -92,7 +86,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     checkpoint = complete_checkpoint(paths["checkpoint"], content)
 
     # Count, price and compare.
-    images = _first_images(samples, measured.n_samples)
+    images = None
+    if isinstance(samples, LabelledImages):
+        images = samples.images[: measured.n_samples]
     counted = MeasuredSamples(measured, labels, images, early)
     inputs = analysis_inputs(checkpoint, counted, baselines)
     bootstrap = BootstrapSettings(
@@ -151,11 +147,6 @@ def _checkpoint_content(
         energy_proxies=measured.proxies.as_checkpoint_entry(),
     )
     return build_complete(trained, results, training.model_dump(exclude_unset=True))
-
-
-def _first_images(samples: Samples, number: int) -> NDArray[np.uint8] | None:
-    """Return the first images; None for events, which are not encoded."""
-    return samples.images[:number] if isinstance(samples, LabelledImages) else None
 
 
 def _playground(

@@ -22,14 +22,14 @@ from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
 from spikejoule.network.trained import load_trained
-from spikejoule.playground import (
+from spikejoule.playground.content import (
     PlaygroundInputs,
     PlaygroundRecord,
-    page_of_record,
     playground_record,
-    reported_notes,
 )
 from spikejoule.playground.opponent import choose_opponent
+from spikejoule.playground.page import page_of_record
+from spikejoule.playground.reported import reported_notes
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 RECORD: Final = ROOT / "docs" / "playground.json"

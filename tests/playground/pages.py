@@ -16,8 +16,9 @@ from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.checkpoint import read_complete
 from spikejoule.network.trained import load_trained
-from spikejoule.playground import Opponent, PlaygroundInputs, playground_page
-from spikejoule.playground.opponent import averaged_side
+from spikejoule.playground.content import PlaygroundInputs
+from spikejoule.playground.opponent import Opponent, averaged_side
+from spikejoule.playground.page import playground_page
 from tests.tools.finished_project import finish_project
 from tests.tools.pipeline_tools import artifact_paths
 

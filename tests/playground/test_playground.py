@@ -20,13 +20,15 @@ from spikejoule.energy.ledger import (
 from spikejoule.energy.prices import prices_pj, weights_of
 from spikejoule.evaluation.accuracy import exit_steps, step_outcomes
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.playground import PlaygroundError, PlaygroundRecord, page_of_record
 from spikejoule.playground.content import (
+    PlaygroundRecord,
     check_playable,
     playground_record,
     price_lists,
 )
 from spikejoule.playground.opponent import averaged_side
+from spikejoule.playground.page import page_of_record
+from spikejoule.playground.prices import PlaygroundError
 from tests.playground.pages import (
     AVERAGED,
     DEEP,

@@ -9,11 +9,9 @@ from spikejoule.data.images import LabelledImages
 from spikejoule.energy import load_profiles
 from spikejoule.energy.prices import headline_profile
 from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
-from spikejoule.playground import (
-    PlaygroundInputs,
-    choose_opponent,
-    playground_page,
-)
+from spikejoule.playground.content import PlaygroundInputs
+from spikejoule.playground.opponent import choose_opponent
+from spikejoule.playground.page import playground_page
 
 
 def write_page(options: argparse.Namespace) -> str:

@@ -9,30 +9,3 @@ page       the page, from the template, the style and the scripts of this folder
 The scripts repeat the project's arithmetic in JavaScript, to the last bit: predictions,
 spikes, events and products equal the pipeline's.
 """
-
-from spikejoule.playground.content import (
-    PlaygroundInputs,
-    PlaygroundRecord,
-    playground_record,
-)
-from spikejoule.playground.opponent import Opponent, choose_opponent
-from spikejoule.playground.page import (
-    page_of_record,
-    playground_page,
-    unplayable_page,
-)
-from spikejoule.playground.prices import PlaygroundError
-from spikejoule.playground.reported import reported_notes
-
-__all__ = [
-    "Opponent",
-    "PlaygroundError",
-    "PlaygroundInputs",
-    "PlaygroundRecord",
-    "choose_opponent",
-    "page_of_record",
-    "playground_page",
-    "playground_record",
-    "reported_notes",
-    "unplayable_page",
-]

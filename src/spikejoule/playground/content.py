@@ -31,7 +31,12 @@ from spikejoule.network.integers import integers_of, layer_constants
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import FLOAT_BITS
-from spikejoule.playground.opponent import ZERO_SKIPPING, Opponent, averaged_side
+from spikejoule.playground.opponent import (
+    CHOSEN_AS,
+    ZERO_SKIPPING,
+    Opponent,
+    averaged_side,
+)
 from spikejoule.playground.prices import LinearOperations, PlaygroundError
 
 ENCODINGS: Final = ("latency", "poisson", "regular")
@@ -177,32 +182,30 @@ def price_lists(
     for profile in profiles:
         if not record.whole.are_priced_by(profile):
             continue
-        kinds = {"spiking": record.whole, "stopping": record.stopping}
-        if record.conventional is not None and _compares(profile, record):
-            kinds["conventional"] = record.conventional
+        conventional = record.conventional
+        # As `energy.ledger.judges` says.
+        compares = (
+            profile.compares
+            and all(profile.runs(bits) for bits in record.weight_bits)
+            and conventional is not None
+            and conventional.are_priced_by(profile)
+        )
+        kinds = {
+            "spiking": record.whole,
+            "stopping": record.stopping,
+            "conventional": conventional if compares else None,
+        }
         entry: dict[str, Any] = {
             "id": profile.id,
             "title": profile.title,
             "isOfChip": not profile.compares,
         }
-        for kind in ("spiking", "stopping", "conventional"):
-            operations = kinds.get(kind)
+        for kind, operations in kinds.items():
             entry[kind] = operations and operations.prices_pj(profile).tolist()
             entry[f"{kind}Mean"] = operations and operations.mean_pj(profile).tolist()
         entry["note"] = record.notes.get(profile.id, "")
         lists.append(entry)
     return lists
-
-
-def _compares(profile: HardwareProfile, record: PlaygroundRecord) -> bool:
-    """Whether a price list compares both networks, as `energy.ledger.judges` says."""
-    conventional = record.conventional
-    return (
-        profile.compares
-        and all(profile.runs(bits) for bits in record.weight_bits)
-        and conventional is not None
-        and conventional.are_priced_by(profile)
-    )
 
 
 def packed(array: NDArray[Any]) -> dict[str, str]:
@@ -230,7 +233,7 @@ def _titles(inputs: PlaygroundInputs) -> dict[str, str | None]:
         "spiking": f"{network.sizes} ({encoding}){bits}, {percent:.2f} % of the test "
         "images correct",
         "conventional": conventional,
-        "chosenAs": None if opponent is None else opponent.chosen_as,
+        "chosenAs": None if opponent is None else CHOSEN_AS,
         "exitRule": None if inputs.early is None else inputs.early.rule_in_words,
     }
 

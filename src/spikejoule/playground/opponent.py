@@ -17,10 +17,11 @@ from spikejoule.network.checkpoint import CompleteCheckpoint
 ZERO_SKIPPING: Final = "zero-skipping"
 """The method of a conventional network that multiplies no zeros."""
 
-CHEAPEST: Final = (
+CHOSEN_AS: Final = (
     "the run's cheapest one of at least the same accuracy, or its most accurate one if "
     "none is as accurate"
 )
+"""Why `choose_opponent` chooses a network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,13 +32,11 @@ class Opponent:
         variant: the network as it is run: dense, or skipping zeros.
         counts: what it multiplies on the test images.
         weights: its arrays (`spikejoule.baselines.counts.load_weights`).
-        chosen_as: why this network, in words.
     """
 
     variant: Variant
     counts: BaselineCounts
     weights: Mapping[str, NDArray[Any]]
-    chosen_as: str = CHEAPEST
 
     @property
     def products(self) -> NDArray[np.int64]:
