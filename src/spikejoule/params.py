@@ -49,8 +49,7 @@ from spikejoule.network.quantisation import (
 )
 from spikejoule.training import Augmentation, TrainingSettings
 
-Scalar = str | int | float | None
-Value = Scalar | list[int] | list[float] | list[str]
+Value = str | int | float | list[int] | list[float] | list[str] | None
 Values = dict[str, Value]
 
 RENAMED: Mapping[str, str] = {

@@ -56,16 +56,14 @@ class ParameterSection(BaseModel):
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False
     )
 
-    chosen_between: ClassVar[tuple["Kinds[Any]", ...]] = ()
+    chosen_between: ClassVar["Kinds[Any]"]
 
     @classmethod
     def choices(cls) -> "list[Kinds[Any]]":
         """Return what the section, and the sections it derives from, choose between."""
-        return [
-            kinds
-            for base in cls.__mro__
-            for kinds in vars(base).get("chosen_between", ())
-        ]
+        sections = map(vars, cls.__mro__)
+        name = "chosen_between"
+        return [section[name] for section in sections if name in section]
 
 
 class Kind(ParameterSection):
@@ -156,28 +154,27 @@ def _class_of(module: ModuleType, base: type) -> Any:
     return defined[0]
 
 
-def chooses(*choices: Kinds[Any]) -> Callable[[type[S]], type[S]]:
-    """Add the parameters of all kinds to a section, and restrict its keys to them.
+def chooses(kinds: Kinds[Any]) -> Callable[[type[S]], type[S]]:
+    """Add the parameters of all kinds to a section, and restrict its key to them.
 
     Raises TypeError if a kind has a parameter whose name the section uses otherwise.
     """
 
     def with_keys(section: type[S]) -> type[S]:
         fields: dict[str, Any] = {}
-        for kinds in choices:
-            key = section.model_fields[kinds.key]
-            # A section that allows more than the kinds describes its key itself.
-            if not key.description:
-                fields[kinds.key] = (Literal[tuple(kinds)], key.default)
-            for name, field in kinds.parameters().items():
-                own = section.model_fields.get(name)
-                # A section may declare a key for readers, but without a range.
-                if name in fields or (own and own.metadata):
-                    raise TypeError(
-                        f"{section.__name__} has a key {name}, so no {kinds.key} "
-                        "can have a parameter of this name"
-                    )
-                fields[name] = (field.annotation, field)
+        key = section.model_fields[kinds.key]
+        # A section that allows more than the kinds describes its key itself.
+        if not key.description:
+            fields[kinds.key] = (Literal[tuple(kinds)], key.default)
+        for name, field in kinds.parameters().items():
+            own = section.model_fields.get(name)
+            # A section may declare a key for readers, but without a range.
+            if name in fields or (own and own.metadata):
+                raise TypeError(
+                    f"{section.__name__} has a key {name}, so no {kinds.key} can have "
+                    "a parameter of this name"
+                )
+            fields[name] = (field.annotation, field)
         # Pydantic builds validators with the class, so a new class gets the fields.
         made = create_model(
             section.__name__,
@@ -186,7 +183,7 @@ def chooses(*choices: Kinds[Any]) -> Callable[[type[S]], type[S]]:
             __doc__=section.__doc__,
             **fields,
         )
-        made.chosen_between = choices
+        made.chosen_between = kinds
         return made
 
     return with_keys
