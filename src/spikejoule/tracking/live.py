@@ -19,8 +19,8 @@ from spikejoule.tracking.curves import Curves
 from spikejoule.tracking.runs import (
     begin_run,
     end_run,
-    has_parameters,
     log_history,
+    unfinished_run,
 )
 from spikejoule.tracking.store import (
     FAILURE_TAG,
@@ -28,7 +28,6 @@ from spikejoule.tracking.store import (
     in_one_line,
     keeper_tags,
     opened,
-    runs_with,
     shown_uri,
 )
 
@@ -163,13 +162,11 @@ class LiveRun:
 
     def _begin(self, client: "MlflowClient", experiment_id: str) -> "Run":
         """Continue the run that a killed process left, or begin a new one."""
+        tags = self._tags
+        parameters = self._parameters
         unfinished = None
         if self._training:
-            statuses = ("KILLED", "FAILED")
-            for run in runs_with(client, experiment_id, self._training, statuses):
-                if has_parameters(run, self._parameters):
-                    unfinished = run
-                    break
-        return begin_run(
-            client, experiment_id, unfinished, self._tags, self._parameters
-        )
+            unfinished = unfinished_run(
+                client, experiment_id, self._training, tags, parameters
+            )
+        return begin_run(client, experiment_id, unfinished, tags, parameters)

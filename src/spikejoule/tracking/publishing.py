@@ -36,8 +36,8 @@ from spikejoule.tracking.registry import (
 from spikejoule.tracking.runs import (
     begin_run,
     end_run,
-    has_parameters,
     log_history,
+    unfinished_run,
 )
 from spikejoule.tracking.store import (
     COMMIT_TAG,
@@ -57,7 +57,6 @@ from spikejoule.tracking.store import (
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 BOUND_TAG = "ratio_bound"
 """``at least`` or ``at most``, where a run's ratio is a bound."""
@@ -166,7 +165,13 @@ def _publish(
     keeper: Mapping[str, str],
 ) -> tuple[str, bool]:
     """Return the id of the run that holds the result, and whether it was added now."""
-    live = _live_run(record, client, experiment_id, keeper)
+    # The run in which this pipeline, or one that has ended, logged the training.
+    trained = record.tags.get(TRAINED_TAG)
+    live = None
+    if trained is not None:
+        live = unfinished_run(
+            client, experiment_id, {TRAINED_TAG: trained}, keeper, record.parameters
+        )
     result_tag = {RESULT_TAG: record.result_id}
 
     # The store holds this result: the live run of its training adds nothing.
@@ -194,25 +199,6 @@ def _publish(
     for tag in {HOST_TAG, PROCESS_TAG} | ({TRAINING_TAG} & run.data.tags.keys()):
         client.delete_tag(run_id, tag)
     return run_id, True
-
-
-def _live_run(
-    record: RunRecord,
-    client: "MlflowClient",
-    experiment_id: str,
-    keeper: Mapping[str, str],
-) -> "Run | None":
-    """Find the live run of the record's training, of this pipeline or an ended one."""
-    trained = record.tags.get(TRAINED_TAG)
-    if trained is None:
-        return None
-    unfinished = ("RUNNING", "KILLED", "FAILED")
-    for run in runs_with(client, experiment_id, {TRAINED_TAG: trained}, unfinished):
-        is_ours = run.data.tags.get(PROCESS_TAG) == keeper[PROCESS_TAG]
-        has_ended = run.info.status != "RUNNING"
-        if (is_ours or has_ended) and has_parameters(run, record.parameters):
-            return run
-    return None
 
 
 def publish_outputs(

@@ -4,7 +4,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from spikejoule.tracking.store import FAILURE_TAG, without_passwords
+from spikejoule.tracking.store import (
+    FAILURE_TAG,
+    PROCESS_TAG,
+    runs_with,
+    without_passwords,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,19 +42,38 @@ def begin_run(
         client.update_run(run.info.run_id, status="RUNNING")
         if FAILURE_TAG in run.data.tags:
             client.delete_tag(run.info.run_id, FAILURE_TAG)
-    new_tags = all_tags if unfinished is not None else {}
     client.log_batch(
         run.info.run_id,
         params=[Param(key, str(value)) for key, value in parameters.items()],
-        tags=[RunTag(key, text) for key, text in new_tags.items()],
+        tags=[RunTag(key, text) for key, text in all_tags.items()],
     )
     return run
 
 
-def has_parameters(run: "Run", parameters: Mapping[str, Any]) -> bool:
-    """Whether every parameter that a run has is among `parameters`, with its value."""
+def unfinished_run(
+    client: "MlflowClient",
+    experiment_id: str,
+    sought: Mapping[str, str],
+    keeper: Mapping[str, str],
+    parameters: Mapping[str, Any],
+) -> "Run | None":
+    """Find the latest run that `begin_run` can continue; None if there is none.
+
+    Args:
+        client: client of the store.
+        experiment_id: the experiment.
+        sought: tags of the run.
+        keeper: as by `keeper_tags`. The run is of this process, or has ended.
+        parameters: every parameter that the run has is among these, with its value.
+    """
     text = {name: str(value) for name, value in parameters.items()}
-    return bool(run.data.params.items() <= text.items())
+    unfinished = ("RUNNING", "KILLED", "FAILED")
+    for run in runs_with(client, experiment_id, sought, unfinished):
+        is_ours = run.data.tags.get(PROCESS_TAG) == keeper[PROCESS_TAG]
+        has_ended = run.info.status != "RUNNING"
+        if (is_ours or has_ended) and run.data.params.items() <= text.items():
+            return run
+    return None
 
 
 def log_history(
