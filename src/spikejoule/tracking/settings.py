@@ -45,14 +45,10 @@ _ALSO_SAME = (
 )
 
 
-def _yes(value: bool) -> str:
-    return "yes" if value else ""
-
-
 _COLUMNS: Final[Mapping[str, Column]] = {
     "name": ("run", ""),
-    "early_exit": ("early", _yes),
-    "on_front": ("front", _yes),
+    "early_exit": ("early", ""),
+    "on_front": ("front", ""),
     "seeds": ("seeds", ""),
     VALIDATION: ("validation %", ".2f"),
     TEST: ("test %", ".2f"),
@@ -169,7 +165,10 @@ def settings_text(table: pd.DataFrame, left_out: Mapping[str, int]) -> str:
     for name in table:
         if name.startswith(PARAMETER):
             columns[name] = (name.removeprefix(PARAMETER), "")
-    shown = frame_text(table.drop_duplicates("setting"), columns)
+    means = table.drop_duplicates("setting")
+    for name in ("early_exit", "on_front"):
+        means = means.assign(**{name: means[name].map({True: "yes", False: ""})})
+    shown = frame_text(means, columns)
     not_compared = [
         f"Not compared: {number} {reason}" for reason, number in left_out.items()
     ]

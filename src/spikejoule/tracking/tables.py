@@ -1,14 +1,13 @@
 """Rows of a DataFrame as text for a terminal."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import pandas as pd
 
 from spikejoule.core.store import text_table
 
-Column = tuple[str, str | Callable[[Any], str]]
-"""Heading of a column, and the format of its cells: a specification or a function."""
+Column = tuple[str, str]
+"""Heading of a column, and the format of its cells."""
 
 
 def frame_text(rows: pd.DataFrame, columns: Mapping[str, Column]) -> str:
@@ -20,13 +19,10 @@ def frame_text(rows: pd.DataFrame, columns: Mapping[str, Column]) -> str:
     """
     headings = [heading for heading, _ in columns.values()]
     cells = [
-        [_cell(row[name], style) for name, (_, style) in columns.items()]
+        [
+            "" if pd.isna(row[name]) else format(row[name], style)
+            for name, (_, style) in columns.items()
+        ]
         for row in rows.to_dict("records")
     ]
     return text_table(headings, cells)
-
-
-def _cell(value: Any, style: str | Callable[[Any], str]) -> str:
-    if callable(style):
-        return style(value)
-    return "" if pd.isna(value) else format(value, style)
