@@ -41,7 +41,7 @@ def table(search: Search, params: Params) -> pd.DataFrame:
             "energy_nj_per_inference": energy,
             "synaptic_events_per_inference": 100 * energy,
         }
-        parameters = space.params(draws(space, len(RESULTS))[number][1]).flattened()
+        parameters = space.params(draws(space, len(RESULTS))[number]).flattened()
         ended = {
             "parameters": parameters,
             "metrics": metrics,
@@ -68,7 +68,7 @@ def test_a_command_sets_the_same_after_any_other(
             "\n".join(word.replace("=", ": ", 1) for word in words[3:] if word != "-S")
         )
         left = with_values(left, read_yaml(tmp_path / "set.yaml", ArtifactError))
-        assert parse_params(left) == search.space.params(drawn[row["trial"]][1])
+        assert parse_params(left) == search.space.params(drawn[row["trial"]])
 
 
 def test_the_front_and_the_table(table: pd.DataFrame, search: Search) -> None:

@@ -5,16 +5,15 @@ from typing import Any
 
 import pytest
 
-optuna = pytest.importorskip("optuna", reason="needs optuna: the extra `search`")
+pytest.importorskip("optuna", reason="needs optuna: the extra `search`")
 
-from optuna.samplers import RandomSampler  # noqa: E402
-
-from spikejoule.core.errors import ParameterError  # noqa: E402
-from spikejoule.core.parameters import parsed  # noqa: E402
-from spikejoule.core.yaml_files import read_mapping  # noqa: E402
-from spikejoule.network.layers import layers_of  # noqa: E402
-from spikejoule.search.space import SearchSettings, SearchSpace  # noqa: E402
-from tests.search.conftest import SearchOf  # noqa: E402
+from spikejoule.core.errors import ParameterError
+from spikejoule.core.parameters import parsed
+from spikejoule.core.yaml_files import read_mapping
+from spikejoule.network.layers import layers_of
+from spikejoule.search.space import SearchSettings, SearchSpace
+from spikejoule.search.study import random_trials
+from tests.search.conftest import SearchOf
 
 pytestmark = pytest.mark.slow  # for the extra
 
@@ -22,15 +21,9 @@ RATE = ": 20 is not allowed; allowed: less than or equal to 10"
 ENTRY = "is not allowed; allowed: a list of values, or a range {from: A, to: B}"
 
 
-def draws(space: SearchSpace, number: int) -> list[tuple[list[str], dict[str, Any]]]:
-    """Draw random trials: values, and the order in which they are drawn."""
-    study = optuna.create_study(sampler=RandomSampler(seed=number))
-    trials = [study.ask() for _ in range(number)]
-    drawn = [dict(space.draw(trial)) for trial in trials]
-    return [
-        (list(trial.params), values)
-        for trial, values in zip(trials, drawn, strict=True)
-    ]
+def draws(space: SearchSpace, number: int) -> list[dict[str, Any]]:
+    """Draw the values of random trials."""
+    return [space.draw(trial) for trial in random_trials(number)]
 
 
 def test_the_projects_own_file(repository: Path, search_of: SearchOf) -> None:
@@ -38,7 +31,7 @@ def test_the_projects_own_file(repository: Path, search_of: SearchOf) -> None:
     content = read_mapping(repository / "search.yaml")
     settings = parsed(content, SearchSettings)
     space = search_of(**content).space
-    for _, drawn in draws(space, 50):
+    for drawn in draws(space, 50):
         made = space.params(drawn)
         assert made.train.max_epochs == settings.fixed["train.max_epochs"]
         flat = made.flattened()
@@ -95,7 +88,7 @@ def test_draws_stay_in_their_range_and_are_short(search_of: SearchOf) -> None:
         "model.layers": [None, ["12c5s2", "2avg", 40]],
     }
     space = search_of(entries).space
-    found = [drawn for _, drawn in draws(space, 60)]
+    found = draws(space, 60)
     rates = {drawn["train.lr"] for drawn in found}
     assert (
         rates - {0.00123456, 0.00133456}

@@ -39,6 +39,9 @@ from spikejoule.tracking.tables import Column, frame_text
 MAX_DRAWS: Final = 200
 """Random combinations to try before a space without an allowed one is refused."""
 
+ACCURACY: Final = "validation_accuracy_percent"
+ENERGY: Final = "energy_nj_per_inference"
+
 _DATABASES = (
     "sqlite:///",
     "postgresql://",
@@ -163,22 +166,13 @@ def found_table(trials: Sequence[Any], search: Search, current: Params) -> pd.Da
     # `dvc exp run` leaves its settings in params.yaml. Every command sets all of these,
     # so that commands can follow each other in any order.
     always = {*search.space.entries, *search.settings.fixed, *family}
-
-    def cheapest_first(trial: Any) -> tuple[float, int]:
-        _accuracy, energy = trial.values
-        return energy, number_of(trial)
-
-    order = sorted(trials, key=cheapest_first)
-    accuracies, energies = zip(*(trial.values for trial in order), strict=True)
-    front = pareto_front(energies, accuracies)
     rows = []
-    for trial, on_front in zip(order, front, strict=True):
+    for trial in trials:
         ended = trial.user_attrs[ENDED]
         parameters = {key: str(value) for key, value in ended["parameters"].items()}
         rows.append(
             {
                 "trial": number_of(trial),
-                "on_front": int(on_front),
                 **ended["metrics"],
                 "processor_seconds": round(ended["processor_seconds"], 1),
                 "trained_sha256": ended["trained_sha256"],
@@ -186,7 +180,10 @@ def found_table(trials: Sequence[Any], search: Search, current: Params) -> pd.Da
                 **{key: parameters[key] for key in search.space.entries},
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows).sort_values([ENERGY, "trial"], ignore_index=True)
+    front = pareto_front(table[ENERGY].tolist(), table[ACCURACY].tolist())
+    table.insert(1, "on_front", [int(on_front) for on_front in front])
+    return table
 
 
 def experiment_command(
@@ -221,8 +218,8 @@ def front_text(table: pd.DataFrame, energy: str) -> str:
     front = table[table["on_front"] == 1]
     columns: dict[str, Column] = {
         "trial": ("trial", "d"),
-        "validation_accuracy_percent": ("validation %", ".2f"),
-        "energy_nj_per_inference": ("nJ", ",.4g"),
+        ACCURACY: ("validation %", ".2f"),
+        ENERGY: ("nJ", ",.4g"),
         "synaptic_events_per_inference": ("synaptic events", ",.0f"),
         "macs_per_inference": ("MACs", ",.0f"),
     }

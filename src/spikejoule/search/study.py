@@ -51,7 +51,6 @@ ENDED: Final = "ended"
 """Trial attribute: its `parameters` by full key, its `processor_seconds`, and either
 `metrics` and `trained_sha256` (`trial.run_trial`) or the `reason` it failed."""
 
-_DIRECTIONS: Final = ("maximize", "minimize")
 _BUSY_SECONDS = 60
 _WAIT_SECONDS = 1.0
 
@@ -89,7 +88,7 @@ def open_study(search: Search) -> optuna.Study:
         study = optuna.create_study(
             storage=storage,
             study_name=name,
-            directions=_DIRECTIONS,
+            directions=("maximize", "minimize"),
             load_if_exists=True,
         )
         has_trials = bool(study.get_trials(deepcopy=False))
@@ -145,11 +144,6 @@ def by_state(trials: Iterable[FrozenTrial]) -> FoundTrials:
         if trial.state in states and NUMBER in trial.user_attrs:
             states[trial.state].append(trial)
     return states
-
-
-def is_open(trial: FrozenTrial) -> bool:
-    """Whether a trial is running, or waits to be run again."""
-    return trial.state in (TrialState.RUNNING, TrialState.WAITING)
 
 
 def left_of(search: Search, states: FoundTrials) -> int:
@@ -236,7 +230,7 @@ class Objective:
         """
         return sum(
             other.number < trial.number
-            and (NUMBER in other.user_attrs or is_open(other))
+            and (NUMBER in other.user_attrs or not other.state.is_finished())
             for other in self._study.get_trials(deepcopy=False)
             if other.state != TrialState.FAIL
         )
