@@ -49,7 +49,7 @@ class Resume(ResumeFile):
             project_root() / FOLDER, key or "", f"the training of stage {stage}"
         )
         self.key = key
-        self.started = _now()
+        self.started = datetime.now().astimezone().isoformat(timespec="seconds")
 
     def load(self) -> SavedState | None:
         """Load the state that an earlier process left."""
@@ -85,10 +85,6 @@ class Resume(ResumeFile):
                 write_json(self.path.with_suffix(".done"), mark)
             except ArtifactError:  # without the mark, the state would stay forever
                 self.done()
-
-
-def _now() -> str:
-    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ libraries in the folder's `requirements.txt` and nothing else from this project.
 """
 
 import binascii
+import math
 from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any, Final
@@ -145,9 +146,7 @@ def read_images(images: NDArray[Any], n_pixels: int) -> NDArray[np.uint8]:
     """
     try:
         pixels = _as_sent(images)
-        # Python integers: a shape whose product overflows must not pass.
-        size = np.prod(pixels.shape[1:], dtype=object)
-        if pixels.ndim not in (2, 3) or size != n_pixels:
+        if pixels.ndim not in (2, 3) or math.prod(pixels.shape[1:]) != n_pixels:
             raise ValueError(f"the images have the shape {list(pixels.shape)}")
         if pixels.dtype.kind not in "iu":
             raise ValueError(f"the pixels are of the type {pixels.dtype}")

@@ -68,7 +68,7 @@ _SELECTED = {
 _VIEW_STATE = {
     "selectedColumns": [*_SELECTED],
     "columnOrder": [*_ALWAYS_SHOWN, *_SELECTED],
-    "columnWidths": {**_ALWAYS_SHOWN, **_SELECTED},
+    "columnWidths": _ALWAYS_SHOWN | _SELECTED,
 }
 _SAVED_VIEW = json.dumps(
     {
