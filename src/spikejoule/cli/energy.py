@@ -30,7 +30,6 @@ from spikejoule.encoding.counting import class_counts
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles
 from spikejoule.energy.analysis import AnalysisInputs
 from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
-from spikejoule.energy.from_counts import SampleSet
 from spikejoule.energy.from_graph import graph_inputs
 from spikejoule.energy.notes import Note, fact, sentence
 from spikejoule.energy.outputs import analysis_values
@@ -119,20 +118,19 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
     if options.events is None:
         raise DataError("--events is needed: a NIR graph runs on input spikes.")
     network = read_nir(options.file)
-    samples = read_events(options.events, options.step_us, options.samples)
-    run = run_graph(network, samples.events, chosen_conventions(options))
-    notes = samples.notes
+    given = read_events(options.events, options.step_us, options.samples)
+    run = run_graph(network, given.events, chosen_conventions(options))
+    notes = given.notes
     baselines: list[BaselineCounts] = []
     not_counted: tuple[str, ...] = ()
     if options.against is not None:
-        baseline_run = _baseline_run(run, samples, options.against)
-        assert samples.labels is not None  # checked by _baseline_run
-        baselines = [baseline_run.counts(samples.labels)]
+        baseline_run = _baseline_run(run, given, options.against)
+        baselines = [baseline_run.counts(np.asarray(given.samples.labels))]
         not_counted = tuple(baseline_run.run.not_counted)
         notes = (*notes, *baseline_run.run.notes)
     inputs = graph_inputs(
         run,
-        SampleSet(samples.title, samples.labels, samples.subject, samples.step_ms),
+        given.samples,
         verified=verified_words(options.file, run.conventions),
         baselines=baselines,
     )
@@ -142,12 +140,12 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
     return inputs
 
 
-def _baseline_run(run: GraphRun, samples: InputEvents, text: str) -> "BaselineRun":
+def _baseline_run(run: GraphRun, given: InputEvents, text: str) -> "BaselineRun":
     """Run a conventional network on rates: the mean events per step of each unit.
 
     Args:
         run: the graph's run.
-        samples: the events that the graph ran on.
+        given: the events that the graph ran on.
         text: the value of `--against`.
 
     Raises:
@@ -157,12 +155,12 @@ def _baseline_run(run: GraphRun, samples: InputEvents, text: str) -> "BaselineRu
     # Imported here: it imports PyTorch, which only `--against` needs.
     from spikejoule.pricing.conventional import BaselineRun
 
-    if samples.labels is None or run.predictions is None:
+    if given.samples.labels is None or run.predictions is None:
         raise DataError(
             "--against needs labels, since networks are compared at equal accuracy: "
             "use an event file, and a graph whose output fires."
         )
-    events = samples.events
+    events = given.events
     rates = (class_counts(events) / events.n_steps).astype(np.float32)
     shape = (events.n_samples, *run.network.input.out_shape)
     return BaselineRun(conventional_network(text), rates.reshape(shape))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spikejoule.core.errors import DataError, ParameterError, in_one_sentence
 from spikejoule.core.npz import schema_of
@@ -17,10 +16,10 @@ from spikejoule.data.images import LabelledImages, Samples
 from spikejoule.data.source import Places
 from spikejoule.data.sources import load_dataset
 from spikejoule.data.sources.events import samples_of_file
-from spikejoule.data.subject import Subject
 from spikejoule.encoding.binning import bin_all
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.events import EVENTS, EventList, load_events
+from spikejoule.energy.from_counts import SampleSet
 from spikejoule.energy.notes import Note, fact
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.checkpoint import CompleteCheckpoint
@@ -66,18 +65,12 @@ class InputEvents:
 
     Attributes:
         events: N samples.
-        title: title of the data.
-        labels: class of each sample, int64 [N]; None where unknown.
-        subject: what the samples show; None where unknown.
-        step_ms: duration of a step; None for the graph's own dt.
+        samples: what is known of them.
         notes: how time stamps became steps.
     """
 
     events: EventList
-    title: str
-    labels: NDArray[np.int64] | None = None
-    subject: Subject | None = None
-    step_ms: float | None = None
+    samples: SampleSet
     notes: tuple[Note, ...] = ()
 
 
@@ -104,7 +97,7 @@ def read_events(path: Path, step_us: int | None, n_samples: int | None) -> Input
                 "steps."
             )
         chosen = first_samples(n_samples, events.n_samples, what)
-        return InputEvents(events.select(chosen), title=path.name)
+        return InputEvents(events.select(chosen), SampleSet(path.name))
     title, samples = samples_of_file(path)
     if step_us is None:
         raise ParameterError(
@@ -118,10 +111,9 @@ def read_events(path: Path, step_us: int | None, n_samples: int | None) -> Input
     merged = f"{binned.merged.mean():,.1f} per sample"
     return InputEvents(
         binned.events,
-        title,
-        labels=samples.labels.astype(np.int64),
-        subject=samples.subject,
-        step_ms=step_us / 1000,
+        SampleSet(
+            title, samples.labels.astype(np.int64), samples.subject, step_us / 1000
+        ),
         notes=(
             fact("a step of the events", f"{step_us:,} us"),
             fact("events outside the window", dropped),
