@@ -65,8 +65,7 @@ def frame(*runs: Mapping[str, Any]) -> pd.DataFrame:
             info=SimpleNamespace(
                 run_id=hashlib.md5(run["name"].encode()).hexdigest(),
                 run_name=run["name"],
-                start_time=1_790_000_000_000,
-                status=run.get("status", "FINISHED"),
+                status="FINISHED",
             ),
             data=SimpleNamespace(
                 params=run["parameters"], metrics=run["metrics"], tags=run["tags"]

@@ -315,10 +315,9 @@ def _times(paths: Mapping[str, Path]) -> dict[str, float]:
     ):
         times = read_json(paths[file])
         seconds[f"{training}_time_seconds"] = times["training_time_seconds"]
-        if "processor_seconds" in times:
-            seconds[f"{training}_processor_seconds"] = times["processor_seconds"]
-        if times.get("host_joules") is not None:
-            seconds[f"{training}_host_joules"] = times["host_joules"]
+        for name in ("processor_seconds", "host_joules"):
+            if times.get(name) is not None:
+                seconds[f"{training}_{name}"] = times[name]
     return seconds
 
 
