@@ -25,7 +25,8 @@ from tests.tools.recorded import runs
 
 SECONDS = 60
 TRAINED = trained_network()
-CURVES = Curves(TrainingSetup.of(TRAINED), load_profiles()["45nm-fp32"])
+PRICES = load_profiles()["45nm-fp32"]
+CURVES = Curves(TrainingSetup.of(TRAINED), PRICES)
 PARAMETERS = {"train.lr": 0.003, "seed": 7, "train.threads": 0}
 CURVE = "by_epoch/train_loss"
 EPOCHS = [
@@ -84,7 +85,7 @@ def test_curves_grow_and_the_run_is_completed_when_it_is_published(
     assert live.info.status == "RUNNING"
     assert live.data.params == {name: str(value) for name, value in PARAMETERS.items()}
     assert live.data.metrics["by_epoch/hidden_spikes_per_sample"] == 40.1
-    joules = joules_by_epoch(CURVES.setup, [EPOCHS[0], EPOCHS[2]], CURVES.prices)
+    joules = joules_by_epoch(CURVES.setup, [EPOCHS[0], EPOCHS[2]], PRICES)
     assert live.data.metrics["by_epoch/training_joules"] == joules[-1] > joules[0]
     record = RunRecord(
         "a-result",
