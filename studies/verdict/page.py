@@ -55,7 +55,7 @@ NAMED: Final = (
 
 EVENTS, _, _, _, _, MEMORY_ACCESSES, _ = QUANTITIES
 
-LEVELS_OF_BOTH_CASCADES: Final = (97.5, 98.0)
+LEVELS_OF_BOTH_CASCADES: Final = (97.5, 98.0, 98.5)
 """The levels at which both sides have a cascade: those of the summary."""
 
 MAC_PRICES: Final = {
@@ -237,7 +237,7 @@ def lost_sentence(rows: Sequence[CountRatio]) -> str:
     )
     return (
         f"The spiking side misses the accuracy in {lost}: these ratios are infinite. "
-        "**At 98.5 %, only the conventional side has a [cascade](#cascades).**"
+        "At 99 %, neither side has a [cascade](#cascades)."
     )
 
 

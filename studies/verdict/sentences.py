@@ -71,13 +71,14 @@ def who_wins(rows: Sequence[Verdict]) -> str:
             f"The conventional network needs less energy in all {conventional} "
             "comparisons (price list x accuracy)."
         )
-    others_are = "inconclusive"
+    the_others_are = "the other one is" if others == 1 else f"the other {others} are"
+    why = "inconclusive"
     if "neither" in outcomes:
-        others_are += ", or neither side has networks there"
+        why += ", or neither side has networks there"
     return (
         f"The conventional network needs less energy in {conventional} of "
         f"{len(outcomes)} comparisons (price list x accuracy), the spiking network in "
-        f"{spiking or 'none'}; the other {others} are {others_are}."
+        f"{spiking or 'none'}; {the_others_are} {why}."
     )
 
 

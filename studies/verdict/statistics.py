@@ -31,6 +31,7 @@ straight line in it than in the accuracy.
 Shapes: B draws, K ways to divide the seeds, S seeds, C configurations.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, groupby
@@ -391,6 +392,17 @@ def spread(values: Floats, confidence: float) -> Spread:
     # No interpolation: halfway to an infinite value is not a number.
     ends = np.quantile(values, (tail, 0.5, 1 - tail), method="inverted_cdf")
     return Spread(*ends.tolist())
+
+
+def beyond_drawing_errors(confidence: float, n_draws: int) -> float:
+    """Return a higher confidence, whose ends clear those of other draws.
+
+    The share of draws beyond an end has a binomial standard error; three of them are
+    taken off it.
+    """
+    tail = (1 - confidence) / 2
+    error = math.sqrt(tail * (1 - tail) / max(n_draws, 1))
+    return 1 - 2 * max(tail - 3 * error, 0)
 
 
 def ratios_of(log_spiking: Floats, log_conventional: Floats) -> Floats:

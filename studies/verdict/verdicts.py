@@ -15,6 +15,7 @@ from studies.verdict.statistics import (
     Front,
     SideNetworks,
     Spread,
+    beyond_drawing_errors,
     plain_ratio,
     ratios_of,
     spread,
@@ -220,19 +221,23 @@ class Comparison:
         """Compare both sides at a level."""
         spiking = self.spiking.front(level)
         conventional = self.conventional.front(level)
-        low = self._ratios(
+        lowest = ratios_of(
             spiking.drawn(self.spiking.low), conventional.drawn(self.conventional.high)
         )
-        middle = self._ratios(
+        middle = ratios_of(
             spiking.drawn(self.spiking.middle),
             conventional.drawn(self.conventional.middle),
         )
-        high = self._ratios(
+        highest = ratios_of(
             spiking.drawn(self.spiking.high), conventional.drawn(self.conventional.low)
         )
         both_miss = spiking.is_missed & conventional.is_missed
-        interval = Spread(low.low, middle.median, high.high)
-        outcome: Outcome = self._outcome(interval)
+        interval = Spread(
+            spread(lowest, self.confidence).low,
+            spread(middle, self.confidence).median,
+            spread(highest, self.confidence).high,
+        )
+        outcome: Outcome = self._outcome(lowest, highest)
         if both_miss.mean() >= (1 + self.confidence) / 2:
             outcome = "neither"
         elif self._ranges_include_both(spiking, conventional):
@@ -249,17 +254,21 @@ class Comparison:
             conventional=side_at_level(self.conventional, conventional, level),
         )
 
-    def _ratios(self, log_spiking: Floats, log_conventional: Floats) -> Spread:
-        return spread(ratios_of(log_spiking, log_conventional), self.confidence)
+    def _outcome(self, lowest: Floats, highest: Floats) -> Outcome:
+        """Who needs less energy; one seed has no interval, and decides nothing.
 
-    def _outcome(self, interval: Spread) -> Outcome:
-        """Who needs less energy; one seed has no interval, and decides nothing."""
+        Args:
+            lowest, highest: ratios in the draws, at the ends of the prices.
+        """
         seeds = (self.spiking.networks.n_seeds, self.conventional.networks.n_seeds)
         if min(seeds) == 1:
             return "undecided"
-        if interval.high < 1:
+        # Other draws would move the ends of the interval: what is won lies outside of
+        # a wider one.
+        confidence = beyond_drawing_errors(self.confidence, len(lowest))
+        if spread(highest, confidence).high < 1:
             return "snn"
-        return "ann" if interval.low > 1 else "undecided"
+        return "ann" if spread(lowest, confidence).low > 1 else "undecided"
 
     @property
     def _has_ranges(self) -> bool:
