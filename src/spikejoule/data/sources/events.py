@@ -1,5 +1,6 @@
 """An event file of the user; `docs/reference/event-files.md` states the format."""
 
+import hashlib
 from pathlib import Path
 from typing import ClassVar
 
@@ -7,7 +8,6 @@ from pydantic import Field
 
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.parameters import Line
-from spikejoule.core.provenance import file_digest
 from spikejoule.data.events import LabelledEvents, open_event_file
 from spikejoule.data.images import Dataset
 from spikejoule.data.source import Places, Source
@@ -44,6 +44,8 @@ class Events(Source):
                 f"data.files: {path} must say how many of its samples are for training "
                 "(n_train), but does not: write it again."
             )
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
         train = file.select(slice(file.n_train))
         test = file.select(slice(file.n_train, None))
         return Dataset(
@@ -51,7 +53,7 @@ class Events(Source):
             f"{file.setting.title} ({len(train):,} training and {len(test):,} test "
             "samples)",
             f"An event file of the user's own, {path.name}.",
-            {"event-file": file_digest(path, "sha256")},
+            {"event-file": digest},
             train,
             test,
         )
