@@ -12,8 +12,7 @@ import pytest
 from hypothesis import settings
 
 from spikejoule.data.images import Dataset
-from spikejoule.data.source import Places
-from spikejoule.data.sources.mnist5k import Mnist5k
+from spikejoule.data.sources.mnist5k import load_mnist5k
 from tests.tools.made_once import made_once
 from tests.tools.without_torch import WITH_TORCH
 
@@ -153,4 +152,4 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def mnist5k() -> Dataset:
     """The packaged digits: 4,000 and 1,000 images."""
-    return Mnist5k().load(Places(REPOSITORY))
+    return load_mnist5k()

@@ -22,7 +22,7 @@ def load_benchmark_images(allow_small: bool) -> tuple[dict[str, np.ndarray], str
     Raises:
         DataError: the data are not full MNIST, and `allow_small` is False.
     """
-    places = Places(ROOT, os.environ.get("MNIST_DIR"))
+    places = Places(ROOT, ROOT / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
     dataset = load_dataset("auto", places)
     if dataset.source != "mnist" and not allow_small:
         raise DataError(

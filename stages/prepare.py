@@ -16,7 +16,8 @@ logger = logging.getLogger(__name__)
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the three sets of samples and their description."""
-    places = Places(project_root(), os.environ.get("MNIST_DIR"))
+    root = project_root()
+    places = Places(root, root / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
     dataset = load_dataset(params.data.chosen_source, places)
     dataset = dataset.reduced(params.data.crop_pixels, params.data.average_pixels)
     validated_on_test = params.data.validation_size == 0

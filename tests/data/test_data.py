@@ -78,8 +78,8 @@ class TestDirectory:
     def test_plain_and_gzipped_files(
         self, idx_directory: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        # Relative to the project.
-        dataset = load_dataset("digits", Places(idx_directory.parent))
+        places = Places(idx_directory.parent, idx_directory / "cache")
+        dataset = load_dataset("digits", places)  # relative to the project
         np.testing.assert_array_equal(dataset.train.images, digits(40).images)
         np.testing.assert_array_equal(dataset.test.labels, digits(20).labels)
         assert dataset.title == "IDX directory digits (not MNIST)"
@@ -118,7 +118,7 @@ class TestDirectory:
         with pytest.raises(
             DataError, match="is not a directory; allowed: auto, events, fashion"
         ):
-            load_dataset("nowhere", Places(tmp_path))
+            load_dataset("nowhere", Places(tmp_path, tmp_path / "cache"))
 
 
 def test_mnist5k_takes_digits_in_turns_from_the_package(mnist5k: Dataset) -> None:

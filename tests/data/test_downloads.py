@@ -38,7 +38,7 @@ def address(there: Path) -> Iterator[str]:
 
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
-    return Places(tmp_path)
+    return Places(tmp_path, tmp_path / "cache" / "mnist")
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ class TestAuto:
     def test_a_given_directory_comes_first_and_must_be_usable(
         self, there: Path
     ) -> None:
-        given = Places(there.parent, "there")
+        given = Places(there.parent, there.parent / "cache", "there")
         with pytest.raises(DataError, match="lacks"):
             load_dataset("auto", given)
         write_files(there)

@@ -19,7 +19,7 @@ from tests.tools import sensor_files
 def test_n_mnist_written_byte_by_byte(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / ".cache" / "n_mnist"
+    folder = tmp_path / "n_mnist"
     written = sensor_files.write_n_mnist(folder, 23, 7)
     dataset = NMnist().load(sensor_files.keep(folder, NMnist, monkeypatch))
     assert dataset.title == "N-MNIST (23 training and 7 test samples)"
@@ -45,12 +45,11 @@ def test_n_mnist_written_byte_by_byte(
 def test_shd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import h5py
 
-    folder = tmp_path / ".cache" / "shd"
-    sensor_files.write_shd(folder, 41, 20)
-    train = Shd().load(sensor_files.keep(folder, Shd, monkeypatch)).train
+    sensor_files.write_shd(tmp_path / "shd", 41, 20)
+    train = Shd().load(sensor_files.keep(tmp_path / "shd", Shd, monkeypatch)).train
     assert isinstance(train, LabelledEvents)
     assert (train.subject.noun, train.subject.class_names[13]) == ("word", "drei")
-    with h5py.File(folder / "shd_train.h5") as file:
+    with h5py.File(tmp_path / "shd" / "shd_train.h5") as file:
         for number in (0, 17, 40):
             events = train.events.select(np.array([number]))
             seconds = [float(time) for time in file["spikes/times"][number]]
@@ -62,7 +61,7 @@ def test_shd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_event_file_says_which_samples_are_for_the_test(tmp_path: Path) -> None:
     mine = replace(samples(9), n_train=7)
     mine.save(tmp_path / "mine.npz")
-    places = Places(tmp_path)
+    places = Places(tmp_path, tmp_path / "mnist")
     dataset = Events(files="mine.npz").load(places)
     assert (len(dataset.train), len(dataset.test)) == (7, 2)
     assert dataset.test.labels.tolist() == mine.labels[7:].tolist()

@@ -99,7 +99,7 @@ def keep(
         for part, download in source.downloads.items()
     }
     monkeypatch.setattr(source, "downloads", downloads)
-    return Places(folder.parents[1])
+    return Places(folder.parent, folder.with_name("mnist"))
 
 
 def write_n_mnist(folder: Path, n_train: int, n_test: int) -> list[Sample]:

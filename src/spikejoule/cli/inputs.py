@@ -136,7 +136,8 @@ def test_samples(
 
     Images are cropped and averaged as for training.
     """
-    places = Places(Path.cwd(), os.environ.get("MNIST_DIR"))
+    here = Path.cwd()
+    places = Places(here, here / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
     file = places.resolved(source)
     test: Samples
     if file.is_file():

@@ -40,11 +40,13 @@ class Places:
     """Where a source may look for files, and where it may store downloads.
 
     Attributes:
-        project_root: relative directories are in it, and downloads in its `.cache`.
+        project_root: relative directories are in it.
+        cache: folder of the MNIST download; other downloads are beside it.
         mnist_directory: folder of MNIST's four IDX files, if the user named one.
     """
 
     project_root: Path
+    cache: Path
     mnist_directory: str | None = None
 
     def resolved(self, path: str) -> Path:
@@ -53,7 +55,7 @@ class Places:
 
     def kept(self, source: str) -> Path:
         """Return the folder of a source's downloads."""
-        return self.project_root / ".cache" / source
+        return self.cache.with_name(source)
 
 
 class Source(Kind):
@@ -125,28 +127,34 @@ class IdxSource(Source):
         published: the class of `torchvision.datasets` that knows the addresses and
             checksums of its four gzipped files.
         subject: what it shows.
-        note: what users should know about the set.
     """
 
     title: ClassVar[str]
     published: ClassVar[str]
     subject: ClassVar[Subject]
-    note: ClassVar[str]
 
-    def load(self, places: Places) -> Dataset:
-        """See :meth:`Source.load`."""
+    def fetch_into(self, cache: Path) -> None:
+        """Download the files that are missing or differ; errors as for `fetch`."""
         # Imported here: it imports PyTorch.
         from torchvision import datasets
 
-        folder = places.kept(self.name)
         published = getattr(datasets, self.published)
         files = dict(published.resources)
         for name, md5 in files.items():
             download = Download(published.mirrors[0] + name, name, md5)
-            fetch(download, folder, self.name, ", ".join(files))
+            fetch(download, cache, self.name, ", ".join(files))
+
+    def load(self, places: Places) -> Dataset:
+        """See :meth:`Source.load`."""
+        folder = places.kept(self.name)
+        self.fetch_into(folder)
         train, test, sha256 = read_directory(folder, self.subject)
-        title = f"{self.title} ({len(train):,} training and {len(test):,} test images)"
-        return Dataset(self.name, title, self.note, sha256, train, test)
+        counts = f"{len(train):,} training and {len(test):,} test images"
+        note = (
+            f"{self.title}, known by its checksums: figures cannot be compared "
+            "with MNIST's."
+        )
+        return Dataset(self.name, f"{self.title} ({counts})", note, sha256, train, test)
 
 
 class SensorSample(NamedTuple):

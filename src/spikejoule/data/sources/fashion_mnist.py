@@ -27,7 +27,3 @@ class FashionMnist(IdxSource):
             "ankle boot",
         ),
     )
-    note: ClassVar = (
-        "Fashion-MNIST, known by its checksums: figures cannot be compared with "
-        "MNIST's."
-    )

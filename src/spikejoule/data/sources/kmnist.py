@@ -15,7 +15,3 @@ class Kmnist(IdxSource):
     subject: ClassVar = Subject(
         "character", ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
     )
-    note: ClassVar = (
-        "Kuzushiji-MNIST, known by its checksums: figures cannot be compared with "
-        "MNIST's."
-    )

@@ -7,7 +7,9 @@ https://doi.org/10.1109/5.726791.
 
 from typing import ClassVar
 
-from spikejoule.data.source import IdxSource
+from spikejoule.data.idx import load_directory
+from spikejoule.data.images import Dataset
+from spikejoule.data.source import IdxSource, Places
 from spikejoule.data.subject import DIGITS
 
 
@@ -18,4 +20,8 @@ class Mnist(IdxSource):
     title: ClassVar = "MNIST"
     published: ClassVar = "MNIST"
     subject: ClassVar = DIGITS
-    note: ClassVar = "The full MNIST, known by its SHA-256."
+
+    def load(self, places: Places) -> Dataset:
+        """See :meth:`spikejoule.data.source.Source.load`."""
+        self.fetch_into(places.cache)
+        return load_directory(places.cache)
