@@ -25,7 +25,7 @@ from spikejoule.energy import (
     select_profile,
 )
 from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
-from spikejoule.energy.outputs import energy_rows, headline
+from spikejoule.energy.outputs import COLUMNS, energy_rows, headline
 from spikejoule.energy.variant_file import save_variants
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.evaluation import Evaluation, EvaluationMetrics
@@ -98,13 +98,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     metrics = headline(analysis)
 
     # Draw the figures and the page.
-    raster = raster_of(
-        measured,
-        samples,
-        params.energy_report.figure_sample,
-        trained.encoder.step_ms,
-        str(trained.data["title"]),
-    )
+    raster = _raster(trained, measured, samples, params.energy_report.figure_sample)
     pictures = _pictures(trained, raster, evaluation)
     provenance = network_provenance(trained, paths["trained"])
     page = PageContent(analysis, early, raster, provenance)
@@ -122,7 +116,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     _write_graph(paths["nir"], trained)
     write_json(paths["energy_metrics"], metrics)
     write_json(paths["summary"], _summary(metrics, trained, evaluated))
-    write_csv(paths["energy_table"], [*energy_rows(analysis)])
+    write_csv(paths["energy_table"], COLUMNS, energy_rows(analysis))
     for name, text in texts.items():
         write_text(paths[name], text)
     for name, picture in pictures.items():
@@ -182,6 +176,14 @@ def _playground(
     except PlaygroundError as error:
         logger.warning("%s says only: %s", paths["playground"], error)
         return unplayable_page(str(error))
+
+
+def _raster(
+    trained: TrainedNetwork, measured: Measurement, samples: Samples, sample: int
+) -> SpikeRaster:
+    """Collect the spikes of one sample."""
+    title = str(trained.data["title"])
+    return raster_of(measured, samples, sample, trained.encoder.step_ms, title)
 
 
 def _pictures(

@@ -56,7 +56,11 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     metrics = EvaluationMetrics.of(measured, overall, early, trained.data["source"])
     save_predictions(paths["predictions"], test, measured)
     evaluation.write(paths["confusion"], paths["per_class"])
-    write_csv(paths["accuracy_by_step"], by_step)
+    write_csv(
+        paths["accuracy_by_step"],
+        tuple(by_step[0]),
+        [[*row.values()] for row in by_step],
+    )
     early.write(paths["early_exit"])
     metrics.write(paths["evaluate_metrics"])
     logger.info(

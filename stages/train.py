@@ -108,7 +108,8 @@ def _write_results(
     paths: Mapping[str, Path], result: Training, layer_names: Sequence[str]
 ) -> None:
     """Write the training curves and the headline figures."""
-    write_csv(paths["history"], history_rows(result.history, layer_names))
+    rows = history_rows(result.history, layer_names)
+    write_csv(paths["history"], tuple(rows[0]), [tuple(row.values()) for row in rows])
     TrainMetrics(
         best_validation_accuracy_percent=result.best_validation_accuracy_percent,
         best_epoch=result.best_epoch,

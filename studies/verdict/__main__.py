@@ -32,7 +32,7 @@ from studies.verdict.project import Project
 from studies.verdict.recording import Networks, beside_table
 from studies.verdict.sentences import terminal_text
 from studies.verdict.training import TABLE, TrainingTable, priced_by
-from studies.verdict.verdicts import SIDES, Verdict, verdicts
+from studies.verdict.verdicts import SIDES, Verdict, verdict_columns, verdicts
 
 DEFAULT_DATA: Final = "mnist"
 """The data set of the study's own tables and page."""
@@ -198,7 +198,7 @@ def table_rows(
 
 def write_verdicts(file: Path, rows: Sequence[Verdict]) -> None:
     """Write all comparisons as CSV."""
-    write_csv(file, [row.cells() for row in rows])
+    write_csv(file, verdict_columns(), [list(row.cells().values()) for row in rows])
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
@@ -127,6 +127,17 @@ class Verdict:
             name: None if cell == math.inf else rounded(cell, 8)
             for name, cell in cells.items()
         }
+
+
+def verdict_columns() -> list[str]:
+    """The columns of `Verdict.cells`."""
+    columns = []
+    for field in fields(Verdict):
+        if isinstance(field.type, type) and is_dataclass(field.type):
+            columns += [f"{field.name}_{part.name}" for part in fields(field.type)]
+        else:
+            columns.append(field.name)
+    return columns
 
 
 @dataclass(frozen=True, eq=False)

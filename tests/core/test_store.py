@@ -48,7 +48,7 @@ class TestAtomic:
         for write in (
             fail_half_way,
             lambda: store.write_json(path, {"a": np.float64("nan")}),
-            lambda: store.write_csv(path, [{"a": np.float32("nan")}]),
+            lambda: store.write_csv(path, ["a"], [(np.float32("nan"),)]),
             lambda: npz.write_npz(path, SCHEMA, {"x": np.array([object()])}),
         ):
             with pytest.raises(ValueError, match=r"JSON|nan|allow_pickle"):
@@ -118,8 +118,8 @@ class TestText:
         text = '{\n  "a": {\n    "c": 1e-05\n  },\n  "b": 0.5,\n  "ä": 1\n}\n'
         assert path.read_text(encoding="utf-8") == text
         assert store.read_json(path)["a"]["c"] == 1e-05
-        rows = [{"n": 1, "value": 0.1, "text": "x,y"}, {"n": np.int64(2), "value": 0.5}]
-        store.write_csv(path, rows)
+        rows = [(1, 0.1, "x,y"), (np.int64(2), 0.5, None)]
+        store.write_csv(path, ["n", "value", "text"], rows)
         assert path.read_bytes() == b'n,value,text\n1,0.1,"x,y"\n2,0.5,\n'
         assert read_csv(path)[1] == {"n": "2", "value": "0.5", "text": ""}
 

@@ -11,7 +11,7 @@ from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import BootstrapSettings, OperationCounts, load_profiles
 from spikejoule.energy.ledger import Ledger, spiking_variants
 from spikejoule.energy.operations import Column
-from spikejoule.energy.outputs import energy_rows, headline
+from spikejoule.energy.outputs import COLUMNS, energy_rows, headline
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests.energy.by_hand import (
     analysis,
@@ -121,7 +121,7 @@ def test_neuron_updates_where_no_bias_forces_them() -> None:
 
 def test_the_rows_add_up_under_every_profile() -> None:
     result = analysis(inputs((baseline(100, [10] * 4),), labels=[0, 0, 1, 1]))
-    rows = list(energy_rows(result))
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in energy_rows(result)]
     assert {row["profile"] for row in rows} == set(load_profiles())
     for name, prices in load_profiles().items():
         if not prices.prices:

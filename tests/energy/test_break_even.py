@@ -12,7 +12,7 @@ from spikejoule.encoding.events import EventList
 from spikejoule.energy import count_operations, load_profiles
 from spikejoule.energy.break_even import break_even
 from spikejoule.energy.estimates import plain
-from spikejoule.energy.outputs import energy_rows
+from spikejoule.energy.outputs import COLUMNS, energy_rows
 from spikejoule.energy.prices import prices_pj, weights_of
 from spikejoule.network.network import Network
 from tests.energy import test_recount as recounted
@@ -87,7 +87,8 @@ def test_at_break_even_the_table_adds_up_to_the_baseline(
         )
     )
     tables: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in energy_rows(analysed):
+    for cells in energy_rows(analysed):
+        row = dict(zip(COLUMNS, cells, strict=True))
         tables.setdefault((row["profile"], row["network"]), []).append(row)
     spikes = measured.counts.means["input"] / 784
     n_met = 0

@@ -71,7 +71,7 @@ def search(options: argparse.Namespace) -> str:
         )
     table = found_table(trained, plan, params)
     if options.table is not None:
-        write_csv(options.table, table.to_dict("records"))
+        write_csv(options.table, tuple(table), table.to_numpy().tolist())
     failed = f"{len(given_up)} trials failed.\n" if given_up else ""
     front = front_text(table, plan.settings.energy)
     dashboard = f"optuna-dashboard {shown_uri(plan.storage)}"

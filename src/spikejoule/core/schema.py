@@ -86,6 +86,11 @@ class Table(Record):
     rows: tuple[Row, ...]
 
     @classmethod
+    def columns(cls) -> tuple[str, ...]:
+        """Return the names of the columns that are always written."""
+        return tuple(cls.row.model_fields)
+
+    @classmethod
     def read(cls, path: FilePath) -> Self:
         """Read a CSV file; ArtifactError if it is missing, damaged or invalid."""
         needed = [
@@ -100,7 +105,12 @@ class Table(Record):
 
     def write(self, path: FilePath) -> None:
         """Write a CSV file atomically; an extra field of any row becomes a column."""
-        write_csv(path, [row.model_dump() for row in self.rows])
+        further = dict.fromkeys(
+            name for row in self.rows for name in row.model_extra or {}
+        )
+        columns = (*self.columns(), *further)
+        cells = (row.model_dump() for row in self.rows)
+        write_csv(path, columns, [[row.get(name) for name in columns] for row in cells])
 
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -15,7 +15,7 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -166,22 +166,21 @@ def read_json(path: FilePath) -> dict[str, Any]:
     return content
 
 
-def write_csv(path: FilePath, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_csv(
+    path: FilePath, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
     r"""Write a CSV file atomically: a header, floats as repr, lines ended by ``\n``.
 
-    A column of any row is one of the file. Raises ValueError for NaN and infinity.
+    Raises ValueError for NaN and infinity.
     """
     buffer = io.StringIO()
-    columns = dict.fromkeys(name for row in rows for name in row)
-    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
-    writer.writeheader()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
     for row in rows:
-        cells = {
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in row.items()
-        }
-        numbers = (value for value in cells.values() if isinstance(value, float))
-        if not all(map(math.isfinite, numbers)):
+        cells = [
+            value.item() if isinstance(value, np.generic) else value for value in row
+        ]
+        if not all(math.isfinite(value) for value in cells if isinstance(value, float)):
             raise ValueError(f"a number that is not finite cannot be written: {cells}")
         writer.writerow(cells)
     write_text(path, buffer.getvalue())

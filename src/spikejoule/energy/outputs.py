@@ -52,16 +52,14 @@ PJ_PER_NJ: Final = 1e3
 PJ_PER_MJ: Final = 1e9
 
 
-def energy_rows(analysis: EnergyAnalysis) -> Iterator[dict[str, Any]]:
-    """Yield the rows of metrics/energy.csv, a cell by column."""
+def energy_rows(analysis: EnergyAnalysis) -> Iterator[list[Any]]:
+    """Yield the rows of metrics/energy.csv, with a cell per column."""
     for row in analysis.table:
         if row.phase == TRAINING or row.network.startswith(f"{SNN}, "):
             continue
         whole_numbers = ("class",) if row.phase == INFERENCE else ("class", "count")
         cells = row.cells
-        yield {
-            name: _cell(cells[name], is_whole=name in whole_numbers) for name in COLUMNS
-        }
+        yield [_cell(cells[name], is_whole=name in whole_numbers) for name in COLUMNS]
 
 
 def _cell(value: str | float, is_whole: bool) -> Any:

@@ -51,15 +51,14 @@ class Evaluation:
     def write(self, confusion: Path, per_class: Path) -> None:
         """Write metrics/confusion.csv and metrics/per_class.csv."""
         counts = [
-            {"actual": actual, "predicted": predicted, "n_samples": n_samples}
-            for (actual, predicted), n_samples in np.ndenumerate(self.confusion)
+            (*pair, n_samples) for pair, n_samples in np.ndenumerate(self.confusion)
         ]
-        write_csv(confusion, counts)
+        write_csv(confusion, Confusion.columns(), counts)
         rows = [
             {"class": label, "n_samples": of_class.n_samples, **of_class.entries()}
             for label, of_class in enumerate(self.per_class)
         ]
-        write_csv(per_class, rows)
+        write_csv(per_class, tuple(rows[0]), [tuple(row.values()) for row in rows])
 
     @classmethod
     def read(cls, confusion: Path, confidence: float) -> Self:
