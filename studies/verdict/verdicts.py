@@ -274,8 +274,8 @@ class Comparison:
         seeds = (self.spiking.networks.n_seeds, self.conventional.networks.n_seeds)
         if min(seeds) == 1:
             return "undecided"
-        # Other draws would move the ends of the interval: what is won lies outside of
-        # a wider one.
+        # Other draws would move the ends of the interval, so a win must clear a wider
+        # one.
         confidence = beyond_drawing_errors(self.confidence, len(lowest))
         if spread(highest, confidence).high < 1:
             return "snn"

@@ -24,6 +24,7 @@ from spikejoule.baselines.quantised import (
 from spikejoule.baselines.settings import BaselineTraining, BaselineVariant
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.errors import ArtifactError
+from spikejoule.core.npz import write_npz
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.energy.training import count_conventional_training
 from spikejoule.network.conventional import ConventionalNetwork
@@ -183,6 +184,12 @@ def test_the_file_holds_what_was_measured(tmp_path: Path) -> None:
         load_baseline(path, LABELS + 1)
     with pytest.raises(ArtifactError, match="exact reads 784 pixels"):
         load_baseline(path, n_input=100)
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files if name != "schema"}
+    arrays["baseline1.synapses"] = np.array([1, 1])
+    write_npz(path, "spikejoule/baseline/4", arrays)
+    with pytest.raises(ArtifactError, match="not the number of its weights"):
+        load_baseline(path)
 
 
 @pytest.mark.parametrize(("recorded", "per_image"), [(True, 2), (False, 6)])

@@ -404,7 +404,23 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     place = number - 1
     prefix = f"baseline{number}."
     own = _weights_of(arrays, number)
+    weights = _matrices(own)
+    synapses = arrays[f"{prefix}synapses"].tolist()
+    if synapses not in (
+        [matrix.size for matrix in weights],
+        [np.count_nonzero(matrix) for matrix in weights],
+    ):
+        raise ValueError(
+            f"{prefix}synapses is {synapses}, not the number of its weights"
+        )
+    macs = arrays[f"{prefix}macs_nonzero"]
+    if macs.shape[1:] != (len(synapses),):
+        raise ValueError(f"{prefix}macs_nonzero does not have {len(synapses)} layers")
     fractions = arrays.get(f"{prefix}nonzero_fractions")
+    if fractions is not None and len(fractions) != len(synapses):
+        raise ValueError(
+            f"{prefix}nonzero_fractions does not have {len(synapses)} layers"
+        )
     threshold = arrays.get(f"{prefix}pixel_threshold")
     training = None
     if "training" in arrays:
@@ -414,10 +430,10 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     return BaselineCounts(
         name=printable(str(arrays["names"][place])),
         network=_network(own),
-        synapses=tuple(arrays[f"{prefix}synapses"].tolist()),
+        synapses=tuple(synapses),
         equal_size=bool(arrays["equal_size"][place]),
         accuracy_percent=100 * correct / max(len(arrays["labels"]), 1),
-        macs_nonzero=arrays[f"{prefix}macs_nonzero"],
+        macs_nonzero=macs,
         weights_sha256=weights_digest(own),
         training=training,
         nonzero_fractions=None if fractions is None else tuple(fractions.tolist()),

@@ -322,20 +322,30 @@ class EnergyAnalysis:
         """
         return tuple(_table(self.inputs, self.ledger, self.comparisons, self.training))
 
-    def records(self, *, profile: str = "", phase: str = INFERENCE) -> list[EnergyRow]:
-        """Select rows of the network over its whole window, without totals.
+    def records(
+        self,
+        *,
+        profile: str = "",
+        network: str = SNN,
+        phase: str = INFERENCE,
+        status: str = "",
+    ) -> list[EnergyRow]:
+        """Select rows of the table, without totals.
 
         Args:
             profile: id of a price list; empty for the headline's.
+            network: name in the table.
             phase: ``inference``, or a phase of training.
+            status: ``priced``, ``covered`` or ``unpriced``; empty for all.
         """
         return [
             row
             for row in self.table
             if row.profile == (profile or self.chosen.id)
-            and row.network == SNN
+            and row.network == network
             and row.phase == phase
             and not row.is_total
+            and status in ("", row.status)
         ]
 
     def total(self, profile: str = "") -> Energy:

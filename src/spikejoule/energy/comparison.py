@@ -161,7 +161,7 @@ def front_verdicts(
 def pair_verdicts(
     ledger: Ledger, spiking: int, conventional: Sequence[int]
 ) -> Iterator[RunVerdict]:
-    """Compare a network with others at any accuracy, by price list that fits both."""
+    """Compare a network with others of any accuracy, under every list for both."""
     for profile in ledger.profiles:
         for number in conventional:
             pair = ledger.variants[spiking], ledger.variants[number]

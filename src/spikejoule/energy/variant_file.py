@@ -14,7 +14,7 @@ For variant k of K it holds:
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.schema import Array, ArrayFile
 from spikejoule.core.store import FilePath
-from spikejoule.energy.ledger import Accuracies, Variant
+from spikejoule.energy.ledger import Accuracies, Side, Variant
 from spikejoule.energy.operations import Column, OperationCounts
 from spikejoule.network.quantisation import FLOAT_BITS
 
@@ -112,6 +112,8 @@ def load_variants(path: FilePath) -> tuple[Variant, ...]:
 def _variant_of(arrays: Mapping[str, NDArray[Any]], number: int) -> Variant:
     """Rebuild a variant; KeyError or ValueError if its arrays do not match."""
     side, network, method = arrays["text"][number].tolist()
+    if side not in get_args(Side):
+        raise ValueError(f"a network has the unknown side {side!r}")
     percents = arrays["accuracies"][number].tolist()
     return Variant(
         side=side,
@@ -132,6 +134,8 @@ def _operations_of(arrays: Mapping[str, NDArray[Any]], number: int) -> Operation
     counts[:, constant == _VARIES] = varying
     places = arrays[f"{number}.columns"].tolist()
     sizes = arrays[f"{number}.sizes"].tolist()
+    if len(places) != len(constant):
+        raise ValueError("a network has more or fewer columns than counts")
     # Older files have no widths of arithmetic.
     widths = arrays.get(f"{number}.widths", np.zeros((len(places), 2), int)).tolist()
     columns = []

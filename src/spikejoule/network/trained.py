@@ -126,6 +126,10 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
     content = checkpoint.content
     try:
         additions = content["spikejoule"]
+        history = tuple(additions["history"])
+        best_epoch = additions["best_epoch"]
+        if not 1 <= best_epoch <= len(history):
+            raise LookupError(f"epoch {best_epoch} of its history")
         return TrainedNetwork(
             network=checkpoint.network,
             state=checkpoint.state,
@@ -136,8 +140,8 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
                 for name, value in content["training_config"].items()
                 if name not in _SCHEMA_NAMES
             },
-            history=tuple(additions["history"]),
-            best_epoch=additions["best_epoch"],
+            history=history,
+            best_epoch=best_epoch,
             data=additions["data"],
             engine=additions["engine"],
             optimizer_state=content["optimizer_state_dict"],

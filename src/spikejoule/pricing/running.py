@@ -371,7 +371,7 @@ class Run:
             )
         if not any(place.fires for place in places):
             return
-        # Input or neurons that were probably meant in another way
+        # Warn of input or neurons that were probably meant differently.
         in_one = [place for place in places if place.population and place.took_one_step]
         if self._time_axis is None and in_one:
             yield (

@@ -161,7 +161,7 @@ class LiveRun:
             self._has_warned = True
 
     def _begin(self, client: "MlflowClient", experiment_id: str) -> "Run":
-        """Continue the run that a killed process left, or begin a new one."""
+        """Continue an unfinished run of the same training, or begin a new one."""
         tags = self._tags
         parameters = self._parameters
         unfinished = None

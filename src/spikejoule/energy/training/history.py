@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.measurement import LayerCounts, activity_of_layers
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.estimates import PJ_PER_J
@@ -116,7 +117,11 @@ class TrainingSetup:
 def record_of_epochs(
     setup: TrainingSetup, epochs: Sequence[EpochRecord]
 ) -> TrainingRecord | None:
-    """Return the record of some epochs; None if they lack counts or the batch size."""
+    """Return the record of some epochs; None if they lack counts or the batch size.
+
+    Raises:
+        ArtifactError: the events of an epoch do not match the connections.
+    """
     batch_size = setup.config.batch_size
     layers = _layers_of(setup, epochs)
     if layers is None or batch_size is None:
@@ -168,6 +173,14 @@ def _layers_of(
     n_layers = len(network.layer_names)
     if not epochs or any(len(epoch.spikes) != n_layers for epoch in epochs):
         return None
+    n_connections = len(network.connections)
+    for name in ("synaptic_events", "gradients_reached"):
+        lengths = {len(getattr(epoch, name) or ()) for epoch in epochs}
+        if not lengths <= {0, n_connections}:
+            raise ArtifactError(
+                f"the checkpoint must record {name} of an epoch as one number for each "
+                f"of the {n_connections} connections: write it again."
+            )
     products = setup.encoder.input_products
     events = _column(epochs, "synaptic_events")
     macs = _column(epochs, "input_macs")
