@@ -183,16 +183,21 @@ function sayWhereToDraw(context, side) {
  */
 function strokeAll(context, strokes, side, ink) {
   context.strokeStyle = ink;
+  context.fillStyle = ink;
   context.lineWidth = PEN * side;
   context.lineCap = "round";
   context.lineJoin = "round";
   for (const stroke of strokes) {
+    const start = stroke[0];
     context.beginPath();
-    context.moveTo(stroke[0].x * side, stroke[0].y * side);
-    // A line back to its beginning makes a dot of a single point.
-    for (const point of [...stroke, stroke[stroke.length - 1]]) {
-      context.lineTo(point.x * side, point.y * side);
+    if (stroke.every((point) => point.x === start.x && point.y === start.y)) {
+      // Browsers draw no line without length: a dot is a filled circle.
+      context.arc(start.x * side, start.y * side, context.lineWidth / 2, 0, 2 * Math.PI);
+      context.fill();
+      continue;
     }
+    context.moveTo(start.x * side, start.y * side);
+    for (const point of stroke) context.lineTo(point.x * side, point.y * side);
     context.stroke();
   }
 }
