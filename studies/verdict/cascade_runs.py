@@ -48,10 +48,13 @@ RUN: Final = "cascades"
 """Runs are named after this and their seeds."""
 
 SMALL: Final = ("contest-95", "contest-96")
+"""Presets of the small spiking networks."""
+
 LARGE: Final = ("contest-98", "contest-98.25", "contest-98.5")
+"""Presets of the large spiking networks."""
+
 RECORDED: Final = ("contest-98", "contest-98.5")
-"""Presets of the small and of the large spiking networks, and those of the large ones
-that are in the table already, from runs of the pipeline."""
+"""Large ones that the table already has, from runs of the pipeline."""
 
 PIXEL_THRESHOLD: Final = 114
 """0.45 of white."""
@@ -77,7 +80,7 @@ def rows_of(
     side: Side, seed: int, folder: Path, profiles: Sequence[HardwareProfile]
 ) -> list[RecordedNetwork]:
     """Train one side with a seed, and price each network and each cascade."""
-    # The time that threads wait for each other is no effort of training.
+    # Threads that wait for each other would count as processor time, too.
     use_threads(1)
     params = preset_params(LARGE[0], seed)
     images = prepared_images(params)
@@ -117,7 +120,7 @@ def rows_of(
 def spiking(
     seed: int, folder: Path, splits: Splits, images: PreparedImages
 ) -> Iterator[KeptNetwork]:
-    """Train the spiking networks; yields the small ones and the cascades."""
+    """Train the spiking networks; yields those without rows, then the cascades."""
     small, large = (
         [_spiking(preset, seed, folder, splits, images) for preset in presets]
         for presets in (SMALL, LARGE)

@@ -395,10 +395,10 @@ def spread(values: Floats, confidence: float) -> Spread:
 
 
 def beyond_drawing_errors(confidence: float, n_draws: int) -> float:
-    """Return a higher confidence, whose ends clear those of other draws.
+    """Return a confidence so much higher that other draws would not undo a win.
 
-    The share of draws beyond an end has a binomial standard error; three of them are
-    taken off it.
+    The share of draws beyond an end of an interval has a binomial standard error. The
+    higher confidence leaves three of these errors less beyond each end.
     """
     tail = (1 - confidence) / 2
     error = math.sqrt(tail * (1 - tail) / max(n_draws, 1))
