@@ -186,6 +186,17 @@ def test_lists_of_set_bits(listing: Any, name: str) -> None:
             assert numbers[:end].tolist() == [7, 7, 7, *listed]
 
 
+def test_lists_of_values_that_are_large_enough() -> None:
+    generator = np.random.default_rng(2)
+    for size in (1, 15, 16, 63, 100):
+        values = generator.integers(0, 256, size).astype(np.uint8)
+        marked = np.empty(size // LANES, np.uint16)
+        numbers = np.empty(size + bits.LISTED_AT_ONCE, np.uint16)
+        for least in (0, 1, 128, 255):
+            count = bits.list_at_least(values, size, least, marked, numbers)
+            assert numbers[:count].tolist() == np.flatnonzero(values >= least).tolist()
+
+
 def train_with_threads(*threads: int, **environment: str) -> str:
     """Return what `tests.engine.with_threads` prints in a process of its own."""
     process = start_python(

@@ -60,7 +60,7 @@ def test_the_loops_agree_on_the_same_draws(data: st.DataObject) -> None:
     )
     engine = adapted_engine(case, SAMPLED)
     seed = data.draw(st.integers(0, 2**32 - 1))
-    sampling = engine._sampler.draw(seed, 0, np.float64)
+    sampling = engine._sampler.draw(seed, 0)
     _, gradients = engine.gradients(
         EventList.from_dense(case.dense), case.labels, seed=seed
     )
@@ -130,7 +130,7 @@ def test_a_snapshot_continues_with_the_same_draws() -> None:
 
 def test_the_scale_follows_the_deltas() -> None:
     """From far below, to the fraction wanted, and after deltas that grow."""
-    sampler = DeltaSampler(0.05, [100, 200, 10])
+    sampler = DeltaSampler(0.05, [100, 200, 10], np.float32)
     generator = np.random.default_rng(0)
     for size in (1.0, 1.0, 30.0):
         for _ in range(200):

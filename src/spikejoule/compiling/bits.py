@@ -20,6 +20,7 @@ from spikejoule.compiling.emit import (
     broadcast,
     constant,
     each_below,
+    emitted,
     named_arguments,
 )
 
@@ -190,17 +191,36 @@ def list_set_bits(typing_context, words, n_words, numbers, place):
     return index(words, index, numbers, index), _emit_list
 
 
+@emitted
+def _mark_at_least(builder, values, n_vectors, least, marked):
+    """Set one bit of `marked` for each of 16 `n_vectors` values of at least `least`."""
+    bound = broadcast(builder, builder.trunc(least, values.element))
+    with each_below(builder, n_vectors) as number:
+        vector = values.load_vector(number * LANES)
+        chosen = builder.icmp_unsigned(">=", vector, bound)
+        marked.store(builder.bitcast(chosen, ir.IntType(LANES)), number)
+
+
 @compiled_inline
-def list_at_least(values, n_values, least, numbers):
+def list_at_least(values, n_values, least, marked, numbers):
     """Write the numbers of the values that are at least `least`, ascending.
 
-    Values are unsigned. Returns how many numbers there are; the element behind the last
-    is overwritten.
+    Args:
+        values: unsigned, [N].
+        n_values: N.
+        least: of the values' type.
+        marked: scratch, uint16 [N / 16].
+        numbers: receives, uint16 [N + LISTED_AT_ONCE].
+
+    Returns:
+        how many numbers there are.
     """
-    count = np.uint64(0)
-    for k in range(n_values):
-        # Without a branch: every number is written, and the next one overwrites it
-        # unless its value is large enough.
+    n_vectors = n_values // LANES
+    _mark_at_least(values, n_vectors, least, marked)
+    count = np.uint64(list_set_bits(marked, n_vectors, numbers, 0))
+    for k in range(n_vectors * LANES, n_values):
+        # Without a branch: the next number overwrites this one, unless its value is
+        # large enough.
         numbers[count] = k
         count += np.uint64(values[k] >= least)
     return np.int64(count)

@@ -116,6 +116,7 @@ class EventEngine:
         self._sampler = DeltaSampler(
             1.0 if is_exact else self._settings.backward_fraction,
             [connection.connection.n_out for connection in layout.forward],
+            dtype,
         )
         self._targets_by_class: NDArray[np.float64] | None = None
         self._grids: Grids | None = None
@@ -188,15 +189,15 @@ class EventEngine:
         )
         currents = constant_inputs(events, self._learned.dtype)
         threads = numba.get_num_threads()
-        sampling = self._sampler.draw(seed, self._adam.steps_taken, self._learned.dtype)
+        sampling = self._sampler.draw(seed, self._adam.steps_taken)
         gradient = self._kernels.add_gradients(
             batch, currents, self._learning, sampling, threads
         )
-        gather_gradient(gradient.squares.size, gradient, self._layout.rows)
+        chunks = gradient.squares.size
+        gather_gradient(chunks, tuple(gradient), tuple(self._layout.rows))
         # The parts of the batch are added as Python integers, which do not overflow.
         correct, *counts = map(sum, zip(*gradient.counts.tolist(), strict=True))
         n_layers = len(self._layout.forward) + 1
-        reached = self._layout.weights_of_rows @ gradient.touched[0]
         n_events = len(self._layout.connections)
         kept = counts[n_layers + n_events :]
         outcome = BatchOutcome(
@@ -205,7 +206,7 @@ class EventEngine:
             spikes=tuple(counts[:n_layers]),
             synaptic_events=tuple(counts[n_layers : n_layers + n_events]),
             input_macs=None if events.currents is None else self._input_macs(events),
-            gradients_reached=tuple(map(int, reached)),
+            gradients_reached=self._layout.weights_touched(gradient.touched[0]),
             kept_deltas=tuple(kept) if sampling.scales.size else None,
         )
         return outcome, gradient

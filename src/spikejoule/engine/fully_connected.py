@@ -12,7 +12,7 @@ from spikejoule.engine.kernel_set import new_gradient, reset_code, run_in_lanes
 from spikejoule.engine.kernels.backward import (
     GROUP_SAMPLES,
     add_groups,
-    add_lane,
+    add_lanes,
     prepare_groups,
 )
 from spikejoule.engine.kernels.deltas import transpose_weights
@@ -119,7 +119,6 @@ class FullyConnectedKernels:
             self._gradient = new_gradient(self._layout, self._lanes, slots, dtype)
         self._gradient.counts[:] = 0
         self._gradient.losses[:] = 0
-        transpose_weights(threads, self.arrays, threads)
         training = TrainingArrays(
             batch,
             currents,
@@ -132,8 +131,9 @@ class FullyConnectedKernels:
         # Plain tuples: numba looks up their types faster than those of named tuples.
         arrays = tuple(map(tuple, training))
         if slots == self._lanes:
-            add_lane(self._lanes, arrays)
+            add_lanes(self._lanes, threads, arrays)
         else:
+            transpose_weights(threads, self.arrays, threads)
             self._add_shared(batch.bounds, arrays, threads)
         return self._gradient
 

@@ -304,18 +304,26 @@ class ParameterLayout:
         return self.connections[len(self.forward) :]
 
     @cached_property
-    def weights_of_rows(self) -> NDArray[np.float64]:
-        """Weights of each of ``network.connections`` in each row, [K, R].
-
-        In float64, in which products are faster than those of integers.
-        """
-        weights = np.zeros((len(self.connections), self.rows.starts.size))
-        for layout in self.connections:
+    def _weight_rows(self) -> tuple[tuple[slice, int], ...]:
+        """Rows of each of ``network.connections``, and the weights in one of them."""
+        found = []
+        for layout in sorted(self.connections, key=lambda layout: layout.number):
             block = layout.weights
             rows = slice(block.first_row, block.first_row + block.n_rows)
             n_weights = math.prod(layout.connection.weight_shape)
-            weights[layout.number, rows] = n_weights // block.n_rows
-        return weights
+            found.append((rows, n_weights // block.n_rows))
+        return tuple(found)
+
+    def weights_touched(self, touched: NDArray[np.bool_]) -> tuple[int, ...]:
+        """Count the weights of each of ``network.connections`` in touched rows.
+
+        Args:
+            touched: whether a batch has touched each row, bool [R].
+        """
+        return tuple(
+            int(np.count_nonzero(touched[rows])) * n_weights
+            for rows, n_weights in self._weight_rows
+        )
 
     @property
     def learned_start(self) -> int:

@@ -84,7 +84,9 @@ class Adam:
             parameters=parameters,
             gradient=gradient.gradients[0],
             touched=gradient.touched[0],
-            moments=self.moments,
+            first=self.moments.first,
+            second=self.moments.second,
             kept=self.kept,
         )
-        adam_step(self._rows.chunks.size - 1, arrays, self._rows, settings)
+        chunks = self._rows.chunks.size - 1
+        adam_step(chunks, tuple(arrays), tuple(self._rows), tuple(settings))

@@ -27,9 +27,10 @@ class DeltaSampler:
     Args:
         fraction: of the deltas to keep; 1 for an exact backward pass.
         sizes: neurons of each layer after the input.
+        dtype: of the deltas.
     """
 
-    def __init__(self, fraction: float, sizes: Sequence[int]) -> None:
+    def __init__(self, fraction: float, sizes: Sequence[int], dtype: DTypeLike) -> None:
         self._fraction = fraction
         self._sizes = np.array(sizes)
         # Nothing goes back from the first layer. The output layer has few deltas, and
@@ -37,11 +38,15 @@ class DeltaSampler:
         is_sampled = fraction < 1 and len(sizes) > 2
         n_scales = len(sizes) if is_sampled else 0
         self.scales: NDArray[np.float64] = np.full(n_scales, FIRST_SCALE)
+        self._dtype = dtype
+        self._nothing = Sampling(np.empty(0, dtype), np.uint64(0))
 
-    def draw(self, seed: int, step: int, dtype: DTypeLike) -> Sampling:
+    def draw(self, seed: int, step: int) -> Sampling:
         """Return the scales and the random stream of an optimizer step."""
+        if not self.scales.size:
+            return self._nothing
         key = stream_start(np.uint64(seed), step)
-        return Sampling(self.scales.astype(dtype), np.uint64(key))
+        return Sampling(self.scales.astype(self._dtype), np.uint64(key))
 
     def adapt(self, kept: Sequence[int], n_rows: int) -> None:
         """Correct the scales after a batch.

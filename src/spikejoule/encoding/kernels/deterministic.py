@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from spikejoule.compiling import compiled, compiled_parallel
 from spikejoule.compiling.bits import LISTED_AT_ONCE, list_at_least
+from spikejoule.compiling.emit import LANES
 from spikejoule.encoding.kernels import order_by_step
 
 
@@ -37,11 +38,13 @@ class Scratch(NamedTuple):
 
     Attributes:
         places: where each step's next spike goes, int32 [T].
+        marked: one bit per pixel, uint16 [P / 16].
         bright: the pixels that fire, ascending, uint16 [P + LISTED_AT_ONCE].
         steps, pixels: of each spike, by pixel, uint16 [most spikes].
     """
 
     places: NDArray[Any]
+    marked: NDArray[Any]
     bright: NDArray[Any]
     steps: NDArray[Any]
     pixels: NDArray[Any]
@@ -61,9 +64,10 @@ def _latency_of_sample(levels, table, scratch, lengths, sources):
     Returns:
         the number of spikes.
     """
-    places, bright, steps, pixels = scratch
+    places, marked, bright, steps, pixels = scratch
     step_of_level = table.step_of_level
-    count = np.uint64(list_at_least(levels, levels.size, table.first_level, bright))
+    n_bright = list_at_least(levels, levels.size, table.first_level, marked, bright)
+    count = np.uint64(n_bright)
     for event in range(count):
         pixel = bright[count - np.uint64(1) - event]
         pixels[event] = pixel
@@ -83,7 +87,7 @@ Programming, volume 3, section 6.4).
 @compiled
 def _regular_of_sample(levels, table, scratch, lengths, sources):
     """Write the spikes of one image, as :func:`_latency_of_sample` does."""
-    places, _, steps, pixels = scratch
+    places, _, _, steps, pixels = scratch
     one = np.uint64(1)
     window = np.uint64(places.size)
     count = np.uint64(0)
@@ -115,6 +119,7 @@ def _encode_lane(lane, levels, table, n_steps, out):
     most_spikes = n_pixels * (n_steps if is_regular else 1)
     scratch = Scratch(
         places=np.empty(n_steps, np.int32),
+        marked=np.empty(n_pixels // LANES, np.uint16),
         bright=np.empty(n_pixels + LISTED_AT_ONCE, np.uint16),
         steps=np.empty(most_spikes, np.uint16),
         pixels=np.empty(most_spikes, np.uint16),

@@ -77,6 +77,7 @@ class Scratch(NamedTuple):
         states: of the random streams, uint64 [A].
         numbers: random numbers, float64 [A * _NUMBERS].
         used: how many of these each image has used, int64 [A].
+        marked: one bit per pixel of an image, uint16 [P / 16].
         lit: the pixels that are not black, ascending, uint16
             [A * (P + LISTED_AT_ONCE)].
         n_lit: how many there are, int64 [A].
@@ -88,6 +89,7 @@ class Scratch(NamedTuple):
     states: NDArray[Any]
     numbers: NDArray[Any]
     used: NDArray[Any]
+    marked: NDArray[Any]
     lit: NDArray[Any]
     n_lit: NDArray[Any]
     steps: NDArray[Any]
@@ -122,6 +124,7 @@ def _scratch(n_pixels, n_steps):
         states=np.empty(images, np.uint64),
         numbers=np.empty(images * _NUMBERS, np.float64),
         used=np.empty(images, np.int64),
+        marked=np.empty(n_pixels // LANES, np.uint16),
         lit=np.empty(images * (n_pixels + LISTED_AT_ONCE), np.uint16),
         n_lit=np.empty(images, np.int64),
         steps=np.empty(room, np.uint16),
@@ -209,7 +212,7 @@ def _draw(levels, gap_scale, n_steps, scratch):
         scratch: ``Scratch``, with the states of the streams and the lit pixels; steps,
             pixels and counts receive.
     """
-    states, numbers, used, lit, n_lit, steps, _, counts, _ = scratch
+    states, numbers, used, _, lit, n_lit, steps, _, counts, _ = scratch
     n_images, n_pixels = levels.shape
     lit_room = n_pixels + LISTED_AT_ONCE
     room = n_pixels * n_steps + GAPS_AT_ONCE
@@ -272,7 +275,7 @@ def _encode_lane(lane, images, table, n_steps, out):
         for k in range(n_images):
             lit = scratch.lit[k * lit_room :]
             scratch.n_lit[k] = list_at_least(
-                levels[image + k], n_pixels, table.first_lit, lit
+                levels[image + k], n_pixels, table.first_lit, scratch.marked, lit
             )
             # As if all numbers before the stream's first had been used.
             start = stream_start(key, samples[image + k])

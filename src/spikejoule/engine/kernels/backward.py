@@ -13,9 +13,18 @@ the samples. The equations are in spikejoule/network/neurons/lif.py.
 
 import numpy as np
 
-from spikejoule.compiling import compiled_apart, compiled_inline, compiled_parallel
+from spikejoule.compiling import (
+    compiled,
+    compiled_apart,
+    compiled_inline,
+    compiled_parallel,
+)
 from spikejoule.compiling.emit import LANES
-from spikejoule.engine.kernels.deltas import learned_gradients, sample_deltas
+from spikejoule.engine.kernels.deltas import (
+    learned_gradients,
+    sample_deltas,
+    transpose_weights,
+)
 from spikejoule.engine.kernels.forward import add_product, block_size
 from spikejoule.engine.kernels.structures import (
     Block,
@@ -269,6 +278,16 @@ def _add_group(group, number, block, training):
         _add_current_gradients(group, block, training)
     if block.column == 0:
         _add_others(number, group, training)
+
+
+@compiled
+def add_lanes(lanes, threads, arrays):
+    """Transpose the weights, then add the gradients of all lanes; see `add_lane`.
+
+    One call for both: passing the arrays takes as long as transposing a small network.
+    """
+    transpose_weights(threads, named_training(arrays).network, threads)
+    add_lane(lanes, arrays)
 
 
 @compiled_parallel

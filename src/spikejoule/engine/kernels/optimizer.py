@@ -18,6 +18,9 @@ of 1e-8 they are negligible.
 
 For a quantised network, `round_parameters` then rounds all parameters to the grids of
 their layers (spikejoule/network/quantisation.py).
+
+Where Python calls a kernel in every batch, it passes plain tuples, whose types numba
+looks up faster than those of named tuples.
 """
 
 import math
@@ -25,6 +28,12 @@ import math
 import numpy as np
 
 from spikejoule.compiling import compiled, compiled_parallel
+from spikejoule.engine.kernels.structures import (
+    AdamArrays,
+    AdamSettings,
+    BatchGradient,
+    ParameterRows,
+)
 
 TINY = 1e-16
 """Far below Adam's epsilon; its square times 1 - beta2 is still a normal float32."""
@@ -53,16 +62,15 @@ def gather_gradient(chunk, gradient, rows):
     Args:
         chunk: number of a chunk of rows; callers pass the number of chunks
             (`compiled_parallel`).
-        gradient: ``BatchGradient``. Lane 0 receives the gradient, is touched where any
-            lane was, and the other lanes are cleared. ``squares[chunk]`` receives the
-            sum of squares.
-        rows: ``ParameterRows``.
+        gradient: ``BatchGradient`` as a plain tuple. Lane 0 receives the gradient, is
+            touched where any lane was, and the other lanes are cleared.
+            ``squares[chunk]`` receives the sum of squares.
+        rows: ``ParameterRows`` as a plain tuple.
     """
-    gradients = gradient.gradients
-    touched = gradient.touched
-    starts = rows.starts
-    lengths = rows.lengths
-    chunks = rows.chunks
+    batch = BatchGradient(*gradient)
+    gradients = batch.gradients
+    touched = batch.touched
+    starts, lengths, chunks = ParameterRows(*rows)
     lanes = np.uint64(gradients.shape[0])
     total = gradients[0]
     sums = np.empty(16, gradients.dtype)
@@ -81,7 +89,7 @@ def gather_gradient(chunk, gradient, rows):
         touched[0, row] = any_lane
         if any_lane:
             square += _sum_of_squares(total, start, stop, sums)
-    gradient.squares[chunk] = square
+    batch.squares[chunk] = square
 
 
 @compiled
@@ -99,8 +107,8 @@ def _adam_row(start, stop, is_touched, arrays, settings):
     """Update the parameters of one row, ``start`` to ``stop``, and their moments."""
     parameters = arrays.parameters
     gradient = arrays.gradient
-    first = arrays.moments.first
-    second = arrays.moments.second
+    first = arrays.first
+    second = arrays.second
     tiny = settings.tiny
     # Zero of the parameters' type: a literal 0.0 is float64, and would widen the sums.
     zero = tiny - tiny
@@ -127,24 +135,21 @@ def adam_step(chunk, arrays, rows, settings):
 
     Args:
         chunk: as for :func:`gather_gradient`.
-        arrays: ``AdamArrays``.
-        rows: ``ParameterRows``.
-        settings: ``AdamSettings``.
+        arrays: ``AdamArrays`` as a plain tuple.
+        rows: ``ParameterRows`` as a plain tuple.
+        settings: ``AdamSettings`` as a plain tuple.
     """
-    parameters = arrays.parameters
-    touched = arrays.touched
-    kept = arrays.kept
-    starts = rows.starts
-    lengths = rows.lengths
-    chunks = rows.chunks
+    adam = AdamArrays(*arrays)
+    constants = AdamSettings(*settings)
+    starts, lengths, chunks = ParameterRows(*rows)
     for row in range(chunks[chunk], chunks[chunk + 1]):
         start = np.uint64(starts[row])
         stop = np.uint64(starts[row] + lengths[row])
-        _adam_row(start, stop, touched[row], arrays, settings)
-        if kept.size > 0:
+        _adam_row(start, stop, adam.touched[row], adam, constants)
+        if adam.kept.size > 0:
             for k in range(start, stop):
-                parameters[k] *= kept[k]
-        touched[row] = False
+                adam.parameters[k] *= adam.kept[k]
+        adam.touched[row] = False
 
 
 @compiled

@@ -57,6 +57,15 @@ def mark_kept(builder, deltas, n_vectors, scale, state, marked):
 def keep_deltas(deltas, n_steps, scale, state, kept, amplitudes, marked):
     """List the deltas of one sample and layer that travel back, step by step.
 
+    Args:
+        deltas: of all T steps, ``Rows``.
+        n_steps: T.
+        scale: size from which a delta is always kept.
+        state: start of the random stream of this sample and layer.
+        kept: receives the units of the deltas that are kept, by step, ``Spikes``.
+        amplitudes: receives their values, divided by their probabilities.
+        marked: scratch, as for `mark_kept`.
+
     Returns:
         how many.
     """

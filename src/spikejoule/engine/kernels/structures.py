@@ -564,7 +564,7 @@ class AdamArrays(NamedTuple):
         parameters: real [P].
         gradient: of the batch, real [P].
         touched: rows in which the gradient is not zero, bool [R].
-        moments: Adam's moments.
+        first, second: Adam's moments, real [P].
         kept: 1 for each parameter that is kept, 0 for a pruned one, real [P]; of size 0
             without pruning.
     """
@@ -572,7 +572,8 @@ class AdamArrays(NamedTuple):
     parameters: Array
     gradient: Array
     touched: Array
-    moments: Moments
+    first: Array
+    second: Array
     kept: Array
 
 
