@@ -10,6 +10,7 @@ import pytest
 optuna = pytest.importorskip("optuna", reason="needs optuna: the extra `search`")
 pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 
+from optuna.storages import RetryHeartbeatStaleTrialCallback  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
 from spikejoule.core.errors import ParameterError  # noqa: E402
@@ -126,6 +127,24 @@ class TestWorker:
         assert (number_of(first), number_of(again), number_of(another)) == (0, 0, 2)
         assert first.params == again.params != another.params
         assert [trial.number for trial in state_of(search)[TRAINED]] == [2]
+
+    def test_a_trial_that_two_workers_enqueue_again_is_run_once(
+        self, search: Search, train: Callable[..., None]
+    ) -> None:
+        search = with_trials(search, 1)
+        train(SystemExit(1))
+        with pytest.raises(SystemExit):
+            run_trials(search)
+        study = open_study(search)
+        (killed,) = study.trials
+        study._storage.set_trial_state_values(killed._trial_id, TrialState.FAIL)
+        for _ in range(2):
+            RetryHeartbeatStaleTrialCallback(studies.RETRIES)(study, killed)
+        train()
+        run_trials(search)
+        run_trials(with_trials(search, 2))
+        trained = state_of(search)[TRAINED]
+        assert [number_of(trial) for trial in trained] == [0, 3]
 
     def test_no_more_trials_begin_than_needed(
         self, search: Search, train: Callable[..., None]
