@@ -10,7 +10,6 @@ import pytest
 optuna = pytest.importorskip("optuna", reason="needs optuna: the extra `search`")
 pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 
-from optuna.storages import RetryHeartbeatStaleTrialCallback  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
 from spikejoule.core.errors import ParameterError  # noqa: E402
@@ -128,24 +127,6 @@ class TestWorker:
         assert first.params == again.params != another.params
         assert [trial.number for trial in state_of(search)[TRAINED]] == [2]
 
-    def test_a_trial_that_two_workers_enqueue_again_is_run_once(
-        self, search: Search, train: Callable[..., None]
-    ) -> None:
-        search = with_trials(search, 1)
-        train(SystemExit(1))
-        with pytest.raises(SystemExit):
-            run_trials(search)
-        study = open_study(search)
-        (killed,) = study.trials
-        study._storage.set_trial_state_values(killed._trial_id, TrialState.FAIL)
-        for _ in range(2):
-            RetryHeartbeatStaleTrialCallback(studies.RETRIES)(study, killed)
-        train()
-        run_trials(search)
-        run_trials(with_trials(search, 2))
-        trained = state_of(search)[TRAINED]
-        assert [number_of(trial) for trial in trained] == [0, 3]
-
     def test_no_more_trials_begin_than_needed(
         self, search: Search, train: Callable[..., None]
     ) -> None:
@@ -174,6 +155,19 @@ class TestWorker:
         with pytest.raises(ParameterError, match="torch finds"):
             run_trials(search)
         assert not open_study(search).trials
+
+
+def test_workers_change_the_study_one_after_the_other(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or two would run the same trial."""
+    monkeypatch.setattr(studies, "_BUSY_SECONDS", 0.1)
+    first, second = (open_study(search)._storage._backend for _ in range(2))
+    with first.engine.begin():
+        with pytest.raises(optuna.exceptions.StorageInternalError) as raised:
+            second.get_all_studies()
+        assert "locked" in str(raised.value.__cause__)
+    assert len(second.get_all_studies()) == 1
 
 
 def test_what_differs_from_the_study_is_named(search: Search) -> None:

@@ -20,6 +20,7 @@ from optuna.storages import (
     fail_stale_trials,
 )
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy import Connection, event
 
 import spikejoule
 from spikejoule.core import provenance
@@ -85,6 +86,8 @@ def open_study(search: Search) -> optuna.Study:
             grace_period=GRACE_SECONDS,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(RETRIES),
         )
+        if storage.engine.dialect.name == "sqlite":
+            event.listen(storage.engine, "begin", _lock_for_writing)
         study = optuna.create_study(
             storage=storage,
             study_name=name,
@@ -110,6 +113,15 @@ def open_study(search: Search) -> optuna.Study:
             "search.yaml, or --study)"
         )
     return study
+
+
+def _lock_for_writing(connection: Connection) -> None:
+    """Begin a transaction of SQLite with the lock for writing.
+
+    Optuna reads a trial before it changes its state, and relies on row locks (`FOR
+    UPDATE`), which SQLite ignores: two workers would run the same trial.
+    """
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def random_trials(number: int) -> list[Trial]:
@@ -174,14 +186,10 @@ def run_trials(search: Search) -> None:
         # A running trial that has not drawn yet has no number.
         running = [trial for trial in trials if trial.state == TrialState.RUNNING]
         if states[TrialState.WAITING] or left > len(running):
-            study.optimize(objective, n_trials=1, catch=EnqueuedTwiceError)
+            study.optimize(objective, n_trials=1)
         else:
             time.sleep(_WAIT_SECONDS)
             fail_stale_trials(study)
-
-
-class EnqueuedTwiceError(Exception):
-    """A trial was enqueued twice, and an earlier attempt runs, has ended, or waits."""
 
 
 class Objective:
@@ -202,12 +210,7 @@ class Objective:
         self._code = {**(own_code or {}), **provenance.computing_environment()}
 
     def __call__(self, trial: Trial) -> tuple[float, float]:
-        """Run a trial.
-
-        Raises:
-            TrialPruned: it fails, or its values are not allowed.
-            EnqueuedTwiceError: this is the later attempt of a trial enqueued twice.
-        """
+        """Run a trial; TrialPruned if it fails or its values are not allowed."""
         number = number_of(trial)
         # Optuna's thread beats only later: a trial that is killed before would have no
         # heartbeat to miss, and never be run again.
@@ -215,8 +218,6 @@ class Objective:
         is_new = NUMBER not in trial.user_attrs
         if is_new and self._n_begun_before(trial) >= self._search.settings.trials:
             raise optuna.TrialPruned("other workers have begun the last trials")
-        if not is_new and self._is_enqueued_twice(trial):
-            raise EnqueuedTwiceError
         # Seeded by the trial, so that a single worker always draws the same.
         self._study.sampler = optuna.samplers.TPESampler(seed=number)
         try:
@@ -244,19 +245,6 @@ class Objective:
             and (NUMBER in other.user_attrs or not other.state.is_finished())
             for other in self._study.get_trials(deepcopy=False)
             if other.state != TrialState.FAIL
-        )
-
-    def _is_enqueued_twice(self, trial: Trial) -> bool:
-        """Whether an earlier attempt at the same trial was not killed.
-
-        Workers that find a killed one at the same moment each enqueue its trial again:
-        SQLite ignores the lock on the row (`FOR UPDATE`) that Optuna relies on.
-        """
-        return any(
-            other.number < trial.number
-            and other.state != TrialState.FAIL
-            and number_of(other) == number_of(trial)
-            for other in self._study.get_trials(deepcopy=False)
         )
 
     def _ended(self, number: int, params: Params) -> dict[str, Any]:
