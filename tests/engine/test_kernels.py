@@ -192,7 +192,7 @@ def test_lists_of_values_that_are_large_enough() -> None:
         values = generator.integers(0, 256, size).astype(np.uint8)
         marked = np.empty(size // LANES, np.uint16)
         numbers = np.empty(size + bits.LISTED_AT_ONCE, np.uint16)
-        for least in (0, 1, 128, 255):
+        for least in (0, 1, 128, 255, 256):
             count = bits.list_at_least(values, size, least, marked, numbers)
             assert numbers[:count].tolist() == np.flatnonzero(values >= least).tolist()
 

@@ -194,9 +194,12 @@ def list_set_bits(typing_context, words, n_words, numbers, place):
 @emitted
 def _mark_at_least(builder, values, n_vectors, least, marked):
     """Set one bit of `marked` for each of 16 `n_vectors` values of at least `least`."""
-    bound = broadcast(builder, builder.trunc(least, values.element))
+    # Wider than the values: `least` may be larger than all values of their type.
+    wide = ir.IntType(32)
+    bound = broadcast(builder, builder.trunc(least, wide))
     with each_below(builder, n_vectors) as number:
         vector = values.load_vector(number * LANES)
+        vector = builder.zext(vector, ir.VectorType(wide, LANES))
         chosen = builder.icmp_unsigned(">=", vector, bound)
         marked.store(builder.bitcast(chosen, ir.IntType(LANES)), number)
 
@@ -206,10 +209,10 @@ def list_at_least(values, n_values, least, marked, numbers):
     """Write the numbers of the values that are at least `least`, ascending.
 
     Args:
-        values: unsigned, [N].
+        values: uint8 or uint16 [N].
         n_values: N.
-        least: of the values' type.
-        marked: scratch, uint16 [N / 16].
+        least: not negative, below 2^32.
+        marked: scratch for the bits of whole vectors, uint16 [N // 16].
         numbers: receives, uint16 [N + LISTED_AT_ONCE].
 
     Returns:

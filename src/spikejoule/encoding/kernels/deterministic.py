@@ -38,7 +38,7 @@ class Scratch(NamedTuple):
 
     Attributes:
         places: where each step's next spike goes, int32 [T].
-        marked: one bit per pixel, uint16 [P / 16].
+        marked: scratch of ``list_at_least``, uint16 [P // 16].
         bright: the pixels that fire, ascending, uint16 [P + LISTED_AT_ONCE].
         steps, pixels: of each spike, by pixel, uint16 [most spikes].
     """

@@ -77,7 +77,7 @@ class Scratch(NamedTuple):
         states: of the random streams, uint64 [A].
         numbers: random numbers, float64 [A * _NUMBERS].
         used: how many of these each image has used, int64 [A].
-        marked: one bit per pixel of an image, uint16 [P / 16].
+        marked: scratch of ``list_at_least``, uint16 [P // 16].
         lit: the pixels that are not black, ascending, uint16
             [A * (P + LISTED_AT_ONCE)].
         n_lit: how many there are, int64 [A].

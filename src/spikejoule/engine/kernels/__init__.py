@@ -1,4 +1,4 @@
-"""Compiled event-driven kernels, which take named tuples of arrays.
+"""Compiled event-driven kernels, which take tuples of arrays.
 
     structures    the named tuples, with shapes
     forward       spikes and constant inputs through layers of LIF neurons

@@ -282,9 +282,14 @@ def _add_group(group, number, block, training):
 
 @compiled
 def add_lanes(lanes, threads, arrays):
-    """Transpose the weights, then add the gradients of all lanes; see `add_lane`.
+    """Transpose the weights, then add the gradients of all lanes.
 
     One call for both: passing the arrays takes as long as transposing a small network.
+
+    Args:
+        lanes: number of lanes.
+        threads: number of parts in which the weights are transposed.
+        arrays: as for :func:`add_lane`.
     """
     transpose_weights(threads, named_training(arrays).network, threads)
     add_lane(lanes, arrays)

@@ -19,8 +19,8 @@ of 1e-8 they are negligible.
 For a quantised network, `round_parameters` then rounds all parameters to the grids of
 their layers (spikejoule/network/quantisation.py).
 
-Where Python calls a kernel in every batch, it passes plain tuples, whose types numba
-looks up faster than those of named tuples.
+`gather_gradient` and `adam_step`, which Python calls in every batch, take plain tuples,
+whose types numba looks up faster than those of named tuples.
 """
 
 import math

@@ -45,7 +45,7 @@ TILE_STEPS = 5
 
 TILE_VECTORS = (5, 2, 1)
 """Vectors that are computed together, the widest first. There are few widths because
-each is compiled for every surrogate."""
+each is compiled for every surrogate, for exact and for sampled deltas."""
 
 
 class _Constants(NamedTuple):
