@@ -127,6 +127,19 @@ class TestWorker:
         assert first.params == again.params != another.params
         assert [trial.number for trial in state_of(search)[TRAINED]] == [2]
 
+    def test_a_trial_killed_before_its_first_heartbeat_keeps_nobody_waiting(
+        self,
+        search: Search,
+        train: Callable[..., None],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(studies, "GRACE_SECONDS", 1)
+        search = with_trials(search, 1)
+        with pytest.warns(UserWarning, match="Heartbeat"):
+            open_study(search).ask()
+        run_trials(search)
+        assert [trial.number for trial in state_of(search)[TRAINED]] == [1]
+
     def test_no_more_trials_begin_than_needed(
         self, search: Search, train: Callable[..., None]
     ) -> None:

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -190,6 +191,20 @@ def run_trials(search: Search) -> None:
         else:
             time.sleep(_WAIT_SECONDS)
             fail_stale_trials(study)
+            _fail_trials_without_a_heartbeat(study)
+
+
+def _fail_trials_without_a_heartbeat(study: optuna.Study) -> None:
+    """Fail trials whose worker was killed before their first heartbeat.
+
+    Optuna misses the heartbeats of a trial only after the first, and the others would
+    wait for it forever. A trial has its number soon after its first heartbeat.
+    """
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        assert trial.datetime_start is not None
+        age = datetime.now() - trial.datetime_start
+        if NUMBER not in trial.user_attrs and age.total_seconds() > GRACE_SECONDS:
+            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 
 class Objective:
