@@ -197,8 +197,9 @@ def run_trials(search: Search) -> None:
 def _fail_trials_without_a_heartbeat(study: optuna.Study) -> None:
     """Fail trials whose worker was killed before their first heartbeat.
 
-    Optuna misses the heartbeats of a trial only after the first, and the others would
-    wait for it forever. A trial has its number soon after its first heartbeat.
+    Optuna notices missing heartbeats only after a first one, so the other workers would
+    wait for such a trial forever. A trial gets its number soon after its first
+    heartbeat.
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         assert trial.datetime_start is not None
@@ -227,8 +228,8 @@ class Objective:
     def __call__(self, trial: Trial) -> tuple[float, float]:
         """Run a trial; TrialPruned if it fails or its values are not allowed."""
         number = number_of(trial)
-        # Optuna's thread beats only later: a trial that is killed before would have no
-        # heartbeat to miss, and never be run again.
+        # Optuna's thread beats only later: a trial that is killed before would not be
+        # run again with the same parameters.
         self._study._storage.record_heartbeat(trial._trial_id)
         is_new = NUMBER not in trial.user_attrs
         if is_new and self._n_begun_before(trial) >= self._search.settings.trials:
