@@ -40,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, module in CASES.items():
         command = commands.add_parser(name, description=module.__doc__.splitlines()[0])
         command.add_argument("--output", type=Path, help="JSON file to write")
+        command.add_argument(
+            "--allow-load", action="store_true", help="measure beside other processes"
+        )
         module.add_arguments(command)
         command.set_defaults(measure=module.measure)
     arguments = parser.parse_args(argv)

@@ -176,6 +176,7 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """
     if importlib.util.find_spec("nirtorch") is None:
         raise SpikejouleError("nirtorch is not installed: pip install -e '.[bench]'.")
+    facts = describe(arguments.threads, arguments.allow_load)
     numba.set_num_threads(arguments.threads)
     # First, because the peak memory of a process never falls.
     many = measure_many(arguments.many)
@@ -184,7 +185,7 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
         for name in arguments.graphs
     ]
     content = {
-        **describe(arguments.threads),
+        **facts,
         "samples": arguments.samples,
         "steps": arguments.steps,
         "graphs": rows,

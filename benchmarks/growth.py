@@ -16,7 +16,7 @@ import logging
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,9 @@ import numpy as np
 from benchmarks.images import load_benchmark_images
 from benchmarks.job import CONVOLUTIONAL_JOB, SEED_JOB, Job
 from benchmarks.machine import cores, describe, positive
-from benchmarks.measurement import Plan
+from benchmarks.measurement import Measurement, Plan
 from benchmarks.rows import RowProcesses
-from benchmarks.speed import spread_of
+from benchmarks.speed import spread_of, warn_if_disturbed
 from spikejoule.core.store import text_table
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--series", nargs="+", choices=SERIES, default=list(SERIES), metavar="SERIES"
     )
-    parser.add_argument("--rounds", type=positive, default=1, help="rounds (1)")
+    parser.add_argument("--rounds", type=positive, default=3, help="rounds (3)")
     parser.add_argument(
         "--batches", type=positive, default=8, help="timed batches per round (8)"
     )
@@ -109,12 +109,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Measure all series; return the content of the JSON file, and the table."""
-    facts = describe(arguments.threads)
-    plan = Plan(warmup_batches=3, batches=arguments.batches)
+    facts = describe(arguments.threads, arguments.allow_load)
+    plan = Plan(warmup_batches=3, batches=arguments.batches, only_training=True)
     images, title = load_benchmark_images(arguments.allow_small)
-    content: dict[str, Any] = {"machine": facts, "data": title, "series": {}}
+    content: dict[str, Any] = {
+        "machine": facts,
+        "data": title,
+        "protocol": {"rounds": arguments.rounds, **asdict(plan)},
+        "series": {},
+    }
     # The base belongs to most series and is measured once.
-    known: dict[Point, dict[str, float]] = {}
+    known: dict[Point, dict[str, dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.series:
             points = []
@@ -123,23 +128,37 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
                 if same not in known:
                     file = _saved(Path(folder), images, point.timed_images)
                     processes = RowProcesses(file, arguments.threads)
-                    known[same] = _seconds(point, processes, plan, arguments.rounds)
+                    known[same] = _measured(point, processes, plan, arguments.rounds)
                     logger.info("%s %g: %s", name, point.value, known[same])
-                points.append({"value": point.value, "seconds": known[same]})
+                points.append({"value": point.value, **known[same]})
             content["series"][name] = {"points": points, "exponents": exponents(points)}
     return content, growth_table(content["series"])
 
 
-def _seconds(
+def _measured(
     point: Point, processes: RowProcesses, plan: Plan, n_rounds: int
-) -> dict[str, float]:
-    """Measure the seconds per epoch of each row, one row after the other."""
-    found: dict[str, list[Sequence[float]]] = defaultdict(list)
+) -> dict[str, dict[str, float]]:
+    """Measure all rows of a point, one after the other in each round.
+
+    Returns:
+        for each row, the seconds per epoch, and the largest number of cores that other
+        processes kept busy meanwhile.
+    """
+    found: dict[str, list[Measurement]] = defaultdict(list)
     for _ in range(n_rounds):
         for row, (kind, job) in rows_of_point(point).items():
-            found[row].append(processes.measure(kind, job, plan).epoch_seconds)
+            measurement = processes.measure(kind, job, plan)
+            warn_if_disturbed(row, measurement)
+            found[row].append(measurement)
     scale = point.images / point.timed_images
-    return {row: scale * spread_of(rounds)["median"] for row, rounds in found.items()}
+    seconds = {
+        row: scale * spread_of([item.epoch_seconds for item in rounds])["median"]
+        for row, rounds in found.items()
+    }
+    foreign = {
+        row: max(item.foreign_cores for item in rounds) for row, rounds in found.items()
+    }
+    return {"seconds": seconds, "foreign_cores": foreign}
 
 
 def _saved(folder: Path, images: Mapping[str, Any], n_images: int) -> Path:

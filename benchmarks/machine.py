@@ -15,10 +15,14 @@ from typing import Any
 
 import psutil
 
+from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.provenance import library_versions
 
 # The processor times of psutil that are work.
 BUSY = ("user", "nice", "system", "irq", "softirq", "steal")
+
+# With more busy cores before the first row, a machine is not quiet.
+QUIET_CORES = 0.5
 
 LIBRARIES = ("torch", "numba", "numpy", "snntorch", "spikingjelly")
 
@@ -49,8 +53,20 @@ def processor() -> str:
     return match[1] if match else platform.machine()
 
 
-def describe(threads: int) -> dict[str, str | int | float | None]:
-    """Return facts about the machine; a missing library has the version None."""
+def describe(threads: int, allow_load: bool) -> dict[str, str | int | float | None]:
+    """Return facts about the machine; a missing library has the version None.
+
+    Raises:
+        SpikejouleError: other processes use more than QUIET_CORES cores, and
+            `allow_load` is false.
+    """
+    load = load_of_others()
+    if load > QUIET_CORES and not allow_load:
+        raise SpikejouleError(
+            f"other processes use {load:.1f} of the {os.cpu_count()} cores, so times "
+            f"would mislead: wait until they use at most {QUIET_CORES}, or pass "
+            "--allow-load"
+        )
     versions = library_versions(LIBRARIES)
     return {
         "processor": processor(),
@@ -58,8 +74,7 @@ def describe(threads: int) -> dict[str, str | int | float | None]:
         "threads": threads,
         "python": platform.python_version(),
         "system": platform.system(),
-        # Above about 0.5 before the first row, other processes use the cores.
-        "load_average_before": os.getloadavg()[0],
+        "load_before": load,
         **{library: versions.get(library) for library in LIBRARIES},
     }
 
@@ -76,6 +91,18 @@ def foreign_busy_seconds() -> float:
         usage = resource.getrusage(who)
         busy -= usage.ru_utime + usage.ru_stime
     return float(busy)
+
+
+def load_of_others(seconds: float = 3.0) -> float:
+    """Return how many cores other processes keep busy, on average over some seconds.
+
+    The system's load average would still include a benchmark that has just ended.
+    """
+    start = time.perf_counter()
+    busy = foreign_busy_seconds()
+    time.sleep(seconds)
+    used = foreign_busy_seconds() - busy
+    return max(0.0, used / (time.perf_counter() - start))
 
 
 def own_peak_mib() -> float:

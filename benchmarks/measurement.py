@@ -14,6 +14,7 @@ class Plan:
         least_seconds: more batches follow until they have taken this long.
         warmup_epochs, epochs: the same for a row that is timed over whole epochs.
         order_seed: draws the order of the training images.
+        only_training: neither the first loss nor inference is measured.
     """
 
     warmup_batches: int = 5
@@ -22,6 +23,7 @@ class Plan:
     warmup_epochs: int = 1
     epochs: int = 1
     order_seed: int = 0
+    only_training: bool = False
 
 
 @dataclass(frozen=True)

@@ -223,6 +223,7 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
             raise SpikejouleError(
                 f"{name} is not installed: pip install -e '.[bench]'."
             )
+    facts = describe(threads=1, allow_load=arguments.allow_load)
     rows = [measure_case(case, arguments.rounds) for case in cases]
-    content = {**describe(threads=1), "models": rows}
+    content = {**facts, "models": rows}
     return content, pricing_table(content)

@@ -132,6 +132,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Measure the parts; return the content of the JSON file, and the table."""
+    facts = describe(THREADS, arguments.allow_load)
     data, title = load_benchmark_images(arguments.allow_small)
     numba.set_num_threads(THREADS)
     row, batches = trained(
@@ -139,5 +140,5 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
     )
     parts = profile(row, batches)
     lines = [(name, f"{value:.2f}") for name, value in parts.items()]
-    content = {"data": title, "machine": describe(THREADS), "us_per_image": parts}
+    content = {"data": title, "machine": facts, "us_per_image": parts}
     return content, text_table(("part", "us per image"), lines)

@@ -95,46 +95,55 @@ class Repeats:
 
 
 def measure(name: str, job: Job, plan: Plan, images: Path) -> Measurement:
-    """Measure training, then inference, of row `name` in this process."""
+    """Measure training, then inference, of row `name` in this process.
+
+    With `plan.only_training`, neither inference nor the first loss.
+    """
     data = dict(np.load(images))
     if name == LIMIT:
         from benchmarks.limit import measure_limit
 
         return measure_limit(job, plan, data)
-    first_loss = _first_loss(name, job, data)
+    first_loss = None if plan.only_training else _first_loss(name, job, data)
     # A new row, so that the timed one starts from the first weights.
     row = build(name, job)
     row.prepare(data["train_images"], data["train_labels"])
     order = np.random.default_rng(plan.order_seed).permutation(
         len(data["train_labels"])
     )
-    tests = np.arange(len(data["test_labels"]))
     if hasattr(row, "train_epoch"):
         training = Repeats(plan.warmup_epochs, plan.epochs)
         size = len(order)
         losses, seconds = training.run(row.train_epoch, order, size)
-        row.prepare(data["test_images"], data["test_labels"])
-        inference = Repeats(1, 5 * plan.epochs)
-        digits, inference_seconds = inference.run(row.infer_all, tests, len(tests))
     else:
-        batches = Repeats(plan.warmup_batches, plan.batches, plan.least_seconds)
+        training = Repeats(plan.warmup_batches, plan.batches, plan.least_seconds)
         size = min(job.batch_size, len(order))
-        losses, seconds = batches.run(row.train_batch, order, size)
-        row.prepare(data["test_images"], data["test_labels"])
-        digits, inference_seconds = batches.run(
-            row.infer_batch, tests, row.inference_batch_size
-        )
+        losses, seconds = training.run(row.train_batch, order, size)
     n_batches = -(-len(order) // size)
     return Measurement(
         epoch_seconds=[n_batches * elapsed for elapsed in seconds],
-        inference_images_per_second=[
-            len(digits[0]) / elapsed for elapsed in inference_seconds
-        ],
+        inference_images_per_second=(
+            [] if plan.only_training else _inference_rates(row, plan, data)
+        ),
         loss=float(np.mean(losses)),
         first_loss=first_loss,
         images=len(seconds) * size,
         peak_mib=own_peak_mib(),
     )
+
+
+def _inference_rates(row: Any, plan: Plan, data: dict[str, np.ndarray]) -> list[float]:
+    """Return the test images per second of a trained row, one value per call."""
+    tests = np.arange(len(data["test_labels"]))
+    row.prepare(data["test_images"], data["test_labels"])
+    if hasattr(row, "infer_all"):
+        inference = Repeats(1, 5 * plan.epochs)
+        digits, seconds = inference.run(row.infer_all, tests, len(tests))
+    else:
+        inference = Repeats(plan.warmup_batches, plan.batches, plan.least_seconds)
+        size = row.inference_batch_size
+        digits, seconds = inference.run(row.infer_batch, tests, size)
+    return [len(digits[0]) / elapsed for elapsed in seconds]
 
 
 def _first_loss(name: str, job: Job, data: dict[str, np.ndarray]) -> float:

@@ -120,7 +120,7 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
         SpikejouleError: the data are not MNIST, a row fails or lacks its library, or
             rows disagree in their first losses.
     """
-    facts = describe(arguments.threads)
+    facts = describe(arguments.threads, arguments.allow_load)
     plan = Plan(arguments.warmup, arguments.batches, arguments.seconds)
     jobs = [
         JOBS[name]
@@ -164,12 +164,7 @@ def measure_job(
         for name in names:
             measurement = processes.measure(name, job, round_plan)
             measurements[name].append(measurement)
-            if measurement.foreign_cores > DISTURBED_CORES:
-                logger.warning(
-                    "%s was disturbed: other processes used %.1f cores",
-                    name,
-                    measurement.foreign_cores,
-                )
+            warn_if_disturbed(name, measurement)
             seconds = np.median(measurement.epoch_seconds)
             logger.info(
                 "%s, round %d: %s %.2f s per epoch", job.name, number + 1, name, seconds
@@ -177,6 +172,16 @@ def measure_job(
         # No row is always the first.
         names.rotate(-1)
     return measurements
+
+
+def warn_if_disturbed(row: str, measurement: Measurement) -> None:
+    """Log a warning if other processes took too much time from a row."""
+    if measurement.foreign_cores > DISTURBED_CORES:
+        logger.warning(
+            "%s was disturbed: other processes used %.1f cores",
+            row,
+            measurement.foreign_cores,
+        )
 
 
 def check_losses(measurements: Mapping[str, Sequence[Measurement]]) -> None:

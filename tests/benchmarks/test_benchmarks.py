@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import growth, profile
+from benchmarks import growth, machine, profile
 from benchmarks.__main__ import main
 from benchmarks.job import CONVOLUTIONAL_JOB, LATENCY_JOB, RECURRENT_JOB, SEED_JOB, Job
 from benchmarks.limit import (
@@ -221,7 +221,7 @@ def test_speed_is_measured_and_written(tmp_path, capsys):
     command = [
         *("speed", "--jobs", "poisson", "--rounds", "1", "--batches", "2"),
         *("--rows", "dense", "event", "limit", "--seconds", "0", "--warmup", "1"),
-        *("--threads", "1", "--output", str(out)),
+        *("--threads", "1", "--allow-load", "--output", str(out)),
     ]
     assert main(command) == 1
     errors = capsys.readouterr().err
@@ -253,13 +253,28 @@ def test_growth_is_measured_and_written(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(growth, "SERIES", {"depth": points})
     out = tmp_path / "growth.json"
     options = ["--threads", "1", "--batches", "1", "--output", str(out)]
-    assert main(["growth", *options, "--allow-small"]) == 0
-    measured = json.loads(out.read_text())["series"]["depth"]
+    assert main(["growth", *options, "--allow-small", "--allow-load"]) == 0
+    content = json.loads(out.read_text())
+    assert content["protocol"]["rounds"] == 3
+    measured = content["series"]["depth"]
     shallow, deep = (point["seconds"] for point in measured["points"])
     assert deep.keys() - shallow.keys() == {"event, sampled"}
     power = np.log2(deep["event"] / shallow["event"])
     assert measured["exponents"]["event"] == pytest.approx(power)
     assert f"^{power:.2f}" in capsys.readouterr().out
+
+
+def test_a_busy_machine_is_refused_unless_allowed(monkeypatch):
+    monkeypatch.setattr(machine, "load_of_others", lambda: 1.3)
+    with pytest.raises(SpikejouleError, match=r"use 1\.3 of the .* --allow-load"):
+        machine.describe(threads=1, allow_load=False)
+    assert machine.describe(threads=1, allow_load=True)["load_before"] == 1.3
+
+
+def test_the_recorded_growth_comes_from_a_quiet_machine():
+    recorded = json.loads((ROOT / "metrics" / "growth.json").read_text())
+    assert recorded["machine"]["load_before"] <= machine.QUIET_CORES
+    assert recorded["protocol"]["rounds"] >= 3
 
 
 def test_a_row_that_cannot_be_measured_is_an_error(tmp_path):
