@@ -48,7 +48,7 @@ class RunVerdict:
             cheapest on the front with at least this accuracy. `_pj` is None if prices
             are ranges; `_pj_low` and `_pj_high` are the ends of the mean by price range
             and interval. The conventional energy is that of the front at this accuracy,
-            between this network and its lower neighbour.
+            of the mixture of this network and its lower neighbour.
         conventional_below: the lower neighbour; empty at an end of the front.
         conventional_n_seeds: networks behind the means of `conventional`.
     """

@@ -1,16 +1,14 @@
 """The Pareto front of conventional networks: lowest energy against accuracy.
 
 A network is on the front if no cheaper one is as accurate on validation images. Between
-neighbours the front is a straight line of log energy against validation accuracy, so a
-small change in accuracy changes the energy only slightly. Beyond an end the energy is
-unknown, and that end is a bound.
+neighbours the front is their mixture: each image goes to one of them at random, so mean
+energy and mean accuracy are both on the straight line (the chord). Beyond an end the
+energy is unknown, and that end is a bound.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
-
-import numpy as np
 
 from spikejoule.energy.estimates import Energy, Floats
 from spikejoule.evaluation.accuracy import pareto_front
@@ -53,7 +51,8 @@ class FrontReading:
         above: the cheapest network of at least this accuracy; beyond the upper end of
             the front, its most accurate network.
         below: the next cheaper network; None at an end of the front.
-        share: position of the accuracy between `below` (0) and `above` (1).
+        share: fraction of the images that go to `above` in the mixture of this
+            accuracy; the others go to `below`.
         bound: empty on the front. If the front starts above the accuracy, the energy
             is ``at most`` that of `above`; if it ends below, ``at least``.
     """
@@ -78,8 +77,7 @@ class FrontReading:
         return self._between(self.below.drawn_pj, self.above.drawn_pj)
 
     def _between(self, below_pj: Floats, above_pj: Floats) -> Floats:
-        logarithm = (1 - self.share) * np.log(below_pj) + self.share * np.log(above_pj)
-        energy: Floats = np.exp(logarithm)
+        energy: Floats = (1 - self.share) * below_pj + self.share * above_pj
         return energy
 
 

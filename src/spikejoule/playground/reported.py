@@ -43,5 +43,5 @@ def _note(verdict: RunVerdict, is_published: bool) -> str:
         )
     return (
         f"Against conventional networks of exactly its accuracy, {result} That energy "
-        "is interpolated between two networks of this run."
+        "is that of a mixture of two networks of this run."
     )
