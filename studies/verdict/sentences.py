@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from spikejoule.core.store import text_table
+from spikejoule.data.sources import data_sentence
 from spikejoule.energy.estimates import joules, plain
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side
 from spikejoule.energy.prices import HardwareProfile
@@ -242,6 +243,8 @@ def terminal_text(
     lines = sentences(rows, networks, profiles, left_out)
     if rows:
         lines = [_table(rows), "", *lines]
+    if networks:
+        lines = [data_sentence(networks[0].data_source), *lines]
     return "\n".join(lines) + "\n"
 
 

@@ -232,6 +232,8 @@ def test_a_record_gives_the_same_page(playground: Playground, tmp_path: Path) ->
     record = PlaygroundRecord.model_validate_json(path.read_bytes())
     page = page_of_record(record, inputs.profiles)
     assert page == playground.path.read_text(encoding="utf-8")
+    # The page names its data: here not the full MNIST.
+    assert "5,000 MNIST digits" in page.partition("<script")[0]
 
 
 def test_what_it_cannot_run_is_said() -> None:

