@@ -375,6 +375,11 @@ class Front:
         missed: Booleans = self.side.draws.means(best) < self.first.level - 1e-9
         return missed
 
+    @property
+    def is_missed_mostly(self) -> bool:
+        """Whether no configuration reaches the level in more than half of the draws."""
+        return bool(self.is_missed.mean() > 0.5)
+
 
 class Spread(NamedTuple):
     """Lower end of an interval, median and upper end; they may be infinite."""

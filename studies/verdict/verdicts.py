@@ -87,13 +87,13 @@ class Verdict:
         profile: the price list.
         level_percent: the accuracy.
         outcome: ``snn`` or ``ann``, the side that needs less energy over the whole
-            interval; ``neither`` if both sides miss the level in all but a tail of the
-            draws; ``range`` if prices are ranges that include both outcomes for the
-            means of all seeds, so that no network could decide it; else ``undecided``.
+            interval; ``neither`` if both sides miss the level in most draws; ``range``
+            if prices are ranges that include both outcomes for the means of all seeds,
+            so that no network could decide it; else ``undecided``.
         ratio, ratio_low, ratio_high: spiking over conventional energy, median and
             interval over the draws. Infinite or 0 where a side misses the level. The
             median is None if prices are ranges, which widen the interval; all are None
-            if both sides miss the level in every draw.
+            if neither side reaches the level.
         plain: the same by the plain procedure.
         spiking, conventional: the sides.
     """
@@ -242,15 +242,16 @@ class Comparison:
         highest = ratios_of(
             spiking.drawn(self.spiking.high), conventional.drawn(self.conventional.low)
         )
-        both_miss = spiking.is_missed & conventional.is_missed
         interval = Spread(
             spread(lowest, self.confidence).low,
             spread(middle, self.confidence).median,
             spread(highest, self.confidence).high,
         )
         outcome: Outcome = self._outcome(lowest, highest)
-        if both_miss.mean() >= (1 + self.confidence) / 2:
+        if spiking.is_missed_mostly and conventional.is_missed_mostly:
             outcome = "neither"
+            # The few draws that reach the level say nothing of the others.
+            interval = Spread(np.nan, np.nan, np.nan)
         elif self._ranges_include_both(spiking, conventional):
             outcome = "range"
         return Verdict(
@@ -324,7 +325,7 @@ def side_at_level(priced_side: PricedSide, front: Front, level: float) -> SideAt
     side = priced_side.networks
     n_configurations = len(side.configurations)
     missing_percent = 100 * float(front.is_missed.mean())
-    if missing_percent > 50:
+    if front.is_missed_mostly:
         return SideAtLevel(n_configurations, missing_percent)
     chosen = side.by_all(priced_side.middle, level)
     networks = side.configurations[chosen.above[0]]

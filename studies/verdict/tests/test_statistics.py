@@ -145,6 +145,14 @@ class TestLostDraws:
         at = judged(networks)[99.0]
         assert (at.outcome, at.ratio) == ("neither", None)
 
+    def test_by_both_sides_in_most_draws(self) -> None:
+        """The few draws that reach 98.5 % do not decide for the others."""
+        percents = [98.22, 98.32, 98.42, 98.52, 98.62]
+        networks = [*of_seeds("s", percents, 1), *of_seeds("c", percents, 5)]
+        at = judged(networks, 2000)[98.5]
+        assert 60 < at.spiking.missing_percent < 97
+        assert (at.outcome, at.ratio, at.ratio_low) == ("neither", None, None)
+
 
 class TestSeeds:
     spent = (80.0, 90.0, 100.0, 110.0, 120.0)
