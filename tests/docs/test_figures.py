@@ -1,6 +1,5 @@
 """Figures on the pages are those of the committed files."""
 
-import re
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -35,9 +34,8 @@ def stated(committed: Path) -> dict[str, Any]:
     for layer, count in counted.groupby("layer")["count"].first().items():
         figures[f"{layer}_spikes_per_inference"] = count
     figures["energy_uj"] = figures["energy_nj"] / 1000
-    for name in ("training", "training_conventional"):
-        for end in ("low", "high"):
-            figures[f"{name}_{end}_j"] = figures[f"{name}_{end}_mj"] / 1000
+    for end in ("low", "high"):
+        figures[f"training_{end}_j"] = figures[f"training_{end}_mj"] / 1000
     figures["sparsity_percent"] = 100 * figures["sparsity_ratio"]
     figures["training_in_millions"] = figures["training_in_inferences"] / 1e6
     # What a training sample takes, by phase and by kind of access.
@@ -51,12 +49,6 @@ def stated(committed: Path) -> dict[str, Any]:
     figures["training_percent"] = {
         kind: 100 * sum(phases.values()) / total_uj for kind, phases in uj.items()
     }
-    # The study's ratio of the energies of training to 98 %.
-    study = (SETTINGS.parent / "README.md").read_text(encoding="utf-8")
-    ratio = r"The ratio is (\S+) \((\S+) to (\S+)\) over 5 pairs of seeds; it is (\S+)"
-    found = re.search(ratio, study)
-    assert found is not None
-    figures["to_train"] = found.groups()
     # The first row of a setting has the means over its seeds.
     settings = pd.read_csv(SETTINGS).drop_duplicates("setting")
     settings["energy_uj"] = settings["energy_nj"] / 1000

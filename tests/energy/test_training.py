@@ -146,21 +146,13 @@ def test_the_report_compares_both_sides_training() -> None:
         line for line in result.says("amortised") if "is cheapest to train" in line
     ]
     assert f"all its epochs take {energy_words(energy)}" in sentence
+    # The sides follow different dataflows.
+    assert "does not show which side needs less energy" in sentence
+    assert "by the same rules" not in " ".join(TRAINING.assumptions)
     unknown = dataclasses.replace(result.inputs.variant, accuracies=None)
     inputs_without = dataclasses.replace(result.inputs, variants=(unknown,))
     said = " ".join(analysis(inputs_without).says("amortised"))
     assert "accuracy is not recorded; the most accurate conventional network" in said
-
-
-@pytest.mark.parametrize(("epochs", "is_clear"), [(2, False), (20, True)])
-def test_training_is_recovered_only_from_a_clear_difference(
-    epochs: int, is_clear: bool
-) -> None:
-    run = TrainingRun(epochs=epochs, samples=1, batch_size=1, weight_decay=True)
-    result = analysis(inputs((baseline(10, [8] * 4, training=run),)))
-    said = " ".join(result.says("amortised"))
-    assert ("within the price ranges, either network" in said) != is_clear
-    assert ("Counting training and inference" in said) == is_clear
 
 
 def test_the_report_says_which_steps_were_run() -> None:

@@ -469,18 +469,6 @@ class EnergyAnalysis:
         reading = cheapest_reaching(points, self.verdict.level_percent)
         return "" if reading is None else reading.above.name
 
-    def conventional_inference(self, network: Variant) -> Energy | None:
-        """Return the lowest energy of an inference of a conventional network.
-
-        It is under the headline's price list; None if the network was not counted.
-        """
-        energies = [
-            self.ledger.total(number, self.chosen.id)
-            for number, variant in enumerate(self.ledger.variants)
-            if variant.side != SPIKING and variant.network == network.network
-        ]
-        return min(energies, key=lambda energy: energy.middle_pj, default=None)
-
     def break_even(self, verdict: RunVerdict | None) -> float | None:
         """Return the spikes per input below which the network wins a comparison.
 
