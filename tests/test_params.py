@@ -1,6 +1,7 @@
 """Parameters: each problem is one line with its key, value, and what is allowed."""
 
 import copy
+import difflib
 import math
 import re
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.network.quantisation import Quantisation
@@ -40,14 +42,40 @@ def all_keys() -> list[str]:
     return keys
 
 
-def test_every_line_is_valid_documented_and_in_block_style() -> None:
+def test_every_line_is_valid_and_documented() -> None:
     assert set(parse_params(CONTENT).flattened()) == set(all_keys())
     for line in params_text().splitlines():
-        if line and not line.startswith("#") and not line.endswith(":"):
-            value, _, comment = line.partition("  # ")
-            assert comment, line
-            # `dvc exp run -S` rewrites the file; in this style its diff is one line.
-            assert "family_" in value or not re.search(r"[][{}'\"&*]", value), line
+        is_item = line.startswith("  - ")
+        if line and not line.startswith("#") and not line.endswith(":") and not is_item:
+            assert line.partition("  # ")[2], line
+
+
+@pytest.mark.parametrize(
+    ("override", "removed", "added"),
+    [
+        ("train.lr=0.001", 1, 1),
+        ("train.lr=1e-5", 1, 1),
+        ("train.max_epochs=3", 1, 1),
+        ("model.bias=false", 1, 1),
+        ("data.source=mnist5k", 1, 1),
+        ("train.target_accuracy=97.5", 1, 1),
+        ("train.target_accuracy=null", 0, 0),
+        ("model.hidden=[100,50]", 1, 3),
+        ("model.layers=[400r,200]", 0, 2),
+        ("baseline.family_hidden=[100,200]", 1, 1),
+    ],
+)
+def test_an_experiment_changes_only_the_lines_of_its_value(
+    override: str, removed: int, added: int, tmp_path: Path
+) -> None:
+    """With the function of DVC 3.67 that `dvc exp run -S` calls."""
+    path = tmp_path / "params.yaml"
+    path.write_text(params_text(), encoding="utf-8")
+    apply_overrides(str(path), [override])
+    before = params_text().splitlines()
+    after = path.read_text(encoding="utf-8").splitlines()
+    signs = [line[0] for line in difflib.ndiff(before, after)]
+    assert (signs.count("-"), signs.count("+")) == (removed, added)
 
 
 def test_what_is_accepted() -> None:
