@@ -28,7 +28,7 @@ from benchmarks.machine import cores, describe, positive
 from benchmarks.measurement import Measurement, Plan
 from benchmarks.rows import RowProcesses
 from benchmarks.speed import spread_of, warn_if_disturbed
-from spikejoule.core.store import text_table
+from spikejoule.core.terminal import text_table
 
 logger = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from benchmarks.job import SEED_JOB
 from benchmarks.limit import add_events, prepare_additions
 from benchmarks.machine import describe, positive, timed
 from benchmarks.peers.project import EventEngine
-from spikejoule.core.store import text_table
+from spikejoule.core.terminal import text_table
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import event, optimizer
 from spikejoule.engine.fully_connected import FullyConnectedKernels

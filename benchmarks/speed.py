@@ -75,7 +75,7 @@ from benchmarks.machine import cores, describe, positive
 from benchmarks.measurement import Measurement, Plan
 from benchmarks.rows import LIMIT, PEERS, ROWS, RowProcesses, rows_of
 from spikejoule.core.errors import SpikejouleError
-from spikejoule.core.store import text_table
+from spikejoule.core.terminal import text_table
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,6 @@
 import copy
 import difflib
 import math
-import re
 from pathlib import Path
 from typing import Any
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from numba.core import event as compiler
 
 from spikejoule.core.errors import ParameterError, SpikejouleError, memory_errors
+from spikejoule.core.terminal import wrapped
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.params import load_params
 from stages.shared.project import pipeline, project_root
@@ -34,7 +35,7 @@ def run_stage(name: str) -> int:
             import_module(f"stages.{name}").main(paths, params)
             return 0
     except ParameterError as error:
-        problems = f"{error}\n{remedy()}".rstrip()
+        problems = f"{remedy()}\n{error}".lstrip()
     except SpikejouleError as error:
         problems = str(error)
     except OSError as error:
@@ -50,17 +51,17 @@ def run_stage(name: str) -> int:
 
 
 def remedy() -> str:
-    """Say how to get back the outputs that DVC removed before it started this stage.
+    """Say what a refused value leaves in the workspace, and how to undo it.
 
-    Empty where DVC removed none from the workspace: a stage started by hand, or in an
-    experiment's own folder.
+    The value stays in params.yaml, and DVC has removed the stage's outputs. Empty for a
+    stage started by hand, or in an experiment's own folder.
     """
     if "DVC_STAGE" not in os.environ or project_root() != Path.cwd().resolve():
         return ""
     return (
-        "DVC removes a stage's outputs before it starts the stage; to get them back, "
-        f"correct the parameter (`git checkout {PARAMS_FILE}` undoes every change to "
-        "the file) and run `dvc repro`."
+        f"{PARAMS_FILE} keeps the value that is refused below, for the next run, too: "
+        f"correct it, or undo every change with `git checkout {PARAMS_FILE}`.\n"
+        "Then `dvc repro` restores the outputs that DVC removed before this stage."
     )
 
 
@@ -96,5 +97,5 @@ class _PlainFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
         if record.levelno >= logging.WARNING and "\n" not in text:
-            return f"{record.levelname.lower()}: {text}"
-        return text
+            text = f"{record.levelname.lower()}: {text}"
+        return wrapped(text)

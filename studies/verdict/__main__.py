@@ -13,6 +13,7 @@ from typing import Final
 
 from spikejoule.core.errors import SpikejouleError, StoreError, printable
 from spikejoule.core.store import write_csv, write_text
+from spikejoule.core.terminal import wrapped
 from spikejoule.energy import load_profiles
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.nir.options import add_convention_options, chosen_conventions
@@ -81,8 +82,8 @@ def record(options: argparse.Namespace) -> str:
 
     # The settings of recorded runs, means over their seeds.
     runs = recorded_runs(store_of(options.directory))
-    settings, _ = settings_table(runs, DEFAULT_DATA)
-    write_settings(FOLDER / "seeds.csv", settings)
+    settings = settings_table(runs, DEFAULT_DATA)
+    write_settings(FOLDER / "seeds.csv", settings.rows)
 
     # The comparison and its networks.
     options.table = FOLDER / "verdict.csv"
@@ -313,7 +314,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one job; returns the exit status."""
     options = parser().parse_args(arguments)
     try:
-        sys.stdout.write(printable(options.job(options)))
+        sys.stdout.write(printable(wrapped(options.job(options))))
     except (OSError, SpikejouleError) as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from spikejoule.core.store import text_table
+from spikejoule.core.terminal import text_table
 from spikejoule.data.sources import data_sentence
 from spikejoule.energy.estimates import joules, plain
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side
@@ -22,6 +22,14 @@ OUTCOMES: Final = {
     "neither": "neither reaches it",
 }
 """An outcome in a table."""
+
+WINNERS: Final = {
+    **OUTCOMES,
+    "snn": "spiking",
+    "ann": "conventional",
+    "neither": "neither",
+}
+"""The same under the heading of a winner, for a terminal."""
 
 
 def sentences(
@@ -249,18 +257,18 @@ def terminal_text(
 
 
 def _table(rows: Sequence[Verdict]) -> str:
-    headings = ["profile", "%", "outcome", "ratio", "from", "to"]
-    for side in (SPIKING, CONVENTIONAL):
-        headings += [side, "seeds", "energy"]
-    cells = []
-    for row in rows:
-        ratios = [row.ratio, row.ratio_low, row.ratio_high]
-        line = [row.profile, f"{row.level_percent:g}", OUTCOMES[row.outcome]]
-        line += ["" if ratio is None else f"{ratio:.3g}" for ratio in ratios]
-        for at_level in (row.spiking, row.conventional):
-            seeds = str(at_level.n_seeds)
-            line += [at_level.network, seeds, short_joules(at_level.pj)]
-        cells.append(line)
+    headings = ("price list", "%", "winner", "ratio (interval)", SPIKING, CONVENTIONAL)
+    cells = [
+        [
+            row.profile,
+            f"{row.level_percent:g}",
+            WINNERS[row.outcome],
+            ratio_words(row.ratio, row.ratio_low, row.ratio_high),
+            short_joules(row.spiking.pj),
+            short_joules(row.conventional.pj),
+        ]
+        for row in rows
+    ]
     return text_table(headings, cells)
 
 

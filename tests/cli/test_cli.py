@@ -31,7 +31,10 @@ def test_inspect_shows_every_entry_as_text_and_json(tmp_path: Path, cli: Cli) ->
     assert report["training_history"]["losses"][0] == "NaN"
     weights = report["model_state_dict"]["layer1.synapses.weight"]
     assert weights == {"shape": [20, 784], "dtype": "float32"}
-    assert YAML(typ="safe").load(cli.text("inspect", tmp_path / "c.pth")) == report
+    assert (
+        YAML(typ="safe").load(cli.text("inspect", "--all", tmp_path / "c.pth"))
+        == report
+    )
 
 
 class TestFailures:
@@ -40,7 +43,7 @@ class TestFailures:
         assert message.startswith("error: none.pth does not exist: ")
         assert "or name another file" in message
         (tmp_path / "a.pth").write_text("text")
-        assert "is damaged or of another format" in cli.refusal(
+        assert "is neither a checkpoint nor" in cli.refusal(
             "inspect", tmp_path / "a.pth"
         )
         message = cli.refusal("energy", file, "--images", "mnist5k", "--samples", 1001)

@@ -97,7 +97,36 @@ class TestOpening:
         monkeypatch.setattr(npz, "MAX_BYTES", 1_000_000)
         with zipfile.ZipFile(tmp_path / "a", "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("x.npy", bytes(5_000_000))
-        assert "unpacks to more than 1,000,000" in refusal(read_npz, tmp_path / "a")
+        assert "1,000,000 are allowed" in refusal(read_npz, tmp_path / "a")
+
+    @pytest.mark.parametrize("entry", ["x.npy", "schema.npy"])
+    def test_a_small_archive_that_unpacks_to_much_is_not_unpacked(
+        self, entry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        npz.write_npz(tmp_path / "a", SCHEMA if entry == "x.npy" else "", {})
+        with (
+            zipfile.ZipFile(tmp_path / "a", "w", zipfile.ZIP_DEFLATED) as archive,
+            archive.open(entry, "w") as member,
+        ):
+            size = 100 << 20 if entry == "x.npy" else 1 << 20
+            for _ in range(size >> 20):
+                member.write(bytes(1 << 20))
+        monkeypatch.setattr(zipfile.ZipFile, "open", None)
+        assert "are allowed" in refusal(read_npz, tmp_path / "a")
+
+    def test_another_format_is_not_called_damaged(self, tmp_path: Path) -> None:
+        (tmp_path / "params.yaml").write_text("seed: 42\n", encoding="utf-8")
+        for read in (read_npz, torch_files.read):
+            message = refusal(read, tmp_path / "params.yaml")
+            assert "neither a checkpoint nor an .npz file" in message
+            assert "write it again" not in message
+
+    def test_a_tensor_that_repeats_its_values_is_refused(self, tmp_path: Path) -> None:
+        """A file of some bytes may declare any number of values with strides of 0."""
+        repeated = torch.zeros(1).expand(10**12)
+        torch.save({"a": [{"b": repeated}]}, tmp_path / "a")
+        message = refusal(torch_files.read, tmp_path / "a")
+        assert "1,000,000,000,000 values" in message
 
     def test_an_array_that_is_declared_beyond_memory(self, tmp_path: Path) -> None:
         """A header of a few bytes may declare any shape."""

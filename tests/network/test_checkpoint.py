@@ -65,7 +65,7 @@ class TestTorchFiles:
         content["spikejoule"]["data"] = {"title": "\x1b[2J\x07gone"}
         content["training_config"]["optimizer"] = "\x1b]0;title\x07"
         checkpoint.write_complete(tmp_path / "c.pth", content)
-        shown = cli.text("inspect", tmp_path / "c.pth")
+        shown = cli.text("inspect", "--all", tmp_path / "c.pth")
         assert "\\e[2J" in shown
         assert shown.replace("\n", "").isprintable()
 

@@ -344,6 +344,21 @@ class TestFiles:
                 file.create_dataset(name, (2**27,), "f4", chunks=(1024,))
         assert "declares 3,221,22" in refusal(read_nir, path)
 
+    def test_arrays_that_are_declared_but_hardly_stored(self, tmp_path: Any) -> None:
+        """A compressed array of zeros, and one that is not stored at all."""
+        import h5py
+
+        for options in ({"compression": "gzip"}, {}):
+            path = tmp_path / "graph.nir"
+            nir.write(path, GRAPHS["fully connected"](Maker()))
+            with h5py.File(path, "r+") as file:
+                chunked = {"chunks": (2**16,), **options}
+                added = file.create_dataset("node/nodes/a/w", (2**24,), "f4", **chunked)
+                if options:
+                    added[:] = 0
+            assert path.stat().st_size < 2**18
+            assert "are allowed" in refusal(read_nir, path)
+
 
 class TestStructure:
     @pytest.mark.parametrize(

@@ -232,6 +232,8 @@ def set_parameters(folder: Path, parameters: Mapping[str, Any]) -> None:
             _, mark, comment = lines[old].partition("  # ")
             keeps = "#" not in str(value)
             lines[old] = f"{label} {value}{mark + comment if keeps else ''}"
+            while lines[old + 1 : old + 2] and lines[old + 1].startswith("  - "):
+                del lines[old + 1]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -49,18 +49,18 @@ class TestSettings:
         self,
     ) -> None:
         # The second has the better test accuracy, and loses all the same.
-        table, _ = settings_table(
+        table = settings_table(
             frame(run("100", 98, 90, 5000), run("200", 97, 99, 6000))
-        )
+        ).rows
         assert list(table["name"][table["on_front"]]) == ["100"]
         assert list(table["params.model.hidden"]) == ["[100]", "[200]"]
-        table, _ = settings_table(
+        table = settings_table(
             frame(
                 run("100", 98, 97.5, 5000, early=EARLY),
                 run("50", 96, 95, 3000),
                 run("400", 98.6, 98.4, 20_000),
             )
-        )
+        ).rows
         assert table[["name", "early_exit", "on_front"]].to_numpy().tolist() == [
             ["100", True, True],
             ["50", False, False],
@@ -94,15 +94,17 @@ class TestSettings:
         changes = dict(changes)
         figures = changes.pop("figures", (98, 90, 5000))
         alike = [run("100", 98, 90, 5000), run("300", 98.5, 91, 9000)]
-        table, left_out = settings_table(frame(*alike, run("9", *figures, **changes)))
-        assert list(table["name"]) == ["100", "300"]
-        assert left_out == {reason: 1}
-        assert f"Not compared: 1 {reason}\n" in settings_text(table, left_out)
+        table = settings_table(frame(*alike, run("9", *figures, **changes)))
+        assert list(table.rows["name"]) == ["100", "300"]
+        assert table.left_out == {reason: 1}
+        text = settings_text(table)
+        assert f"Not compared: 1 {reason}\n" in text
+        assert text.startswith("Data: mnist5k. Only 5,000 of MNIST's 70,000 digits")
 
     def test_what_varies(self) -> None:
         old = run("100", 98, 90, 5000)
         other = run("100", 97, 90, 4000, parameters={"model.reset": "subtract"})
-        table, _ = settings_table(frame(old, other))
+        table = settings_table(frame(old, other)).rows
         assert [name for name in table if name.startswith("params.")] == [
             "params.model.reset"
         ]

@@ -26,6 +26,7 @@ from spikejoule import __version__
 from spikejoule.cli.arguments import EXAMPLES, add_commands
 from spikejoule.core.errors import SpikejouleError, printable
 from spikejoule.core.extras import extra_of
+from spikejoule.core.terminal import wrapped
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     status = 1
     try:
         command = resolve_name(options.function)
-        sys.stdout.write(printable(command(options)))
+        sys.stdout.write(printable(_fitting(options, command(options))))
         sys.stdout.flush()
         return 0
     except BrokenPipeError:
@@ -71,6 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for line in problems.splitlines():
         print(f"error: {line}", file=sys.stderr)
     return status
+
+
+def _fitting(options: argparse.Namespace, text: str) -> str:
+    """Wrap long lines, but not those of JSON."""
+    return text if getattr(options, "json", False) else wrapped(text)
 
 
 def build_parser() -> argparse.ArgumentParser:

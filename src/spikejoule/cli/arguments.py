@@ -31,7 +31,10 @@ Parser = argparse.ArgumentParser
 def add_commands(commands: Any) -> None:
     """Add every command, with its arguments."""
     words = "show the contents of a checkpoint or graph"
-    _add_network(_command(commands, "inspect", "inspecting:inspect", words))
+    inspect = _command(commands, "inspect", "inspecting:inspect", words)
+    _add_network(inspect)
+    words = "show every entry, not an outline"
+    inspect.add_argument("--all", action="store_true", help=words)
     _add_energy(commands)
     _add_try(commands)
     words = "record a project's outputs as an MLflow run"

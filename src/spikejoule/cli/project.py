@@ -31,7 +31,7 @@ def check(options: argparse.Namespace) -> str:
 def seeds(options: argparse.Namespace) -> str:
     """Average the runs that differ only in their seed, and mark the Pareto front."""
     recorded = recorded_runs(store_of(options.directory))
-    table, left_out = settings_table(recorded, options.data)
+    table = settings_table(recorded, options.data)
     if options.table is not None:
-        write_settings(options.table, table)
-    return settings_text(table, left_out)
+        write_settings(options.table, table.rows)
+    return settings_text(table)

@@ -17,6 +17,12 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.core.store import MAX_BYTES, FilePath, atomic_writer, reading
 
 _SCHEMA = "schema.npy"
+_MAX_SCHEMA_BYTES = 4096
+
+# An archive may unpack to so many times its size, and some more: files written here are
+# not compressed, and a file made to fill the memory unpacks to a thousand times.
+_MAX_COMPRESSION = 128
+_ALWAYS_ALLOWED_BYTES = 64 << 20
 
 
 def write_npz(path: FilePath, schema: str, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -44,13 +50,37 @@ def checked_archive(path: FilePath) -> Iterator[zipfile.ZipFile]:
 
     Parsers are not made for damaged files, so this comes before any of them.
     """
-    with reading(path) as stream, zipfile.ZipFile(stream) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
-            raise zipfile.BadZipFile(f"it unpacks to more than {MAX_BYTES:,} bytes")
-        damaged = archive.testzip()
-        if damaged is not None:
-            raise zipfile.BadZipFile(f"the checksum of {damaged} does not match")
-        yield archive
+    with reading(path) as stream:
+        start = stream.read(2)
+        if start and start != b"PK":
+            raise ArtifactError(
+                f"{path} is neither a checkpoint nor an .npz file: it is not a zip "
+                "archive."
+            )
+        with zipfile.ZipFile(stream) as archive:
+            _check_sizes(archive)
+            damaged = archive.testzip()
+            if damaged is not None:
+                raise zipfile.BadZipFile(f"the checksum of {damaged} does not match")
+            yield archive
+
+
+def _check_sizes(archive: zipfile.ZipFile) -> None:
+    """Refuse an archive that would unpack to far more than it holds."""
+    entries = archive.infolist()
+    stored = sum(entry.compress_size for entry in entries)
+    most = min(MAX_BYTES, _MAX_COMPRESSION * stored + _ALWAYS_ALLOWED_BYTES)
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked > most:
+        raise zipfile.BadZipFile(
+            f"it unpacks to {unpacked:,} bytes, and {most:,} are allowed"
+        )
+    for entry in entries:
+        if entry.filename == _SCHEMA and entry.file_size > _MAX_SCHEMA_BYTES:
+            raise zipfile.BadZipFile(
+                f"its schema takes {entry.file_size:,} bytes, and "
+                f"{_MAX_SCHEMA_BYTES:,} are allowed"
+            )
 
 
 def read_npz(path: FilePath, schema: str) -> dict[str, NDArray[Any]]:
@@ -77,6 +107,7 @@ def schema_of(path: FilePath) -> str:
     """Read the schema of a file; empty if it is missing, damaged or not an .npz."""
     try:
         with reading(path) as stream, zipfile.ZipFile(stream) as archive:
+            _check_sizes(archive)
             return str(_member(archive, _SCHEMA))
     except ArtifactError:
         return ""

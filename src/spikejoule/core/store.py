@@ -208,18 +208,6 @@ def read_csv(path: FilePath, columns: Sequence[str]) -> list[dict[str, str]]:
         return [dict(zip(header, row, strict=True)) for row in rows]
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Align columns by spaces: the first to the left, the others to the right."""
-    sides = ["<", *">" * (len(header) - 1)]
-    columns = [
-        [f"{cell:{side}{max(map(len, column))}}" for cell in column]
-        for side, column in zip(sides, zip(header, *rows, strict=True), strict=True)
-    ]
-    return "\n".join(
-        "  " + "  ".join(row).rstrip() for row in zip(*columns, strict=True)
-    )
-
-
 def plain_number(value: Any) -> Any:
     """Convert a NumPy number to a Python number; TypeError for anything else."""
     if isinstance(value, np.generic):

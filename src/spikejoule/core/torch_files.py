@@ -9,7 +9,7 @@ an untrusted file.
 
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from warnings import catch_warnings
 
@@ -77,7 +77,27 @@ def read(path: FilePath) -> dict[str, Any]:
         raise ArtifactError(
             f"{path} must hold a dictionary, but holds a {type(content).__name__}."
         )
+    for tensor in _tensors(content):
+        # Such as a tensor with strides of 0, which repeats its values: copies would
+        # take any amount of memory.
+        if tensor.numel() > tensor.untyped_storage().nbytes() // tensor.element_size():
+            raise ArtifactError(
+                f"{path} declares a tensor of {tensor.numel():,} values, and stores "
+                "fewer."
+            )
     return content
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    """Yield the tensors in nested containers."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _tensors(item)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _tensors(item)
 
 
 def _restricted_load(path: FilePath, stream: Any) -> Any:

@@ -27,6 +27,10 @@ MAX_ARRAY_BYTES: Final = 1 << 31
 """Of all arrays of a file in memory, where an element takes 8 bytes or more (float64):
 VGG-16, with 138 million weights, takes half of it."""
 
+_MAX_COMPRESSION: Final = 128
+_ALWAYS_ALLOWED_BYTES: Final = 16 << 20
+"""Arrays may take so many times the bytes that the file stores, and so many more."""
+
 # What h5py, nir and this module raise for damaged files; h5py raises SystemError for a
 # name that is not UTF-8.
 _DAMAGE: Final = (
@@ -71,7 +75,7 @@ def _check_content(file: h5py.File) -> None:
     """Refuse arrays that are in other files, or too large for memory.
 
     HDF5 can link to other files, and states sizes apart from the data: a small file may
-    declare arrays of any size.
+    declare arrays of any size, compressed or not stored at all.
     """
     links: dict[str, Any] = {}
 
@@ -80,6 +84,7 @@ def _check_content(file: h5py.File) -> None:
 
     file.visititems_links(visit)
     n_bytes = 0
+    n_stored = 0
     for name, link in links.items():
         item = file[name] if isinstance(link, h5py.HardLink) else None
         is_array = isinstance(item, h5py.Dataset)
@@ -89,9 +94,12 @@ def _check_content(file: h5py.File) -> None:
             )
         if is_array:
             n_bytes += math.prod(item.shape or ()) * max(item.dtype.itemsize, 8)
-    if n_bytes > MAX_ARRAY_BYTES:
+            n_stored += item.id.get_storage_size()
+    most = min(MAX_ARRAY_BYTES, _MAX_COMPRESSION * n_stored + _ALWAYS_ALLOWED_BYTES)
+    if n_bytes > most:
         raise ArtifactError(
-            f"it declares {n_bytes:,} bytes; {MAX_ARRAY_BYTES:,} are allowed."
+            f"it declares {n_bytes:,} bytes and stores {n_stored:,}; {most:,} are "
+            "allowed."
         )
 
 

@@ -13,7 +13,8 @@ from pydantic import ConfigDict, Field
 
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.schema import Count, PlainValue, Record, Text
-from spikejoule.core.store import open_regular, text_table
+from spikejoule.core.store import open_regular
+from spikejoule.core.terminal import text_table
 from spikejoule.nir.conventions import Conventions
 
 SUFFIX: Final = ".verified.json"

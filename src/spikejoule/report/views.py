@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from spikejoule.core.store import text_table
+from spikejoule.core.terminal import text_table
 from spikejoule.energy.analysis import EnergyAnalysis
 from spikejoule.energy.comparison import RunVerdict
 from spikejoule.energy.estimates import (

@@ -6,12 +6,13 @@ accuracy decides which settings are on the front; test accuracy is only shown.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from spikejoule.core.store import FilePath, write_text
+from spikejoule.data.sources import data_sentence
 from spikejoule.evaluation.accuracy import EARLY_EXIT, WHOLE_WINDOW, pareto_front
 from spikejoule.tracking.recorded import (
     AVERAGE,
@@ -58,25 +59,33 @@ _COLUMNS: Final[Mapping[str, Column]] = {
 }
 
 
-def settings_table(
-    runs: pd.DataFrame, data_source: str | None = None
-) -> tuple[pd.DataFrame, Mapping[str, int]]:
+class SettingsTable(NamedTuple):
+    """Settings of runs on the same data.
+
+    Attributes:
+        rows: a row for each setting and way to answer, by synaptic events, and after it
+            a row for each of its seeds, if there are several. Columns: `name` of the
+            run with the lowest seed; `early_exit`, whether it answers before the end of
+            the window; `on_front`, whether no other row is as accurate for as few
+            events; `seeds`; mean accuracies in percent, with the lowest and highest on
+            test; synaptic events and `MEANS` per inference; `run_ids` and
+            `git_commits`; `setting`, a number; and the parameters in which settings
+            differ.
+        left_out: number of runs left out, by reason.
+        data_source: the data.
+    """
+
+    rows: pd.DataFrame
+    left_out: Mapping[str, int]
+    data_source: str
+
+
+def settings_table(runs: pd.DataFrame, data_source: str | None = None) -> SettingsTable:
     """Average the runs that differ only in their seed.
 
     Args:
         runs: the latest first; the latest of a setting and seed counts.
         data_source: data of the runs; None for the most frequent.
-
-    Returns:
-        The table, and the number of runs left out, by reason.
-
-        The table has a row for each setting and way to answer, by synaptic events, and
-        after it a row for each of its seeds, if there are several. Columns: `name` of
-        the run with the lowest seed; `early_exit`, whether it answers before the end of
-        the window; `on_front`, whether no other row is as accurate for as few events;
-        `seeds`; mean accuracies in percent, with the lowest and highest on test;
-        synaptic events and `MEANS` per inference; `run_ids` and `git_commits`;
-        `setting`, a number; and the parameters in which settings differ.
 
     Raises:
         StoreError: there is no run to average.
@@ -107,7 +116,7 @@ def settings_table(
     rows["setting"] = pd.Categorical(rows["setting"], means["setting"]).codes
     rows = rows.sort_values("setting", kind="stable", ignore_index=True)
     columns = [*_COLUMNS, *MEANS, "run_ids", "git_commits", "setting", *varied]
-    return rows[columns], comparable.left_out
+    return SettingsTable(rows[columns], comparable.left_out, comparable.data_source)
 
 
 def _varied(deciding: pd.DataFrame) -> list[str]:
@@ -159,24 +168,24 @@ def write_settings(path: FilePath, table: pd.DataFrame) -> None:
     write_text(path, flags.to_csv(index=False, lineterminator="\n"))
 
 
-def settings_text(table: pd.DataFrame, left_out: Mapping[str, int]) -> str:
+def settings_text(table: SettingsTable) -> str:
     """Format the table for a terminal, without the single seeds of a mean."""
     columns = dict(_COLUMNS)
-    for name in table:
+    for name in table.rows:
         if name.startswith(PARAMETER):
             columns[name] = (name.removeprefix(PARAMETER), "")
-    means = table.drop_duplicates("setting")
+    means = table.rows.drop_duplicates("setting")
     for name in ("early_exit", "on_front"):
         means = means.assign(**{name: means[name].map({True: "yes", False: ""})})
     shown = frame_text(means, columns)
     not_compared = [
-        f"Not compared: {number} {reason}" for reason, number in left_out.items()
+        f"Not compared: {number} {reason}" for reason, number in table.left_out.items()
     ]
     return "\n".join(
         [
+            data_sentence(table.data_source),
             "Means over the seeds of each setting. Those on the front are beaten by no "
-            "other in validation",
-            "accuracy and synaptic events per inference:",
+            "other in validation accuracy and synaptic events per inference:",
             "",
             shown,
             "",

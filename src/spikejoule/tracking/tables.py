@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from spikejoule.core.store import text_table
+from spikejoule.core.terminal import text_table
 
 Column = tuple[str, str]
 """Heading of a column, and the format of its cells."""

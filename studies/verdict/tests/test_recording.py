@@ -119,6 +119,7 @@ def test_from_the_store_to_the_tables(project: Path, study: Cli) -> None:
     assert len(recorded) == 15
     assert set(at["conventional_runs"].split()) == {row.run_id for row in recorded}
     assert text.startswith("Data: mnist5k. Only 5,000 of MNIST's 70,000 digits")
+    text = " ".join(text.split())
     assert "1 recorded before weights had a checksum" in text
     assert "1 that recorded no counted networks" in text
 

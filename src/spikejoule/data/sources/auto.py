@@ -13,8 +13,8 @@ from spikejoule.data.sources.mnist5k import Mnist5k
 logger = logging.getLogger(__name__)
 
 
-_ONLY_DIGITS = "ONLY 5,000 DIGITS, NOT THE FULL MNIST:"
-_ADVICE = """The run continues with mnist5k: 4,000 training and 1,000 test images. Its
+_BANNER = """ONLY 5,000 DIGITS, NOT THE FULL MNIST
+The run continues with mnist5k: 4,000 training and 1,000 test images. Its
 accuracies and spike counts cannot be compared with figures for MNIST's 60,000 and
 10,000. For the full MNIST, set MNIST_DIR to a directory that holds its four files and
 run `dvc repro --force prepare`, or name the directory as data.source in params.yaml."""
@@ -36,7 +36,5 @@ class Auto(Source):
             return Mnist().load(places)
         except DataError as error:
             frame = "#" * 88
-            logger.warning(
-                "\n%s\n%s %s\n%s\n%s", frame, _ONLY_DIGITS, error, _ADVICE, frame
-            )
+            logger.warning("\n%s\n%s\nReason: %s\n%s", frame, _BANNER, error, frame)
             return Mnist5k().load(places)
