@@ -219,27 +219,15 @@ def _write_graph(path: Path, trained: TrainedNetwork) -> None:
 def _summary(
     metrics: Mapping[str, Any], trained: TrainedNetwork, evaluated: EvaluationMetrics
 ) -> dict[str, Any]:
-    """The few figures and names by which runs are compared."""
+    """The few figures by which runs are compared: a table of 100 columns."""
     figures = {
         "accuracy": evaluated.test_accuracy_percent,
         "accuracy_val": trained.best_validation_accuracy_percent,
-        "arithmetic_nj": metrics.get("arithmetic_nj"),
-        "early": evaluated.early_exit_test_accuracy_percent,
-        "early_events": evaluated.early_exit_synaptic_events_per_inference,
         "energy_nj": metrics.get("energy_nj"),
         "events": metrics["synaptic_events_per_inference"],
         "ratio": metrics.get("ratio"),
-        "training_j": _joules(metrics.get("training_mj")),
-        "training_ann_j": _joules(metrics.get("training_conventional_mj")),
     }
-    names = {"data": trained.data["source"], "prices": metrics["profile"]}
-    if "ratio_bound" in metrics:
-        names["ratio_bound"] = metrics["ratio_bound"]
-    return short(figures) | names
-
-
-def _joules(millijoules: float | None) -> float | None:
-    return None if millijoules is None else millijoules / 1000
+    return short(figures) | {"data": trained.data["source"]}
 
 
 def short(figures: Mapping[str, float | None]) -> dict[str, float]:

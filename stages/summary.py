@@ -1,9 +1,9 @@
-"""The last lines of `make repro`: the run's figures, and where to read on.
+"""The last lines of a run: its figures, and what to do next.
 
-`python -m stages.summary` prints them from the figures that DVC compares.
+`make repro` prints them with `python -m stages.summary`, and the stage `publish` prints
+them in an experiment.
 """
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from typing import Any
 
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.store import read_json
+from spikejoule.core.terminal import wrapped
 from spikejoule.core.yaml_files import artifact_paths
 from spikejoule.energy import load_profiles
 from spikejoule.energy.estimates import joules, plain
@@ -24,24 +25,48 @@ git does not know your name and email address yet; `dvc exp run` needs them:
   git config user.email you@example.org"""
 
 
-def summary_lines(summary: Mapping[str, Any], data: str, prices: str) -> list[str]:
-    """Write a line for each figure; `data` and `prices` are titles.
+NEXT = """
+next      open reports/try.html in a browser, and draw a digit
+          read reports/energy.html: where each joule comes from
+          dvc exp run -S train.lr=0.001   runs your own experiment
+          make ui                         shows all runs"""
+
+
+def figures_text(summary: Mapping[str, Any], bound: str, data: str, prices: str) -> str:
+    """Write a line for each figure.
 
     There is no energy if the price list does not cover the network, and no ratio if no
     conventional network is comparable.
+
+    Args:
+        summary: the figures that DVC compares.
+        bound: empty, or what the ratio is a bound of: ``at least`` or ``at most``.
+        data, prices: titles.
     """
-    lines = [f"accuracy  {summary['accuracy']:.2f} % on test images of {data}"]
+    figures = {"accuracy": f"{summary['accuracy']:.2f} % on test images of {data}"}
     if "energy_nj" in summary:
         energy = joules(PJ_PER_NJ * summary["energy_nj"])
-        lines.append(f"energy    {energy} per inference ({prices})")
+        figures["energy"] = f"{energy} per inference ({prices})"
     if "ratio" in summary:
-        bound = summary.get("ratio_bound", "")
         ratio = f"{bound} {plain(summary['ratio'])} times".strip()
-        lines.append(
-            f"ratio     {ratio} the energy of a conventional network at equal "
-            f"accuracy ({prices})"
+        figures["ratio"] = (
+            f"{ratio} the energy of a conventional network at equal accuracy"
         )
-    return lines
+    return "\n".join(f"{name:<10}{text}" for name, text in figures.items())
+
+
+def summary_text(folder: Path) -> str:
+    """Write a run's figures, and what to do next."""
+    paths = artifact_paths(folder)
+    energy = read_json(folder / paths["energy_metrics"])
+    profiles = load_profiles(folder / paths["hardware"])
+    figures = figures_text(
+        read_json(folder / paths["summary"]),
+        bound=energy.get("ratio_bound", ""),
+        data=read_json(folder / paths["data_metrics"])["title"],
+        prices=profiles[energy["profile"]].title,
+    )
+    return wrapped(f"\n{figures}\n{NEXT}")
 
 
 def has_git_identity(folder: Path) -> bool:
@@ -52,15 +77,7 @@ def has_git_identity(folder: Path) -> bool:
 
 def main(folder: Path) -> None:
     """Print a run's figures, and the git settings that experiments still need."""
-    paths = artifact_paths(folder)
-    summary = read_json(folder / paths["summary"])
-    data = read_json(folder / paths["data_metrics"])
-    profiles = load_profiles(folder / paths["hardware"])
-    prices = profiles[summary["prices"]].title
-    lines = summary_lines(summary, data["title"], prices)
-    lines.append(f"page      {paths['energy_page']}")
-    lines.append("all runs  make ui")
-    print("", *lines, sep=os.linesep)
+    print(summary_text(folder))
     if not has_git_identity(folder):
         print(NO_IDENTITY)
 

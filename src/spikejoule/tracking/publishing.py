@@ -264,8 +264,9 @@ def build_run_record(
         "mlflow.note.content": read_text(paths["energy_card"]),
     }
     summary = read_json(paths["summary"])
-    if "ratio_bound" in summary:
-        result_tags[BOUND_TAG] = summary["ratio_bound"]
+    energy = read_json(paths["energy_metrics"])
+    if "ratio_bound" in energy:
+        result_tags[BOUND_TAG] = energy["ratio_bound"]
 
     deciding = [read_json(paths[name]) for name in _METRICS]
     identity = {
