@@ -53,6 +53,8 @@ PRESET :=
 PRESETS := $(BIN)/python -m stages.presets --seeds $(SEEDS) --
 
 preset: $(INSTALLED)  ## run presets from experiments/ as DVC experiments (PRESET="frugal-5000 contest-98" SEEDS="42 43")
+	@test -n '$(PRESET)' || { echo 'error: name a preset, such as make preset PRESET=frugal-5000; there are' \
+	    $(basename $(notdir $(wildcard experiments/*.yaml))) | fold -s -w 100 >&2; exit 2; }
 	$(PRESETS) $(PRESET)
 
 seed-notebook: $(INSTALLED)  ## run the original notebook's configuration
@@ -115,7 +117,7 @@ RUNS_PAGE = http://127.0.0.1:$(PORT)/\#/experiments/1/runs?workflowType=machine_
 
 ui: $(INSTALLED)  ## open the MLflow UI on this project's store and print the address of its runs (PORT=...)
 	@echo 'The runs, in a moment: $(RUNS_PAGE)'
-	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/python -m mlflow ui --host 127.0.0.1 \
+	@PYTHONWARNINGS=ignore:starlette.middleware.wsgi MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/python -m mlflow ui --host 127.0.0.1 \
 	    --port "$(PORT)" --workers 1 --uvicorn-opts '--log-level warning' \
 	    --backend-store-uri sqlite:///mlflow.db --default-artifact-root mlartifacts
 
@@ -138,7 +140,9 @@ test-all: $(INSTALLED)-dev $(INSTALLED)-interop $(INSTALLED)-search  ## run all 
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
 
 lint: $(INSTALLED)-dev  ## the pre-commit hooks: ruff, mypy, tsc, the direction of imports
-	$(BIN)/pre-commit run --all-files --show-diff-on-failure
+	git ls-files --cached --others --exclude-standard --deduplicate | while read -r file; do \
+	    if [ -e "$$file" ]; then printf '%s\0' "$$file"; fi; done \
+	    | xargs -0 $(BIN)/pre-commit run --show-diff-on-failure --files
 
 docs: $(INSTALLED)-docs  ## build the documentation: build/site/index.html
 	$(MKDOCS) build --strict

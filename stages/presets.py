@@ -18,6 +18,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -35,17 +36,22 @@ def overrides_of(path: Path) -> list[str]:
     """Read a preset as DVC's settings: `train.lr=0.001`, `model.hidden=[100,200]`."""
     # The base loader keeps scalars as text: 0.00001 does not become 1e-05.
     preset = YAML(typ="base").load(path.read_text(encoding="utf-8"))
-    if not isinstance(preset, dict) or any(
-        isinstance(value, dict) for value in preset.values()
-    ):
+    if not isinstance(preset, dict) or not all(map(_is_value, preset.values())):
         raise ValueError(
-            f"{path} must hold values by full keys, such as `train.lr: 0.001`"
+            f"{path} must hold values or lists of values by full keys, such as "
+            "`train.lr: 0.001`"
         )
     overrides = []
     for key, value in preset.items():
         text = f"[{','.join(value)}]" if isinstance(value, list) else value
         overrides.append(f"{key}={text}")
     return overrides
+
+
+def _is_value(value: Any) -> bool:
+    """Whether a value is text, or a list of texts."""
+    texts = value if isinstance(value, list) else [value]
+    return all(isinstance(text, str) for text in texts)
 
 
 def experiment_name(preset: str, seed: int) -> str:

@@ -17,7 +17,12 @@ def main(name: str) -> int:
 
         return run_stage(name)
     except KeyboardInterrupt:
-        print("error: interrupted from the keyboard.", file=sys.stderr)
+        # On a line of its own, below a progress bar.
+        print(
+            "\nerror: interrupted from the keyboard; the same command continues: "
+            "finished stages and epochs are kept.",
+            file=sys.stderr,
+        )
         return 130
 
 
