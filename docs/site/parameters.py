@@ -9,6 +9,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,12 +18,13 @@ from spikejoule.energy.prices import load_profiles
 from spikejoule.params import Params
 
 _LINE = re.compile(
-    r"(?P<indent> *)(?P<key>\w+):(?: (?P<value>[^#]*?)  # (?P<meaning>.*))?"
+    r"(?P<indent> *)(?P<key>\w+):(?: ?(?P<value>[^#]*?)  # (?P<meaning>.*))?"
 )
+_ITEM = re.compile(r" +- (?P<value>.*)")
 
 
 class Parameter(NamedTuple):
-    """One line of params.yaml: full key, default, and meaning."""
+    """A parameter in params.yaml: full key, default, and meaning."""
 
     key: str
     default: str
@@ -32,7 +34,8 @@ class Parameter(NamedTuple):
 def parameters(params_file: Path) -> Iterator[Parameter]:
     """Every parameter, in the order of params.yaml."""
     section = ""
-    for line in params_file.read_text(encoding="utf-8").splitlines():
+    lines = params_file.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
         found = _LINE.fullmatch(line)
         if found is None:
             continue
@@ -40,7 +43,14 @@ def parameters(params_file: Path) -> Iterator[Parameter]:
             section = found["key"]
             continue
         key = f"{section}.{found['key']}" if found["indent"] else found["key"]
-        yield Parameter(key, found["value"], found["meaning"])
+        default = found["value"] or _listed(lines[number + 1 :]) or "null"
+        yield Parameter(key, default, found["meaning"])
+
+
+def _listed(lines: Sequence[str]) -> str:
+    """Write the items at the start of some lines as a list; empty if there are none."""
+    items = [item["value"] for item in takewhile(bool, map(_ITEM.fullmatch, lines))]
+    return f"[{', '.join(items)}]" if items else ""
 
 
 def choices() -> dict[str, Kinds[Any]]:

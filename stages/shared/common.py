@@ -59,8 +59,8 @@ def remedy() -> str:
     if "DVC_STAGE" not in os.environ or project_root() != Path.cwd().resolve():
         return ""
     return (
-        f"{PARAMS_FILE} keeps the value that is refused below, for the next run, too: "
-        f"correct it, or undo every change with `git checkout {PARAMS_FILE}`.\n"
+        f"{PARAMS_FILE} keeps the refused value: correct it, or undo all changes with "
+        f"`git checkout {PARAMS_FILE}`.\n"
         "Then `dvc repro` restores the outputs that DVC removed before this stage."
     )
 
