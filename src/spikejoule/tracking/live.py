@@ -25,8 +25,8 @@ from spikejoule.tracking.runs import (
 from spikejoule.tracking.store import (
     FAILURE_TAG,
     Store,
-    in_one_line,
     keeper_tags,
+    kind_of_failure,
     opened,
     shown_uri,
 )
@@ -156,7 +156,7 @@ class LiveRun:
                 logger.warning(
                     "the run cannot be logged to %s (%s); training continues.",
                     shown_uri(self._store.tracking_uri),
-                    in_one_line(error),
+                    kind_of_failure(error),
                 )
             self._has_warned = True
 

@@ -46,8 +46,8 @@ from spikejoule.tracking.store import (
     HOST_TAG,
     PROCESS_TAG,
     Store,
-    in_one_line,
     keeper_tags,
+    kind_of_failure,
     opened,
     project_store,
     runs_with,
@@ -191,7 +191,7 @@ def _publish(
             client.log_artifact(run_id, str(path), folder)
         log_splits(client, run_id, record.splits)
     except BaseException as error:
-        end_run(client, run_id, "FAILED", tags={FAILURE_TAG: in_one_line(error)})
+        end_run(client, run_id, "FAILED", tags={FAILURE_TAG: kind_of_failure(error)})
         raise
     end_run(client, run_id, "FINISHED", record.metrics)
 

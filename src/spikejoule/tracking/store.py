@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import socket
+import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,8 +41,6 @@ _MAY_BE_SECRET = re.compile(r"://|@|\w=")
 _PLACE = re.compile(
     r"([^/?#]*@)?(?P<host>([\w.-]*|\[[\da-fA-F:]+\])(:\d+)?)([/?#][^@]*)?"
 )
-# Libraries whose errors quote addresses, statements and values; their causes do not.
-_QUOTING = ("requests", "sqlalchemy")
 _TRIES = 3  # to open a database; MLflow's ten take 102 s
 _LOCK_SECONDS = 300.0  # another process may be sending a run to a slow server
 _SQLITE = "sqlite:///"
@@ -220,7 +219,7 @@ def store_errors(what: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name == "mlflow":
             raise  # MLflow is not installed: no problem of the store
-        raise StoreError(f"{what} ({in_one_line(error)}).") from error
+        raise StoreError(f"{what} ({kind_of_failure(error)}).") from error
 
 
 @contextmanager
@@ -299,27 +298,34 @@ def shown_uri(uri: str) -> str:
         return "***" if ":" in uri else uri  # a file path has no colon
     if scheme in ("sqlite", "file") and rest.startswith("/"):
         return uri.partition("?")[0]
-    place = _PLACE.fullmatch(rest)
+    # After this scheme stands the name of a profile.
+    place = None if scheme.startswith("databricks") else _PLACE.fullmatch(rest)
     return f"{scheme}://{place['host'] if place else '***'}"
 
 
 def in_one_line(error: BaseException) -> str:
-    """Describe an error in a short line without passwords."""
-    cause = _cause_of(error)
-    # A server that is not MLflow's may quote the address in its answer.
-    text = str(cause).partition("Response body:")[0]
-    return without_passwords(text)[:300].rstrip(". ") or type(cause).__name__
+    """Describe an error in a short line without words that may hold a password."""
+    return without_passwords(str(error))[:300].rstrip(". ") or type(error).__name__
 
 
-def _cause_of(error: BaseException) -> BaseException:
-    """The root cause of a failed request or statement; any other error itself."""
-    cause: BaseException | None = error
-    is_quoting = False
-    while cause is not None:
-        is_quoting |= type(cause).__module__.startswith(_QUOTING)
-        root = cause
+def kind_of_failure(error: BaseException) -> str:
+    """Describe an error of a store in fixed words.
+
+    Libraries quote addresses in their own words, also in parts, and an address may hold
+    a password. Of their texts, only those of the system and of SQLite are shown, which
+    know no address.
+    """
+    cause = error
+    while cause.__cause__ or cause.__context__:
         cause = cause.__cause__ or cause.__context__
-    return root if is_quoting else error
+    if isinstance(cause, OSError) and cause.errno:
+        place = f": {cause.filename}" if cause.filename else ""
+        return without_passwords(f"{os.strerror(cause.errno)}{place}")
+    if isinstance(cause, sqlite3.Error):
+        return in_one_line(cause)
+    # MLflow's own code of an error, such as RESOURCE_DOES_NOT_EXIST.
+    code = getattr(error, "error_code", None)
+    return f"{type(cause).__name__}, {code}" if code else type(cause).__name__
 
 
 def at_root(root: Path, uri: str) -> str:
