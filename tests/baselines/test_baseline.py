@@ -186,6 +186,12 @@ def test_the_file_holds_what_was_measured(tmp_path: Path) -> None:
         load_baseline(path, n_input=100)
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files if name != "schema"}
+    for place in range(3):
+        training = np.full(4, 2)
+        training[place] = 0
+        write_npz(path, "spikejoule/baseline/4", arrays | {"training": training})
+        with pytest.raises(ArtifactError, match="training has no epochs"):
+            load_baseline(path)
     arrays["baseline1.synapses"] = np.array([1, 1])
     write_npz(path, "spikejoule/baseline/4", arrays)
     with pytest.raises(ArtifactError, match="not the number of its weights"):

@@ -213,6 +213,11 @@ class TestPage:
         page = energy_page(changed)
         assert hostile not in page
         assert hostile in words_of(page, "provenance")
+        # MLflow shows the card's Markdown with the HTML in it.
+        named = ("data source", "[x](javascript:alert(1))")
+        card = energy_card(replace(changed, provenance=(named,)))
+        assert "<script" not in card
+        assert "\\[x\\]" in card
 
 
 # Cells under 60 pixels, and elements wider than their column.

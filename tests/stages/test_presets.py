@@ -41,6 +41,23 @@ def test_make_names_presets_that_exist() -> None:
     assert set(" ".join(lines).split()) <= {path.stem for path in PRESETS}
 
 
+@pytest.mark.parametrize("text", ["model.hidden: [[20], 10]", "train: {lr: 1}", "- 1"])
+def test_a_preset_holds_values_and_lists_only(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"mine\.yaml must hold values or lists"):
+        presets.overrides_of(path)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_preset_without_a_preset_lists_them() -> None:
+    command = ["make", "--no-print-directory", "-o", ".venv/.installed", "preset"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "error: name a preset" in done.stderr
+    assert "frugal-5000" in done.stderr
+
+
 def test_parameters_that_an_experiment_sets(committed: Path, tmp_path: Path) -> None:
     """`dvc exp run -S` parses values in its own way, and rewrites the file."""
     path = Path(shutil.copy(committed / "params.yaml", tmp_path))

@@ -178,7 +178,8 @@ def test_a_registry_out_of_reach_is_an_error_that_publishing_again_repairs(
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "search_model_versions", refuse)
         with pytest.raises(
-            StoreError, match="is recorded, but .* was not registered .*TEMPORARILY_UNAVAILABLE"
+            StoreError,
+            match="is recorded, but .* was not registered .*TEMPORARILY_UNAVAILABLE",
         ):
             publish("one")
     again = publish("one")

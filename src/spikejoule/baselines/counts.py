@@ -425,6 +425,8 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     training = None
     if "training" in arrays:
         epochs, samples, batch_size, weight_decay = arrays["training"].tolist()
+        if min(epochs, samples, batch_size) < 1:
+            raise ValueError("training has no epochs, images or images of a batch")
         training = TrainingRun(epochs, samples, batch_size, bool(weight_decay))
     correct = int((arrays["predictions"][place] == arrays["labels"]).sum())
     return BaselineCounts(

@@ -9,6 +9,7 @@ A field added after files were first written defaults to None. Older files witho
 can still be read: the value is then unknown.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -16,7 +17,15 @@ from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WrapValidator,
+    field_validator,
+)
 
 from spikejoule.core.errors import ArtifactError, check, first_problem
 from spikejoule.core.npz import read_npz, write_npz
@@ -32,10 +41,23 @@ Text = Annotated[str, Field(min_length=1)]
 PlainValue = str | int | float | bool | None
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?")
+
+
+def _parsed_cell(text: Any, parse: Callable[[Any], Any]) -> Any:
+    """Parse a cell; a number has ASCII digits only, without underscores."""
+    value = parse(text)
+    is_number = isinstance(value, int | float)
+    if isinstance(text, str) and is_number and not _NUMBER.fullmatch(text):
+        raise ValueError(f"{text!r:.40} is not a number in digits")
+    return value
+
+
 # Cells of a table; an empty cell is None.
 _EmptyIsNone = BeforeValidator(lambda value: None if value == "" else value)
-MaybeNotNegative = Annotated[NotNegative | None, _EmptyIsNone]
-MaybeCount = Annotated[Count | None, _EmptyIsNone]
+_Cell = WrapValidator(_parsed_cell)
+MaybeNotNegative = Annotated[NotNegative | None, _Cell, _EmptyIsNone]
+MaybeCount = Annotated[Count | None, _Cell, _EmptyIsNone]
 
 
 class Record(BaseModel):
@@ -69,6 +91,12 @@ class Row(Record):
     """A row of a table: fields are columns, and their values are parsed from text."""
 
     model_config = ConfigDict(strict=False)
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _parse(cls, text: Any, parse: Callable[[Any], Any]) -> Any:
+        """Parse a cell of a column."""
+        return _parsed_cell(text, parse)
 
 
 class Table(Record):

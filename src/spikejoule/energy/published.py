@@ -12,9 +12,16 @@ from importlib.resources import files
 from typing import ClassVar
 
 import numpy as np
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
-from spikejoule.core.schema import Count, Percent, Row, Table, Text
+from spikejoule.core.schema import (
+    Count,
+    MaybeNotNegative,
+    Percent,
+    Row,
+    Table,
+    Text,
+)
 from spikejoule.energy.front import FrontPoint
 from spikejoule.energy.prices import HardwareProfile, load_profiles
 
@@ -37,6 +44,7 @@ class PublishedNetwork(Row):
     """
 
     model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, MaybeNotNegative] = Field(init=False)
 
     data_source: Text
     network: Text
@@ -69,8 +77,8 @@ class PublishedNetwork(Row):
         )
 
     def _energy_pj(self, profile: str, end: str) -> float:
-        cell = (self.model_extra or {}).get(f"{profile}:{end}")
-        return np.nan if cell in (None, "") else float(cell)
+        energy_pj = self.__pydantic_extra__.get(f"{profile}:{end}")
+        return np.nan if energy_pj is None else energy_pj
 
 
 class PublishedTable(Table):

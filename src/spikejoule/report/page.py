@@ -4,6 +4,7 @@ The templates `energy.html.j2`, `energy_card.md.j2` and `energy.txt.j2` place va
 rows that `views` computes. No energy is computed here.
 """
 
+import html
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -123,7 +124,7 @@ def _pages() -> Environment:
         autoescape=select_autoescape(("html.j2",)),
         keep_trailing_newline=True,
     )
-    pages.filters["linked"] = linked
+    pages.filters |= {"linked": linked, "markdown": in_markdown}
     pages.globals |= {
         "break_even": views.break_even,
         "count_in_words": views.count_in_words,
@@ -133,6 +134,15 @@ def _pages() -> Environment:
         "sentences": sentences,
     }
     return pages
+
+
+def in_markdown(text: str) -> str:
+    """Escape a text for Markdown: a folder of data may have any name.
+
+    MLflow shows Markdown with the HTML in it.
+    """
+    escaped = html.escape(text, quote=False)
+    return re.sub(r"([\[\]|])", r"\\\1", escaped)
 
 
 def _page(name: str, **values: Any) -> str:
