@@ -316,8 +316,8 @@ def kind_of_failure(error: BaseException) -> str:
     know no address.
     """
     cause = error
-    while cause.__cause__ or cause.__context__:
-        cause = cause.__cause__ or cause.__context__
+    while (inner := cause.__cause__ or cause.__context__) is not None:
+        cause = inner
     if isinstance(cause, OSError) and cause.errno:
         place = f": {cause.filename}" if cause.filename else ""
         return without_passwords(f"{os.strerror(cause.errno)}{place}")
