@@ -74,8 +74,9 @@ def graph_inputs(
         words = NOT_VERIFIED if verified is None else verified
         notes.append(Note(NoteKind.VERIFIED, words))
     if samples.step_ms is None:
-        step_ms = conventions.step_ms or 1000 * conventions.seconds
-        samples = replace(samples, step_ms=step_ms)
+        # Without dt, nothing in the graph takes time.
+        dt_ms = None if conventions.dt is None else 1000 * conventions.dt
+        samples = replace(samples, step_ms=conventions.step_ms or dt_ms)
     answers = Answers(run.predictions, run.output.shape[1])
     inputs = counted_inputs(run, samples, answers, "graph", baselines)
     return replace(inputs, notes=(*notes, *inputs.notes))

@@ -31,6 +31,7 @@ class Call:
         x, out: the tensors it took and returned, as the model has them.
         received, emitted: their contents as [T, B, units...]; neurons receive what has
             the shape of what they emit.
+        took_whole_time: whether it took all steps at once, on an axis of their own.
     """
 
     part: Part
@@ -38,6 +39,7 @@ class Call:
     out: Tensor
     received: Tensor
     emitted: Tensor
+    took_whole_time: bool
 
 
 class Sent(NamedTuple):
@@ -103,6 +105,8 @@ class CallCounter:
         )
         if place.fan_out is not None:
             self.receive(place, call.x, call.received)
+            if call.took_whole_time and self.traces.of(call.x).source == INPUT:
+                place.whole_inputs += 1
         else:
             self._note_source(place, call)
         if isinstance(part.layer, WEIGHTED):

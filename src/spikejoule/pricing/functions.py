@@ -24,7 +24,14 @@ from torch.nn.modules.module import register_module_forward_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
-from spikejoule.pricing.layers import CHOOSING, RESCALING, SHARING, UNNAMED, WRITING
+from spikejoule.pricing.layers import (
+    CHOOSING,
+    DROPPING,
+    RESCALING,
+    SHARING,
+    UNNAMED,
+    WRITING,
+)
 from spikejoule.pricing.neurons import PACKAGES
 from spikejoule.pricing.parts import KNOWN, Functions, Part, Role, package_of
 from spikejoule.pricing.products import PRODUCTS, Product
@@ -33,6 +40,7 @@ from spikejoule.pricing.tensors import (
     all_tensors,
     find_tensor,
     has_memory,
+    memory_of,
     tensors_in,
 )
 
@@ -265,6 +273,10 @@ class FunctionWatch(TorchFunctionMode):
         name = full_name.strip("_")
         is_known = name in UNNAMED and keywords.get("alpha", 1) == 1
         inputs = tensors_in((args, keywords))
+        if name == DROPPING:
+            # Where it drops nothing, it returns its input.
+            kept = {memory_of(x) for x in inputs}
+            is_known = all(memory_of(x) in kept for x in tensors_in(result))
         if name in CHOOSING and inputs and self.origins.is_weight(inputs[0]):
             is_known = not any(self.origins.depends(x) for x in inputs)
         if self.requantises and name in RESCALING:

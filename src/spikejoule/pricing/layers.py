@@ -54,8 +54,7 @@ _CREATING = """
     new_zeros new_ones new_empty new_full arange
 """
 UNNAMED = frozenset(
-    f"{_ADDING} {_RESHAPING} {_INDEXING} {_COPYING} {_LOOKING} {_CREATING} "
-    "dropout".split()
+    f"{_ADDING} {_RESHAPING} {_INDEXING} {_COPYING} {_LOOKING} {_CREATING}".split()
 )
 """PyTorch functions that only move, add, inspect or create numbers."""
 CHOOSING = frozenset(["getitem", "index_select", "gather"])

@@ -47,6 +47,8 @@ class ModulePlace:
         emits_values: whether it ever emitted one.
         emits_nearly_whole: whether its neurons emit almost whole numbers.
         peak: the largest number that a unit sent here.
+        whole_inputs: how often it took all steps of the samples from the input, in the
+            last batch.
         sides: of a product without weights, by ``left`` and ``right``: the same place
             where only this side sends.
     """
@@ -63,6 +65,7 @@ class ModulePlace:
     emits_values: bool = False
     emits_nearly_whole: bool = False
     peak: float = 0.0
+    whole_inputs: int = 0
     sides: dict[str, "ModulePlace"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -26,7 +26,7 @@ from spikejoule.counts.records import Activity
 from spikejoule.energy.analysis import AnalysisInputs, analyse
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.from_counts import Answers, SampleSet, counted_inputs
-from spikejoule.energy.notes import Note, fact, sentence
+from spikejoule.energy.notes import Note, fact, sentence, warning
 from spikejoule.energy.prices import headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import class_labels
 from spikejoule.network.quantisation import FLOAT_BITS
@@ -203,6 +203,13 @@ def _inputs(
     for any_run in (run, *(baseline.run for baseline in baseline_runs)):
         not_counted += any_run.not_counted
         notes += any_run.notes
+    if samples.labels is not None and scores is None:
+        notes.append(
+            warning(
+                "the labels were not used: the output, summed over time, has the shape "
+                f"{run.other_output}, not [samples, classes]; answer= returns the scores"
+            )
+        )
     if not not_counted:
         notes.append(fact("not counted", "none"))
     return replace(

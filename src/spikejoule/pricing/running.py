@@ -33,6 +33,7 @@ from spikejoule.core.errors import (
 from spikejoule.encoding.counting import clear_class
 from spikejoule.encoding.events import array_of
 from spikejoule.energy.notes import Note, warning
+from spikejoule.network.nodes import Shape
 from spikejoule.pricing.layers import WEIGHTED
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.other_counters import Counts, Tool, count_as
@@ -163,6 +164,7 @@ class Run:
         scores: for each batch, float64 [B, classes], without outputs that are no
             scores.
         has_scores: whether every output was scores of classes.
+        other_output: shape of the last output, summed over time, that was none.
         other_counts: of other tools.
     """
 
@@ -191,6 +193,7 @@ class Run:
         self.steps = 0
         self.scores: list[NDArray[np.float64]] = []
         self.has_scores = True
+        self.other_output: Shape = ()
         self.other_counts: dict[Tool, Counts] = {
             tool: Counter() for tool in stepping.tools
         }
@@ -220,10 +223,25 @@ class Run:
                 for part in parts:
                     inputs = self._on_device(part)
                     scores = self._scores(inputs)
+                    self._check_possible(n_steps)
                     self._keep(scores, self._n_samples(part))
                     self._count_as_others(inputs)
             finally:
                 self.state.restore()
+
+    def _check_possible(self, n_steps: int) -> None:
+        """Refuse counts beyond what samples of some steps can cause.
+
+        Raises:
+            DataError: the model makes steps itself, and was given those of the samples.
+        """
+        words = self.watch.more_than_possible(n_steps) if n_steps > 1 else ""
+        if words:
+            raise DataError(
+                f"{self.called} {words} for the {n_steps} steps of a sample, so it makes "
+                "steps of its own: give it samples without a time axis "
+                "(time_axis='none')."
+            )
 
     def _reset(self) -> None:
         """Bring the model into the state in which a batch starts."""
@@ -297,6 +315,7 @@ class Run:
             self.scores.append(scores.detach().cpu().double().numpy())
         else:
             self.has_scores = False
+            self.other_output = tuple(scores.shape)
 
     def _all_steps(self, x: Tensor) -> Tensor:
         """Let the model take all steps at once."""

@@ -58,6 +58,7 @@ class BatchLayout:
         time_axis: of the model's tensors, 0 or 1, where a module does not demand one.
         is_order_known: whether tensors with as many samples as steps are unambiguous.
         is_order_guessed: whether samples and steps were merged where it was not seen.
+        has_whole_time: whether the last tensor had all steps on an axis of its own.
     """
 
     def __init__(self, is_time_second: bool) -> None:
@@ -66,6 +67,7 @@ class BatchLayout:
         self.time_axis = int(is_time_second)
         self.is_order_known = is_time_second
         self.is_order_guessed = False
+        self.has_whole_time = False
         # By what a merged axis holds of each sample, the time axis before.
         self._time_axes: dict[int, int] = {}
 
@@ -84,6 +86,7 @@ class BatchLayout:
             DataError: no axis has as many entries as there are samples, or two axes may
                 be the samples.
         """
+        self.has_whole_time = False
         time_axis = module.time if isinstance(module.time, int) else self.time_axis
         n_leading = self._leading_axes(x, module)
         if n_leading == 0:
@@ -99,6 +102,7 @@ class BatchLayout:
             for axis in axes:
                 if self._is_time(axis, x):
                     self._check_clear(x, module)
+                    self.has_whole_time = x.shape[axis] > 1
                     return x.movedim(axis, 0)
         if x.shape[0] == self.n_samples:
             return x.unsqueeze(0)

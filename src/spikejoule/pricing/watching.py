@@ -91,6 +91,30 @@ class Watch:
         takes_time_as_units = any(place.in_shape[:1] == (n_steps,) for place in in_one)
         return takes_time_as_units or len(in_one) == len(populations)
 
+    def more_than_possible(self, n_steps: int) -> str:
+        """Say what the last batch did more often than samples of some steps allow.
+
+        Empty if nothing did. A model that makes steps itself, but is given the steps of
+        the samples, runs all of them in each of its own.
+
+        Args:
+            n_steps: of the samples, 2 or more.
+        """
+        number = len(self._places.sizes) - 1
+        neurons = [place for place in self.places.values() if place.fires]
+        for place in neurons:
+            # Neurons behind several modules may run once behind each.
+            n_updates = int(place.steps.of_batch(number).max())
+            if n_updates > n_steps * max(len(place.sources), 1):
+                return f"updates each neuron of {place.name} {n_updates} times"
+        have_time_as_units = all(place.in_shape[:1] == (n_steps,) for place in neurons)
+        for place in self.places.values():
+            if place.whole_inputs >= (2 if have_time_as_units else n_steps):
+                return (
+                    f"passes the whole input to {place.name} {place.whole_inputs} times"
+                )
+        return ""
+
     @contextmanager
     def batch(
         self, n_samples: int, n_steps: int, time_axis: int | None
@@ -104,6 +128,8 @@ class Watch:
         """
         self.layout.begin(n_samples, n_steps, time_axis)
         self._places.sizes.append(n_samples)
+        for place in self.places.values():
+            place.whole_inputs = 0
         with ExitStack() as stack:
             if self._model.is_compiled:
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
@@ -144,7 +170,8 @@ class Watch:
         received = emitted
         if isinstance(part.layer, (*WEIGHTED, *POOLING)):
             received = self.layout.by_step(x, part.layout)
-        self.calls.count(Call(part, x, out, received, emitted))
+        took_whole_time = self.layout.has_whole_time
+        self.calls.count(Call(part, x, out, received, emitted, took_whole_time))
 
     def _pass_on(self, part: Part, inputs: Any, out: Any) -> None:
         """Give the output of a module that changes no number the trace of its input.
