@@ -221,3 +221,16 @@ def test_a_graph_without_synapses() -> None:
     )
     with pytest.raises(ArtifactError, match="no synapses"):
         price_graph(graph, spikes(2, 3, 0.5), Conventions(comparison="ge"))
+
+
+def test_a_graph_without_dt_has_no_milliseconds() -> None:
+    graph = nir.NIRGraph.from_list(
+        nir.Input(np.array([3])),
+        nir.Linear(np.ones((2, 3))),
+        nir.Threshold(np.ones(2)),
+        nir.Output(np.array([2])),
+    )
+    analysis = price_graph(graph, spikes(2, 3, 0.5), Conventions(comparison="ge"))
+    assert analysis.inputs.step_ms is None
+    page = energy_page(PageContent(analysis))
+    assert " ms" not in page.partition("<style")[0] + page.partition("</style>")[2]

@@ -55,7 +55,10 @@ class Model(nn.Module):
         # Not an attribute: these start anew in every batch.
         entered: list[Tensor] = []
         self.second.register_forward_pre_hook(lambda _, args: entered.append(args[0]))
-        self.entered = lambda: entered
+        # Without the runs of single samples, by which the split is checked.
+        self.entered = lambda: [
+            x for x in entered if 2 * x.numel() > entered[0].numel()
+        ]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(self, x)

@@ -125,7 +125,13 @@ def test_of_values_with_steps_and_samples_in_one_axis(shape: tuple[int, ...]) ->
     x = torch.rand(T, N, BOTH, K) * (torch.rand(T, N, BOTH, K) < 0.5)
     report = price(model, x, loop="model", neurons={LIF: Population(time=0)})
     (macs,) = by_kind(report.activity)["macs"].values()
-    assert macs.tolist() == (R * (x != 0).sum(dim=(0, 2, 3))).tolist()
+    expected = R * (x != 0).sum(dim=(0, 2, 3))
+    if len(macs) == 1:
+        # A model of one batch size does not run on single samples.
+        assert shape[0] != -1
+        assert macs[0] == pytest.approx(float(expected.double().mean()))
+    else:
+        assert macs.tolist() == expected.tolist()
 
 
 def through(x: Tensor, weights: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ spike at a removed synapse: events of pruned networks are counted synapse by syn
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -102,6 +102,17 @@ class NodeCounts:
             joined[field.name] = None if parts[0] is None else np.concatenate(parts)
         return cls(**joined)
 
+    @property
+    def as_mean(self) -> Self:
+        """The mean of all samples, float64 [1] each."""
+        return type(self)(
+            **{
+                field.name: None if counts is None else counts.mean(keepdims=True)
+                for field in fields(self)
+                for counts in [getattr(self, field.name)]
+            }
+        )
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Activity:
@@ -126,6 +137,12 @@ class Activity:
     products: Products | None = None
     exit_steps: NDArray[np.int64] | None = None
     samples: NDArray[np.int64] | None = None
+
+    @property
+    def as_mean(self) -> Self:
+        """The mean of all rows as one row, without what is known of single rows."""
+        means = {name: node.as_mean for name, node in self.counts.items()}
+        return replace(self, counts=means)
 
     @property
     def n_rows(self) -> int:

@@ -127,6 +127,8 @@ class BaselineRun:
         for place in watch.places.values():
             if place.fan_out is not None and isinstance(place.module, WEIGHTED):
                 products = place.reached.nonzero.per_sample
+                if not self.run.is_split_known:
+                    products[:] = round(products.mean())
                 calls = _calls(place)
                 synapses += [int(place.fan_out.sum())] * calls
                 # Only the sum of all calls is known, and all cost the same.

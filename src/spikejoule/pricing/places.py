@@ -98,6 +98,15 @@ class ModulePlace:
         """Whether it took only one step in the last batch."""
         return bool((self.steps.of_batch(len(self.sizes) - 1) == 1).any())
 
+    def units_of(self, batch: int) -> NDArray[np.int64]:
+        """Return steps, and units that received and emitted, of samples: [3, B]."""
+        received = sum(
+            source.nonzero.of_batch(batch) for source in self.sources.values()
+        )
+        steps = self.steps.of_batch(batch)
+        emitted = self.emitted.nonzero.of_batch(batch)
+        return np.stack([steps, received + 0 * steps, emitted])
+
     def source(self, name: str) -> Amounts:
         """Return what a source sends here, from now on."""
         return self.sources.setdefault(name, Amounts(self.sizes))

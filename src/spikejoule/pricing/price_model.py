@@ -132,6 +132,12 @@ def price(
     activity = _activity(run, weight_bits, state_bits)
     samples = SampleSet(title, labels)
     inputs = _inputs(run, baseline_runs, activity, samples, batch_size)
+    if not run.is_split_known:
+        activity = activity.as_mean
+        means = [
+            replace(one, operations=one.operations.as_mean) for one in inputs.variants
+        ]
+        inputs = replace(inputs, variants=tuple(means))
     for note in inputs.cautions:
         # Level 5 is the caller of `price`, outside the frames that check arguments.
         warnings.warn(sentence(note, with_label=False), stacklevel=5)
@@ -207,7 +213,7 @@ def _inputs(
         notes.append(
             warning(
                 "the labels were not used: the output, summed over time, has the shape "
-                f"{run.other_output}, not [samples, classes]; answer= returns the scores"
+                f"{run.other_output}, not [samples, classes]; let answer= return scores"
             )
         )
     if not not_counted:

@@ -164,6 +164,7 @@ class Run:
         scores: for each batch, float64 [B, classes], without outputs that are no
             scores.
         has_scores: whether every output was scores of classes.
+        is_split_known: whether the counts of each sample are known, not only their sum.
         other_output: shape of the last output, summed over time, that was none.
         other_counts: of other tools.
     """
@@ -194,6 +195,9 @@ class Run:
         self.scores: list[NDArray[np.float64]] = []
         self.has_scores = True
         self.other_output: Shape = ()
+        self.is_split_known = True
+        # The shapes of batches whose split is checked.
+        self._checked: set[torch.Size] = set()
         self.other_counts: dict[Tool, Counts] = {
             tool: Counter() for tool in stepping.tools
         }
@@ -225,6 +229,7 @@ class Run:
                     scores = self._scores(inputs)
                     self._check_possible(n_steps)
                     self._keep(scores, self._n_samples(part))
+                    self._check_split(inputs)
                     self._count_as_others(inputs)
             finally:
                 self.state.restore()
@@ -238,10 +243,34 @@ class Run:
         words = self.watch.more_than_possible(n_steps) if n_steps > 1 else ""
         if words:
             raise DataError(
-                f"{self.called} {words} for the {n_steps} steps of a sample, so it makes "
-                "steps of its own: give it samples without a time axis "
+                f"{self.called} {words} for the {n_steps} steps of a sample: it makes "
+                "steps of its own, so give it samples without a time axis "
                 "(time_axis='none')."
             )
+
+    def _check_split(self, x: Tensor) -> None:
+        """Compare the counts of two samples with those of their runs alone.
+
+        Only where sizes do not tell whose counts are whose.
+        """
+        watch = self.watch
+        if not watch.is_split_doubtful or x.shape in self._checked:
+            return
+        self._checked.add(x.shape)
+        for number in {0, self._n_samples(x) - 1}:
+            self.watch = Watch(self.model, self.known)
+            sample = x.narrow(self._sample_axis, number, 1)
+            try:
+                if self.loop == "model":
+                    self._all_steps(sample)
+                else:
+                    self._step_by_step(sample)
+            except Exception:
+                # The model takes batches of one size only.
+                self.is_split_known = False
+            else:
+                self.is_split_known &= watch.agrees_with(self.watch, number)
+        self.watch = watch
 
     def _reset(self) -> None:
         """Bring the model into the state in which a batch starts."""
@@ -383,10 +412,10 @@ class Run:
                 f"{subject[0].upper()}{subject[1:]} ran in training mode, and was "
                 "counted like that: call eval() to count inference."
             )
-        if self.watch.layout.is_order_guessed:
+        if not self.is_split_known:
             yield (
-                "Samples and steps share an axis in an unknown order: totals are "
-                "right, but intervals may be wrong."
+                "It is not clear which counts belong to which sample: totals and means "
+                "are right, and there are no intervals."
             )
         if not any(place.fires for place in places):
             return

@@ -57,7 +57,8 @@ class BatchLayout:
         n_steps: T in whole tensors; 0 where the model makes the steps itself.
         time_axis: of the model's tensors, 0 or 1, where a module does not demand one.
         is_order_known: whether tensors with as many samples as steps are unambiguous.
-        is_order_guessed: whether samples and steps were merged where it was not seen.
+        is_doubtful: whether the samples were found in an axis that holds other things,
+            too, or that might be another one.
         has_whole_time: whether the last tensor had all steps on an axis of its own.
     """
 
@@ -66,7 +67,7 @@ class BatchLayout:
         self.n_steps = 0
         self.time_axis = int(is_time_second)
         self.is_order_known = is_time_second
-        self.is_order_guessed = False
+        self.is_doubtful = False
         self.has_whole_time = False
         # By what a merged axis holds of each sample, the time axis before.
         self._time_axes: dict[int, int] = {}
@@ -89,6 +90,7 @@ class BatchLayout:
         self.has_whole_time = False
         time_axis = module.time if isinstance(module.time, int) else self.time_axis
         n_leading = self._leading_axes(x, module)
+        self.is_doubtful |= n_leading > 1 and x.shape[0] == x.shape[1]
         if n_leading == 0:
             # The samples may stand where a single sample has its channels.
             x = x.unsqueeze(int(x.shape[0] == self.n_samples))
@@ -108,6 +110,7 @@ class BatchLayout:
             return x.unsqueeze(0)
         whole = self._with_positions(x, n_leading, module)
         if whole is not None:
+            self.is_doubtful = True
             return whole
         steps = f" (of {self.n_steps} steps)" if self.n_steps else ""
         raise DataError(
@@ -164,9 +167,8 @@ class BatchLayout:
         Samples come first or second, as in the tensor that the model has merged.
         """
         per_sample = x.shape[0] // self.n_samples
-        is_seen = per_sample in self._time_axes
         time_axis = self._time_axes.get(per_sample, time_axis)
-        self.is_order_guessed |= not is_seen and n_steps > 1 and self.n_samples > 1
+        self.is_doubtful |= per_sample > 1
         sizes = [n_steps, self.n_samples, -1]
         if time_axis == 1:
             sizes[:2] = [self.n_samples, n_steps]

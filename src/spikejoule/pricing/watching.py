@@ -5,7 +5,7 @@ A `CallCounter` counts the calls of modules, a `ProductCounter` products in func
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,9 @@ from spikejoule.pricing.tensors import (
     tensors_in,
 )
 from spikejoule.pricing.traces import UNKNOWN
+
+MOVED_FRACTION: Final = 0.005
+"""Of a sample's spikes at a place, the part that rounding may move."""
 
 
 class Watch:
@@ -114,6 +117,41 @@ class Watch:
                     f"passes the whole input to {place.name} {place.whole_inputs} times"
                 )
         return ""
+
+    @property
+    def is_split_doubtful(self) -> bool:
+        """Whether the last batch leaves doubt whose counts are whose.
+
+        Samples shared an axis with other things, or a module ran so often that it may
+        have taken one sample after another.
+        """
+        last = len(self._places.sizes) - 1
+        n_samples = self._places.sizes[last]
+        steps = [
+            int(place.steps.of_batch(last).max()) for place in self.places.values()
+        ]
+        ran = [number for number in steps if number]
+        may_take_one_by_one = max(ran) >= n_samples * min(ran) if ran else False
+        return n_samples > 1 and (self.layout.is_doubtful or may_take_one_by_one)
+
+    def agrees_with(self, alone: "Watch", number: int) -> bool:
+        """Whether a sample of the last batch has the counts of its run alone.
+
+        Batches of other sizes round sums in another order, which may move a few spikes.
+
+        Args:
+            alone: has counted this sample.
+            number: of the sample in the batch.
+        """
+        if self.places.keys() != alone.places.keys():
+            return False
+        last = len(self._places.sizes) - 1
+        for name, place in self.places.items():
+            found = place.units_of(last)[:, number]
+            expected = alone.places[name].units_of(0)[:, 0]
+            if (abs(found - expected) > MOVED_FRACTION * expected).any():
+                return False
+        return True
 
     @contextmanager
     def batch(
