@@ -128,6 +128,15 @@ class TestOpening:
         message = refusal(torch_files.read, tmp_path / "a")
         assert "1,000,000,000,000 values" in message
 
+    def test_other_contents_of_a_checkpoint_are_refused_in_one_sentence(
+        self, tmp_path: Path
+    ) -> None:
+        endless: list[Any] = []
+        endless.append(endless)
+        for value in (torch.eye(3).to_sparse(), endless):
+            torch.save({"a": value}, tmp_path / "a")
+            refusal(torch_files.read, tmp_path / "a")
+
     def test_an_array_that_is_declared_beyond_memory(self, tmp_path: Path) -> None:
         """A header of a few bytes may declare any shape."""
         npz.write_npz(tmp_path / "a", SCHEMA, {})

@@ -359,6 +359,17 @@ class TestFiles:
             assert path.stat().st_size < 2**18
             assert "are allowed" in refusal(read_nir, path)
 
+    def test_many_links_to_one_array(self, tmp_path: Any) -> None:
+        import h5py
+
+        path = tmp_path / "graph.nir"
+        nir.write(path, GRAPHS["fully connected"](Maker()))
+        with h5py.File(path, "r+") as file:
+            file["node/nodes/a/w0"] = np.ones(2**17, np.float32)
+            for number in range(1, 200):
+                file[f"node/nodes/a/w{number}"] = file["node/nodes/a/w0"]
+        assert "are allowed" in refusal(read_nir, path)
+
 
 class TestStructure:
     @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from spikejoule.energy.outputs import headline
 from spikejoule.evaluation.accuracy import EarlyExit, ExitOutcome, WholeWindow
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import SpikeRaster
-from spikejoule.report.page import linked
+from spikejoule.report.page import in_markdown, linked
 from tests.energy.by_hand import analysis, baseline, inputs, measured, profile
 
 if TYPE_CHECKING:
@@ -218,6 +218,7 @@ class TestPage:
         card = energy_card(replace(changed, provenance=(named,)))
         assert "<script" not in card
         assert "\\[x\\]" in card
+        assert in_markdown("a\\[b\n# c") == "a\\\\\\[b # c"
 
 
 # Cells under 60 pixels, and elements wider than their column.

@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 
 from spikejoule.params import load_params
+from spikejoule.tracking.registry import SHOWN_METRICS
 from spikejoule.tracking.store import opened, project_store
 from tests.tools.pipeline_tools import (
     queue_workers,
@@ -99,13 +100,17 @@ def test_a_late_change_is_a_new_run_even_if_the_store_fails_at_first(
     with opened(project_store(folder, "spikejoule", {})) as (client, experiment_id):
         runs = client.search_runs([experiment_id], order_by=["attributes.start_time"])
         versions = client.search_model_versions()
+        models = client.search_logged_models([experiment_id])
     earlier, new = runs
     (before,) = recorded_project.all_runs()
     assert earlier.info.run_id == before.info.run_id
     assert new.info.status == "FINISHED"
     assert new.data.params[CHANGED] == "1"
     assert len(client.get_metric_history(new.info.run_id, CURVE)) == 2
-    models = {version.run_id: version.source for version in versions}
-    assert models == {
-        recorded.info.run_id: f"{recorded.info.artifact_uri}/model" for recorded in runs
-    }
+    # Each run's model is on the experiment's page of models, with its metrics.
+    sources = {version.run_id: version.source for version in versions}
+    assert sources == {model.source_run_id: model.artifact_location for model in models}
+    assert sources.keys() == {recorded.info.run_id for recorded in runs}
+    for model in models:
+        assert model.status == "READY"
+        assert {metric.key for metric in model.metrics} == {*SHOWN_METRICS}

@@ -31,6 +31,7 @@ from spikejoule.tracking.store import (
     Store,
     in_one_line,
     keeper_tags,
+    kind_of_failure,
     opened,
     project_store,
     shown_uri,
@@ -157,6 +158,11 @@ def test_a_store_out_of_reach_is_reported_soon_and_without_secrets(
             assert time.monotonic() - start < 20
             assert reason in str(raised.value)
             assert "s3cret" not in str(raised.value)
+
+
+def test_an_unknown_host_is_named_as_such() -> None:
+    words = kind_of_failure(socket.gaierror(-2, "http://user:s3cret@host"))
+    assert words == "the host's name is not known"
 
 
 @pytest.mark.parametrize(

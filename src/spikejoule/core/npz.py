@@ -21,7 +21,7 @@ _MAX_SCHEMA_BYTES = 4096
 
 # An archive may unpack to so many times its size, and some more: files written here are
 # not compressed, and a file made to fill the memory unpacks to a thousand times.
-_MAX_COMPRESSION = 128
+_MAX_COMPRESSION = 32
 _ALWAYS_ALLOWED_BYTES = 64 << 20
 
 

@@ -47,7 +47,7 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?")
 def _parsed_cell(text: Any, parse: Callable[[Any], Any]) -> Any:
     """Parse a cell; a number has ASCII digits only, without underscores."""
     value = parse(text)
-    is_number = isinstance(value, int | float)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(text, str) and is_number and not _NUMBER.fullmatch(text):
         raise ValueError(f"{text!r:.40} is not a number in digits")
     return value

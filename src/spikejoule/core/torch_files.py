@@ -73,19 +73,26 @@ def read(path: FilePath) -> dict[str, Any]:
         assert stream is not None
         stream.seek(0)
         content = _restricted_load(path, stream)
-    if not isinstance(content, dict):
-        raise ArtifactError(
-            f"{path} must hold a dictionary, but holds a {type(content).__name__}."
-        )
+        if not isinstance(content, dict):
+            raise ArtifactError(
+                f"{path} must hold a dictionary, but holds a {type(content).__name__}."
+            )
+        _check_tensors(path, content)
+    return content
+
+
+def _check_tensors(path: FilePath, content: Any) -> None:
+    """Refuse a tensor that has more values than are stored.
+
+    With strides of 0 it repeats its values, and a copy may take any amount of memory.
+    """
     for tensor in _tensors(content):
-        # Such as a tensor with strides of 0, which repeats its values: copies would
-        # take any amount of memory.
-        if tensor.numel() > tensor.untyped_storage().nbytes() // tensor.element_size():
+        n_stored = tensor.untyped_storage().nbytes() // tensor.element_size()
+        if tensor.numel() > n_stored:
             raise ArtifactError(
                 f"{path} declares a tensor of {tensor.numel():,} values, and stores "
-                "fewer."
+                f"{n_stored:,}."
             )
-    return content
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:

@@ -95,6 +95,8 @@ def _check_content(file: h5py.File) -> None:
         if is_array:
             n_bytes += math.prod(item.shape or ()) * max(item.dtype.itemsize, 8)
             n_stored += item.id.get_storage_size()
+    # Several links may lead to one array.
+    n_stored = min(n_stored, file.id.get_filesize())
     most = min(MAX_ARRAY_BYTES, _MAX_COMPRESSION * n_stored + _ALWAYS_ALLOWED_BYTES)
     if n_bytes > most:
         raise ArtifactError(

@@ -141,8 +141,8 @@ def in_markdown(text: str) -> str:
 
     MLflow shows Markdown with the HTML in it.
     """
-    escaped = html.escape(text, quote=False)
-    return re.sub(r"([\[\]|])", r"\\\1", escaped)
+    escaped = html.escape(" ".join(text.split()), quote=False)
+    return re.sub(r"([\\\[\]|])", r"\\\1", escaped)
 
 
 def _page(name: str, **values: Any) -> str:

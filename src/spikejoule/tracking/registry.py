@@ -31,12 +31,13 @@ from spikejoule.network.checkpoint import read_complete
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
     from mlflow.models import ModelSignature
 
 MODEL_NAME: Final = "surrogate-snn"
 CHAMPION: Final = "champion"
-MODEL_FOLDER: Final = "model"
-"""Folder of the served model within its run."""
+SHOWN_METRICS: Final = ("accuracy", "accuracy_val", "events", "energy_nj", "ratio")
+"""Metrics of the run that the experiment's page of models shows."""
 
 MD5_TAG: Final = "dvc.md5"
 RESULT_TAG: Final = "spikejoule.result_id"
@@ -117,25 +118,58 @@ def register(
             checkpoint.spikejoule.data, checkpoint.spikejoule.seed
         ),
     }
-    with tempfile.TemporaryDirectory() as folder:
-        # DVC may have linked the checkpoint from its cache, and MLflow refuses links.
-        copy = Path(shutil.copy(files.checkpoint, folder))
-        model = Path(folder) / MODEL_FOLDER
-        save_served_model(model, replace(files, checkpoint=copy), run_id)
-        client.log_artifacts(run_id, str(model), MODEL_FOLDER)
+    model = _logged_model(client, files, run_id, tags)
     if not client.search_registered_models(f"name = '{MODEL_NAME}'"):
         client.create_registered_model(MODEL_NAME, description=_DESCRIPTION)
     # The address of the folder itself: MLflow would look up `runs:/` and `models:/` in
     # the default store of the process, which may be another one.
     created = client.create_model_version(
         MODEL_NAME,
-        f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}",
+        model.artifact_location,
         run_id=run_id,
+        model_id=model.model_id,
         tags=version_tags,
         description=note,
     )
     is_champion = _crown_if_better(client, created.version, version_tags)
     return Registration(int(created.version), is_champion)
+
+
+def _logged_model(
+    client: "MlflowClient", files: ModelFiles, run_id: str, tags: Mapping[str, str]
+) -> "LoggedModel":
+    """Log the served model and its metrics, which the page of models lists.
+
+    A model that a killed process has begun is completed.
+    """
+    run = client.get_run(run_id)
+    experiments = [run.info.experiment_id]
+    result = f"tags.`{RESULT_TAG}` = '{tags[RESULT_TAG]}'"
+    begun = client.search_logged_models(experiments, result)
+    model = (
+        begun[0]
+        if begun
+        else client.create_logged_model(
+            run.info.experiment_id,
+            MODEL_NAME,
+            run_id,
+            tags=dict(tags),
+            model_type="spiking network",
+        )
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        # DVC may have linked the checkpoint from its cache, and MLflow refuses links.
+        copy = Path(shutil.copy(files.checkpoint, folder))
+        served = Path(folder) / "served"
+        save_served_model(
+            served, replace(files, checkpoint=copy), run_id, model.model_id
+        )
+        client.log_model_artifacts(model.model_id, str(served))
+    for name in SHOWN_METRICS:
+        if name in run.data.metrics:
+            value = run.data.metrics[name]
+            client.log_metric(run_id, name, value, model_id=model.model_id)
+    return client.finalize_logged_model(model.model_id, "READY")
 
 
 def _crown_if_better(
@@ -164,7 +198,10 @@ def _validation_set(data: Mapping[str, Any], seed: int | None) -> str:
 
 
 def save_served_model(
-    folder: Path, files: ModelFiles, run_id: str | None = None
+    folder: Path,
+    files: ModelFiles,
+    run_id: str | None = None,
+    model_id: str | None = None,
 ) -> None:
     """Write an MLflow model to `folder`, which must not exist.
 
@@ -191,7 +228,7 @@ def save_served_model(
             artifacts=artifacts,
             signature=_signature(files, artifacts),
             input_example=_input_example(files),
-            mlflow_model=mlflow.models.Model(run_id=run_id),
+            mlflow_model=mlflow.models.Model(run_id=run_id, model_id=model_id),
             pip_requirements=[
                 # No index has a local build such as 2.9.1+cpu.
                 f"{library}=={installed_version(library).partition('+')[0]}"

@@ -56,6 +56,7 @@ _VIEW_TAG: Final = f"mlflow.sharedViewState.{VIEW}"
 _ALWAYS_SHOWN = {"attributes.`Run Name`": 200, "runDateAndNestInfo": 120}
 _SELECTED = {
     "metrics.`accuracy`": 95,
+    "metrics.`accuracy_val`": 120,
     "metrics.`events`": 90,
     "metrics.`energy_nj`": 105,
     "metrics.`ratio`": 80,
@@ -318,6 +319,8 @@ def kind_of_failure(error: BaseException) -> str:
     cause = error
     while (inner := cause.__cause__ or cause.__context__) is not None:
         cause = inner
+    if isinstance(cause, socket.gaierror):  # its numbers are not the system's
+        return "the host's name is not known"
     if isinstance(cause, OSError) and cause.errno:
         place = f": {cause.filename}" if cause.filename else ""
         return without_passwords(f"{os.strerror(cause.errno)}{place}")

@@ -201,7 +201,8 @@ import numpy, torch
 from torch import nn
 from spikejoule import Baseline
 
-held = numpy.load("{arrays}")
+with numpy.load("{arrays}") as archive:
+    held = dict(archive)
 TOP, HALF = 2**4 - 1, 2**15
 
 
