@@ -173,8 +173,14 @@ clean:  ## remove .venv and the tools' caches; results stay
 	find src stages studies tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	    /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' -v width="$${COLUMNS:-100}" 'BEGIN { if (width > 100) width = 100 } \
+	    function show(line) { \
+	        while (length(line) > width) { \
+	            cut = width; while (cut > 20 && substr(line, cut, 1) != " ") cut--; \
+	            print substr(line, 1, cut - 1); line = sprintf("%21s", "") substr(line, cut + 1) } \
+	        print line } \
+	    /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z-]+:.*## / { show(sprintf("  make %-13s %s", $$1, $$2)) }' Makefile
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@set -eu; \
