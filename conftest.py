@@ -24,6 +24,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# What commands print follows it.
+os.environ["COLUMNS"] = "100"
+
 # Fixtures that start other programs
 pytest_plugins = [
     "tests.tools.browser",
