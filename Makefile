@@ -140,8 +140,7 @@ test-all: $(INSTALLED)-dev $(INSTALLED)-interop $(INSTALLED)-search  ## run all 
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
 
 lint: $(INSTALLED)-dev  ## the pre-commit hooks: ruff, mypy, tsc, the direction of imports
-	git ls-files --cached --others --exclude-standard --deduplicate | while read -r file; do \
-	    if [ -e "$$file" ]; then printf '%s\0' "$$file"; fi; done \
+	git ls-files -z --cached --others --exclude-standard \
 	    | xargs -0 $(BIN)/pre-commit run --show-diff-on-failure --files
 
 docs: $(INSTALLED)-docs  ## build the documentation: build/site/index.html
@@ -173,14 +172,14 @@ clean:  ## remove .venv and the tools' caches; results stay
 	find src stages studies tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## show this list
-	@awk -F ':.*## ' -v width="$${COLUMNS:-100}" 'BEGIN { if (width > 100) width = 100 } \
-	    function show(line) { \
-	        while (length(line) > width) { \
-	            cut = width; while (cut > 20 && substr(line, cut, 1) != " ") cut--; \
-	            print substr(line, 1, cut - 1); line = sprintf("%21s", "") substr(line, cut + 1) } \
-	        print line } \
+	@awk -F ':.*## ' -v width="$${COLUMNS:-100}" 'BEGIN { if (width > 100 || width < 1) width = 100 } \
 	    /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	    /^[a-z-]+:.*## / { show(sprintf("  make %-13s %s", $$1, $$2)) }' Makefile
+	    /^[a-z-]+:.*## / { \
+	        line = sprintf("  make %-13s", $$1); count = split($$2, words, " "); \
+	        for (i = 1; i <= count; i++) { \
+	            if (i > 1 && length(line) + 1 + length(words[i]) > width) { print line; line = sprintf("%20s", "") } \
+	            line = line " " words[i] } \
+	        print line }' Makefile
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@set -eu; \

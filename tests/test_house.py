@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stages.shared.project import project_root
-from tests.tools.pipeline_tools import run
+from tests.tools.pipeline_tools import git, run
 from tests.tools.processes import fake_program
 
 
@@ -98,6 +98,30 @@ class TestMakefile:
         fake_program(programs / "environment-python", '[ "$1" = -c ]')
         self.make_test(made, status=2)
         assert not (made / ".venv" / ".installed").exists(), "so make tries again"
+
+    @pytest.mark.parametrize("columns", [0, 1, 30, 60, 100, 200])
+    def test_help_ends_and_fits_any_width(self, columns: int, made: Path) -> None:
+        environment = {"PATH": "/usr/bin:/bin", "COLUMNS": str(columns)}
+        lines = run(["make", "-s", "help"], made, environment).splitlines()
+        assert sum(line.startswith("  make ") for line in lines) > 20
+        if columns >= 60:
+            assert max(map(len, lines)) <= min(columns, 100)
+
+    def test_lint_checks_files_that_git_does_not_track_yet(self, made: Path) -> None:
+        """Also one whose name git would quote; not ignored ones."""
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(made)}
+        git(made, environment, "init", "--quiet")
+        (made / ".gitignore").write_text("ignored.py\n", encoding="utf-8")
+        for name in ("tracked.py", "new.py", "new é.py", "ignored.py"):
+            (made / name).touch()
+        git(made, environment, "add", "tracked.py")
+        log = made / "log"
+        fake_program(made / ".venv/bin/pre-commit", 'printf "%s\\n" "$@" > log')
+        without_installing = ("-o", ".venv/.installed-dev")
+        run(["make", *without_installing, "lint"], made, environment)
+        checked = set(log.read_text(encoding="utf-8").splitlines())
+        assert {"tracked.py", "new.py", "new é.py"} <= checked
+        assert "ignored.py" not in checked
 
 
 class TestLauncher:
