@@ -30,7 +30,7 @@ from spikejoule.encoding.binning import WHITE, largest_count, summed_images
 from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.params import Params
 from spikejoule.training.epochs import EpochTimes
-from spikejoule.training.teacher import activations
+from spikejoule.training.relu import activations
 from stages.shared.resuming import resumable
 
 logger = logging.getLogger(__name__)

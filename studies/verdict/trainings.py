@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 from spikejoule.baselines.counts import BaselineCounts, TrainingRun, measure_baseline
 from spikejoule.baselines.quantised import Widths, quantise
 from spikejoule.baselines.settings import BaselineVariant, family
@@ -32,7 +30,7 @@ from spikejoule.engine import engine_to_train
 from spikejoule.network.checkpoint import EpochRecord, TrainingConfigSection
 from spikejoule.network.network import State
 from spikejoule.params import Params, parse_params
-from spikejoule.training.teacher import activations
+from spikejoule.training.relu import activations
 from spikejoule.training.training import Training, TrainingData
 from stages import prepare
 from studies.verdict.published import ROOT
@@ -166,7 +164,7 @@ def train_conventional(
         batch_size=settings.batch_size,
         weight_decay=settings.weight_decay > 0,
     )
-    counts = counted(variant, training.checkpoint().arrays, splits)
+    counts = counted(variant, training.networks[0].state, splits)
     return replace(counts, training=run), accuracies
 
 
@@ -182,17 +180,11 @@ def conventional_variant(params: Params, train_set: LabelledImages) -> BaselineV
     return min(variants, key=lambda variant: variant.pruning.pruned_fraction)
 
 
-def counted(
-    variant: BaselineVariant, learned: Mapping[str, NDArray[Any]], splits: Splits
-) -> BaselineCounts:
+def counted(variant: BaselineVariant, state: State, splits: Splits) -> BaselineCounts:
     """Count the products of a network after its last epoch.
 
     Removed synapses count, too: this is an upper bound from where pruning starts.
     """
-    state: State = {
-        name: learned[f"0.learned.{name}"][0]
-        for name in variant.network.parameter_shapes()
-    }
     calibration = activations(state, splits["train"].images[:CALIBRATION_IMAGES])
     widths = Widths(variant.activation_bits, variant.bits, variant.sum_bits)
     network = quantise(state, calibration, widths)

@@ -30,7 +30,7 @@ from spikejoule.energy.training import count_conventional_training
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import weights_and_biases
 from spikejoule.network.torch_twin import initial_state
-from spikejoule.training.teacher import activations
+from spikejoule.training.relu import activations
 from tests.energy.by_hand import TRAINING
 
 SMALL = ConventionalNetwork.of_layers(784, (12, 9), 10)

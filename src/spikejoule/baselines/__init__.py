@@ -2,7 +2,7 @@
 
 settings      which networks there are, and how they are trained
 training      the loop that trains all networks side by side
-side_by_side  several networks as one computation
+learner       one network that learns, in floats or in integers
 quantised     a network in integers
 counts        answers and multiplications on the test images, and their file
 """

@@ -233,8 +233,8 @@ def _layers(
 ) -> tuple[NDArray[Any], ...]:
     if isinstance(network, QuantisedNetwork):
         return quantised_activations(network, images)
-    # Imported here, because reading counts needs no PyTorch.
-    from spikejoule.training.teacher import activations
+    # Imported here, because reading counts needs no kernels.
+    from spikejoule.training.relu import activations
 
     return activations(network, images)
 

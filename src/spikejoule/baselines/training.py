@@ -7,40 +7,42 @@ best validation accuracy.
 
     for each epoch:
         take the augmented images of the epoch, drawn during the previous one
-        for each group of networks, on a thread of its own:
+        for each network, on a thread of its own:
             prune, choose the units of integers
             for each batch: take an optimizer step
-            validate, and keep the networks that are the best so far
+            validate, and keep the network if it is the best so far
         save the state, from which another process can resume
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
+from spikejoule.baselines.learner import Learner
 from spikejoule.baselines.quantised import QuantisedNetwork, Widths, in_integers
 from spikejoule.baselines.settings import BaselineTraining, BaselineVariant
-from spikejoule.baselines.side_by_side import FloatPasses, IntegerPasses
-from spikejoule.core.errors import ParameterError
 from spikejoule.core.resume import ResumeFile, SavedState
 from spikejoule.data.images import LabelledImages
+from spikejoule.encoding.counting import best_class
 from spikejoule.network.network import State
-from spikejoule.network.pruning import pruning_masks
 from spikejoule.network.quantisation import FLOAT_BITS
-from spikejoule.network.torch_twin import drawn_synapses
 from spikejoule.training.epochs import RunningSchedule
 from spikejoule.training.kernels.augment import augment
-from spikejoule.training.teacher import one_thread
+from spikejoule.training.relu import pixels_of
 
 CALIBRATION_IMAGES = 500
 """The number of first training images, unaugmented, that decide activation units."""
+
+
+class LabelledPixels(NamedTuple):
+    """Images uint8 [N, pixels] and their classes uint8 [N]."""
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
 
 
 class TrainedBaseline:
@@ -98,213 +100,83 @@ class TrainedBaseline:
         return True
 
 
-class SharedAdam:
-    """Adam for K networks whose parameters are slices of shared tensors.
-
-    Each network has a parameter group, and so a learning rate, of its own.
+class NetworkTraining:
+    """The training of one network.
 
     Args:
-        parameters: of all networks by name, [K, ...] each, changed in place.
-        settings: learning rate and weight decay.
-
-    Attributes:
-        moments: Adam's state, [K] or [K, ...].
-    """
-
-    _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-
-    def __init__(
-        self, parameters: Mapping[str, Tensor], settings: BaselineTraining
-    ) -> None:
-        n_networks = len(next(iter(parameters.values())))
-        self.moments: dict[str, Tensor] = {}
-        for name, values in parameters.items():
-            self.moments[f"step.{name}"] = torch.zeros(n_networks)
-            self.moments[f"exp_avg.{name}"] = torch.zeros(values.shape)
-            self.moments[f"exp_avg_sq.{name}"] = torch.zeros(values.shape)
-        # Views of the shared tensors, by network.
-        self._slices = [
-            {name: torch.nn.Parameter(values[k]) for name, values in parameters.items()}
-            for k in range(n_networks)
-        ]
-        self._optimizer = torch.optim.Adam(
-            [{"params": list(slices.values())} for slices in self._slices],
-            settings.lr,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        # PyTorch creates this state in its first step; here it is views, too, so that
-        # a checkpoint is one tensor for all networks.
-        for k, slices in enumerate(self._slices):
-            for name, parameter in slices.items():
-                self._optimizer.state[parameter] = {
-                    moment: self.moments[f"{moment}.{name}"][k]
-                    for moment in self._MOMENTS
-                }
-
-    def step(self, seen: Mapping[str, Tensor], rates: Sequence[float]) -> None:
-        """Take a step with the gradients of `seen`, [K, ...] each, and clear them."""
-        for name, values in seen.items():
-            assert values.grad is not None
-            for slices, gradient in zip(self._slices, values.grad, strict=True):
-                slices[name].grad = gradient
-            values.grad = None
-        for group, rate in zip(self._optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate
-        self._optimizer.step()
-
-
-class BatchedNetworks:
-    """K networks that differ only in pruning and width, and learn together.
-
-    Args:
-        variants: the networks, all in floating point or all in integers, with the same
-            layers and widths of pixels and sums.
+        variant: the network.
         settings: how to train.
         n_batches: batches per epoch.
-        seed: seed of the initial weights, which are the same in all networks.
-        calibration: images uint8 [n, ...] that decide the units of activations.
+        seed: seed of the initial weights.
+        calibration: pixels uint8 [n, pixels] that decide the units of activations.
 
     Attributes:
-        trained: the epochs of each network.
+        trained: the epochs of the network.
     """
 
     def __init__(
         self,
-        variants: Sequence[BaselineVariant],
+        variant: BaselineVariant,
         settings: BaselineTraining,
         n_batches: int,
         seed: int,
         calibration: NDArray[np.uint8],
     ) -> None:
-        n_networks = len(variants)
-        self.trained = [TrainedBaseline(variant) for variant in variants]
-        self._settings = settings
-        self._calibration = calibration
+        self.trained = TrainedBaseline(variant)
+        self._max_epochs = settings.max_epochs
         self._n_batches = n_batches
+        self._learner = Learner(variant, settings, seed, calibration)
         n_steps = n_batches * settings.max_epochs
-        self._schedules = [
-            RunningSchedule(settings.chosen_schedule, settings.lr, n_steps)
-            for _ in variants
-        ]
-        drawn = drawn_synapses(variants[0].network.parameter_shapes(), seed)
-        self._parameters = {
-            name: values.repeat(n_networks, *[1] * values.ndim)
-            for name, values in drawn.items()
-        }
-        is_pruned = any(variant.pruning.pruned_fraction for variant in variants)
-        self._masks = {
-            name: torch.ones_like(values)
-            for name, values in self._parameters.items()
-            if is_pruned and values.ndim == 3
-        }
-        self._adam = SharedAdam(self._parameters, settings)
-        passes = FloatPasses if variants[0].bits == FLOAT_BITS else IntegerPasses
-        self._passes = passes(variants, self._parameters)
+        schedule = settings.chosen_schedule
+        self._schedule = RunningSchedule(schedule, settings.lr, n_steps)
 
-    def learn(self, epoch: int, images: Tensor, labels: Tensor) -> None:
-        """Learn from the images of an epoch.
-
-        Args:
-            epoch: from 1 on.
-            images: uint8 [N, pixels].
-            labels: [N].
+    def run_epoch(
+        self, epoch: int, drawn: LabelledPixels, validation: LabelledPixels
+    ) -> None:
+        """Learn, validate, and keep the parameters if they are the best.
 
         Raises:
-            ParameterError: a network diverged.
+            ParameterError: the network diverged.
         """
-        self._prune(epoch)
-        self._passes.choose_units(self._calibration)
-        for first in range(0, len(labels), self._settings.batch_size):
-            chosen = slice(first, first + self._settings.batch_size)
-            self._step(self._passes.pixels(images[chosen]), labels[chosen])
-        seen = self._passes.seen.values()
-        if not all(bool(values.isfinite().all()) for values in seen):
-            raise ParameterError(
-                f"a ReLU network diverged in epoch {epoch}: its weights are not "
-                f"finite; baseline.lr is {self._settings.lr}, use a smaller one"
-            )
+        rates = []
+        for _ in range(self._n_batches):
+            rates.append(self._schedule.learning_rate)
+            self._schedule.after_batch()
+        self._learner.learn(epoch, drawn.pixels, drawn.labels, rates)
+        predictions = best_class(self._learner.scores(validation.pixels))
+        n_correct = int((predictions == validation.labels).sum())
+        accuracy = 100 * n_correct / len(validation.labels)
+        self._schedule.after_epoch(accuracy)
+        if self.trained.is_best(accuracy, self._max_epochs):
+            self.trained.weights = {**self.state, **self._learner.units()}
 
-    def _prune(self, epoch: int) -> None:
-        """Mask the synapses that are due in each network."""
-        max_epochs = self._settings.max_epochs
-        for k, trained in enumerate(self.trained):
-            pruning = trained.variant.pruning
-            fraction = pruning.pruned_fraction_at(epoch, max_epochs)
-            if fraction:
-                state = {name: v[k].numpy() for name, v in self._parameters.items()}
-                for name, mask in pruning_masks(state, fraction).items():
-                    kept = torch.from_numpy(mask.astype(np.float32))
-                    self._masks[name][k].copy_(kept)
-        self._remove()
+    def warm_up(self) -> None:
+        """Compile the kernels."""
+        self._learner.warm_up()
 
-    def _remove(self) -> None:
-        """Set removed weights to 0; being smallest, they stay removed."""
-        for name, mask in self._masks.items():
-            self._parameters[name].mul_(mask)
+    @property
+    def state(self) -> State:
+        """The parameters after the last epoch, in floating point."""
+        return self._learner.state()
 
-    def _step(self, pixels: Tensor, labels: Tensor) -> None:
-        """Take one optimizer step on a batch, pixels [B, I] and labels [B]."""
-        # The sum over networks: no network's gradient depends on another's loss.
-        loss = functional.cross_entropy(
-            self._passes.scores(pixels).flatten(0, 1),
-            labels.repeat(len(self.trained)),
-            label_smoothing=self._settings.label_smoothing,
-            reduction="sum",
-        )
-        (loss / len(labels)).backward()  # type: ignore[no-untyped-call]
-        rates = [schedule.learning_rate for schedule in self._schedules]
-        self._adam.step(self._passes.seen, rates)
-        for schedule in self._schedules:
-            schedule.after_batch()
-        self._remove()
-        self._passes.refresh()
-
-    def validate(self, images: NDArray[np.uint8], labels: Tensor) -> None:
-        """Measure all networks after an epoch, and keep those that are the best."""
-        with torch.no_grad():
-            scores = self._passes.scores(self._passes.pixels(images))
-        correct = (scores.argmax(dim=2) == labels).sum(dim=1).tolist()
-        for k, trained in enumerate(self.trained):
-            accuracy = 100 * correct[k] / len(labels)
-            self._schedules[k].after_epoch(accuracy)
-            if trained.is_best(accuracy, self._settings.max_epochs):
-                parameters = {
-                    name: values[k].numpy().copy()
-                    for name, values in self._parameters.items()
-                }
-                trained.weights = parameters | self._passes.units(k)
-
-    def _tensors(self) -> dict[str, Tensor]:
-        """All tensors that the next epoch depends on."""
-        learned = {
-            f"learned.{name}": values for name, values in self._parameters.items()
-        }
-        masks = {f"mask.{name}": mask for name, mask in self._masks.items()}
-        return self._adam.moments | learned | masks
-
-    def state(self) -> dict[str, NDArray[Any]]:
+    def saved(self) -> dict[str, NDArray[Any]]:
         """A copy of all that `resume_from` needs."""
-        arrays: dict[str, NDArray[Any]] = {
-            name: tensor.numpy().copy() for name, tensor in self._tensors().items()
+        trained = self.trained
+        return {
+            **self._learner.saved(),
+            **{f"best.{name}": values for name, values in trained.weights.items()},
+            "accuracies": np.array(trained.validation_accuracies_percent),
+            "best_epoch": np.array([trained.best_epoch]),
         }
-        for k, trained in enumerate(self.trained):
-            for name, values in trained.weights.items():
-                arrays[f"{k}.best.{name}"] = values
-            arrays[f"{k}.accuracies"] = np.array(trained.validation_accuracies_percent)
-            arrays[f"{k}.best_epoch"] = np.array([trained.best_epoch])
-        return arrays
 
-    def resume_from(self, state: SavedState) -> None:
-        """Make new networks resume from a `state`, to the same bits."""
-        for name, tensor in self._tensors().items():
-            tensor.copy_(torch.from_numpy(state.arrays[name]))
-        for k, trained in enumerate(self.trained):
-            accuracies = state.arrays[f"{k}.accuracies"].tolist()
-            trained.validation_accuracies_percent = accuracies
-            trained.best_epoch = int(state.arrays[f"{k}.best_epoch"][0])
-            trained.weights = state.part(f"{k}.best.").arrays
-            self._schedules[k].after_epochs(accuracies, self._n_batches)
+    def resume_from(self, saved: SavedState) -> None:
+        """Make a new network resume from what was `saved`, to the same bits."""
+        self._learner.resume_from(saved)
+        accuracies = saved.arrays["accuracies"].tolist()
+        self.trained.validation_accuracies_percent = accuracies
+        self.trained.best_epoch = int(saved.arrays["best_epoch"][0])
+        self.trained.weights = saved.part("best.").arrays
+        self._schedule.after_epochs(accuracies, self._n_batches)
 
 
 class BaselinesTraining:
@@ -335,33 +207,30 @@ class BaselinesTraining:
         self.epoch_seconds: list[float] = []
         self.processor_seconds = 0.0
         self._train = train
-        self._validation = validation
-        self._variants = tuple(variants)
+        self._validation = LabelledPixels(
+            pixels_of(validation.images), validation.labels
+        )
         self._seed = seed
         n_batches = -(-len(train) // settings.batch_size)
-        calibration = train.images[:CALIBRATION_IMAGES]
-        self._groups = [
-            BatchedNetworks(members, settings, n_batches, seed, calibration)
-            for members in _groups_of(variants)
+        calibration = pixels_of(train.images[:CALIBRATION_IMAGES])
+        self.networks = [
+            NetworkTraining(variant, settings, n_batches, seed, calibration)
+            for variant in variants
         ]
 
     @property
     def baselines(self) -> tuple[TrainedBaseline, ...]:
         """The networks, in the order of the variants."""
-        trained = {
-            baseline.variant: baseline
-            for group in self._groups
-            for baseline in group.trained
-        }
-        return tuple(trained[variant] for variant in self._variants)
+        return tuple(network.trained for network in self.networks)
 
     def warm_up(self) -> None:
-        """Compile the augmentation before the clock of the first epoch starts."""
+        """Compile the kernels before the clock of the first epoch starts."""
         images = self._train.select(slice(1))
         augment(images.images, self.settings, self._seed, 1, images.index)
+        self.networks[0].warm_up()
 
-    def drawn(self, epoch: int) -> tuple[Tensor, Tensor]:
-        """Draw an epoch's augmented images uint8 [N, pixels] and labels [N].
+    def drawn(self, epoch: int) -> LabelledPixels:
+        """Draw an epoch's augmented images and their labels.
 
         They are those of the spiking network, in the same order: draws depend on seed,
         epoch and sample only.
@@ -371,26 +240,23 @@ class BaselinesTraining:
         images = augment(
             train.images[order], self.settings, self._seed, epoch, train.index[order]
         )
-        return torch.from_numpy(images), _class_indices(train.labels[order])
+        return LabelledPixels(images, train.labels[order])
 
-    def run_epoch(self, drawn: tuple[Tensor, Tensor], pool: ThreadPoolExecutor) -> None:
-        """Train and validate all networks, each group on a thread of the pool."""
+    def run_epoch(self, drawn: LabelledPixels, pool: ThreadPoolExecutor) -> None:
+        """Train and validate all networks, each on a thread of the pool."""
         epoch = len(self.epoch_seconds) + 1
-        images, labels = drawn
-        validation_labels = _class_indices(self._validation.labels)
 
-        def run(group: BatchedNetworks) -> None:
-            group.learn(epoch, images, labels)
-            group.validate(self._validation.images, validation_labels)
+        def run(network: NetworkTraining) -> None:
+            network.run_epoch(epoch, drawn, self._validation)
 
-        list(pool.map(run, self._groups))
+        list(pool.map(run, self.networks))
 
     def checkpoint(self) -> SavedState:
         """The state after the last epoch."""
         arrays = {
             f"{number}.{name}": values
-            for number, group in enumerate(self._groups)
-            for name, values in group.state().items()
+            for number, network in enumerate(self.networks)
+            for name, values in network.saved().items()
         }
         plain = {
             "seconds": self.epoch_seconds,
@@ -400,8 +266,8 @@ class BaselinesTraining:
 
     def resume_from(self, checkpoint: SavedState) -> None:
         """Restore a `checkpoint` of another process."""
-        for number, group in enumerate(self._groups):
-            group.resume_from(checkpoint.part(f"{number}."))
+        for number, network in enumerate(self.networks):
+            network.resume_from(checkpoint.part(f"{number}."))
         self.epoch_seconds = list(checkpoint.plain["seconds"])
         self.processor_seconds = checkpoint.plain["processor_seconds"]
 
@@ -433,13 +299,9 @@ def train_baselines(
     first = len(training.epoch_seconds) + 1
     max_epochs = training.settings.max_epochs
     before = time.process_time() - training.processor_seconds
-    # PyTorch's rounding depends on the number of threads: one in every worker.
     with (
-        one_thread(),
         ThreadPoolExecutor(max_workers=1) as drawer,
-        ThreadPoolExecutor(
-            len(training.baselines), initializer=torch.set_num_threads, initargs=(1,)
-        ) as pool,
+        ThreadPoolExecutor(len(training.networks)) as pool,
     ):
         # The images of an epoch are drawn while the previous epoch learns.
         upcoming = drawer.submit(training.drawn, first)
@@ -455,27 +317,3 @@ def train_baselines(
                 state_store.save(training.checkpoint())
             on_epoch(epoch)
     return training
-
-
-def _groups_of(variants: Sequence[BaselineVariant]) -> list[list[BaselineVariant]]:
-    """Group the networks that can be one computation."""
-    groups: dict[tuple[Any, ...], list[BaselineVariant]] = {}
-    for variant in variants:
-        key = (
-            variant.network,
-            variant.bits == FLOAT_BITS,
-            variant.pixel_bits,
-            variant.pixel_threshold,
-            variant.shifts,
-            # Networks with narrower activations than weights, to leave room for sums.
-            variant.activation_bits < variant.bits,
-            variant.sum_bits,
-            # By itself, so that the family does not change a teacher's last digits.
-            variant.equal_size,
-        )
-        groups.setdefault(key, []).append(variant)
-    return [*groups.values()]
-
-
-def _class_indices(labels: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(labels.astype(np.int64))

@@ -216,10 +216,11 @@ def drawn_synapses(
     for name, shape in shapes.items():
         if name.endswith((".weight", ".bias")):
             weight_shape = shapes[name.replace("bias", "weight")]
-            bound = 1 / math.sqrt(math.prod(weight_shape[1:]))
-            state[name] = torch.empty(shape).uniform_(
-                -bound, bound, generator=generator
-            )
+            bound = torch.tensor(1 / math.sqrt(math.prod(weight_shape[1:]))).double()
+            # `Tensor.uniform_` rounds once or twice, depending on the processor. These
+            # are its integers; in float64 their products and sums are exact.
+            whole = torch.empty(shape).random_(0, 2**24, generator=generator)
+            state[name] = (whole.double() * (2 * bound / 2**24) - bound).float()
     return state
 
 

@@ -4,26 +4,19 @@ Distillation as in Hinton, Vinyals and Dean 2015, arXiv:1503.02531, at temperatu
 The teacher sees the augmented images, the student their spikes; `train.distillation` is
 the teacher's share of the target. Its multiply-accumulates (MACs) are counted like
 those of a baseline.
-
-The second half of the module is the fully connected ReLU network itself, which teachers
-and baselines share.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.schema import Array, ArrayFile
 from spikejoule.network.conventional import ConventionalNetwork
-from spikejoule.network.network import State, weights_and_biases
+from spikejoule.training.relu import activations
 
 TEACHER = ArrayFile(
     "spikejoule/teacher/1",
@@ -90,51 +83,3 @@ def load_teacher(
         return TeacherAnswer(probabilities, macs, macs_nonzero)
 
     return answer
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Make PyTorch compute on one thread.
-
-    The rounding of its sums depends on the number of threads.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def relu_layers(parameters: Mapping[str, Tensor], intensities: Tensor) -> list[Tensor]:
-    """Activations of all layers: input, hidden layers after their ReLUs, scores."""
-    *hidden, last = weights_and_biases(parameters)
-    layers = [intensities]
-    for weight, bias in hidden:
-        layers.append(functional.relu(functional.linear(layers[-1], weight, bias)))
-    layers.append(functional.linear(layers[-1], *last))
-    return layers
-
-
-def intensities(images: NDArray[np.uint8] | Tensor) -> Tensor:
-    """Pixels uint8 [N, ...] as float32 in [0, 1], [N, pixels]."""
-    pixels = torch.as_tensor(images)
-    return pixels.reshape(len(pixels), -1).to(torch.float32).div_(255)
-
-
-def activations(
-    state: State, images: NDArray[np.uint8]
-) -> tuple[NDArray[np.float32], ...]:
-    """Activations of all layers, float32 [N, units] each, on any number of cores.
-
-    Args:
-        state: parameters by name, in the order of the layers.
-        images: uint8 [N, ...].
-
-    Returns:
-        the pixel intensities, the hidden layers after their ReLUs, the class scores.
-    """
-    parameters = {name: torch.from_numpy(values) for name, values in state.items()}
-    with one_thread(), torch.no_grad():
-        layers = relu_layers(parameters, intensities(images))
-        return tuple(layer.numpy() for layer in layers)
