@@ -59,8 +59,8 @@ def remedy() -> str:
     if "DVC_STAGE" not in os.environ or project_root() != Path.cwd().resolve():
         return ""
     return (
-        f"{PARAMS_FILE} keeps the refused value: correct it, or undo all changes with "
-        f"`git checkout {PARAMS_FILE}`.\n"
+        f"{PARAMS_FILE} keeps the refused value; `git checkout {PARAMS_FILE}` undoes "
+        "all changes to it.\n"
         "Then `dvc repro` restores the outputs that DVC removed before this stage."
     )
 
@@ -73,9 +73,7 @@ class Compiling(compiler.Listener):  # type: ignore[misc]
     def on_start(self, event: object) -> None:
         """Log the first compilation; kernels in the cache are not compiled."""
         if not self._is_reported:
-            logger.info(
-                "compiling this stage's kernels; later runs use the cached ones ..."
-            )
+            logger.info("compiling this stage's kernels ...")
         self._is_reported = True
 
     def on_end(self, event: object) -> None:
