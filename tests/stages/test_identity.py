@@ -1,8 +1,8 @@
 """A run computes the same arrays, curves and energies as the reference.
 
 After an intended change, the references are written again and the CHANGELOG says why.
-The last digits of ReLU networks depend on the processor, so only the spiking network of
-a small run is compared. Bytes of the recorded run are in dvc.lock.
+Of a small run, the spiking network is compared. Bytes of the recorded run are in
+dvc.lock.
 """
 
 import json
