@@ -1,5 +1,6 @@
 """Versions of the model: one for each result, the best on validation is champion."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from spikejoule.core.provenance import file_digest
 from spikejoule.energy.prices import PACKAGED
 from spikejoule.network.checkpoint import write_complete
 from spikejoule.tracking import publishing
+from spikejoule.tracking.datasets import DataSplit
 from spikejoule.tracking.publishing import Publication, RunRecord
 from spikejoule.tracking.registry import MODEL_NAME, ModelFiles, Registration
 from spikejoule.tracking.store import Store, opened, project_store
@@ -103,6 +105,30 @@ class TestVersions:
         assert version.tags["dvc.md5"] == file_digest(tmp_path / "one.pth", "md5")
         assert version.tags["git.commit"] == "c0ffee"
         assert version.tags["validation_accuracy_percent"] == "88.5"
+
+    def test_the_logged_model_has_metrics_with_their_data_and_its_version(
+        self, store: Store, tmp_path: Path
+    ) -> None:
+        splits = [
+            DataSplit("mnist5k", context, tmp_path / context, f"digest-{context}", 100)
+            for context in ("training", "validation", "testing")
+        ]
+        record = record_of(tmp_path / "one.pth", "one")
+        metrics = {"accuracy": 86.0, "accuracy_val": 87.0, "early": 85.0}
+        run = publishing.publish(replace(record, metrics=metrics, splits=splits), store)
+        with opened(store) as (client, experiment_id):
+            (model,) = client.search_logged_models([experiment_id])
+        assert model.source_run_id == run.run_id
+        assert named("1", store).source == model.artifact_location
+        (version,) = json.loads(model.tags["mlflow.modelVersions"])
+        assert (version["name"], str(version["version"])) == (MODEL_NAME, "1")
+        assert {
+            metric.key: (metric.value, metric.dataset_name, metric.dataset_digest)
+            for metric in model.metrics
+        } == {
+            "accuracy": (86.0, "mnist5k testing", "digest-testing"),
+            "accuracy_val": (87.0, "mnist5k validation", "digest-validation"),
+        }
 
     @pytest.mark.slow
     def test_processes_at_once_give_one_run_and_version_for_each_result(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Dataset, Run
 
 CONTEXT_TAG = "mlflow.data.context"
 
@@ -52,3 +53,14 @@ def log_splits(
     ]
     if inputs:
         client.log_inputs(run_id, inputs)
+
+
+def logged_splits(run: "Run") -> dict[str, "Dataset"]:
+    """Return the datasets of a run by context: ``training`` and so on."""
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    return {
+        tag.value: logged.dataset
+        for logged in inputs
+        for tag in logged.tags
+        if tag.key == CONTEXT_TAG
+    }

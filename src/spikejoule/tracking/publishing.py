@@ -28,7 +28,6 @@ from spikejoule.tracking.live import TRAINED_TAG, TRAINING_TAG
 from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.registry import (
     MODEL_NAME,
-    RESULT_TAG,
     ModelFiles,
     Registration,
     register,
@@ -45,6 +44,7 @@ from spikejoule.tracking.store import (
     FILES_TAG,
     HOST_TAG,
     PROCESS_TAG,
+    RESULT_TAG,
     Store,
     keeper_tags,
     kind_of_failure,

@@ -13,6 +13,7 @@ DVC lead from there to the code, data and parameters.
 """
 
 import base64
+import json
 import shutil
 import tempfile
 import warnings
@@ -28,19 +29,28 @@ from numpy.typing import NDArray
 from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.energy import load_profiles, select_profile
 from spikejoule.network.checkpoint import read_complete
+from spikejoule.tracking.datasets import logged_splits
+from spikejoule.tracking.store import RESULT_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import LoggedModel
+    from mlflow.entities import LoggedModel, Run
     from mlflow.models import ModelSignature
 
 MODEL_NAME: Final = "surrogate-snn"
 CHAMPION: Final = "champion"
-SHOWN_METRICS: Final = ("accuracy", "accuracy_val", "events", "energy_nj", "ratio")
-"""Metrics of the run that the experiment's page of models shows."""
+SHOWN_METRICS: Final = {
+    "accuracy": "testing",
+    "accuracy_val": "validation",
+    "events": "testing",
+    "energy_nj": "testing",
+    "ratio": "testing",
+}
+"""Metrics that the experiment's page of models shows, each with its split."""
+VERSIONS_TAG: Final = "mlflow.modelVersions"
+"""MLflow's own tag, by which that page links to the registry."""
 
 MD5_TAG: Final = "dvc.md5"
-RESULT_TAG: Final = "spikejoule.result_id"
 ACCURACY_TAG: Final = "validation_accuracy_percent"
 VALIDATION_TAG: Final = "validation.set"
 VALIDATED_ON_TEST: Final = "test set"
@@ -131,6 +141,8 @@ def register(
         tags=version_tags,
         description=note,
     )
+    versions = [{"name": MODEL_NAME, "version": created.version}]
+    client.set_logged_model_tags(model.model_id, {VERSIONS_TAG: json.dumps(versions)})
     is_champion = _crown_if_better(client, created.version, version_tags)
     return Registration(int(created.version), is_champion)
 
@@ -165,11 +177,24 @@ def _logged_model(
             served, replace(files, checkpoint=copy), run_id, model.model_id
         )
         client.log_model_artifacts(model.model_id, str(served))
-    for name in SHOWN_METRICS:
-        if name in run.data.metrics:
-            value = run.data.metrics[name]
-            client.log_metric(run_id, name, value, model_id=model.model_id)
+    _log_metrics(client, run, model.model_id)
     return client.finalize_logged_model(model.model_id, "READY")
+
+
+def _log_metrics(client: "MlflowClient", run: "Run", model_id: str) -> None:
+    """Log a run's metrics for its model, each with the data set it was measured on."""
+    datasets = logged_splits(run)
+    for name, split in SHOWN_METRICS.items():
+        if name in run.data.metrics:
+            dataset = datasets.get(split)
+            client.log_metric(
+                run.info.run_id,
+                name,
+                run.data.metrics[name],
+                dataset_name=dataset.name if dataset else None,
+                dataset_digest=dataset.digest if dataset else None,
+                model_id=model_id,
+            )
 
 
 def _crown_if_better(

@@ -30,6 +30,8 @@ PROCESS_TAG = "spikejoule.keeper.process"
 FAILURE_TAG = "spikejoule.failure"
 COMMIT_TAG = "mlflow.source.git.commit"
 """MLflow's own tag, which its pages show next to the run."""
+RESULT_TAG = "spikejoule.result_id"
+"""Identifies the result of a run; a run without it is no result."""
 FILES_TAG = "data.sha256"
 """Digest of the checksums of all files of the data."""
 
@@ -201,6 +203,7 @@ def _set_mlflow_up() -> None:
     # These log what they also raise: one with a traceback, one with secrets.
     for name in (
         "mlflow.store.db",
+        "mlflow.system_metrics",
         "mlflow.utils.databricks_utils",
         "urllib3.connectionpool",
     ):
