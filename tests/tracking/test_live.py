@@ -83,6 +83,8 @@ def test_curves_grow_and_the_run_is_completed_when_it_is_published(
         run.trained(weights)
     (live,) = runs(store)
     assert live.info.status == "RUNNING"
+    # MLflow preselects the first metric where runs are compared.
+    assert next(iter(live.data.metrics)) == "by_epoch/validation_accuracy_percent"
     assert live.data.params == {name: str(value) for name, value in PARAMETERS.items()}
     assert live.data.metrics["by_epoch/hidden_spikes_per_sample"] == 40.1
     joules = joules_by_epoch(CURVES.setup, [EPOCHS[0], EPOCHS[2]], PRICES)

@@ -11,6 +11,8 @@ from spikejoule.network.network import Network
 from spikejoule.params import Params
 
 _NOT_CURVES = ("samples", "input_macs")
+# MLflow preselects the metric that was logged first where runs are compared.
+_FIRST_CURVE = "validation_accuracy_percent"
 
 
 def epoch_row(
@@ -24,7 +26,7 @@ def epoch_row(
     """
     row = {
         name: value
-        for name, value in record.items()
+        for name, value in {_FIRST_CURVE: record[_FIRST_CURVE], **record}.items()
         if name not in _NOT_CURVES and isinstance(value, int | float)
     }
     for name, total in zip(layer_names, record["spikes"], strict=True):
