@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,16 @@ def steps(store: Store, run: Any) -> list[int]:
     client = MlflowClient(tracking_uri=store.tracking_uri)
     return sorted(
         point.step for point in client.get_metric_history(run.info.run_id, CURVE)
+    )
+
+
+def has_step(store: Store, metric: str, step: int) -> bool:
+    """Whether a run has a point of a metric at a step or later."""
+    client = MlflowClient(tracking_uri=store.tracking_uri)
+    return any(
+        point.step >= step
+        for run in runs(store)
+        for point in client.get_metric_history(run.info.run_id, metric)
     )
 
 
@@ -111,6 +122,21 @@ def test_curves_grow_and_the_run_is_completed_when_it_is_published(
     assert len(runs(store)) == 3
     assert not publish(record, store, keeper=keeper).added
     assert len(runs(store)) == 2
+
+
+def test_the_load_of_the_machine_is_logged_while_training_goes_on(
+    store: Store, pipeline: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spikejoule.tracking.live._SAMPLING_SECONDS", 0.1)
+    load = "system/cpu_utilization_percentage"
+    keeper = pipeline()
+    for first_step in (0, 1):
+        with shown(store, keeper) as run:
+            run.on_epoch(EPOCHS[0], 0.5)
+            wait_until(partial(has_step, store, load, first_step))
+    (left,) = runs(store)
+    assert left.info.status == "RUNNING"
+    assert next(iter(left.data.metrics)) == "by_epoch/validation_accuracy_percent"
 
 
 @pytest.mark.parametrize(

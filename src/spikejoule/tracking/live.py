@@ -42,6 +42,7 @@ TRAINING_TAG: Final = "spikejoule.training"
 """Identifies the training of a run when another process resumes it."""
 
 _LAST_SECONDS = 15.0
+_SAMPLING_SECONDS = 5.0
 
 
 class LiveRun:
@@ -128,17 +129,38 @@ class LiveRun:
         self._tags_at_end = {TRAINED_TAG: file_digest(path, "sha256")}
 
     def _work(self) -> None:
-        """Log epochs until the training ends.
+        """Log epochs, and the load of the machine, until the training ends.
 
         An epoch that fails is left to `publish`; the run gets its end in any case.
         """
         with self._failures_warned_of():
             with opened(self._store) as (client, experiment_id):
                 run_id = self._begin(client, experiment_id).info.run_id
-            for records in iter(self._epochs.get, None):
+            monitor = self._monitor(run_id)
+            for number, records in enumerate(iter(self._epochs.get, None)):
                 with self._failures_warned_of():
                     log_history(client, run_id, self._rows_of(records))
+                # Not before: MLflow preselects the metric that was logged first.
+                if number == 0:
+                    monitor.start()
+            monitor.finish()
             end_run(client, run_id, self._status_at_end, tags=self._tags_at_end)
+
+    def _monitor(self, run_id: str) -> Any:
+        """Return a SystemMetricsMonitor, which logs the machine's load once started.
+
+        MLflow's `start_run(log_system_metrics=True)` starts the same one, but would end
+        the run with this process, before `publish`.
+        """
+        from mlflow.system_metrics import system_metrics_monitor
+
+        unannotated: Any = system_metrics_monitor
+        return unannotated.SystemMetricsMonitor(
+            run_id,
+            sampling_interval=_SAMPLING_SECONDS,
+            resume_logging=True,
+            tracking_uri=self._store.tracking_uri,
+        )
 
     def _rows_of(self, records: Sequence[Any]) -> list[dict[str, float]]:
         """Convert new epochs to rows of the curves."""
