@@ -1,5 +1,7 @@
 """Whose counts are whose, and counts that cannot be: axes that look alike."""
 
+import contextlib
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from spikejoule import Population
 from spikejoule.core.errors import DataError
 from tests.pricing.lif import LIF, price_model
+from tests.tools.counted import by_kind
 
 C = 5
 
@@ -101,6 +105,105 @@ def test_without_a_split_there_are_no_intervals() -> None:
     report = price_model(model, x, loop="price")
     assert report.table["pj_interval_low"].isna().all()
     assert "there are no intervals" in str(report)
+
+
+def joined_at_random(draw: random.Random, layer: Layer, x: Tensor) -> Tensor:
+    """Apply a layer to x [.., .., .., C], its axes permuted, joined or taken apart."""
+    order = draw.sample(range(3), 3)
+    moved = x.permute(*order, 3)
+    sizes = moved.shape[:3]
+    kind = draw.choice(["permuted", "all", "first", "last", "unbind", "cat", "chunk"])
+    axis = draw.choice([0, 1, 2])
+    if kind == "permuted":
+        out = layer(moved)
+    elif kind == "all":
+        out = layer(moved.reshape(-1, C)).reshape(*sizes, -1)
+    elif kind == "first":
+        out = layer(moved.flatten(0, 1)).unflatten(0, sizes[:2])
+    elif kind == "last":
+        out = layer(moved.flatten(1, 2)).unflatten(1, sizes[1:])
+    elif kind == "unbind":
+        out = torch.stack([layer(one) for one in moved.unbind(axis)], axis)
+    elif kind == "cat":
+        parts = layer(torch.cat(moved.unbind(2))).chunk(sizes[2])
+        out = torch.stack(parts, 2)
+    else:
+        out = torch.cat([layer(part) for part in moved.chunk(2, axis)], axis)
+    return out.permute(*[order.index(number) for number in range(3)], 3)
+
+
+class Steps(nn.Module):
+    """Multi-step neurons, [T, B, ...]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        lif = LIF()
+        return torch.stack([lif(step) for step in x])
+
+
+class Joined(nn.Module):
+    """A layer on [B, tokens, parts, C] in a step, or on [T, B, tokens, C]."""
+
+    def __init__(self, seed: int, tokens: tuple[int, ...]) -> None:
+        super().__init__()
+        self.seed = seed
+        self.tokens = tokens
+        self.layer = nn.Linear(C, 6)
+        self.lif = LIF() if len(tokens) == 2 else Steps()
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = x.unflatten(-1, (*self.tokens, C))
+        current = joined_at_random(random.Random(self.seed), self.layer, tokens)
+        out: Tensor = self.lif(current.flatten(-1 - len(self.tokens)))
+        return out
+
+
+@pytest.mark.parametrize("loop", ["price", "model"])
+def test_splits_of_joins_drawn_at_random_are_right_or_absent(loop: str) -> None:
+    neurons = {LIF: Population(), Steps: Population(time=0)}
+    n_right = n_absent = 0
+    for seed in range(100):
+        draw = random.Random(seed)
+        n_steps, n_samples, *tokens = (draw.choice([2, 3, 4, 6]) for _ in range(4))
+        model = Joined(seed, tuple(tokens[: 2 if loop == "price" else 1])).eval()
+        rates = torch.linspace(0.1, 0.9, n_samples)[torch.randperm(n_samples)]
+        shape = (n_steps, n_samples, C * int(np.prod(model.tokens)))
+        x = (torch.rand(shape) < rates[:, None]).float()
+        report = None
+        # A layer that takes one sample, or some, at a time is refused.
+        with contextlib.suppress(DataError):
+            report = price_model(model, x, loop=loop, neurons=neurons)
+        if report is None:
+            continue
+        found: Any = sum(by_kind(report.activity)["events"].values())
+        expected = (6 * x.double().sum((0, 2))).numpy()
+        if len(found) == 1:
+            n_absent += 1
+            assert found[0] == pytest.approx(expected.mean()), seed
+        else:
+            n_right += 1
+            assert found.tolist() == expected.tolist(), seed
+    assert n_right > 40
+    assert n_absent < 50
+
+
+class TokenByToken(Joined):
+    """The layer's sums over all tokens of [T, B, tokens, C]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        currents = [self.layer(token) for token in x.unbind(2)]
+        out: Tensor = self.lif(torch.stack(currents).sum(0))
+        return out
+
+
+def test_a_layer_on_each_token_of_all_steps_is_no_step_of_the_model() -> None:
+    """As many tokens as steps, and more."""
+    for n_tokens in (4, 9):
+        model = TokenByToken(0, (n_tokens,)).eval()
+        x = (torch.rand(4, 3, n_tokens, C) < 0.4).float()
+        neurons = {LIF: Population(), Steps: Population(time=0)}
+        report = price_model(model, x, loop="model", neurons=neurons)
+        (events,) = by_kind(report.activity)["events"].values()
+        assert events.tolist() == (6 * x.sum((0, 2, 3))).tolist()
 
 
 class OwnSteps(nn.Module):

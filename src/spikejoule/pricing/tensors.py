@@ -90,7 +90,9 @@ class BatchLayout:
         self.has_whole_time = False
         time_axis = module.time if isinstance(module.time, int) else self.time_axis
         n_leading = self._leading_axes(x, module)
-        self.is_doubtful |= n_leading > 1 and x.shape[0] == x.shape[1]
+        # Further axes before the units of a layer are tokens, windows or heads.
+        self.is_doubtful |= module.unit_axes is not None and n_leading > 2
+        self.is_doubtful |= self._has_rivals(x, n_leading, module)
         if n_leading == 0:
             # The samples may stand where a single sample has its channels.
             x = x.unsqueeze(int(x.shape[0] == self.n_samples))
@@ -107,6 +109,7 @@ class BatchLayout:
                     self.has_whole_time = x.shape[axis] > 1
                     return x.movedim(axis, 0)
         if x.shape[0] == self.n_samples:
+            self.is_doubtful |= module.unit_axes is not None and n_leading > 1
             return x.unsqueeze(0)
         whole = self._with_positions(x, n_leading, module)
         if whole is not None:
@@ -117,6 +120,18 @@ class BatchLayout:
             f"a module takes a tensor of shape {tuple(x.shape)}, in which no axis has "
             f"the size of the {self.n_samples} samples{steps}."
         )
+
+    def _has_rivals(self, x: Tensor, n_leading: int, module: ModuleLayout) -> bool:
+        """Whether more axes than one may hold the samples."""
+        if module.unit_axes is None:
+            # Axes of units are not told from others: only equal sizes are suspect.
+            return x.ndim > 2 and x.shape[0] == x.shape[1] == self.n_samples
+        sizes = [
+            size
+            for size in x.shape[:n_leading]
+            if size != self.n_steps or size == self.n_samples
+        ]
+        return sum(map(self._has_samples, sizes)) > 1
 
     def _with_positions(
         self, x: Tensor, n_leading: int, module: ModuleLayout
@@ -137,10 +152,20 @@ class BatchLayout:
             whole = self._split(x, self.time_axis, n_steps)
         elif whole is None and self._has_samples(x.shape[0]):
             whole = torch.unflatten(x, 0, (self.n_samples, -1))[None]
-        if whole is None or module.unit_axes is None:
+        if module.unit_axes is None:
             return whole
         # A layer with weights runs at each position, as it does in each step.
-        return whole.movedim(2, 1).flatten(0, 1)
+        if whole is not None:
+            return whole.movedim(2, 1).flatten(0, 1)
+        return self._behind_positions(x, n_leading)
+
+    def _behind_positions(self, x: Tensor, n_leading: int) -> Tensor | None:
+        """Find samples in an axis behind others; None if there are none."""
+        for axis in range(1, n_leading):
+            if self._has_samples(x.shape[axis]):
+                whole = torch.unflatten(x, axis, (self.n_samples, -1))
+                return whole.movedim(axis, n_leading).flatten(0, n_leading - 1)
+        return None
 
     def _has_samples(self, size: float) -> bool:
         """Whether an axis may hold the samples, and other things in each."""
@@ -167,8 +192,8 @@ class BatchLayout:
         Samples come first or second, as in the tensor that the model has merged.
         """
         per_sample = x.shape[0] // self.n_samples
+        self.is_doubtful |= per_sample > 1 and per_sample not in self._time_axes
         time_axis = self._time_axes.get(per_sample, time_axis)
-        self.is_doubtful |= per_sample > 1
         sizes = [n_steps, self.n_samples, -1]
         if time_axis == 1:
             sizes[:2] = [self.n_samples, n_steps]

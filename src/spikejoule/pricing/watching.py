@@ -67,6 +67,8 @@ class Watch:
             self._follow,
             self._end_call,
         )
+        # Numbers in the model's input.
+        self._input_size = 0
         # Places whose output functions have read or changed.
         self._read_by_functions: set[str] = set()
 
@@ -180,6 +182,7 @@ class Watch:
 
     def run(self, *inputs: Any) -> Any:
         """Call the model in a batch, on samples."""
+        self._input_size = first_tensor(inputs).numel()
         with self._functions.calling(self._model.call, inputs):
             return self._model.root(*inputs)
 
@@ -208,7 +211,8 @@ class Watch:
         received = emitted
         if isinstance(part.layer, (*WEIGHTED, *POOLING)):
             received = self.layout.by_step(x, part.layout)
-        took_whole_time = self.layout.has_whole_time
+        # A part of the input, such as one of its tokens, is not the whole input.
+        took_whole_time = self.layout.has_whole_time and x.numel() == self._input_size
         self.calls.count(Call(part, x, out, received, emitted, took_whole_time))
 
     def _pass_on(self, part: Part, inputs: Any, out: Any) -> None:
