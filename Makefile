@@ -84,7 +84,7 @@ sweep: $(INSTALLED)  ## run a grid of experiments through DVC's queue, then `mak
 	    while $(BIN)/python -m dvc queue status | grep -q Running; do $(BIN)/python -m dvc queue stop --kill || exit 1; done; \
 	    rm -f .dvc/tmp/exps/celery/broker/in/*.pidbox.msg; fi
 	$(DVC) exp run --queue $(addprefix -S ,$(SWEEP))
-	-$(DVC) exp run --run-all --jobs 1
+	-$(BIN)/python -m stages.group sweep $(SWEEP) -- $(BIN)/python -m dvc exp run --run-all --jobs 1
 	$(MAKE) seeds
 
 # Options that override search.yaml: `make search SEARCH="--workers 8 --trials 200"`.

@@ -9,21 +9,24 @@ typed by hand:
 The experiment is named NAME, or NAME-seed-43 for a seed other than 42. It replaces an
 experiment of that name, which stays if the new one fails. (After a kill, the old commit
 is below refs/spikejoule/replaced until NAME is run again.) DVC keeps the results of
-every stage, so what experiments share is computed once.
+every stage, so what experiments share is computed once. Several experiments get one
+parent run in MLflow.
 """
 
 import argparse
+import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages import locks
+from spikejoule.core.errors import SpikejouleError
+from stages import group, locks
 
 FOLDER = Path("experiments")
 DEFAULT_SEED = 42
@@ -59,7 +62,9 @@ def experiment_name(preset: str, seed: int) -> str:
     return preset if seed == DEFAULT_SEED else f"{preset}-seed-{seed}"
 
 
-def run_experiment(name: str, overrides: Sequence[str]) -> int:
+def run_experiment(
+    name: str, overrides: Sequence[str], environment: Mapping[str, str]
+) -> int:
     """Run an experiment in place of one of its name; return DVC's exit status."""
     arguments = ["exp", "run", "--temp", "-n", name]
     for override in overrides:
@@ -69,7 +74,7 @@ def run_experiment(name: str, overrides: Sequence[str]) -> int:
     move_experiment(name, EXPERIMENTS, REPLACED)
     status = 1
     try:
-        status = subprocess.run([*DVC, *arguments]).returncode
+        status = subprocess.run([*DVC, *arguments], env=environment).returncode
     finally:
         if status:
             move_experiment(name, REPLACED, EXPERIMENTS)
@@ -124,11 +129,17 @@ def main(words: Sequence[str] | None = None) -> int:
         help="random seeds (default: %(default)s)",
     )
     chosen = parser.parse_args(words)
+    environment: Mapping[str, str] = os.environ
+    if len(chosen.presets) * len(chosen.seeds) > 1:
+        seeds = " ".join(map(str, chosen.seeds))
+        name = f"{' '.join(chosen.presets)}, seeds {seeds}"
+        environment = group.environment_of(name)
     for seed in chosen.seeds:
         for preset in chosen.presets:
             overrides = [*overrides_of(FOLDER / f"{preset}.yaml"), f"seed={seed}"]
             locks.main(Path.cwd())
-            status = run_experiment(experiment_name(preset, seed), overrides)
+            name = experiment_name(preset, seed)
+            status = run_experiment(name, overrides, environment)
             if status:
                 return status
     return 0
@@ -141,5 +152,10 @@ if __name__ == "__main__":
         sys.exit(130)
     except YAMLError as error:
         sys.exit(f"error: a preset is not valid YAML: {' '.join(str(error).split())}")
-    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+    except (
+        SpikejouleError,
+        OSError,
+        ValueError,
+        subprocess.CalledProcessError,
+    ) as error:
         sys.exit(f"error: {str(error).rstrip('.')}.")

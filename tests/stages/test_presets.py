@@ -4,6 +4,7 @@
 here with its writer.
 """
 
+import json
 import os
 import re
 import shlex
@@ -24,6 +25,7 @@ from stages import presets
 from tests.tools.committed import params_text, parsed
 from tests.tools.pipeline_tools import REPOSITORY, clean_environment, git
 from tests.tools.processes import fake_program
+from tests.tools.recorded import runs, store_of
 
 PRESETS = sorted((REPOSITORY / "experiments").iterdir())
 
@@ -84,10 +86,19 @@ EARLIER = "refs/exps/ab/cdef/mine"
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(
+    tmp_path: Path,
+    committed: Path,
+    empty_database: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
     """A repository with a preset and its earlier experiment; the working directory."""
     folder = tmp_path / "a project"
     (folder / "experiments").mkdir(parents=True)
+    shutil.copy(committed / "params.yaml", folder)
+    shutil.copy(empty_database, folder)
+    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(variable, raising=False)
     text = (
         "# A preset of one's own.\ntrain.weight_decay: 0.00001\nmodel.hidden: "
         "[50, 20]\n"
@@ -132,6 +143,39 @@ def test_a_new_preset_is_one_file_and_a_plain_command(
     assert printed == [["dvc", *run.split()] for run in runs]
     assert asked.read_text(encoding="utf-8").splitlines() == runs
     assert presets.git("for-each-ref", "refs/spikejoule") == ""
+
+
+def test_several_experiments_have_one_parent_run_and_a_single_one_has_none(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = project.parent / "asked"
+    log = shlex.quote(str(asked))
+    dvc = fake_program(
+        project.parent / "dvc", f'echo "${{MLFLOW_RUN_CONTEXT-none}}" >> {log}'
+    )
+    monkeypatch.setattr(presets, "DVC", (str(dvc),))
+    monkeypatch.delenv("MLFLOW_RUN_CONTEXT", raising=False)
+    assert presets.main(["mine"]) == 0
+    for _ in range(2):
+        assert presets.main(["mine", "--seeds", "1", "2"]) == 0
+    single, *several = asked.read_text(encoding="utf-8").splitlines()
+    assert single == "none"
+    assert several == [several[0]] * 4
+    (parent,) = runs(store_of(project))
+    assert json.loads(several[0]) == {"mlflow.parentRunId": parent.info.run_id}
+    assert parent.info.run_name == "mine, seeds 1 2"
+
+
+def test_a_store_out_of_reach_leaves_experiments_without_a_parent(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////proc/none/mlflow.db")
+    monkeypatch.setattr(presets, "DVC", ("true",))
+    assert presets.main(["mine", "--seeds", "1", "2"]) == 0
+    printed = capfd.readouterr()
+    assert printed.out.count("exp run") == 2
+    (warning,) = printed.err.splitlines()
+    assert warning.startswith("warning: the parent run 'mine, seeds 1 2' was not")
 
 
 def test_a_kill_or_a_failure_loses_no_earlier_experiment(

@@ -38,7 +38,9 @@ def run_queued(workspace: Project) -> None:
     before = code.read_text(encoding="utf-8")
     code.write_text("raise SystemExit('the code of the workspace')\n", encoding="utf-8")
     try:
-        workspace.dvc("exp", "run", "--run-all", "--jobs", "2")
+        dvc = [sys.executable, "-m", "dvc", "exp", "run", "--run-all", "--jobs", "2"]
+        command = [sys.executable, "-m", "stages.group", "sweep", "of", "images", "--"]
+        run([*command, *dvc], workspace.folder, workspace.environment)
         status = workspace.dvc("queue", "status")
     finally:
         workspace.dvc("queue", "stop", "--kill")
@@ -64,10 +66,12 @@ def test_queued_experiments_are_complete_runs(
     run_queued(workspace)
     assert workspace.git("status", "--porcelain") == "", "the workspace has not changed"
     runs = workspace.runs()
+    parent = runs.pop("sweep of images")
     assert set(runs) == set(QUEUED)
     parameters = load_params(workspace.folder / "params.yaml").flattened()
     for name, queued in runs.items():
         assert queued.info.status == "FINISHED"
+        assert queued.data.tags["mlflow.parentRunId"] == parent.info.run_id
         expected = {key: str(value) for key, value in parameters.items()}
         assert queued.data.params == expected | {CHANGED: QUEUED[name]}
         curve = workspace.client.get_metric_history(queued.info.run_id, CURVE)

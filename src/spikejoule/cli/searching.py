@@ -17,7 +17,7 @@ import numba
 import pandas as pd
 
 from spikejoule.cli.arguments import STORAGE_VARIABLE
-from spikejoule.core.errors import ParameterError
+from spikejoule.core.errors import ParameterError, StoreError
 from spikejoule.core.parameters import parsed
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import write_csv
@@ -32,9 +32,12 @@ from spikejoule.search.space import (
     SearchSpace,
     search_space,
 )
+from spikejoule.tracking.groups import Trial, log_trials
 from spikejoule.tracking.project import check_against_lock
-from spikejoule.tracking.store import at_root, shown_uri
+from spikejoule.tracking.store import at_root, project_store, shown_uri
 from spikejoule.tracking.tables import Column, frame_text
+
+logger = logging.getLogger(__name__)
 
 MAX_DRAWS: Final = 200
 """Random combinations to try before a space without an allowed one is refused."""
@@ -69,6 +72,11 @@ def search(options: argparse.Namespace) -> str:
         raise ParameterError(
             f"none of the trials was trained to its end ({reason}): widen the space."
         )
+    store = project_store(root, params.publish.experiment)
+    try:
+        log_trials(store, f"search {plan.settings.study}", map(_recorded, trained))
+    except StoreError as error:
+        logger.warning("%s", error)
     table = found_table(trained, plan, params)
     if options.table is not None:
         write_csv(options.table, tuple(table), table.to_numpy().tolist())
@@ -147,6 +155,18 @@ def _check_possible(space: SearchSpace) -> None:
             problem = str(error).splitlines()[0]
     raise ParameterError(
         f"none of {MAX_DRAWS} combinations of the space is allowed: {problem}"
+    )
+
+
+def _recorded(trial: Any) -> Trial:
+    """Arrange a trained trial as a run; its validation accuracy is in MLflow's view."""
+    from spikejoule.search.study import ENDED, number_of
+
+    ended = trial.user_attrs[ENDED]
+    return Trial(
+        name=f"trial {number_of(trial)}",
+        parameters=ended["parameters"],
+        metrics={"accuracy_val": ended["metrics"][ACCURACY], **ended["metrics"]},
     )
 
 

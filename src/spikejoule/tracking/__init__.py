@@ -4,6 +4,7 @@ store         where the project's store is, how it is opened, who ends its runs
 curves        what is logged of each epoch, and its modelled energy
 live          the run of a training, logged while it is trained
 publishing    one finished run for each distinct result of the pipeline
+groups        the parent run of a sweep, of presets or of a search
 runs          how a single run begins, grows and ends
 datasets      the data splits of a run, each with its digest
 registry      checkpoints as versions of a registered model; the champion

@@ -18,6 +18,7 @@ from spikejoule.evaluation.accuracy import EARLY_EXIT, WHOLE_WINDOW
 from spikejoule.tracking.store import (
     COMMIT_TAG,
     FILES_TAG,
+    RESULT_TAG,
     Store,
     opened_to_read,
 )
@@ -76,9 +77,6 @@ WITHOUT_EFFECT: Final = (
 )
 """Parameters that decide where a result is computed and how it is shown."""
 
-# Earlier versions logged the conventional networks as child runs, with this tag.
-_PARENT_TAG: Final = "mlflow.parentRunId"
-
 _NUMBERS = [f"{METRIC}{name}" for name in (*WHOLE_WINDOW, *EARLY_EXIT, *MEANS, *TIMES)]
 _TEXTS = [
     "run_id",
@@ -110,7 +108,7 @@ _DEFAULTS = {
 
 
 def recorded_runs(store: Store) -> pd.DataFrame:
-    """Read the finished runs of the store's experiment, the latest first.
+    """Read the finished results in the store's experiment, the latest first.
 
     Raises:
         StoreError: the store does not exist, or cannot be reached or read.
@@ -119,7 +117,7 @@ def recorded_runs(store: Store) -> pd.DataFrame:
         latest = ["attributes.start_time DESC"]
         finished = "attributes.status = 'FINISHED'"
         runs = client.search_runs([experiment_id], finished, 1, 50_000, latest)
-        return frame_of(run for run in runs if _PARENT_TAG not in run.data.tags)
+        return frame_of(run for run in runs if RESULT_TAG in run.data.tags)
 
 
 def frame_of(runs: "Iterable[Run]") -> pd.DataFrame:
