@@ -33,7 +33,7 @@ def test_the_benchmark_compares_what_is_equal(tmp_path: Path) -> None:
         "--many",
         "300",
     ]
-    assert main(["graphs", *few, "--output", str(out)]) == 0
+    assert main(["graphs", "--allow-load", *few, "--output", str(out)]) == 0
     found = json.loads(out.read_text(encoding="utf-8"))
     engines = {row["graph"]: row["engine"] for row in found["graphs"]}
     assert engines.keys() >= set(PAPER)
@@ -50,7 +50,7 @@ def test_pricing_is_compared_with_the_forward_pass(tmp_path: Path) -> None:
 
     out = tmp_path / "pricing.json"
     few = ["--rounds", "1", "--networks", "784-1000-10"]
-    assert main(["pricing", *few, "--output", str(out)]) == 0
+    assert main(["pricing", "--allow-load", *few, "--output", str(out)]) == 0
     (found,) = json.loads(out.read_text(encoding="utf-8"))["models"]
     # Loose bounds: other processes disturb both.
     assert 1 < found["time_ratio"] < 4
