@@ -75,8 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fitting(options: argparse.Namespace, text: str) -> str:
-    """Wrap long lines, but not those of JSON."""
-    return text if getattr(options, "json", False) else wrapped(text)
+    """Wrap long lines, but not those of JSON, nor commands to be pasted."""
+    is_verbatim = getattr(options, "json", False) or options.command == "search"
+    return text if is_verbatim else wrapped(text)
 
 
 def build_parser() -> argparse.ArgumentParser:
