@@ -186,6 +186,45 @@ def test_splits_of_joins_drawn_at_random_are_right_or_absent(loop: str) -> None:
     assert n_absent < 50
 
 
+def transposed(x: Tensor) -> Tensor:
+    return x.transpose(0, 1).reshape(-1, C)
+
+
+def in_a_row(x: Tensor) -> Tensor:
+    return torch.cat(x.unbind(1))
+
+
+class TwoOrders(nn.Module):
+    """Two layers on the same samples and steps, merged in two orders."""
+
+    def __init__(self, merge: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.merge = merge
+        self.first, self.second = nn.Linear(C, 6), nn.Linear(C, 6)
+        self.lif = Steps()
+
+    def forward(self, x: Tensor) -> Tensor:
+        sizes = x.shape[:2]
+        steps_first, samples_first = x.flatten(0, 1), self.merge(x)
+        one = self.first(steps_first).unflatten(0, sizes)
+        other = self.second(samples_first).unflatten(0, (*sizes[::-1],))
+        out: Tensor = self.lif(one + other.transpose(0, 1))
+        return out
+
+
+@pytest.mark.parametrize("merge", [transposed, in_a_row])
+def test_two_orders_of_one_size_are_not_confused(
+    merge: Callable[[Tensor], Tensor],
+) -> None:
+    x = (torch.rand(5, 4, C) < torch.tensor([0.1, 0.4, 0.6, 0.9])[:, None]).float()
+    neurons = {LIF: Population(), Steps: Population(time=0)}
+    report = price_model(TwoOrders(merge).eval(), x, loop="model", neurons=neurons)
+    means = {len(events) for events in by_kind(report.activity)["events"].values()}
+    assert means == {1}
+    total = report.activity.events.sum()
+    assert total == pytest.approx(2 * 6 * float(x.sum()) / 4)
+
+
 class TokenByToken(Joined):
     """The layer's sums over all tokens of [T, B, tokens, C]."""
 

@@ -67,6 +67,12 @@ EXPOSING = SHARING | {"get"}
 """These, and attributes such as `x.data`, let a tensor change unnoticed."""
 MERGING = frozenset(["flatten", "reshape", "view"])
 """Functions of `VIEWING` that may merge samples and steps."""
+_JOINING = """
+    cat concat concatenate repeat repeat_interleave index_select gather getitem roll
+    flip
+"""
+JOINING = frozenset(_JOINING.split())
+"""Functions that may put samples and steps into another order, in new memory."""
 MOVING = VIEWING | frozenset(
     f"{_ADDING} {_INDEXING} to float half bfloat16 double cpu cuda clone copy".split()
 )

@@ -213,9 +213,21 @@ class BatchLayout:
         n_steps = sizes[1 - sample_axis]
         is_known = sizes[sample_axis] == self.n_samples
         is_known &= self.n_steps in (0, n_steps) and x.numel() == merged.numel()
+        # Another axis of this size might be that of the samples.
+        is_known &= list(x.shape).count(self.n_samples) == 1
         merged_size = merged.shape[0] if merged.ndim else 1
         if is_known and merged_size % (n_steps * self.n_samples) == 0:
-            self._time_axes[merged_size // self.n_samples] = 1 - sample_axis
+            per_sample = merged_size // self.n_samples
+            time_axis = 1 - sample_axis
+            # Tensors of one size that were merged in both orders are not told apart.
+            self.is_doubtful |= self._time_axes.get(per_sample, time_axis) != time_axis
+            self._time_axes[per_sample] = time_axis
+
+    def note_join(self, joined: Tensor) -> None:
+        """Note that a first axis was made of several tensors, in an unknown order."""
+        n_joined = joined.shape[0] if joined.ndim else 1
+        is_merged = n_joined > self.n_samples and self._has_samples(n_joined)
+        self.is_doubtful |= is_merged
 
     def _is_time(self, axis: int, x: Tensor) -> bool:
         """Whether axis 0 or 1 may be time, and the other one the samples."""

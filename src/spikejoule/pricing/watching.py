@@ -16,6 +16,7 @@ from spikejoule.pricing.layers import (
     DROPOUT,
     DROPPING,
     EXPOSING,
+    JOINING,
     MERGING,
     MOVING,
     POOLING,
@@ -249,6 +250,8 @@ class Watch:
             self._traces.forget_contents(out)
         if name in MERGING and inputs:
             self.layout.note_merge(inputs[0], out)
+        if name in JOINING and is_new:
+            self.layout.note_join(out)
         if is_new or name not in VIEWING:
             self._read_by_functions.update(trace.source for trace in traces)
         makes_values = name in MOVING and any(trace.are_values for trace in traces)
