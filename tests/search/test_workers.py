@@ -29,6 +29,7 @@ from tests.tools.pipeline_tools import (  # noqa: E402
     set_parameters,
     write_lock,
 )
+from tests.tools.recorded import runs, store_of  # noqa: E402
 from tests.tools.services import PostgreSQL, on_one_worker  # noqa: E402
 
 pytestmark = on_one_worker("search")
@@ -107,6 +108,14 @@ def test_killed_and_stopped_and_started_again(small: Search) -> None:
         again[again.index("On the front") :] == printed[printed.index("On the front") :]
     )
     assert len(small.trials()) == n_trials
+    parent, *children = sorted(
+        runs(store_of(small.folder)), key=lambda run: run.info.start_time
+    )
+    assert parent.info.run_name == f"search {STUDY}"
+    assert len(children) == 3
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {
+        parent.info.run_id
+    }
     check_commands(small, printed)
 
 
