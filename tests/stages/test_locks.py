@@ -50,6 +50,13 @@ stages:
     params: [x]
     outs: [out]
 """
+# Runs a sweep's command without a parent run.
+UNGROUPED = """
+import subprocess, sys
+
+command = sys.argv[sys.argv.index("--") + 1 :]
+sys.exit(subprocess.run(command).returncode)
+"""
 CUT = '{"write": {"/a project/out": {"pi'
 
 
@@ -172,8 +179,9 @@ def test_a_queue_whose_worker_was_killed_runs_the_tasks_that_follow(made: Made) 
     hold = folder / "hold"
     environment = {**made.environment, "BEGAN": str(began), "HOLD": str(hold)}
     python = folder / ".venv" / "bin" / "python"
-    # `make seeds` has no runs to read.
+    # `make seeds` has no runs to read, and there is no store to group the runs in.
     shutil.copy("/bin/true", python.with_name("spikejoule"))
+    (folder / "stages" / "group.py").write_text(UNGROUPED, encoding="utf-8")
     (folder / "params.yaml").write_text("x: 0\n", encoding="utf-8")
     (folder / "dvc.yaml").write_text(QUEUED, encoding="utf-8")
     (folder / ".gitignore").write_text("/.venv\n/began\n/hold\n", encoding="utf-8")
