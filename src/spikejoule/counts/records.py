@@ -1,8 +1,12 @@
 """Counts by node of a network, from which all operations follow.
 
 They come from measured spikes of trained networks (`counts.measurement`), from the
-executor of NIR graphs (`nir.running`), from hooks on a PyTorch model
-(`pricing.counted`), or from a checkpoint (`energy.from_checkpoint`).
+activations of conventional ones (`counts.values`), from the executor of NIR graphs
+(`nir.running`), from hooks on a PyTorch model (`pricing.counted`), or from a checkpoint
+(`energy.from_checkpoint`). Rows are samples, epochs of a training, or one mean.
+
+A conventional network sends values, once per sample. All of its values are passed on;
+those that are not zero determine the products (`macs`).
 
 In a trained network, pooling only renames spikes (`network.network`): it takes no
 operation and has no record, and its spikes are events of the next connection. In an
@@ -15,7 +19,7 @@ synapse are added there, uncounted. Output spikes reach no synapse, and neither 
 spike at a removed synapse: events of pruned networks are counted synapse by synapse.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -23,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.encoding.events import Products
+from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.network import Network
 
@@ -31,6 +36,8 @@ Counts = NDArray[Any]
 
 SpikingGraph = Network | ImportedGraph
 """A spiking network, trained here or imported."""
+
+AnyNetwork = SpikingGraph | ConventionalNetwork
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -47,8 +54,8 @@ class NodeCounts:
             connection that they enter.
         events: synaptic events: a spike reaches a synapse and its weight is added.
         macs: multiply-accumulates: a value other than zero and a spike reaches a
-            synapse. This happens after pooling, Scale and non-spiking neurons, and with
-            an input of constant currents.
+            synapse. This happens after pooling, Scale, non-spiking neurons and ReLU
+            units, and with an input of constant currents.
         updates: neuron updates, one per neuron and step in which it is updated.
         active: updates in which the neuron spikes.
         resets: resets of potentials after a spike.
@@ -105,13 +112,22 @@ class NodeCounts:
     @property
     def as_mean(self) -> Self:
         """The mean of all samples, float64 [1] each."""
-        return type(self)(
-            **{
-                field.name: None if counts is None else counts.mean(keepdims=True)
-                for field in fields(self)
-                for counts in [getattr(self, field.name)]
-            }
-        )
+        return self._mapped(lambda counts: counts.mean(keepdims=True))
+
+    def with_comparisons(self, comparisons: Counts) -> Self:
+        """The same counts with other comparisons."""
+        return replace(self, comparisons=comparisons)
+
+    def first(self, n_rows: int) -> Self:
+        """The first rows alone."""
+        return self._mapped(lambda counts: counts[:n_rows])
+
+    def _mapped(self, change: Callable[[Counts], Counts]) -> Self:
+        changed = {
+            name: None if counts is None else change(counts)
+            for name, counts in vars(self).items()
+        }
+        return type(self)(**changed)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -130,7 +146,7 @@ class Activity:
         samples: samples of each row, [N]; None for one each.
     """
 
-    network: SpikingGraph
+    network: AnyNetwork
     time_window: int
     counts: Mapping[str, NodeCounts]
     pruned: bool = False
@@ -147,9 +163,12 @@ class Activity:
     @property
     def n_rows(self) -> int:
         """N."""
-        spikes = self.counts[self.network.input.name].spikes
-        assert spikes is not None
-        return len(spikes)
+        return next(
+            len(count)
+            for node in self.counts.values()
+            for count in vars(node).values()
+            if count is not None
+        )
 
     @property
     def samples_of_row(self) -> NDArray[np.int64]:
@@ -161,9 +180,16 @@ class Activity:
         """Zeros, [N]."""
         return np.zeros(self.n_rows, np.int64)
 
+    def first(self, n_rows: int) -> Self:
+        """The first rows alone; what is known of single rows must be absent."""
+        return replace(
+            self,
+            counts={name: node.first(n_rows) for name, node in self.counts.items()},
+        )
+
     def spikes_of(self, name: str) -> Counts:
         """Return the spikes of a node, [N]; zeros if it passes on values."""
-        spikes = self.counts[name].spikes
+        spikes = self.counts[name].spikes if name in self.counts else None
         return self.none if spikes is None else spikes
 
     @property

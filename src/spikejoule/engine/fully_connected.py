@@ -191,6 +191,7 @@ class FullyConnectedKernels:
             amplitudes=np.zeros((slots, n_steps * widest), dtype=dtype),
             # Two words are written at a time: one more, if their number is odd.
             marked=np.zeros((slots, n_steps * widest // LANES + 1), dtype=np.uint16),
+            seen=np.zeros((slots, most_sources), dtype=np.uint8),
         )
 
     def run_layer(self, events: EventList, number: int) -> EventList:

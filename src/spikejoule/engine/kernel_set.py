@@ -73,7 +73,7 @@ def new_gradient(
         dtype: of the parameters.
     """
     # Correct samples, spikes of each layer with the input, events of each connection.
-    n_counts = 2 + 2 * len(layout.forward) + len(layout.connections)
+    n_counts = 2 + 2 * len(layout.forward) + 2 * len(layout.connections)
     return BatchGradient(
         gradients=aligned_zeros((lanes, layout.size), dtype),
         touched=np.zeros((lanes, layout.rows.starts.size), dtype=np.bool_),

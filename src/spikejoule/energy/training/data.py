@@ -1,4 +1,4 @@
-"""What a training takes before its forward passes: samples, and a teacher's answers.
+"""What a training takes before its forward passes: its samples.
 
 For each sample and epoch:
 
@@ -7,39 +7,22 @@ For each sample and epoch:
     augmentation      a pixel is written for each input. A map by whole pixels reads one
                       for it; any other map reads four and blends them: 12
                       multiplications, 19 additions, floors included
-    averaging         as in inference (`operations.averaging`), but once for each image
     encoding          of an image that is white everywhere, an upper bound
-    teacher           a dense inference without finding the answer: every weight once,
-                      as recorded; all else only if its sizes are those of the network
 
 Augmentation follows the kernel (`training.kernels.augment`), in which the origin of a
 pixel takes 8 additions and 4 multiplications, the blend the others. The random numbers
 of an image's map are not counted.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
-from itertools import pairwise
-
 import numpy as np
 
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.energy.operations import (
-    IMAGE,
-    PIXEL_BITS,
-    OperationCounts,
-    Words,
-    address_bits,
-    block,
-    encoding_terms,
-    made_pixels,
-)
-from spikejoule.energy.training.products import Counts
+from spikejoule.energy.count import encoding_terms
+from spikejoule.energy.operations import PIXEL_BITS, Words, address_bits, block
+from spikejoule.energy.training.arrays import Blocks, Counts
 from spikejoule.energy.training.record import Augmented, TrainingRecord
-from spikejoule.network.quantisation import FLOAT_BITS
 
 AUGMENTATION = "augmentation"
-TEACHER = "teacher"
 
 _WHITE = 255
 _MULTIPLICATIONS_PER_PIXEL = 12
@@ -47,8 +30,8 @@ _ADDITIONS_PER_PIXEL = 19
 _NEIGHBOURS = 4
 
 
-def data(record: TrainingRecord) -> Iterator[OperationCounts]:
-    """Count reading, augmenting and encoding the samples of a spiking network."""
+def data(record: TrainingRecord) -> Blocks:
+    """Count reading, augmenting and encoding the samples."""
     samples = record.activity.samples_of_row[:, None]
     node = record.network.input
     encoder = record.encoder
@@ -59,35 +42,15 @@ def data(record: TrainingRecord) -> Iterator[OperationCounts]:
         address = Words(address_bits(node.n_out), n_stored)
         yield block("data_read", [node.name], spikes, address)
         return
-    yield from images_read(record, samples)
-    if encoder is not None:
-        yield from _encoding(encoder, node.name, node.n_out, samples)
-
-
-def images_read(record: TrainingRecord, samples: Counts) -> Iterator[OperationCounts]:
-    """Count reading and augmenting images, of any network that trains on them.
-
-    Args:
-        record: the spiking training, which sees the same images.
-        samples: images of each epoch, [E, 1].
-    """
-    node = record.network.input
     n_pixels = node.n_out
     data_set = Words(PIXEL_BITS, n_pixels * record.set_size)
     yield block("data_read", [node.name], samples * n_pixels, data_set)
     yield from _augmentation(record.augmented, n_pixels, samples)
-    if record.average_pixels > 1:
-        # The training set holds the averages, which are computed once.
-        once = np.zeros_like(samples)
-        once[0] = record.set_size
-        n_read = record.average_pixels**2 * n_pixels
-        for made in made_pixels(IMAGE, n_read, n_pixels, PIXEL_BITS, "code_addition"):
-            yield replace(made, counts=made.counts * once)
+    if encoder is not None:
+        yield from _encoding(encoder, node.name, n_pixels, samples)
 
 
-def _augmentation(
-    augmented: Augmented, n_pixels: int, samples: Counts
-) -> Iterator[OperationCounts]:
+def _augmentation(augmented: Augmented, n_pixels: int, samples: Counts) -> Blocks:
     """Count the map of each image; nothing if images stay as they are."""
     if augmented == "no":
         return
@@ -105,7 +68,7 @@ def _augmentation(
 
 def _encoding(
     encoder: Encoder, place: str, n_pixels: int, samples: Counts
-) -> Iterator[OperationCounts]:
+) -> Blocks:
     """Count encoding images that are white everywhere."""
     white = np.full((1, n_pixels), _WHITE, dtype=np.uint8)
     operations = encoder.operations(white)
@@ -114,32 +77,3 @@ def _encoding(
     yield block("pixel_read", [place], samples * n_pixels, Words(PIXEL_BITS, n_pixels))
     for term, per_image in encoding_terms(operations).items():
         yield block(term, [place], samples * per_image)
-
-
-def teacher(record: TrainingRecord) -> Iterator[OperationCounts]:
-    """Count the forward passes of a teacher; nothing without one."""
-    if record.teacher_macs is None:
-        return
-    place = [TEACHER]
-    macs = record.teacher_macs[:, :1]
-    samples = record.activity.samples_of_row[:, None]
-    weights = int(macs[0, 0] // samples[0, 0])
-    sizes = record.network.layer_sizes
-    # A teacher has the sizes of the network, unless its layers are of other kinds.
-    is_known = sum(n_in * n_out for n_in, n_out in pairwise(sizes)) == weights
-    n_biases = sum(sizes[1:]) if is_known else 0
-    parameters_bits = FLOAT_BITS * (weights + n_biases)
-    yield block("teacher_mac", place, macs)
-    yield block("address_mac", place, macs)
-    yield block("weight_read", place, macs, Words(FLOAT_BITS, weights, parameters_bits))
-    if not is_known:
-        return
-    activations = Words(FLOAT_BITS, sum(sizes))
-    n_sources = sum(sizes[:-1])
-    yield block("activation_read", place, samples * n_sources, activations)
-    yield block("activation_write", place, samples * n_biases, activations)
-    yield block("address_unit", place, samples * (n_sources + n_biases))
-    biases = Words(FLOAT_BITS, n_biases, parameters_bits)
-    yield block("bias_addition", place, samples * n_biases)
-    yield block("bias_read", place, samples * n_biases, biases)
-    yield block("activation_comparison", place, samples * sum(sizes[1:-1]))

@@ -12,22 +12,21 @@ For each gradient that is not known to be zero:
 
     arithmetic        that of clipping, and adding the gradient to the weight decay
     gradient accesses 1 for the norm, if clipped; 1 for Adam; 1 to clear it, if it
-                      sums samples one by one
+                      was summed in memory
 
-The event engine knows that the gradients of a source without a spike or current in the
-batch are zero, in fully connected networks. It records how many it reads; if a file
-lacks the record, all are counted.
+With zero-skipping, the gradients of a source without a spike or value in the batch are
+known to be zero, in fully connected networks.
 
 Not counted: Adam's bias corrections, one number per step.
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import NamedTuple
 
-from spikejoule.energy.operations import OperationCounts, Words, block
-from spikejoule.energy.training.arrays import TrainedConnection
-from spikejoule.energy.training.products import Counts
+from spikejoule.energy.operations import Words, block
+from spikejoule.energy.training.arrays import Blocks, Counts, Parameters
+from spikejoule.energy.training.step import TrainingStep
+from spikejoule.network.quantisation import FLOAT_BITS
 
 # m = b1 m + (1 - b1) g: 2 multiplications, 1 addition. v = b2 v + (1 - b2) g g: 3 and
 # 1. w -= rate m' / (sqrt(v') + e), with m' and v' divided by their bias corrections: 1
@@ -80,7 +79,7 @@ def adam(weight_decay: bool, clipping: bool, clears: bool, rounds: bool) -> Oper
     Args:
         weight_decay: whether there is an L2 penalty.
         clipping: whether the norm of the gradient is limited.
-        clears: whether gradients are cleared, since samples add to them one by one.
+        clears: whether gradients are cleared, since they are summed in memory.
         rounds: whether the network is trained in integers.
     """
     of_parameter = Counter(_ADAM)
@@ -97,41 +96,58 @@ def adam(weight_decay: bool, clipping: bool, clears: bool, rounds: bool) -> Oper
     return Operations(of_parameter, of_gradient)
 
 
-def optimizer(
-    connection: TrainedConnection,
-    operations: Operations,
-    batches: Counts,
-    gradients: Counts | None = None,
-) -> Iterator[OperationCounts]:
-    """Count the optimizer at one connection.
+def optimizer(step: TrainingStep) -> Blocks:
+    """Count all optimizer steps of each row."""
+    record = step.record
+    operations = adam(
+        weight_decay=record.weight_decay,
+        clipping=record.clipping,
+        clears=step.dataflow.gradients != "batch",
+        rounds=record.network.weight_bits < FLOAT_BITS,
+    )
+    for connection in step.connections:
+        read = step.batches * connection.weights.count
+        if step.dataflow.skips_zeros and record.gradients_reached is not None:
+            read = record.gradients_reached[:, [connection.number]]
+        yield from _updates(connection.weights, operations, step.batches, read)
+        others = connection.others
+        # Gradients of biases and learned constants are read in every step.
+        read = step.batches * others.count
+        yield from _updates(others, operations, step.batches, read)
+        if record.pruned:
+            masked = _batches_with_masks(step)
+            yield from _masks_read(connection.weights, masked)
+            yield from _masks_read(others, masked)
 
-    Args:
-        connection: its parameters.
-        operations: of one step (`adam`).
-        batches: optimizer steps of each epoch, [E, 1].
-        gradients: gradients read in each epoch, [E, 1]; None for all.
-    """
-    parameters = batches * connection.parameters
-    gradients = parameters if gradients is None else gradients
+
+def _updates(
+    parameters: Parameters, operations: Operations, batches: Counts, gradients: Counts
+) -> Blocks:
+    """Count the updates of parameters, of which some have gradients, [E, 1]."""
+    if not parameters.count:
+        return
+    updates = batches * parameters.count
     memories = {
-        "weight_read": connection.weight_words,
-        "weight_write": connection.weight_words,
-        "gradient_access": connection.parameter_words,
-        "moment_access": connection.moment_words,
+        "weight_read": parameters.values,
+        "weight_write": parameters.values,
+        "gradient_access": parameters.words,
+        "moment_access": parameters.moments,
     }
-    place = [connection.name]
+    place = [parameters.place]
     for term in {**operations.of_parameter, **operations.of_gradient}:
-        counts = operations.of_parameter[term] * parameters
+        counts = operations.of_parameter[term] * updates
         counts = counts + operations.of_gradient[term] * gradients
         yield block(term, place, counts, memories.get(term, Words()))
 
 
-def masks_read(connection: TrainedConnection, batches: Counts) -> OperationCounts:
-    """Count reading whether each synapse still exists.
+def _batches_with_masks(step: TrainingStep) -> Counts:
+    """Return the optimizer steps of each row from where pruning starts, [E, 1]."""
+    removed = step.record.removed_fractions
+    return step.batches if removed is None else step.batches * (removed[:, None] > 0)
 
-    Args:
-        connection: its parameters.
-        batches: optimizer steps with masks in each epoch, [E, 1].
-    """
-    reads = batches * connection.parameters
-    return block("mask_read", [connection.name], reads, connection.parameter_words)
+
+def _masks_read(parameters: Parameters, batches: Counts) -> Blocks:
+    """Count reading whether each parameter still exists."""
+    if parameters.count:
+        reads = batches * parameters.count
+        yield block("mask_read", [parameters.place], reads, parameters.words)

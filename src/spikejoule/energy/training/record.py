@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from spikejoule.counts.records import Activity
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.words import sentences
+from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import Network
 from spikejoule.network.surrogates import SURROGATES
 
@@ -25,54 +26,56 @@ TRAINING: Final = "training"
 Augmented = Literal["no", "shifted", "mapped"]
 """Whether images are augmented: by whole pixels, or by other maps."""
 
+TrainedNetwork = Network | ConventionalNetwork
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class TrainingRecord:
-    """The record of a training of E epochs; one row for all if epochs are not recorded.
+    """The record of a training of either side, by epoch or in one row for all epochs.
+
+    Shapes: E rows, K connections, L layers.
 
     Attributes:
         network: the trained network.
-        activity: its counts over the samples of each epoch, with pruned synapses still
-            in place.
-        batches: optimizer steps of each epoch, int64 [E].
+        activity: what it did for the samples of each row, with pruned synapses still in
+            place.
+        touched: of the weights of each connection, those that a spike or a value of the
+            same sample reaches, summed over samples, int64 [E, K]: with ``sample``
+            dataflows their gradients are read and written once.
+        batches: optimizer steps of each row, int64 [E].
         n_epochs: number of epochs.
+        batch_size: samples of a batch; the last one of an epoch may have fewer.
         weight_decay, clipping: whether they were enabled.
         best_validation_accuracy_percent: None if not recorded.
-        teacher_macs: all MACs of a ReLU teacher, and those with a nonzero activation,
-            int64 [E, 2]; None if not counted, or without a teacher.
-        events_counted: whether the synaptic events of every epoch were counted.
         pruned: whether training removed synapses.
         removed_fractions: of the weights, before each epoch, [E]; None if not recorded.
-        batch_size: samples of a batch; the last one of an epoch may have fewer.
         engine: the engine that trained, ``event`` or ``dense``.
-        surrogate: name of the surrogate derivative; None if unknown.
-        encoder: how samples became spikes; None if unknown, or if spikes were given.
+        surrogate: name of the surrogate derivative; None for a conventional network.
+        encoder: how samples became spikes; None if spikes or values were given.
         augmented: whether the images of an epoch are changed, and how.
-        average_pixels: side of the pixel squares whose means the network reads.
         validation_accuracies_percent: after each epoch, [E]; None if not recorded.
         gradients_reached: gradients of each weight matrix that the optimizer read,
-            int64 [E, K]; None if not recorded.
+            int64 [E, K]: those of sources without a spike or value in the batch are
+            known to be zero. None if it reads all.
         kept_deltas: deltas of each layer after the input that a sampled backward pass
             kept, int64 [E, L - 1]; None if the pass was exact.
     """
 
-    network: Network
+    network: TrainedNetwork
     activity: Activity
+    touched: NDArray[np.int64]
     batches: NDArray[np.int64]
     n_epochs: int
+    batch_size: int
     weight_decay: bool
     clipping: bool
-    best_validation_accuracy_percent: float | None
-    teacher_macs: NDArray[np.int64] | None = None
-    events_counted: bool = False
+    best_validation_accuracy_percent: float | None = None
     pruned: bool = False
     removed_fractions: NDArray[np.float64] | None = None
-    batch_size: int = 1
     engine: str = "event"
-    surrogate: str | None = "arctangent"
+    surrogate: str | None = None
     encoder: Encoder | None = None
     augmented: Augmented = "no"
-    average_pixels: int = 1
     validation_accuracies_percent: NDArray[np.float64] | None = None
     gradients_reached: NDArray[np.int64] | None = None
     kept_deltas: NDArray[np.int64] | None = None
@@ -88,13 +91,12 @@ class TrainingRecord:
         return -(-self.samples // self.n_epochs)
 
     @property
-    def surrogate_operations(self) -> Mapping[str, int] | None:
-        """Arithmetic of the surrogate at one potential; None if it is unknown.
+    def surrogate_operations(self) -> Mapping[str, int]:
+        """Arithmetic of the surrogate at one potential.
 
         It includes the distance to the threshold, unless that is not needed.
         """
-        if self.surrogate is None or self.surrogate not in SURROGATES:
-            return None
+        assert self.surrogate is not None
         operations = dict(SURROGATES[self.surrogate].operations)
         if operations:
             # x = v - threshold

@@ -1,106 +1,97 @@
-"""What all variants of a training step have in common: its sizes, and its arithmetic.
+"""A training step of either side, in any dataflow: sizes, and the forward pass.
 
-Each neuron and step takes, in the backward pass, the equations in `neuron`:
-
-    surrogate                its arithmetic (`Surrogate.operations`), and the distance
-                             to the threshold
-    delta multiplications    2: by the surrogate's derivative, and by the decay unless
-                             it is 1
-    delta additions          1: the delta of the next step, kept in a register
-    learned decay            a multiplication and an addition, and with the reset by
-                             subtraction one more addition per spike, to find u from v
-    learned threshold        a multiplication where the neuron leaks and 2 additions, to
-                             find dL/ds f from the deltas. Both read the delta and the
-                             potential again
-    bias gradients           an addition
-
-A kept potential is read once and a delta written once. Deltas pass back between layers
-as dense products (`products`) in every step.
+The forward pass is inference over the training samples, in 32 bits, and what the
+backward pass needs is kept: the spikes or values that each layer passes on, of all T
+steps, and each potential before the reset, one word per neuron and step. It is kept for
+one sample, or for all samples of a batch if gradients are summed over it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from itertools import compress
+from typing import Final
 
 import numpy as np
 
 from spikejoule.counts.records import Activity
-from spikejoule.energy.operations import (
-    OperationCounts,
-    Words,
-    block,
-    count_operations,
-)
+from spikejoule.energy.count import count_operations
+from spikejoule.energy.dataflow import Dataflow
+from spikejoule.energy.operations import OperationCounts, Words, block
 from spikejoule.energy.training.arrays import (
+    Blocks,
+    Counts,
     TrainedConnection,
     trace_words,
     trained_connections,
 )
-from spikejoule.energy.training.products import Counts, Products
 from spikejoule.energy.training.record import TrainingRecord
 from spikejoule.network.network import Network
-from spikejoule.network.neurons.lif import LOG_THRESHOLD, LeakyIntegrateAndFire
+from spikejoule.network.nodes import Pooling
 from spikejoule.network.quantisation import FLOAT_BITS
 
-StepVariant = Literal["event", "dense", "dense_recompute"]
-"""Ways of running a training step: event by event, densely, and densely with potentials
-that are computed again in place of being stored."""
+_KEPT: Final = ("spike_read", "spike_write", "activation_read", "activation_write")
+"""Accesses to what layers pass on, which is kept for the backward pass."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingStep:
-    """A training, prepared for counting; E epochs, L layers, K connections.
+    """A training, prepared for counting; E rows, L layers, K connections.
 
     Attributes:
         record: the training.
-        variant: how a step is run.
+        dataflow: how a step is run.
     """
 
     record: TrainingRecord
-    variant: StepVariant
-
-    @property
-    def recomputes(self) -> bool:
-        """Whether potentials are computed again in place of being stored."""
-        return self.variant == "dense_recompute"
+    dataflow: Dataflow
 
     @property
     def held_samples(self) -> int:
-        """Samples whose spikes and deltas are held at a time: 1, or a batch."""
-        return 1 if self.variant == "event" else self.record.batch_size
+        """Samples whose values and deltas are held at a time: 1, or a batch."""
+        return self.record.batch_size if self.dataflow.gradients == "batch" else 1
+
+    @property
+    def is_spiking(self) -> bool:
+        """Whether it trains a spiking network."""
+        return isinstance(self.record.network, Network)
 
     @cached_property
     def activity(self) -> Activity:
         """The counts, of a network that computes in 32 bits."""
         activity = self.record.activity
         network = activity.network
-        assert isinstance(network, Network)
-        return replace(activity, network=replace(network, quantisation=None))
+        if isinstance(network, Network):
+            in_floats = replace(network, quantisation=None)
+            return replace(activity, network=in_floats)
+        widths = dict.fromkeys(
+            ("weight_bits", "state_bits", "activation_bits"), FLOAT_BITS
+        )
+        return replace(activity, network=replace(network, **widths))
 
     @cached_property
     def inference(self) -> OperationCounts:
-        """The operations of inference, over the samples of each epoch."""
-        return count_operations(self.activity)
+        """The operations of inference, over the samples of each row."""
+        return count_operations(self.activity, dataflow=self.dataflow)
 
     @cached_property
     def connections(self) -> tuple[TrainedConnection, ...]:
         """The K connections."""
-        return trained_connections(self.record.network)
+        return trained_connections(self.record.network, self.dataflow)
 
     @property
     def samples(self) -> Counts:
-        """Samples of each epoch, [E, 1]."""
+        """Samples of each row, [E, 1]."""
         return self.activity.samples_of_row[:, None]
 
     @property
     def batches(self) -> Counts:
-        """Optimizer steps of each epoch, [E, 1]."""
+        """Optimizer steps of each row, [E, 1]."""
         return self.record.batches[:, None]
 
     @property
     def time_window(self) -> int:
-        """T."""
+        """T; 1 for a conventional network."""
         return self.activity.time_window
 
     @property
@@ -110,109 +101,69 @@ class TrainingStep:
 
     @property
     def updates(self) -> Counts:
-        """Neurons times steps, which each compare a potential, [E, L - 1]."""
-        return self.inference.of("threshold_comparison")
-
-    def potentials(self) -> Words:
-        """Return the memories of the potentials of all layers."""
-        return self._values(1 if self.recomputes else self.held_samples)
-
-    def deltas(self) -> Words:
-        """Return the memories of the deltas of all layers."""
-        return self._values(self.held_samples)
-
-    def _values(self, n_samples: int) -> Words:
+        """Units times steps of each layer after the input, [E, L - 1]."""
         sizes = np.array(self.record.network.layer_sizes[1:])
-        return Words(FLOAT_BITS, sizes * self.time_window * n_samples)
+        return self.samples * self.time_window * sizes
 
-    @cached_property
-    def products(self) -> list[Products]:
-        """Dense products through the K connections; only deltas in event-driven steps.
+    def of_layers(self) -> Words:
+        """Return the memories of one word per unit and step of each layer."""
+        sizes = np.array(self.record.network.layer_sizes[1:])
+        return Words(FLOAT_BITS, sizes * self.time_window * self.held_samples)
 
-        Recurrent weights take T - 1: no spikes arrive in the first step, and no deltas
-        pass back into the last. Constant currents may be multiplied only once.
+    def deltas_of(self, connection: TrainedConnection) -> Words:
+        """Return the memory of the deltas of the layer after a connection."""
+        return trace_words(connection.n_out, self.time_window, self.held_samples)
+
+    def matrices(self, connection: TrainedConnection) -> Counts:
+        """Return the products of the whole matrix that a dense step computes, [E, 1].
+
+        Recurrent weights take T - 1 for each sample: no spikes arrive in the first
+        step, and no deltas pass back into the last.
         """
-        found = []
-        for connection in self.connections:
-            is_constant = connection.is_first and self.activity.products is not None
-            is_once = connection.is_first and self.activity.products == "once"
-            kept_steps = 1 if is_constant else self.time_window
-            steps = 1 if is_once else self.time_window - connection.is_recurrent
-            macs = self.samples * steps * connection.synapses
-            values = trace_words(connection.n_in, kept_steps, self.held_samples)
-            deltas = trace_words(connection.n_out, self.time_window, self.held_samples)
-            found.append(
-                Products(
-                    connection=connection,
-                    matrices=self.samples * steps,
-                    computed=macs,
-                    passed=macs,
-                    values=values,
-                    deltas=deltas,
-                )
-            )
-        return found
+        is_once = connection.is_first and self.activity.products == "once"
+        steps = 1 if is_once else self.time_window - connection.is_recurrent
+        return self.samples * steps
 
 
-def selected(operations: OperationCounts, terms: Sequence[str]) -> OperationCounts:
-    """Return the counts of some terms."""
-    columns = tuple(column for column in operations.columns if column.term in terms)
-    return replace(operations, columns=columns, counts=operations.of(*terms))
+def forward(step: TrainingStep) -> Blocks:
+    """Count the forward passes of all samples."""
+    yield widened(step, step.inference)
+    if step.is_spiking:
+        yield block("trace_write", step.layers, step.updates, step.of_layers())
+    elif step.record.network.weight_bits < FLOAT_BITS:
+        for layer, units in zip(step.layers[:-1], step.updates.T, strict=False):
+            yield block("requantisation", [layer], units[:, None])
 
 
-def backward_of_neurons(step: TrainingStep) -> Iterator[OperationCounts]:
-    """Count the backward pass within layers: surrogates, deltas, biases, constants."""
-    record = step.record
-    layers = step.layers
-    updates = step.updates
-    potentials = step.potentials()
-    deltas = step.deltas()
-    learned = len(record.network.neuron.learned_names)
-    yield block("trace_read", layers, updates * (1 + learned), potentials)
-    for operation, number in (record.surrogate_operations or {}).items():
-        yield block(f"surrogate_{operation}", layers, number * updates)
-    multiplications, additions = _of_deltas(step)
-    yield block("delta_multiplication", layers, multiplications)
-    yield block("delta_addition", layers, additions)
-    yield block("delta_write", layers, updates, deltas)
-    if learned:
-        yield block("delta_read", layers, updates * learned, deltas)
-    biases = step.inference.of("bias_addition")
-    yield block("bias_gradient_accumulation", layers, biases)
+def widened(step: TrainingStep, operations: OperationCounts) -> OperationCounts:
+    """Return operations with memories for all that layers pass on and is kept.
 
-
-def _of_deltas(step: TrainingStep) -> tuple[Counts, Counts]:
-    """Return multiplications and additions of deltas and learned constants."""
-    neuron = step.record.network.neuron
-    updates = step.updates
-    leaks = step.inference.of("leak_multiplication")
-    multiplications = updates + leaks
-    additions = updates
-    for name in neuron.learned_names:
-        if name == LOG_THRESHOLD:
-            multiplications = multiplications + leaks
-            additions = additions + 2 * updates
-        else:
-            multiplications = multiplications + updates
-            additions = additions + updates
-            if isinstance(neuron, LeakyIntegrateAndFire) and neuron.reset == "subtract":
-                additions = additions + step.inference.of("reset")
-    return multiplications, additions
-
-
-def gradients_of_layers(
-    step: TrainingStep, accesses: Counts
-) -> Iterator[OperationCounts]:
-    """Count accesses to the gradients of biases and learned constants.
-
-    Args:
-        step: the training.
-        accesses: to each gradient, [E, 1].
+    Constant currents, also pooled ones, are the same in every step.
     """
-    for connection in step.connections:
-        gradients = connection.biases + connection.constants
-        if gradients:
-            words = connection.parameter_words
-            yield block(
-                "gradient_access", [connection.layer], gradients * accesses, words
-            )
+    network = step.record.network
+    same_in_every_step: set[str] = set()
+    if step.activity.products is not None:
+        readers = network.readers_of(network.input.name)
+        pooled = {node.name for node in readers if isinstance(node, Pooling)}
+        same_in_every_step = {network.input.name} | pooled
+    columns = []
+    for column in operations.columns:
+        if column.term in _KEPT:
+            is_constant = column.place in same_in_every_step
+            steps = 1 if is_constant else step.time_window
+            words = column.memory_bits * steps * step.held_samples
+            column = replace(column, memory_bits=words)
+        columns.append(column)
+    return replace(operations, columns=tuple(columns))
+
+
+def selected(
+    operations: OperationCounts, terms: Sequence[str], places: Collection[str]
+) -> OperationCounts:
+    """Return the counts of some terms in some places."""
+    is_chosen = [
+        column.term in terms and column.place in places
+        for column in operations.columns
+    ]
+    columns = tuple(compress(operations.columns, is_chosen))
+    return replace(operations, columns=columns, counts=operations.counts[:, is_chosen])

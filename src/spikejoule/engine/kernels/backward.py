@@ -137,22 +137,52 @@ def _spikes_by_source(number, slot, workspace):
 
 
 @compiled_inline
+def synapses_touched(spikes, first, end, fan_outs, seen):
+    """Count the synapses that the spikes of one sample reach, each once.
+
+    Args:
+        spikes: ``Spikes``.
+        first, end: the sample's rows.
+        fan_outs: synapses of each source, int64.
+        seen: scratch, uint8 of the same length; zero before and after.
+    """
+    sources = spikes.sources
+    offsets = spikes.offsets
+    # Without a branch, which would be mispredicted: marks are counted afterwards.
+    for event in range(np.uint64(offsets[first]), np.uint64(offsets[end])):
+        seen[np.uint64(sources[event])] = np.uint8(1)
+    touched = np.int64(0)
+    for source in range(fan_outs.size):
+        touched += np.int64(seen[source]) * fan_outs[source]
+    seen[:] = np.uint8(0)
+    return touched
+
+
+@compiled_inline
 def _prepare_weights(number, group, training):
     """Order the spikes of a group into a layer by source, unless it is narrow.
 
     Marks the rows of the lane's gradient that the spikes change, and adds their
-    synaptic events to the slot's counts.
+    synaptic events and the synapses that they touch to the slot's counts.
     """
     network = training.network
     workspace = training.workspace
     slot = group.slot
-    n_rows = (group.end - group.first) * steps_of(training.batch)
+    n_steps = steps_of(training.batch)
+    n_samples = group.end - group.first
+    n_rows = n_samples * n_steps
     n_layers = network.layers.shape[0]
     fan_outs = network.fan_outs
     touched = training.gradient.touched[group.lane]
     synaptic_events = training.gradient.counts[slot, n_layers + 2 :]
     layer = layer_at(network.layers, number)
     spikes = _spikes_into(number, group, training)
+    own = fan_outs[layer.first_row : layer.first_row + layer.n_sources]
+    seen = workspace.seen[slot, : layer.n_sources]
+    for sample in range(n_samples):
+        training.gradient.counts[slot, 3 * n_layers + 2 + number] += synapses_touched(
+            spikes, sample * n_steps, (sample + 1) * n_steps, own, seen
+        )
     if layer.stride // LANES <= NARROW:
         sources = spikes.sources
         offsets = spikes.offsets

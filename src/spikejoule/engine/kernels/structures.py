@@ -285,8 +285,9 @@ class BatchGradient(NamedTuple):
         losses: sum over the samples of each lane, float64 [K].
         counts: int64 [parts, ...], one row per part of the batch (a lane or a slot):
             correctly classified samples, then spikes of each layer (the input first),
-            then synaptic events of each connection, recurrent ones included. Where
-            deltas are sampled, then those kept of each layer.
+            then synaptic events of each connection, recurrent ones included, then kept
+            deltas of each layer (0 unless they are sampled), then weights of each
+            connection that the spikes of a sample reach, summed over samples.
     """
 
     gradients: Array
@@ -329,6 +330,8 @@ class Workspace(NamedTuple):
             back: units as `sources`, [Z, T * W + SPARE_SPIKES], int64 [Z, T + 1], real
             [Z, T * W].
         marked: one bit per delta, uint16 [Z, T * W / 16 + 1].
+        seen: 1 for each source of a layer that fires in a sample, uint8 [Z, I]; zero
+            between calls.
     """
 
     deltas: Array
@@ -353,6 +356,7 @@ class Workspace(NamedTuple):
     kept_offsets: Array
     amplitudes: Array
     marked: Array
+    seen: Array
 
 
 class TrainingArrays(NamedTuple):
