@@ -1,4 +1,4 @@
-"""Answers and multiplications of conventional networks (ANN), and their file.
+"""Answers and activity of conventional networks (ANN), and their file.
 
 results/baseline.npz is the input of the energy comparison. For K networks and N test
 images it holds
@@ -10,9 +10,10 @@ validation_accuracy_percent  float64 [K]
 predictions                  uint8 [K, N]
 labels                       uint8 [N]
 baselinek.synapses           [L - 1], of each network k from 1 to K
-baselinek.macs_nonzero       [N, L - 1], as in `BaselineCounts`
-baselinek.nonzero_fractions  [L - 1], of pruned networks; older files lack it
-training                     int64 [4], a `TrainingRun`; older files lack it
+baselinek.macs_nonzero       [N, L - 1], products of a nonzero activation
+baselinek.trained            int64 [2, L - 1], products and gradients of `TrainingRun`;
+                             absent if it was quantised after training
+training                     int64 [4], epochs to weight decay of all `TrainingRun`
 
 and the weights, so that every count can be recounted: of matrix j,
 `baselinek.layerj.weight` [target, source] and `.bias` in float32, or the integers
@@ -22,8 +23,8 @@ shift). Networks without biases have no bias arrays.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,8 @@ from spikejoule.baselines.quantised import (
 from spikejoule.core.errors import ArtifactError, ParameterError, printable
 from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath
+from spikejoule.counts.records import Activity
+from spikejoule.counts.values import activity_of_products, nonzero_products
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import best_class
 from spikejoule.network.conventional import ConventionalNetwork
@@ -47,8 +50,8 @@ from spikejoule.network.quantisation import FLOAT_BITS
 FLOATS = Widths(activation=FLOAT_BITS, weight=FLOAT_BITS, sum=FLOAT_BITS)
 """Widths of a floating-point network."""
 
-
-class TrainingRun(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class TrainingRun:
     """What the energy of training a network follows from, besides the network.
 
     Attributes:
@@ -56,64 +59,57 @@ class TrainingRun(NamedTuple):
         samples: images of an epoch.
         batch_size: images of a batch; the last one of an epoch may have fewer.
         weight_decay: whether there is an L2 penalty.
+        products: of values other than zero with the weights of each matrix, in all
+            forward passes, int64 [L - 1]. Removed weights keep their place.
+        gradients_reached: gradients of each matrix whose source had such a value in
+            the batch, over all batches, int64 [L - 1].
     """
 
     epochs: int
     samples: int
     batch_size: int
     weight_decay: bool
+    products: NDArray[np.int64]
+    gradients_reached: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class BaselineCounts:
-    """Multiplications of a fully connected ReLU network of L layers on N test images.
+class CountedBaseline:
+    """A conventional network, its accuracy, and what it did on N test images.
 
     Attributes:
         name: a name such as ``ReLU 784-100-10, 90 % pruned, 8 bits``.
-        network: its L layers.
-        synapses: weights left in each of the L - 1 matrices. In a pruned network a
+        activity: its L layers, and what they did for each image. In a pruned network a
             weight of 0 is no synapse, whether it was removed or rounded.
-        weight_bits: width of its weights; 32 is float32, others are integers.
-        activation_bits: width of its activations, in the same way.
-        sum_bits: width of its sums and biases, in the same way.
         equal_size: whether it has the layer sizes of `model.hidden`, mostly those of
             the spiking network; the others are the family.
         validation_accuracy_percent: validation accuracy, by which it is chosen.
         accuracy_percent: accuracy on the whole test set.
-        macs_nonzero: products of a nonzero activation and a weight that is left, of
-            each image and matrix, int64 [N, L - 1].
         weights_sha256: checksum of its weights (`weights_digest`); empty if unknown.
-        training: how it was trained; None if unknown.
-        pixel_threshold: pixels have 1 bit, whether they are greater than this; None for
-            pixels as wide as other activations.
-        shifts: whether sums become activations by shifts alone.
-        nonzero_fractions: of all products of each matrix in a pruned network, removed
-            weights included, the fraction with a nonzero activation; None if unknown.
-
-    Raises ParameterError if it multiplies by more weights than it has.
+        training: how it was trained; None if unknown, or if it was quantised after
+            training.
     """
 
     name: str
-    network: ConventionalNetwork
-    synapses: tuple[int, ...]
-    weight_bits: int
-    activation_bits: int
-    sum_bits: int
+    activity: Activity
     equal_size: bool
     validation_accuracy_percent: float
     accuracy_percent: float
-    macs_nonzero: NDArray[np.int64]
     weights_sha256: str = ""
     training: TrainingRun | None = None
-    nonzero_fractions: tuple[float, ...] | None = None
-    pixel_threshold: int | None = None
-    shifts: bool = False
 
-    def __post_init__(self) -> None:
-        if (self.macs_nonzero > np.array(self.synapses)).any():
-            raise ParameterError(
-                f"{self.name}: macs_nonzero is more than its {self.synapses}"
-            )
+    @property
+    def network(self) -> ConventionalNetwork:
+        """The network, with its weights."""
+        network = self.activity.network
+        assert isinstance(network, ConventionalNetwork)
+        return network
+
+    @property
+    def synapses(self) -> tuple[int, ...]:
+        """Weights left in each matrix."""
+        pruned = self.activity.pruned
+        return tuple(int(node.fan_out(pruned).sum()) for node in self.network.connections)
 
     @property
     def macs_dense(self) -> int:
@@ -121,17 +117,11 @@ class BaselineCounts:
         return sum(self.synapses)
 
     @property
-    def pruned(self) -> bool:
-        """Whether weights were removed."""
-        return self.macs_dense < sum(self.network.synapses)
-
-    @property
-    def source_bits(self) -> list[int]:
-        """Width of what enters each matrix: pixels, then activations."""
-        widths = [self.activation_bits] * len(self.synapses)
-        if self.pixel_threshold is not None:
-            widths[0] = 1
-        return widths
+    def macs_nonzero(self) -> NDArray[np.int64]:
+        """Products of a nonzero activation and a weight that is left, [N, L - 1]."""
+        counts = self.activity.counts
+        macs = [counts[name].macs for name in self.network.connection_names]
+        return np.stack(macs, axis=1)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,12 +129,12 @@ class MeasuredBaseline:
     """A conventional network on N test images.
 
     Attributes:
-        counts: its accuracies and multiplications.
+        counts: its accuracies and activity.
         network: its parameters, or its integers.
         predictions: class of each image, [N].
     """
 
-    counts: BaselineCounts
+    counts: CountedBaseline
     network: State | QuantisedNetwork
     predictions: NDArray[np.integer]
 
@@ -155,11 +145,12 @@ def measure_baseline(
     equal_size: bool,
     pruned: bool,
     splits: Mapping[str, LabelledImages],
+    training: TrainingRun | None = None,
 ) -> MeasuredBaseline:
     """Run a network and count its multiplications.
 
     Args:
-        name, equal_size: as in `BaselineCounts`.
+        name, equal_size, training: as in `CountedBaseline`.
         network: its parameters, or its integers.
         pruned: whether weights were removed; then a weight of 0 is no synapse.
         splits: the images of `validation` and `test`.
@@ -167,58 +158,24 @@ def measure_baseline(
     test = splits["test"]
     validation = splits["validation"]
     arrays = weight_arrays(network)
-    widths = network.widths if isinstance(network, QuantisedNetwork) else FLOATS
     layers = _layers(network, test.images)
     predictions = best_class(layers[-1])
     validated = best_class(_layers(network, validation.images)[-1])
     n_correct = int((predictions == test.labels).sum())
-    kept = [
-        weights != 0 if pruned else np.ones_like(weights, dtype=np.bool_)
-        for weights in _matrices(arrays)
-    ]
-    counts = BaselineCounts(
+    widths = network.widths if isinstance(network, QuantisedNetwork) else FLOATS
+    bound = _network(arrays, widths, getattr(network, "pixel_threshold", None))
+    macs = nonzero_products(bound, layers, pruned)
+    counts = CountedBaseline(
         name=name,
-        network=_network(arrays),
-        synapses=tuple(int(is_kept.sum()) for is_kept in kept),
-        weight_bits=widths.weight,
-        activation_bits=widths.activation,
-        sum_bits=widths.sum,
+        activity=activity_of_products(bound, macs, pruned),
         equal_size=equal_size,
         validation_accuracy_percent=100
         * float(np.mean(validated == validation.labels)),
         accuracy_percent=100 * n_correct / len(test),
-        macs_nonzero=nonzero_macs(layers, kept),
         weights_sha256=weights_digest(arrays),
-        nonzero_fractions=_nonzero_fractions(layers) if pruned else None,
-        pixel_threshold=getattr(network, "pixel_threshold", None),
-        shifts=only_shifts(arrays),
+        training=training,
     )
     return MeasuredBaseline(counts, network, predictions)
-
-
-def nonzero_macs(
-    layers: tuple[NDArray[Any], ...], kept: list[NDArray[np.bool_]]
-) -> NDArray[np.int64]:
-    """MACs of each image when zero activations are skipped, int64 [N, L - 1].
-
-    A nonzero activation is multiplied by every weight left in its column.
-
-    Args:
-        layers: activations [N, units] of every layer, the input first; those of the
-            last reach no weight.
-        kept: for each weight matrix [target, source], whether a weight is left.
-    """
-    # In float64, where matrix products are fast and such sums exact.
-    products = [
-        (values != 0).astype(np.float64) @ is_kept.sum(axis=0, dtype=np.float64)
-        for values, is_kept in zip(layers[:-1], kept, strict=True)
-    ]
-    return np.stack(products, axis=1).astype(np.int64)
-
-
-def _nonzero_fractions(layers: tuple[NDArray[Any], ...]) -> tuple[float, ...]:
-    """Return the fraction of nonzero activations before each matrix."""
-    return tuple(np.count_nonzero(values) / values.size for values in layers[:-1])
 
 
 def scores_of(
@@ -248,15 +205,8 @@ def weights_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-_FIGURES = (
-    "weight_bits",
-    "activation_bits",
-    "sum_bits",
-    "equal_size",
-    "validation_accuracy_percent",
-)
 BASELINE = ArrayFile(
-    "spikejoule/baseline/4",
+    "spikejoule/baseline/5",
     {
         "names": Array("U", ("K",)),
         "weight_bits": Array("int64", ("K",), low=2, high=32),
@@ -268,7 +218,7 @@ BASELINE = ArrayFile(
         "labels": Array("uint8", ("N",)),
         "baseline*.synapses": Array("int64", ("*",), low=0),
         "baseline*.macs_nonzero": Array("int64", ("N", "*"), low=0),
-        "baseline*.nonzero_fractions": Array("float64", ("*",), low=0, high=1),
+        "baseline*.trained": Array("int64", (2, "*"), low=0),
         "baseline*.pixel_threshold": Array("int64", (), low=0, high=254),
         "baseline*.layer*.weight": Array("float32", ("*", "*")),
         "baseline*.layer*.bias": Array("float32", ("*",)),
@@ -284,44 +234,56 @@ def save_baseline(
     path: FilePath,
     measured: Sequence[MeasuredBaseline],
     labels: NDArray[np.uint8],
-    training: TrainingRun | None = None,
 ) -> None:
     """Write counts, predictions and weights of networks, and the labels [N].
 
     Args:
         path: the file.
-        measured: the networks.
+        measured: the networks; those with a `TrainingRun` have seen the same images.
         labels: classes of the test images.
-        training: how all of them were trained; None if unknown.
     """
     counts = [baseline.counts for baseline in measured]
-    names = [baseline.name for baseline in counts]
-    arrays: dict[str, NDArray[Any]] = {"names": np.array(names, np.str_)}
-    for name in _FIGURES:
-        values = [getattr(baseline, name) for baseline in counts]
+    networks = [baseline.network for baseline in counts]
+    columns = {
+        "weight_bits": [network.weight_bits for network in networks],
+        "activation_bits": [network.activation_bits for network in networks],
+        "sum_bits": [network.state_bits for network in networks],
+        "equal_size": [one.equal_size for one in counts],
+        "validation_accuracy_percent": [
+            one.validation_accuracy_percent for one in counts
+        ],
+    }
+    names = np.array([one.name for one in counts], np.str_)
+    arrays: dict[str, NDArray[Any]] = {"names": names}
+    for name, values in columns.items():
         arrays[name] = np.array(values, dtype=BASELINE.arrays[name].dtype)
     predictions = np.stack([baseline.predictions for baseline in measured])
     arrays["predictions"] = predictions.astype(np.uint8)
     arrays["labels"] = labels
-    if training is not None:
-        arrays["training"] = np.array(training, dtype=np.int64)
+    runs = [one.training for one in counts if one.training is not None]
+    if runs:
+        run = runs[0]
+        settings = (run.epochs, run.samples, run.batch_size, run.weight_decay)
+        arrays["training"] = np.array(settings, dtype=np.int64)
     for number, baseline in enumerate(measured, start=1):
-        own = {
+        own: dict[str, NDArray[Any]] = {
             "synapses": np.array(baseline.counts.synapses, dtype=np.int64),
             "macs_nonzero": baseline.counts.macs_nonzero,
             **weight_arrays(baseline.network),
         }
-        if baseline.counts.nonzero_fractions is not None:
-            own["nonzero_fractions"] = np.array(baseline.counts.nonzero_fractions)
-        if baseline.counts.pixel_threshold is not None:
-            own["pixel_threshold"] = np.array(baseline.counts.pixel_threshold)
+        run = baseline.counts.training
+        if run is not None:
+            own["trained"] = np.stack([run.products, run.gradients_reached])
+        threshold = getattr(baseline.network, "pixel_threshold", None)
+        if threshold is not None:
+            own["pixel_threshold"] = np.array(threshold)
         arrays |= {f"baseline{number}.{name}": array for name, array in own.items()}
     BASELINE.write(path, arrays)
 
 
 def load_baseline(
     path: FilePath, labels: NDArray[Any] | None = None, n_input: int | None = None
-) -> tuple[BaselineCounts, ...]:
+) -> tuple[CountedBaseline, ...]:
     """Read the counts of a `save_baseline`, in its order.
 
     Test accuracies are recomputed from the predictions.
@@ -387,16 +349,33 @@ def _weights_of(arrays: Arrays, number: int) -> dict[str, NDArray[Any]]:
     }
 
 
-def load_network(path: FilePath, counts: BaselineCounts) -> State | QuantisedNetwork:
-    """The network behind some counts of the same file, to run it."""
-    weights = load_weights(path, counts.name)
-    if counts.weight_bits == FLOAT_BITS:
+def load_network(path: FilePath, name: str) -> State | QuantisedNetwork:
+    """The network of a name in a file of `save_baseline`, to run it.
+
+    Raises:
+        ArtifactError: as `load_weights`.
+    """
+    arrays = BASELINE.read(path)
+    weights = load_weights(path, name)
+    number = arrays["names"].tolist().index(name)
+    widths = _widths_of(arrays, number)
+    if widths.weight == FLOAT_BITS:
         return weights
-    widths = Widths(counts.activation_bits, counts.weight_bits, counts.sum_bits)
-    return QuantisedNetwork(weights, widths, counts.pixel_threshold)
+    return QuantisedNetwork(weights, widths, _threshold_of(arrays, number + 1))
 
 
-def _counts(arrays: Arrays, number: int) -> BaselineCounts:
+def _widths_of(arrays: Arrays, place: int) -> Widths:
+    """The widths of one network of a file, numbered from 0."""
+    names = ("activation_bits", "weight_bits", "sum_bits")
+    return Widths(*(arrays[name][place].item() for name in names))
+
+
+def _threshold_of(arrays: Arrays, number: int) -> int | None:
+    threshold = arrays.get(f"baseline{number}.pixel_threshold")
+    return None if threshold is None else int(threshold)
+
+
+def _counts(arrays: Arrays, number: int) -> CountedBaseline:
     """Read one network of a file, numbered from 1.
 
     Raises KeyError, IndexError or ValueError if it is incomplete.
@@ -404,60 +383,56 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     place = number - 1
     prefix = f"baseline{number}."
     own = _weights_of(arrays, number)
-    weights = _matrices(own)
+    network = _network(own, _widths_of(arrays, place), _threshold_of(arrays, number))
     synapses = arrays[f"{prefix}synapses"].tolist()
-    if synapses not in (
-        [matrix.size for matrix in weights],
-        [np.count_nonzero(matrix) for matrix in weights],
-    ):
+    weights = [connection.weight for connection in network.connections]
+    sizes = [matrix.size for matrix in weights]
+    if synapses not in (sizes, [np.count_nonzero(matrix) for matrix in weights]):
         raise ValueError(
             f"{prefix}synapses is {synapses}, not the number of its weights"
         )
     macs = arrays[f"{prefix}macs_nonzero"]
     if macs.shape[1:] != (len(synapses),):
         raise ValueError(f"{prefix}macs_nonzero does not have {len(synapses)} layers")
-    fractions = arrays.get(f"{prefix}nonzero_fractions")
-    if fractions is not None and len(fractions) != len(synapses):
-        raise ValueError(
-            f"{prefix}nonzero_fractions does not have {len(synapses)} layers"
-        )
-    threshold = arrays.get(f"{prefix}pixel_threshold")
-    training = None
-    if "training" in arrays:
-        epochs, samples, batch_size, weight_decay = arrays["training"].tolist()
-        if min(epochs, samples, batch_size) < 1:
-            raise ValueError("training has no epochs, images or images of a batch")
-        training = TrainingRun(epochs, samples, batch_size, bool(weight_decay))
+    if (macs > np.array(synapses)).any():
+        raise ValueError(f"{prefix}macs_nonzero is more than its {synapses}")
     correct = int((arrays["predictions"][place] == arrays["labels"]).sum())
-    return BaselineCounts(
+    return CountedBaseline(
         name=printable(str(arrays["names"][place])),
-        network=_network(own),
-        synapses=tuple(synapses),
+        activity=activity_of_products(network, macs, pruned=synapses != sizes),
         equal_size=bool(arrays["equal_size"][place]),
+        validation_accuracy_percent=float(arrays["validation_accuracy_percent"][place]),
         accuracy_percent=100 * correct / max(len(arrays["labels"]), 1),
-        macs_nonzero=macs,
         weights_sha256=weights_digest(own),
-        training=training,
-        nonzero_fractions=None if fractions is None else tuple(fractions.tolist()),
-        pixel_threshold=None if threshold is None else int(threshold),
-        shifts=only_shifts(own),
-        **{
-            name: arrays[name][place].item()
-            for name in _FIGURES
-            if name != "equal_size"
-        },
+        training=_training_of(arrays, number),
     )
 
 
-def _matrices(arrays: Arrays) -> list[NDArray[Any]]:
-    """The weight matrices of a network, in the order of its layers."""
-    return [weight for weight, _ in weights_and_biases(arrays)]
+def _training_of(arrays: Arrays, number: int) -> TrainingRun | None:
+    trained = arrays.get(f"baseline{number}.trained")
+    if trained is None:
+        return None
+    epochs, samples, batch_size, weight_decay = arrays["training"].tolist()
+    if min(epochs, samples, batch_size) < 1:
+        raise ValueError("training has no epochs, images or images of a batch")
+    return TrainingRun(epochs, samples, batch_size, bool(weight_decay), *trained)
 
 
-def _network(arrays: Arrays) -> ConventionalNetwork:
-    weights = _matrices(arrays)
+def _network(
+    arrays: Arrays, widths: Widths, pixel_threshold: int | None
+) -> ConventionalNetwork:
+    """Build the network with its weights."""
+    weights = [weight for weight, _ in weights_and_biases(arrays)]
     fan_ins = [matrix.shape[1] for matrix in weights]
     has_bias = any(name.endswith("bias") for name in arrays)
-    return ConventionalNetwork.of_layers(
+    network = ConventionalNetwork.of_layers(
         fan_ins[0], fan_ins[1:], len(weights[-1]), has_bias
+    )
+    return replace(
+        network.with_weights(arrays),
+        weight_bits=widths.weight,
+        state_bits=widths.sum,
+        activation_bits=widths.activation,
+        has_binary_input=pixel_threshold is not None,
+        shifts=only_shifts(arrays),
     )

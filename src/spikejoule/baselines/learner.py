@@ -29,6 +29,7 @@ from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.network.torch_twin import drawn_synapses
 from spikejoule.training.kernels.relu import (
     AdamArrays,
+    Counted,
     Epoch,
     learn,
     round_network,
@@ -79,6 +80,8 @@ class Learner:
         self._powers = np.ones(len(ADAM_BETAS))
         seen = aligned_zeros(size, np.float32) if self._is_integer else parameters
         self._weights = self._layout.weights(seen, self._levels(), self._grids)
+        n_layers = len(self._layout.layers)
+        self._counted = Counted(np.zeros(n_layers, int), np.zeros(n_layers, int))
         self._batch_size = settings.batch_size
         self._workspace = self._layout.workspace(self._batch_size)
 
@@ -92,6 +95,23 @@ class Learner:
     def state(self) -> State:
         """A copy of the parameters, not rounded."""
         return self._layout.state(self._adam.parameters)
+
+    @property
+    def products(self) -> NDArray[np.int64]:
+        """Products of values other than zero in all epochs so far, int64 [L].
+
+        Removed weights keep their place, and are still multiplied.
+        """
+        return self._counted.values * self._units_after
+
+    @property
+    def gradients_reached(self) -> NDArray[np.int64]:
+        """Gradients of weights that were not known to be zero, of all batches, [L]."""
+        return self._counted.sources * self._units_after
+
+    @property
+    def _units_after(self) -> NDArray[np.int64]:
+        return np.array([layer.n_units for layer in self._layout.layers])
 
     def units(self) -> dict[str, NDArray[np.float64]]:
         """The units of an integer network, one per layer and one per hidden layer."""
@@ -145,7 +165,7 @@ class Learner:
             batch_size=self._batch_size,
             targets=np.array([other, 1 - smoothing + other], np.float32),
         )
-        learn(epoch, self._weights, self._adam, self._workspace)
+        learn(epoch, self._weights, self._adam, self._workspace, self._counted)
 
     def warm_up(self) -> None:
         """Compile the kernels, without taking a step."""
@@ -229,7 +249,7 @@ class Learner:
         """All arrays that the next epoch depends on."""
         names = ("parameters", "first", "second", "kept")
         arrays = {name: getattr(self._adam, name) for name in names}
-        return {**arrays, "powers": self._powers}
+        return {**arrays, "powers": self._powers, **self._counted._asdict()}
 
     def saved(self) -> dict[str, NDArray[Any]]:
         """A copy of all that `resume_from` needs."""

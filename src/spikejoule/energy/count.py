@@ -38,7 +38,8 @@ leak of skipped steps is one multiplication.
 Units that send values:
 
     comparisons with zero   n of a hidden layer (ReLU)
-    requantisations         n of a hidden layer, in integer networks
+    requantisations         n of a hidden layer, in integer networks; additions that
+                            round before a shift, if they need no multiplication
     sum accesses            zero-skipping: 2 n, set to the bias and read at the end;
                             without biases n, as sums start at 0
     activation writes       n
@@ -50,7 +51,9 @@ renames spikes.
 
 For images, encoding them (`encoding.encoder`) and one read per pixel are added. An
 integer network whose activations have neither 8 nor 16 bits reads each pixel in 8 bits,
-multiplies, rounds by an addition, and writes it in its own width.
+multiplies, rounds by an addition, and writes it in its own width. A pixel of 1 bit is
+read in 8 bits, compared with a threshold and written; its products are additions of
+weights.
 
 An input of constant currents has no spikes. Its products are computed once per
 inference, or T times (Rueckauer et al. 2017, doi:10.3389/fnins.2017.00682). If once,
@@ -266,13 +269,24 @@ def _of_input(run: _Run, encoding: EncodingOperations | None) -> Blocks:
     if activity.products is not None and run.dataflow.skips_zeros:
         n_compared = activity.samples_of_row * node.n_out
         yield _at(node, "zero_comparison", n_compared, OF_PIXELS)
-    if run.is_conventional and network.activation_bits % PIXEL_BITS:
-        pixels = activity.samples_of_row * node.n_out
-        yield _at(node, "pixel_read", pixels, Words(PIXEL_BITS, node.n_out))
-        yield _at(node, "code_multiplication", pixels, OF_PIXELS)
-        yield _at(node, "code_addition", pixels, OF_PIXELS)
-        made = Words(network.activation_bits, node.n_out)
-        yield _at(node, "activation_write", pixels, made)
+    if run.is_conventional:
+        yield from _pixels_in_other_widths(run, network)
+
+
+def _pixels_in_other_widths(run: _Run, network: ConventionalNetwork) -> Blocks:
+    """Count making the pixels of an integer network that does not read bytes."""
+    node = network.input
+    bits = network.bits_into(network.connections[0])
+    if bits % PIXEL_BITS == 0:
+        return
+    pixels = run.activity.samples_of_row * node.n_out
+    terms = ("code_multiplication", "code_addition")
+    if network.has_binary_input:
+        terms = ("code_comparison",)
+    yield _at(node, "pixel_read", pixels, Words(PIXEL_BITS, node.n_out))
+    for term in terms:
+        yield _at(node, term, pixels, OF_PIXELS)
+    yield _at(node, "activation_write", pixels, Words(bits, node.n_out))
 
 
 def encoding_terms(encoding: EncodingOperations) -> dict[str, NDArray[np.int64]]:
@@ -306,7 +320,7 @@ def _of_connection(run: _Run, node: Connection) -> Blocks:
     counts = run.activity.counts[node.name]
     if not run.dataflow.skips_zeros:
         products = run.steps(node) * run.synapses(node)
-        yield _at(node, "mac", products, _product(run, FLOAT_BITS))
+        yield from _multiplied(run, node, products)
         yield from _dense_addresses(run, node, products)
     else:
         products = _summed(run, counts.events, counts.macs)
@@ -334,21 +348,22 @@ def _summed(run: _Run, *counts: Counts | None) -> Counts:
 
 
 def _multiplied(run: _Run, node: Connection, macs: Counts) -> Blocks:
-    """Count products with values, or with constant currents, which are pixels."""
-    if run.activity.products is not None:
-        yield _at(node, "input_mac", macs, _product(run, PIXEL_BITS))
-    else:
-        yield _at(node, "mac", macs, _product(run, FLOAT_BITS))
-
-
-def _product(run: _Run, factor_bits: int) -> Words:
-    """Return the widths of a product of a weight and a value."""
+    """Count products of weights with values, or with constant currents (pixels)."""
     network = run.network
-    widths = arithmetic(network.state_bits)
-    if run.is_conventional:
-        factor_bits = network.activation_bits
-        widths = widths._replace(bits=network.weight_bits)
-    return widths._replace(product_bits=factor_bits * network.weight_bits)
+    sums = arithmetic(network.state_bits)
+    if isinstance(network, ConventionalNetwork):
+        bits = network.bits_into(node)
+        if bits == 1:
+            yield _at(node, "accumulation", macs, sums)
+            return
+        product = sums._replace(bits=network.weight_bits)
+    else:
+        is_pixel = run.activity.products is not None and run.dataflow.skips_zeros
+        bits = PIXEL_BITS if is_pixel else FLOAT_BITS
+        product = sums
+    term = "mac" if bits != PIXEL_BITS or run.is_conventional else "input_mac"
+    width = product._replace(product_bits=bits * network.weight_bits)
+    yield _at(node, term, macs, width)
 
 
 def _dense_addresses(run: _Run, node: Connection, products: Counts) -> Blocks:
@@ -372,7 +387,7 @@ def _values_read(run: _Run, node: Connection, products: Counts) -> Blocks:
     network = run.network
     (sender,) = network.senders_of(node)
     entering = run.steps(node) * node.n_in
-    bits = network.activation_bits if run.is_conventional else FLOAT_BITS
+    bits = network.bits_into(node) if run.is_conventional else FLOAT_BITS
     if run.dataflow.skips_zeros:
         yield _at(sender, "zero_comparison", entering, arithmetic(bits))
     elif run.stored(node).index_bits:
@@ -420,7 +435,8 @@ def _of_relu(run: _Run, node: Node, counts: NodeCounts) -> Blocks:
         stored = run.stored(network.bias_holder_of(node))
         yield from _biases(run, node, counts.biases, stored.biases, stored)
     if network.is_integer and not is_last:
-        yield _at(node, "requantisation", passed_on, widths)
+        term = "rounding_addition" if network.shifts else "requantisation"
+        yield _at(node, term, passed_on, widths)
     if run.dataflow.skips_zeros:
         # Set to the bias before values arrive one by one, and read after the last.
         accesses = _summed(run, passed_on, counts.biases)

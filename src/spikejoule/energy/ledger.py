@@ -14,10 +14,12 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.baselines.counts import CountedBaseline
+from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.measurement import Measurement, clocked_updates
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.energy.conventional import METHODS, Method, count_baseline
+from spikejoule.energy.count import count_operations
+from spikejoule.energy.dataflow import DATAFLOWS, ZERO_SKIPPING, Dataflow
 from spikejoule.energy.estimates import (
     BootstrapSettings,
     Energy,
@@ -25,7 +27,7 @@ from spikejoule.energy.estimates import (
     resampled_means,
     spread,
 )
-from spikejoule.energy.operations import OperationCounts, averaging, count_operations
+from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile, Status, prices_pj, weights_of
 from spikejoule.energy.terms import PARTS, TERMS
 from spikejoule.evaluation.accuracy import stopped_after
@@ -69,6 +71,7 @@ class Variant:
         accuracies: None if unknown.
         weight_bits: width of the weights: 32 for floating point, fewer for integers.
         operations: counts of N images, or their mean.
+        dataflow: how they were counted.
         weights_sha256: checksum of the weights; empty if unknown.
     """
 
@@ -78,6 +81,7 @@ class Variant:
     accuracies: Accuracies | None
     weight_bits: int
     operations: OperationCounts
+    dataflow: Dataflow = ZERO_SKIPPING
     weights_sha256: str = ""
 
     @property
@@ -168,43 +172,44 @@ def spiking_variants(
 
 
 def baseline_variants(
-    baselines: Sequence[BaselineCounts], n_samples: int
+    baselines: Sequence[CountedBaseline], n_samples: int
 ) -> tuple[Variant, ...]:
-    """Count networks on the first `n_samples` test images, dense and zero-skipping."""
+    """Count networks on the first `n_samples` test images, dense and zero-skipping.
+
+    Raises:
+        ArtifactError: one was counted on fewer images.
+    """
+    for baseline in baselines:
+        n_counted = baseline.activity.n_rows
+        if n_counted < n_samples:
+            raise ArtifactError(
+                f"the baseline {baseline.name} was counted on {n_counted:,} test "
+                f"images, but the network on {n_samples:,}: run the baseline stage "
+                "again."
+            )
     return tuple(
-        baseline_variant(baseline, method, count_baseline(baseline, method, n_samples))
+        baseline_variant(baseline, dataflow, n_samples)
         for baseline in baselines
-        for method in METHODS
+        for dataflow in DATAFLOWS
     )
 
 
 def baseline_variant(
-    baseline: BaselineCounts, method: Method, operations: OperationCounts
+    baseline: CountedBaseline, dataflow: Dataflow, n_samples: int
 ) -> Variant:
-    """Return a conventional network and one way of running it, with its counts."""
+    """Return a conventional network on its first images, in one dataflow."""
+    activity = baseline.activity.first(n_samples)
     return Variant(
         side=CONVENTIONAL,
         network=baseline.name,
-        method=method.replace("_", "-"),
+        method=dataflow.name,
         accuracies=Accuracies(
             baseline.validation_accuracy_percent, baseline.accuracy_percent
         ),
-        weight_bits=baseline.weight_bits,
-        operations=operations,
+        weight_bits=baseline.network.weight_bits,
+        operations=count_operations(activity, dataflow=dataflow),
+        dataflow=dataflow,
         weights_sha256=baseline.weights_sha256,
-    )
-
-
-def averaged(
-    variants: Sequence[Variant], side: int, n_pixels: int
-) -> tuple[Variant, ...]:
-    """Add the operations that average squares of `side` x `side` pixels.
-
-    See `operations.averaging`.
-    """
-    return tuple(
-        replace(variant, operations=averaging(variant.operations, side, n_pixels))
-        for variant in variants
     )
 
 

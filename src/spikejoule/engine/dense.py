@@ -153,6 +153,7 @@ class DenseEngine:
             correct=int((counts.argmax(dim=1) == target).sum()),
             spikes=(events.n_events, *n_spikes),
             synaptic_events=self._synaptic_events([input_spikes, *layers]),
+            synapses_touched=self._synapses_touched([input_spikes, *layers]),
             input_macs=input_macs,
         )
 
@@ -187,6 +188,17 @@ class DenseEngine:
         ]
         return tuple(
             int((unit_spikes[sender] * self._fan_out(number)).sum())
+            for number, sender in enumerate(self._network.senders)
+        )
+
+    def _synapses_touched(self, layers: list[Tensor]) -> tuple[int, ...]:
+        """Count the synapses that each sample's spikes [T, B, units] reach, once."""
+        fired = [
+            (spikes.detach() != 0).any(dim=0).sum(dim=0, dtype=torch.float64)
+            for spikes in layers
+        ]
+        return tuple(
+            int((fired[sender] * self._fan_out(number)).sum())
             for number, sender in enumerate(self._network.senders)
         )
 

@@ -199,12 +199,13 @@ class EventEngine:
         correct, *counts = map(sum, zip(*gradient.counts.tolist(), strict=True))
         n_layers = len(self._layout.forward) + 1
         n_events = len(self._layout.connections)
-        kept = counts[n_layers + n_events :]
+        kept = counts[n_layers + n_events : -n_events]
         outcome = BatchOutcome(
             mean_loss=sum(gradient.losses.tolist()) / events.n_samples,
             correct=correct,
             spikes=tuple(counts[:n_layers]),
             synaptic_events=tuple(counts[n_layers : n_layers + n_events]),
+            synapses_touched=tuple(counts[-n_events:]),
             input_macs=None if events.currents is None else self._input_macs(events),
             gradients_reached=self._layout.weights_touched(gradient.touched[0]),
             kept_deltas=tuple(kept) if sampling.scales.size else None,

@@ -169,6 +169,8 @@ class BatchOutcome:
             the first class wins.
         spikes: spikes of each layer, the input first.
         synaptic_events: of each weight matrix, in the forward pass.
+        synapses_touched: synapses of each weight matrix that a sample's spikes reach,
+            each once, summed over the samples.
         input_macs: multiply-accumulates of constant currents; None for input spikes.
         gradients_reached: gradients of each weight matrix that the optimizer reads; the
             event engine skips those of sources without a spike or current in the batch.
@@ -181,6 +183,7 @@ class BatchOutcome:
     correct: int
     spikes: tuple[int, ...]
     synaptic_events: tuple[int, ...]
+    synapses_touched: tuple[int, ...]
     input_macs: int | None = None
     gradients_reached: tuple[int, ...] | None = None
     kept_deltas: tuple[int, ...] | None = None

@@ -127,6 +127,8 @@ class EpochRecord(Record):
         spikes: of each layer over the epoch's training samples, the input first.
         synaptic_events: of each weight matrix in the forward passes of training; None
             in older files.
+        synapses_touched: synapses of each weight matrix that the spikes of a sample
+            reach, each unit's once, summed over the samples; None in older files.
         pruned_fraction: fraction of the weights removed before the epoch; None in
             older files.
         samples: training samples of the epoch.
@@ -148,6 +150,7 @@ class EpochRecord(Record):
     validation_accuracy_percent: Percent
     spikes: tuple[Count, ...]
     synaptic_events: tuple[Count, ...] | None = None
+    synapses_touched: tuple[Count, ...] | None = None
     pruned_fraction: float | None = Field(default=None, ge=0, lt=1)
     samples: Size
     teacher_macs: Count | None = None

@@ -29,6 +29,10 @@ class ConventionalNetwork(Graph):
         weight_bits: width of the weights: 32 for floating point, fewer for integers.
         state_bits: width of the sums and biases, in the same way.
         activation_bits: width of the activations, in the same way.
+        has_binary_input: whether an integer network reads pixels of 1 bit, so that
+            their products are additions of weights.
+        shifts: whether an integer network turns sums into activations by shifts alone,
+            without multiplications.
     """
 
     stored_biases: tuple[int, ...] = ()
@@ -36,6 +40,8 @@ class ConventionalNetwork(Graph):
     weight_bits: int = FLOAT_BITS
     state_bits: int = FLOAT_BITS
     activation_bits: int = FLOAT_BITS
+    has_binary_input: bool = False
+    shifts: bool = False
 
     @classmethod
     def of_layers(
@@ -82,6 +88,11 @@ class ConventionalNetwork(Graph):
         """The position of each connection in the chain, and of the layer after it."""
         numbers = {name: k for k, name in enumerate(self.connection_names)}
         return numbers | {name: k for k, name in enumerate(self.layer_names[1:])}
+
+    def bits_into(self, connection: Connection) -> int:
+        """Width of the values that enter a connection."""
+        is_first = connection == self.connections[0]
+        return 1 if self.has_binary_input and is_first else self.activation_bits
 
     def target_of(self, connection: Connection) -> Node:
         """The units after a connection."""

@@ -282,6 +282,7 @@ class Training:
             "train_accuracy_percent": 100.0 * n_correct / n_samples,
             "spikes": _sums(outcome.spikes for outcome in outcomes),
             "synaptic_events": _sums(outcome.synaptic_events for outcome in outcomes),
+            "synapses_touched": _sums(outcome.synapses_touched for outcome in outcomes),
             "samples": n_samples,
             "teacher_macs": _sum(answer.macs for answer in answers),
             "teacher_macs_nonzero": _sum(answer.macs_nonzero for answer in answers),

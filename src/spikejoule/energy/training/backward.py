@@ -73,7 +73,7 @@ def _of_neurons(step: TrainingStep) -> Blocks:
     memory = step.of_layers()
     learned = len(network.neuron.learned_names)
     yield block("trace_read", layers, updates * (1 + learned), memory)
-    for operation, number in step.record.surrogate_operations.items():
+    for operation, number in (step.record.surrogate_operations or {}).items():
         yield block(f"surrogate_{operation}", layers, number * updates)
     arithmetic = _of_deltas(step, network)
     yield block("delta_multiplication", layers, arithmetic.multiplications)

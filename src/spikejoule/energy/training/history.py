@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.measurement import LayerCounts, activity_of_layers
+from spikejoule.counts.records import Activity
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.estimates import PJ_PER_J
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile, price, prices_pj
-from spikejoule.energy.training.counting import count_training, way_of
+from spikejoule.energy.dataflow import DENSE, ZERO_SKIPPING, Dataflow
+from spikejoule.energy.training.counting import count_training
 from spikejoule.energy.training.record import (
     DATA,
     PHASES,
@@ -36,14 +38,12 @@ class TrainingSetup:
         encoder: how samples become spikes.
         config: the parameters of the train stage.
         engine: ``event`` or ``dense``.
-        average_pixels: side of the pixel squares whose means the network reads.
     """
 
     network: Network
     encoder: Encoder
     config: TrainingConfigSection
     engine: str
-    average_pixels: int = 1
 
     @classmethod
     def of(cls, trained: "TrainedNetwork") -> Self:
@@ -53,7 +53,6 @@ class TrainingSetup:
             encoder=trained.encoder,
             config=TrainingConfigSection.model_validate(trained.training_config),
             engine=trained.engine,
-            average_pixels=trained.data.get("average_pixels") or 1,
         )
 
     @property
@@ -84,34 +83,49 @@ class TrainingSetup:
         clip = config.grad_clip_norm
         if clip is None:
             clip = config.grad_clip_max_norm
-        teacher = _column(epochs, "teacher_macs")
-        if teacher is not None:
-            nonzero = _column(epochs, "teacher_macs_nonzero")
-            nonzero = np.zeros_like(teacher) if nonzero is None else nonzero
-            teacher = np.stack([teacher, nonzero], axis=1)
-        window = self.encoder.time_window
+        activity = activity_of_layers(
+            self.network, self.encoder.time_window, layers
+        )
+        touched = _column(epochs, "synapses_touched")
+        if touched is None:
+            touched = _events_of(activity)
+        elif layers.macs is not None:
+            # A constant current reaches each of its synapses once per sample.
+            repeats = 1 if layers.products == "once" else activity.time_window
+            touched[:, 0] += layers.macs // repeats
         return TrainingRecord(
             network=self.network,
-            activity=activity_of_layers(self.network, window, layers),
+            activity=activity,
+            touched=touched,
             batches=batches,
             n_epochs=n_epochs,
+            batch_size=config.batch_size or 1,
             weight_decay=bool(config.weight_decay),
             clipping=bool(clip),
             best_validation_accuracy_percent=max(accuracies, default=None),
-            teacher_macs=teacher,
-            events_counted=layers.events is not None,
             pruned=bool(config.pruned_fraction),
             removed_fractions=_column(epochs, "pruned_fraction"),
-            batch_size=config.batch_size or 1,
             engine=self.engine,
             surrogate=config.surrogate,
             encoder=self.encoder,
             augmented=self.augmented,
-            average_pixels=self.average_pixels,
             validation_accuracies_percent=np.array(accuracies) if epochs else None,
             gradients_reached=_column(epochs, "gradients_reached"),
             kept_deltas=_column(epochs, "kept_deltas"),
         )
+
+
+def _events_of(activity: Activity) -> NDArray[np.int64]:
+    """Return all events and products of each connection, [E, K].
+
+    As many synapses at most are touched by a file's samples that does not count them.
+    """
+    columns = []
+    for name in activity.network.connection_names:
+        counts = activity.counts[name]
+        known = [count for count in (counts.events, counts.macs) if count is not None]
+        columns.append(np.sum(known, axis=0))
+    return np.stack(columns, axis=1)
 
 
 def record_of_epochs(
@@ -132,6 +146,11 @@ def record_of_epochs(
     return setup.record(layers, epochs, len(epochs), batches)
 
 
+def dataflow_of(record: TrainingRecord) -> Dataflow:
+    """Return the dataflow of the engine that trained."""
+    return DENSE if record.engine == "dense" else ZERO_SKIPPING
+
+
 def joules_by_epoch(
     setup: TrainingSetup, epochs: Sequence[EpochRecord], prices: HardwareProfile
 ) -> list[float]:
@@ -142,7 +161,7 @@ def joules_by_epoch(
     record = record_of_epochs(setup, epochs)
     if record is None:
         return []
-    counted = count_training(record, way_of(record))
+    counted = count_training(record, dataflow_of(record))
     priced = {
         column.phase
         for column, pj in zip(
@@ -174,7 +193,7 @@ def _layers_of(
     if not epochs or any(len(epoch.spikes) != n_layers for epoch in epochs):
         return None
     n_connections = len(network.connections)
-    for name in ("synaptic_events", "gradients_reached"):
+    for name in ("synaptic_events", "synapses_touched", "gradients_reached"):
         lengths = {len(getattr(epoch, name) or ()) for epoch in epochs}
         if not lengths <= {0, n_connections}:
             raise ArtifactError(

@@ -1,45 +1,67 @@
-"""The energy of a training, by price list, phase and kind of access."""
+"""The energy of a training, by price list, phase and dataflow, and the ratio to others'.
+
+A training is counted in every dataflow of `TRAINING_RANGE`, and its energy is the range
+over them. Conventional networks are counted in the same dataflows, so the ratio of both
+sides is a range, too. The dense dataflow is given beside them, for both sides.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import BaselineCounts
-from spikejoule.energy.conventional import METHODS
+from spikejoule.baselines.counts import CountedBaseline
+from spikejoule.counts.values import activity_of_products
+from spikejoule.energy.dataflow import DENSE, TRAINING_RANGE, Dataflow
 from spikejoule.energy.estimates import BootstrapSettings, Energy
 from spikejoule.energy.ledger import (
     CONVENTIONAL,
     SPIKING,
+    Accuracies,
     Ledger,
     Variant,
-    baseline_variant,
 )
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile
-from spikejoule.energy.training.conventional import count_conventional_training
-from spikejoule.energy.training.counting import count_training, way_of
+from spikejoule.energy.training.counting import count_training
 from spikejoule.energy.training.history import energy_so_far
 from spikejoule.energy.training.record import DATA, PHASES, TrainingRecord
-from spikejoule.energy.training.step import StepVariant
 
-WAYS: Final[dict[StepVariant, str]] = {
-    "event": "event by event",
-    "dense": "densely",
-    "dense_recompute": "densely, computing potentials twice",
-}
-"""The variants of a training step, in words."""
+WAYS: dict[bool, tuple[Dataflow, ...]] = {True: TRAINING_RANGE, False: (DENSE,)}
+"""The dataflows of a training that skips zeros, and of one that does not."""
+
+
+@dataclass(frozen=True)
+class TrainingRatio:
+    """Energy of the spiking training over the conventional one's, over dataflows."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class ConventionalTraining:
+    """The training of a conventional network, beside that of the spiking one.
+
+    Attributes:
+        variant: the network, trained in the first dataflow.
+        energy: of its training, over the same dataflows.
+        ratio: energy of the spiking training over this one's.
+    """
+
+    variant: Variant
+    energy: Energy
+    ratio: TrainingRatio
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingEnergy:
-    """The energy of a training, and of the same training run in other ways.
+    """The energy of a training, and of others beside it.
 
     Attributes:
-        ledger: the variants: the spiking network, first as its engine trained it, then
-            in other ways; and conventional networks. Their methods say how.
+        ledger: a variant for each network and dataflow; first the spiking network, as
+            it was trained.
         prices: the price list of the headline.
         record: the training.
         inference: the energy of an inference under `prices`.
@@ -51,7 +73,11 @@ class TrainingEnergy:
     inference: Energy
 
     def phases(self, profile: str) -> dict[str, Energy | None]:
-        """Return the energy of each phase under a price list; None without a price."""
+        """Return the energy of each phase in the first dataflow; None without a price.
+
+        Args:
+            profile: id of the price list.
+        """
         return {
             phase: self.ledger.total_of_phase(0, profile, phase) for phase in PHASES
         }
@@ -62,8 +88,8 @@ class TrainingEnergy:
         return self.total_of(self.prices.id)
 
     def total_of(self, profile: str) -> Energy | None:
-        """Return the energy under a price list."""
-        return None if self.unpriced(profile) else self.ledger.total(0, profile)
+        """Return the energy under a price list, over dataflows."""
+        return None if self.unpriced(profile) else self._over(self.own, profile)
 
     def priced(self, profile: str) -> dict[str, Energy]:
         """Return the energies of the phases that a price list prices."""
@@ -78,6 +104,48 @@ class TrainingEnergy:
         """
         phases = self.phases(profile).items()
         return [phase for phase, energy in phases if energy is None and phase != DATA]
+
+    def _over(self, numbers: Sequence[int], profile: str) -> Energy:
+        """Return the range over variants, given by their positions."""
+        energies = [self.ledger.total(number, profile) for number in numbers]
+        if len(energies) == 1:
+            return energies[0]
+        low_pj = min(energy.low_pj for energy in energies)
+        high_pj = max(energy.high_pj for energy in energies)
+        return Energy(low_pj, None, high_pj)
+
+    def _numbers(self, variant: Variant, dataflows: Sequence[Dataflow]) -> list[int]:
+        """Return the positions of a network's variants in some dataflows."""
+        return [
+            number
+            for dataflow in dataflows
+            for number, other in enumerate(self.ledger.variants)
+            if (other.side, other.network) == (variant.side, variant.network)
+            and other.dataflow == dataflow
+        ]
+
+    @property
+    def dataflows(self) -> tuple[Dataflow, ...]:
+        """The dataflows of the training's way: skipping zeros, or dense."""
+        return WAYS[self.ledger.variants[0].dataflow.skips_zeros]
+
+    @property
+    def own(self) -> list[int]:
+        """The positions of the training's variants in these dataflows."""
+        return self._numbers(self.ledger.variants[0], self.dataflows)
+
+    @property
+    def by_dataflow(self) -> dict[Dataflow, Energy]:
+        """The energy of the training in each dataflow under `prices`, dense included.
+
+        The first is that of the engine.
+        """
+        own = self.ledger.variants[0]
+        return {
+            variant.dataflow: self.ledger.total(number, self.prices.id)
+            for number, variant in enumerate(self.ledger.variants)
+            if (variant.side, variant.network) == (own.side, own.network)
+        }
 
     @property
     def per_point(self) -> Energy | None:
@@ -104,63 +172,59 @@ class TrainingEnergy:
     @property
     def so_far_j(self) -> NDArray[np.float64]:
         """Joules up to each epoch under `prices`, low and high end, [2, E]."""
-        counted = count_training(self.record, way_of(self.record))
-        return energy_so_far(counted, self.prices)
-
-    @property
-    def way(self) -> str:
-        """How the network was trained, in words."""
-        return self.ledger.variants[0].method
-
-    @property
-    def under_headline(self) -> list[tuple[Variant, Energy]]:
-        """Each network and way of training it, with its energy under `prices`."""
-        return [
-            (variant, self.ledger.total(number, self.prices.id))
-            for number, variant in enumerate(self.ledger.variants)
+        ends = [
+            energy_so_far(count_training(self.record, dataflow), self.prices)
+            for dataflow in self.dataflows
         ]
+        return np.stack([np.min(ends, axis=0)[0], np.max(ends, axis=0)[1]])
 
     @property
-    def other_ways(self) -> dict[str, Energy]:
-        """The energy of running the same steps in other ways, under `prices`."""
-        return {
-            variant.method: energy
-            for variant, energy in self.under_headline[1:]
-            if variant.side == SPIKING
-        }
-
-    @property
-    def conventional(self) -> tuple[Variant, Energy] | None:
+    def conventional(self) -> ConventionalTraining | None:
         """The conventional network of equal accuracy that costs least to train.
 
-        With the energy of its training under `prices`. If none is as accurate, or this
-        network's accuracy is unknown, it is the cheapest of the most accurate ones;
-        None if no training is recorded, or the spiking one has no total.
+        If none is as accurate, or this network's accuracy is unknown, it is the
+        cheapest of the most accurate ones; None if no training is recorded, or the
+        spiking one has no total.
         """
+        own = self.ledger.variants[0]
+        profile = self.prices.id
         energies = {
-            variant: energy
-            for variant, energy in self.under_headline
-            if variant.side == CONVENTIONAL
+            variant: self._over(self._numbers(variant, self.dataflows), profile)
+            for variant in self.ledger.variants
+            if variant.side == CONVENTIONAL and variant.dataflow == self.dataflows[0]
         }
         if not energies or self.total is None:
             return None
         percents = {variant: variant.validation_percent or 0.0 for variant in energies}
         best = max(percents.values())
-        own_percent = self.ledger.variants[0].validation_percent
+        own_percent = own.validation_percent
         level = best if own_percent is None else min(own_percent, best)
         reaching = [variant for variant in energies if percents[variant] >= level]
         cheapest = min(reaching, key=lambda variant: energies[variant].middle_pj)
-        return cheapest, energies[cheapest]
+        return ConventionalTraining(
+            cheapest, energies[cheapest], self._ratio(cheapest)
+        )
+
+    def _ratio(self, conventional: Variant) -> TrainingRatio:
+        """Return the ratio of both sides in each dataflow, from lowest to highest."""
+        theirs = self._numbers(conventional, self.dataflows)
+        ratios = []
+        for own, their in zip(self.own, theirs, strict=True):
+            spiking = self.ledger.total(own, self.prices.id)
+            other = self.ledger.total(their, self.prices.id)
+            # The same price is low or high for both sides.
+            ratios += [spiking.low_pj / other.low_pj, spiking.high_pj / other.high_pj]
+        return TrainingRatio(min(ratios), max(ratios))
 
 
 def training_ledger(
     trained: Variant,
     record: TrainingRecord,
-    baselines: Sequence[BaselineCounts],
+    baselines: Sequence[CountedBaseline],
     profiles: Sequence[HardwareProfile],
     settings: BootstrapSettings,
 ) -> Ledger:
-    """Count and price a training in all ways, and those of conventional networks.
+    """Count and price trainings of both sides in all dataflows.
 
     Args:
         trained: the network.
@@ -169,22 +233,64 @@ def training_ledger(
         profiles: the price lists.
         settings: how intervals are drawn; a training has none.
     """
-    own = way_of(record)
-    ways = sorted(WAYS, key=lambda way: way != own)
+    is_dense = record.engine == "dense"
+    ways = sorted((*TRAINING_RANGE, DENSE), key=lambda way: (way == DENSE) != is_dense)
+    records = {trained: record}
+    for baseline in baselines:
+        if baseline.training is not None:
+            variant = replace(
+                trained,
+                side=CONVENTIONAL,
+                network=baseline.name,
+                accuracies=Accuracies(
+                    baseline.validation_accuracy_percent, baseline.accuracy_percent
+                ),
+                weight_bits=baseline.network.weight_bits,
+                weights_sha256=baseline.weights_sha256,
+            )
+            records[variant] = record_of_baseline(baseline, record)
     variants = [
         replace(
-            trained,
-            method=WAYS[way],
-            operations=_all_epochs(count_training(record, way)),
+            variant,
+            method="training",
+            dataflow=dataflow,
+            operations=_all_epochs(count_training(of_variant, dataflow)),
         )
-        for way in ways
+        for variant, of_variant in records.items()
+        for dataflow in ways
     ]
-    for baseline in baselines:
-        for method in METHODS:
-            operations = count_conventional_training(baseline, record, method)
-            if operations is not None:
-                variants.append(baseline_variant(baseline, method, operations))
     return Ledger.of(variants, profiles, settings)
+
+
+def record_of_baseline(
+    baseline: CountedBaseline, spiking: TrainingRecord
+) -> TrainingRecord:
+    """Return the record of a conventional network's training, in one row.
+
+    Args:
+        baseline: the network; its training is known.
+        spiking: the spiking training, which sees the same images, augmented alike.
+    """
+    run = baseline.training
+    assert run is not None
+    products = run.products[None]
+    batches = run.epochs * -(-run.samples // run.batch_size)
+    samples = np.array([run.epochs * run.samples])
+    return TrainingRecord(
+        network=baseline.network,
+        activity=activity_of_products(baseline.network, products, samples=samples),
+        # A value reaches each of its synapses once per sample.
+        touched=products,
+        batches=np.array([batches]),
+        n_epochs=run.epochs,
+        batch_size=run.batch_size,
+        weight_decay=run.weight_decay,
+        clipping=False,
+        best_validation_accuracy_percent=baseline.validation_accuracy_percent,
+        pruned=baseline.activity.pruned,
+        augmented=spiking.augmented,
+        gradients_reached=run.gradients_reached[None],
+    )
 
 
 def _all_epochs(by_epoch: OperationCounts) -> OperationCounts:

@@ -50,7 +50,8 @@ class TrainingRecord:
         pruned: whether training removed synapses.
         removed_fractions: of the weights, before each epoch, [E]; None if not recorded.
         engine: the engine that trained, ``event`` or ``dense``.
-        surrogate: name of the surrogate derivative; None for a conventional network.
+        surrogate: name of the surrogate derivative; None if unknown, and for a
+            conventional network.
         encoder: how samples became spikes; None if spikes or values were given.
         augmented: whether the images of an epoch are changed, and how.
         validation_accuracies_percent: after each epoch, [E]; None if not recorded.
@@ -91,12 +92,13 @@ class TrainingRecord:
         return -(-self.samples // self.n_epochs)
 
     @property
-    def surrogate_operations(self) -> Mapping[str, int]:
-        """Arithmetic of the surrogate at one potential.
+    def surrogate_operations(self) -> Mapping[str, int] | None:
+        """Arithmetic of the surrogate at one potential; None if it is unknown.
 
         It includes the distance to the threshold, unless that is not needed.
         """
-        assert self.surrogate is not None
+        if self.surrogate is None or self.surrogate not in SURROGATES:
+            return None
         operations = dict(SURROGATES[self.surrogate].operations)
         if operations:
             # x = v - threshold

@@ -35,6 +35,7 @@ from spikejoule.engine.kernels.structures import (
     layer_at,
     named_training,
     steps_of,
+    synapses_touched,
 )
 from spikejoule.engine.kernels.vector import (
     NARROW,
@@ -134,28 +135,6 @@ def _spikes_by_source(number, slot, workspace):
         steps=workspace.steps[slot, number],
         n_active=workspace.n_active[slot, number],
     )
-
-
-@compiled_inline
-def synapses_touched(spikes, first, end, fan_outs, seen):
-    """Count the synapses that the spikes of one sample reach, each once.
-
-    Args:
-        spikes: ``Spikes``.
-        first, end: the sample's rows.
-        fan_outs: synapses of each source, int64.
-        seen: scratch, uint8 of the same length; zero before and after.
-    """
-    sources = spikes.sources
-    offsets = spikes.offsets
-    # Without a branch, which would be mispredicted: marks are counted afterwards.
-    for event in range(np.uint64(offsets[first]), np.uint64(offsets[end])):
-        seen[np.uint64(sources[event])] = np.uint8(1)
-    touched = np.int64(0)
-    for source in range(fan_outs.size):
-        touched += np.int64(seen[source]) * fan_outs[source]
-    seen[:] = np.uint8(0)
-    return touched
 
 
 @compiled_inline

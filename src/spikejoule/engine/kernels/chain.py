@@ -56,6 +56,7 @@ from spikejoule.engine.kernels.structures import (
     sample_currents,
     sample_spikes,
     steps_of,
+    synapses_touched,
 )
 
 
@@ -159,6 +160,7 @@ class SampleMemory(NamedTuple):
         listed: elements that fired.
         bits: one bit per unit, uint16; zero between steps.
         pair: first and end of a row with one spike, int64 [2].
+        seen: 1 for each source of a link that fires, uint8; zero between calls.
     """
 
     deltas: Array
@@ -172,6 +174,7 @@ class SampleMemory(NamedTuple):
     listed: Array
     bits: Array
     pair: Array
+    seen: Array
 
 
 class SamplePass(NamedTuple):
@@ -257,6 +260,7 @@ def _new_memory(chain, n_steps, sources):
         listed=np.zeros(widest + LISTED_AT_ONCE, element_type.dtype),
         bits=np.zeros(widest // LANES + 1, np.uint16),
         pair=np.zeros(2, np.int64),
+        seen=np.zeros(chain.fan_outs.size, np.uint8),
     )
 
 
@@ -533,6 +537,15 @@ def _synaptic_events(link, spikes, work):
 
 
 @compiled_inline
+def _synapses_touched(link, n_sources, spikes, work):
+    """Count the synapses of a link that a sample's spikes reach, each once."""
+    end = link.first_source + n_sources
+    fan_outs = work.chain.fan_outs[link.first_source : end]
+    seen = work.memory.seen[:n_sources]
+    return synapses_touched(spikes, 0, work.n_steps, fan_outs, seen)
+
+
+@compiled_inline
 def _current_gradient(currents, work, gradient):
     """Add the gradient of the first link's weights from a sample's constant inputs.
 
@@ -640,13 +653,15 @@ def _loss(sample, training, work, counts):
 
 @compiled_inline
 def _backward(sample, training, work, counts, gradient):
-    """Add one sample's gradient to that of its lane, and count synaptic events."""
+    """Add one sample's gradient to that of its lane, and count what its spikes reach."""
     chain = work.chain
     memory = work.memory
     learning = training.learning
     surrogate = Surrogate(code=learning.surrogate, a=learning.a, b=learning.b)
     n_layers = chain.constants.shape[0]
     events = counts[2 + n_layers :]
+    n_connections = (counts.size - 2 * n_layers - 2) // 2
+    touched = counts[counts.size - n_connections :]
     for number in range(n_layers - 1, -1, -1):
         population_backward(number, work, surrogate, gradient)
         _add_learned(number, work, gradient)
@@ -655,12 +670,19 @@ def _backward(sample, training, work, counts, gradient):
         if number > 0:
             received = Spikes(memory.sources[number - 1], memory.offsets[number - 1])
         events[link.counted] += weight_gradient(number, 0, received, work, gradient)
+        if number > 0:
+            n_sources = link_at(chain.links, number - 1).n_units
+        else:
+            n_sources = link_at(chain.links, 1).first_source
+        touched[link.counted] += _synapses_touched(link, n_sources, received, work)
         if link.recurrent > 0:
             counted = link_at(chain.links, link.recurrent).counted
             emitted = Spikes(memory.sources[number], memory.offsets[number])
             events[counted] += weight_gradient(
                 link.recurrent, 1, emitted, work, gradient
             )
+            own = link_at(chain.links, link.recurrent)
+            touched[counted] += _synapses_touched(own, own.n_units, emitted, work)
     currents = sample_currents(training.currents, sample)
     if currents.offsets.size > 0:
         _current_gradient(currents, work, gradient)

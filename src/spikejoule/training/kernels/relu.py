@@ -206,6 +206,18 @@ class Epoch(NamedTuple):
     targets: Array
 
 
+class Counted(NamedTuple):
+    """What the energy of training follows from, by layer, added to in every batch.
+
+    Attributes:
+        values: values other than zero that enter the layer, of all samples, int64 [L].
+        sources: sources with such a value in a batch, over all batches, int64 [L].
+    """
+
+    values: Array
+    sources: Array
+
+
 class Rows(NamedTuple):
     """Rows of `stride` elements in a flat array, from `start` on."""
 
@@ -541,8 +553,18 @@ def round_network(exact, weights):
             _round_row(number, row, Block(0, layer.stride // LANES), exact, weights)
 
 
+@compiled_inline
+def _count(number, layer, lists, n_samples, by_source, counted):
+    """Count the values that enter a layer, without those of a source of the biases."""
+    n_values = lists.offsets[n_samples]
+    counted.values[number] += n_values - n_samples * (layer.n_rows - layer.n_sources)
+    firsts = by_source.offsets
+    for source in range(layer.n_sources):
+        counted.sources[number] += firsts[source + 1] > firsts[source]
+
+
 @compiled
-def _update_layer(number, n_samples, epoch, update, weights, adam, workspace):
+def _update_layer(number, n_samples, epoch, update, weights, adam, workspace, counted):
     """Take a step for the parameters of a layer, block by block."""
     layer = layer_at(weights.layers, number)
     stride = layer.stride
@@ -553,6 +575,7 @@ def _update_layer(number, n_samples, epoch, update, weights, adam, workspace):
     lists = _lists_of(number, layer, epoch.batch_size, workspace)
     by_source = workspace.others
     list_by_source(lists, n_samples, layer.n_rows, by_source)
+    _count(number, layer, lists, n_samples, by_source, counted)
     vectors = stride // LANES
     # Block by block, because the deltas of a block stay in the cache.
     for vector in range(0, vectors, BLOCK):
@@ -569,7 +592,7 @@ def _update_layer(number, n_samples, epoch, update, weights, adam, workspace):
 
 
 @compiled
-def learn(epoch, weights, adam, workspace):
+def learn(epoch, weights, adam, workspace, counted):
     """Learn from the images of an epoch, one batch after the other.
 
     Args:
@@ -577,6 +600,7 @@ def learn(epoch, weights, adam, workspace):
         weights: ``Weights``, whose `seen` follow the parameters.
         adam: ``AdamArrays``, updated in place.
         workspace: ``Workspace`` for batches of `batch_size`.
+        counted: ``Counted``, added to.
     """
     n_images = epoch.images.shape[0]
     steps = epoch.steps
@@ -588,4 +612,6 @@ def learn(epoch, weights, adam, workspace):
         _run_backward(labels, epoch, weights, workspace)
         update = Update(steps[number, 0], steps[number, 1], adam.weight_decay[0])
         for layer in range(weights.layers.shape[0]):
-            _update_layer(layer, labels.size, epoch, update, weights, adam, workspace)
+            _update_layer(
+                layer, labels.size, epoch, update, weights, adam, workspace, counted
+            )
