@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import BaselineCounts, load_baseline
+from spikejoule.baselines.counts import CountedBaseline, load_baseline
 from spikejoule.cli.inputs import (
     InputEvents,
     conventional_network,
@@ -89,7 +89,7 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
         pixels = samples.images if isinstance(samples, LabelledImages) else None
         measured = MeasuredSamples(measurement, labels, pixels)
         notes = (fact("counted on", title), *_facts_of(measurement, labels))
-    baselines: tuple[BaselineCounts, ...] = ()
+    baselines: tuple[CountedBaseline, ...] = ()
     if options.baselines is not None:
         n_input = checkpoint.network.n_input
         baselines = load_baseline(options.baselines, labels, n_input)
@@ -121,7 +121,7 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
     given = read_events(options.events, options.step_us, options.samples)
     run = run_graph(network, given.events, chosen_conventions(options))
     notes = given.notes
-    baselines: list[BaselineCounts] = []
+    baselines: list[CountedBaseline] = []
     not_counted: tuple[str, ...] = ()
     if options.against is not None:
         baseline_run = _baseline_run(run, given, options.against)

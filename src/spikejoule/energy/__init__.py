@@ -1,8 +1,9 @@
 """From counts to joules: operation counts, sourced prices, comparisons, break-even.
 
 terms, terms.csv        every kind of operation, one row each
-operations              operation counts, and those of spiking networks
-conventional, training  counts of conventional networks, and of training
+operations, count       operation counts, and how they follow from an activity
+dataflow                where numbers live while a network runs or is trained
+training                counts of a training
 prices, hardware.yaml   price lists
 estimates               energies, their intervals, and energies in words
 ledger, variant_file    counts times prices, row by row; the file of counted networks
@@ -17,11 +18,13 @@ analysis                everything together
 outputs, notes, words   tables and JSON, notes, and sentences (folder `sentences`)
 """
 
-from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.counts.proxies import EnergyProxies, energy_proxies
 from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse
+from spikejoule.energy.count import count_operations
+from spikejoule.energy.dataflow import DENSE, ZERO_SKIPPING, Dataflow
 from spikejoule.energy.estimates import BootstrapSettings
-from spikejoule.energy.operations import OperationCounts, count_operations
+from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import (
     HardwareProfile,
     load_profiles,
@@ -32,8 +35,11 @@ from spikejoule.energy.training import TrainingRecord
 
 __all__ = [
     "AnalysisInputs",
-    "BaselineCounts",
+    "CountedBaseline",
+    "DENSE",
+    "ZERO_SKIPPING",
     "BootstrapSettings",
+    "Dataflow",
     "EnergyAnalysis",
     "EnergyProxies",
     "HardwareProfile",

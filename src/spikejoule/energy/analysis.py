@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.counts.proxies import EnergyProxies
 from spikejoule.counts.records import SpikingGraph
 from spikejoule.data.subject import DIGITS, Subject
@@ -27,7 +27,7 @@ from spikejoule.energy.comparison import (
     pair_verdicts,
 )
 from spikejoule.energy.contents import TotalContents, contents_of
-from spikejoule.energy.conventional import METHODS
+from spikejoule.energy.dataflow import DATAFLOWS
 from spikejoule.energy.estimates import BootstrapSettings, Energy
 from spikejoule.energy.exchange import ExchangeRate, Work, exchange_rate
 from spikejoule.energy.front import FrontPoint, cheapest_reaching, read_front
@@ -141,7 +141,7 @@ class AnalysisInputs:
     step_ms: float | None = STEP_MS
     encoder: Encoder | None = None
     labels: NDArray[np.int64] | None = None
-    baselines: tuple[BaselineCounts, ...] = ()
+    baselines: tuple[CountedBaseline, ...] = ()
     training: TrainingRecord | None = None
     subject: Subject = DIGITS
     value_macs_per_inference: float | None = None
@@ -605,7 +605,7 @@ def _baselines_of(inputs: AnalysisInputs) -> tuple[Variant, ...]:
     n_images = inputs.operations.n_images
     if n_images is None:
         # Only means are known of the network: use all images of the baselines.
-        lengths = [len(baseline.macs_nonzero) for baseline in inputs.baselines]
+        lengths = [baseline.activity.n_rows for baseline in inputs.baselines]
         n_images = min(lengths, default=0)
     baselines = baseline_variants(inputs.baselines, n_images)
     return averaged(baselines, inputs.average_pixels, inputs.network.n_input)
@@ -618,7 +618,7 @@ def _equal_size_verdicts(
     if inputs.not_counted or inputs.is_guessing:
         return ()
     # They follow the network's own variants, in two ways each.
-    is_equal = [baseline.equal_size for baseline in inputs.baselines for _ in METHODS]
+    is_equal = [baseline.equal_size for baseline in inputs.baselines for _ in DATAFLOWS]
     numbers = np.flatnonzero(is_equal) + len(inputs.variants)
     return tuple(pair_verdicts(ledger, 0, numbers.tolist()))
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.measurement import (
     LayerCounts,
@@ -21,6 +21,7 @@ from spikejoule.counts.proxies import energy_proxies
 from spikejoule.counts.records import Activity
 from spikejoule.data.images import subject_of_data
 from spikejoule.energy.analysis import AnalysisInputs, network_name
+from spikejoule.energy.count import count_operations
 from spikejoule.energy.ledger import (
     EARLY_EXIT,
     SPIKING,
@@ -31,7 +32,6 @@ from spikejoule.energy.ledger import (
     averaged,
     spiking_variants,
 )
-from spikejoule.energy.operations import count_operations
 from spikejoule.energy.published import published_networks
 from spikejoule.energy.training import TrainingRecord
 from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
@@ -62,7 +62,7 @@ class MeasuredSamples:
 def analysis_inputs(
     checkpoint: CompleteCheckpoint,
     measured: MeasuredSamples | None = None,
-    baselines: tuple[BaselineCounts, ...] = (),
+    baselines: tuple[CountedBaseline, ...] = (),
 ) -> AnalysisInputs:
     """Collect what an energy analysis of a checkpoint needs.
 
@@ -200,7 +200,6 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
         encoder=checkpoint.encoder,
         config=checkpoint.file.training_config,
         engine=project.engine,
-        average_pixels=project.data.get("average_pixels") or 1,
     )
     names = checkpoint.network.layer_names
     if checkpoint.file.training_spikes.totals(names) is None:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.proxies import energy_proxies
 from spikejoule.counts.records import Activity
@@ -19,7 +19,7 @@ from spikejoule.data.subject import Subject, numbered
 from spikejoule.energy.analysis import AnalysisInputs, network_name
 from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
 from spikejoule.energy.notes import Note, NoteKind, warning
-from spikejoule.energy.operations import count_operations
+from spikejoule.energy.count import count_operations
 from spikejoule.evaluation.accuracy import accuracy, class_labels
 
 _MOST_NAMED: Final = 4
@@ -62,7 +62,7 @@ def counted_inputs(
     samples: SampleSet,
     answers: Answers,
     counted_in: Literal["graph", "modules"],
-    baselines: Sequence[BaselineCounts] = (),
+    baselines: Sequence[CountedBaseline] = (),
 ) -> AnalysisInputs:
     """Collect what an energy analysis of a counted network needs.
 

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
-from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse
 from spikejoule.energy.estimates import BootstrapSettings
@@ -51,7 +51,7 @@ def graph_inputs(
     run: GraphRun,
     samples: SampleSet,
     verified: str | None = None,
-    baselines: Sequence[BaselineCounts] = (),
+    baselines: Sequence[CountedBaseline] = (),
 ) -> AnalysisInputs:
     """Collect what an energy analysis of a NIR graph needs.
 

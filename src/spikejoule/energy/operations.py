@@ -113,10 +113,6 @@ def arithmetic(bits: ArrayLike) -> Words:
     return Words(product_bits=np.square(bits), sum_bits=bits)
 
 
-OF_PIXELS: Final = arithmetic(PIXEL_BITS)
-"""Arithmetic that encodes pixels."""
-
-
 def block(
     term: str, places: Sequence[str], counts: ArrayLike, words: Words = _NO_MEMORY
 ) -> OperationCounts:

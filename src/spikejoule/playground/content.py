@@ -17,7 +17,7 @@ from spikejoule.core.schema import Record
 from spikejoule.counts.measurement import Measurement, clocked_updates
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.encoder import INTENSITIES, ByLevel
-from spikejoule.energy.operations import averaging, count_operations
+from spikejoule.energy.count import averaging, count_operations
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.evaluation.accuracy import (
     EarlyExit,
@@ -33,7 +33,6 @@ from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.playground.opponent import (
     CHOSEN_AS,
-    ZERO_SKIPPING,
     Opponent,
     averaged_side,
 )
@@ -355,7 +354,8 @@ def _conventional(opponent: Opponent | None) -> dict[str, Any] | None:
     if opponent is None:
         return None
     counts = opponent.counts
-    is_float = counts.weight_bits == FLOAT_BITS
+    network = counts.network
+    is_float = network.weight_bits == FLOAT_BITS
     layers = []
     for number in range(1, len(counts.synapses) + 1):
         prefix = f"layer{number}."
@@ -368,7 +368,7 @@ def _conventional(opponent: Opponent | None) -> dict[str, Any] | None:
             {
                 "weights": packed(_narrow(weights.T)),
                 "biases": None if biases is None else biases.tolist(),
-                "fanOut": packed(kept) if counts.pruned else None,
+                "fanOut": packed(kept) if counts.activity.pruned else None,
                 "nSources": weights.shape[1],
                 "nUnits": weights.shape[0],
                 "nSynapses": counts.synapses[number - 1],
@@ -376,13 +376,13 @@ def _conventional(opponent: Opponent | None) -> dict[str, Any] | None:
             }
         )
     ranges = {
-        "largestActivation": 2**counts.activation_bits - 1,
-        "halfOfSums": 2 ** (counts.sum_bits - 1),
+        "largestActivation": 2**network.activation_bits - 1,
+        "halfOfSums": 2 ** (network.state_bits - 1),
     }
     return {
         "layers": layers,
         "integers": None if is_float else ranges,
-        "skipsZeros": opponent.variant.method == ZERO_SKIPPING,
+        "skipsZeros": opponent.variant.dataflow.skips_zeros,
     }
 
 

@@ -7,15 +7,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import BaselineCounts, load_baseline, load_weights
+from spikejoule.baselines.counts import CountedBaseline, load_baseline, load_weights
 from spikejoule.core.store import FilePath
 from spikejoule.data.images import LabelledImages
 from spikejoule.energy.ledger import Variant, averaged, baseline_variants, judges
 from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
 from spikejoule.network.checkpoint import CompleteCheckpoint
-
-ZERO_SKIPPING: Final = "zero-skipping"
-"""The method of a conventional network that multiplies no zeros."""
 
 CHOSEN_AS: Final = (
     "the run's cheapest one of at least the same accuracy, or its most accurate one if "
@@ -35,7 +32,7 @@ class Opponent:
     """
 
     variant: Variant
-    counts: BaselineCounts
+    counts: CountedBaseline
     weights: Mapping[str, NDArray[Any]]
 
     @property
@@ -45,7 +42,7 @@ class Opponent:
         N is the number of images that the variant was counted on.
         """
         nonzero = self.counts.macs_nonzero[: len(self.variant.operations.counts)]
-        if self.variant.method == ZERO_SKIPPING:
+        if self.variant.dataflow.skips_zeros:
             return nonzero
         return np.broadcast_to(np.array(self.counts.synapses, np.int64), nonzero.shape)
 

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.core.errors import ArtifactError, ParameterError, shown
+from spikejoule.counts.values import activity_of_products
 from spikejoule.energy.words import architecture
 from spikejoule.network.conventional import RELU, ConventionalNetwork
 from spikejoule.network.nodes import Connection, Input, Neurons, Node, Threshold
@@ -102,7 +103,7 @@ class BaselineRun:
 
     def counts(
         self, labels: NDArray[np.int64], batch_size: int = 256
-    ) -> BaselineCounts:
+    ) -> CountedBaseline:
         """Return what it multiplied, and its accuracy.
 
         Raises:
@@ -121,7 +122,12 @@ class BaselineRun:
             )
         watch = self.run.watch
         watch.finish()
-        network = _network_of(watch)
+        network = replace(
+            _network_of(watch),
+            weight_bits=baseline.weight_bits,
+            state_bits=baseline.sum_bits,
+            activation_bits=baseline.activation_bits,
+        )
         synapses: list[int] = []
         macs: list[NDArray[np.int64]] = []
         for place in watch.places.values():
@@ -138,17 +144,13 @@ class BaselineRun:
         name = baseline.name or f"{model} {architecture(network)}"
         if baseline.weight_bits < FLOAT_BITS:
             name += f", {baseline.weight_bits} bits"
-        return BaselineCounts(
+        pruned = baseline.pruned and sum(synapses) < sum(network.synapses)
+        return CountedBaseline(
             name=name,
-            network=network,
-            synapses=tuple(synapses),
-            weight_bits=baseline.weight_bits,
-            activation_bits=baseline.activation_bits,
-            sum_bits=baseline.sum_bits,
+            activity=activity_of_products(network, np.stack(macs, axis=1), pruned),
             equal_size=False,
             validation_accuracy_percent=percent,
             accuracy_percent=percent,
-            macs_nonzero=np.stack(macs, axis=1),
         )
 
 
@@ -187,7 +189,7 @@ def _network_of(watch: Watch) -> ConventionalNetwork:
     return ConventionalNetwork(
         {node.name: node for node in nodes},
         (),
-        bias_words=tuple(
+        stored_biases=tuple(
             0 if node.bias is None else node.bias.size for node in connections
         ),
         rectified=tuple(node for node in nodes if isinstance(node, Threshold)),

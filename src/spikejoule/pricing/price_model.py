@@ -20,7 +20,7 @@ from pydantic import Field, InstanceOf
 from torch import nn
 from tqdm import tqdm
 
-from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.counts.records import Activity
 from spikejoule.energy.analysis import AnalysisInputs, analyse
@@ -190,7 +190,7 @@ def _inputs(
     """
     scores = run.all_scores
     n_classes = activity.network.output.n_out if scores is None else scores.shape[1]
-    baselines: list[BaselineCounts] = []
+    baselines: list[CountedBaseline] = []
     if baseline_runs:
         if samples.labels is None:
             raise ParameterError(
@@ -226,9 +226,9 @@ def _inputs(
     )
 
 
-def _with_unique_names(baselines: Iterable[BaselineCounts]) -> list[BaselineCounts]:
+def _with_unique_names(baselines: Iterable[CountedBaseline]) -> list[CountedBaseline]:
     """Number networks with the same name: the ledger would take them for one."""
-    by_name: dict[str, BaselineCounts] = {}
+    by_name: dict[str, CountedBaseline] = {}
     for baseline in baselines:
         name = baseline.name
         number = 1
