@@ -10,7 +10,6 @@ from tqdm import tqdm
 
 from spikejoule.baselines.counts import (
     MeasuredBaseline,
-    TrainingRun,
     measure_baseline,
     save_baseline,
 )
@@ -47,13 +46,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     with resumable("baseline", params) as resume:
         training = _train(splits, params, resume)
         baselines = list(_measured(training, splits, params))
-        run = TrainingRun(
-            epochs=len(training.epoch_seconds),
-            samples=len(splits["train"]),
-            batch_size=training.settings.batch_size,
-            weight_decay=training.settings.weight_decay > 0,
-        )
-        save_baseline(paths["baseline"], baselines, splits["test"].labels, run)
+        save_baseline(paths["baseline"], baselines, splits["test"].labels)
         labels = splits["test"].labels
         confidence = params.evaluate.confidence
         write_json(
@@ -74,7 +67,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
                 baseline.counts.name,
                 baseline.counts.accuracy_percent,
                 f"{baseline.counts.macs_dense:,}",
-                f"{baseline.counts.macs_nonzero.sum(axis=1).mean():,.0f}",
+                f"{baseline.counts.activity.macs.mean():,.0f}",
             )
 
 
@@ -151,7 +144,12 @@ def _measured(
         variant = trained.variant
         pruned = variant.pruning.pruned_fraction > 0
         yield measure_baseline(
-            variant.name, trained.network, variant.equal_size, pruned, splits
+            variant.name,
+            trained.network,
+            variant.equal_size,
+            pruned,
+            splits,
+            training.run_of(trained),
         )
         if variant.equal_size:
             images = splits["train"].images[:CALIBRATION_IMAGES]
@@ -176,6 +174,6 @@ def _headline(
         **accuracy(n_correct, len(labels), confidence).entries(f"{name}_test_accuracy"),
         f"{name}_macs_dense": baseline.counts.macs_dense,
         f"{name}_macs_nonzero_per_inference": float(
-            baseline.counts.macs_nonzero.sum(axis=1).mean()
+            baseline.counts.activity.macs.mean()
         ),
     }

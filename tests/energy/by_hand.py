@@ -1,20 +1,22 @@
 """Hand-worked inputs of an energy analysis: a tiny network, and conventional ones."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.counts.measurement import (
     LayerCounts,
     Measurement,
     activity_of_layers,
 )
+from spikejoule.counts.values import activity_of_products
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
     AnalysisInputs,
-    BaselineCounts,
     BootstrapSettings,
     EnergyAnalysis,
     HardwareProfile,
@@ -49,6 +51,9 @@ def training(
     values: dict[str, Any] = {
         "network": network,
         "activity": activity,
+        "touched": np.array([[2 * epoch[0], 2 * epoch[1]] for epoch in spikes]),
+        "batch_size": 1,
+        "surrogate": "arctangent",
         "batches": np.ones(len(spikes), np.int64),
         "n_epochs": len(spikes),
         "weight_decay": True,
@@ -64,25 +69,34 @@ SAMPLES = 4
 
 def baseline(
     macs_dense: int, nonzero: list[int], name: str = "ReLU", **changed: Any
-) -> BaselineCounts:
+) -> CountedBaseline:
     """Return a ReLU network n-2-2: n is 3, or as many as its weights need."""
     of_first = np.minimum(nonzero, macs_dense - 4)
     macs = np.stack([of_first, nonzero - of_first], axis=1).astype(np.int64)
+    n_input = max(3, (macs_dense - 4) // 2)
+    # As many weights are left as the count of dense products says.
+    first = np.zeros((2, n_input), np.float32)
+    first.flat[: macs_dense - 4] = 1
+    state = {
+        "layer1.synapses.weight": first,
+        "layer2.synapses.weight": np.ones((2, 2), np.float32),
+    }
+    widths = {
+        field: changed.pop(field, 32)
+        for field in ("weight_bits", "activation_bits", "state_bits")
+    }
+    network = ConventionalNetwork.of_layers(n_input, (2,), 2).with_weights(state)
+    is_pruned = macs_dense - 4 < 2 * n_input
     values: dict[str, Any] = {
         "name": name,
-        "network": ConventionalNetwork.of_layers(
-            max(3, (macs_dense - 4) // 2), (2,), 2
+        "activity": activity_of_products(
+            dataclasses.replace(network, **widths), macs, is_pruned
         ),
-        "synapses": (macs_dense - 4, 4),
-        "weight_bits": 32,
-        "activation_bits": 32,
-        "sum_bits": 32,
         "equal_size": True,
         "validation_accuracy_percent": 95.0,
         "accuracy_percent": 94.0,
-        "macs_nonzero": macs,
     }
-    return BaselineCounts(**(values | changed))
+    return CountedBaseline(**(values | changed))
 
 
 def measured(images: int = 1, pruned: bool = False) -> Measurement:
@@ -102,7 +116,7 @@ def variant(operations: OperationCounts, bits: int = 32) -> Variant:
 
 
 def inputs(
-    baselines: tuple[BaselineCounts, ...] = (),
+    baselines: tuple[CountedBaseline, ...] = (),
     labels: list[int] | None = None,
     images: int = SAMPLES,
 ) -> AnalysisInputs:

@@ -50,6 +50,7 @@ from spikejoule.network.quantisation import FLOAT_BITS
 FLOATS = Widths(activation=FLOAT_BITS, weight=FLOAT_BITS, sum=FLOAT_BITS)
 """Widths of a floating-point network."""
 
+
 @dataclass(frozen=True, eq=False)
 class TrainingRun:
     """What the energy of training a network follows from, besides the network.
@@ -109,7 +110,9 @@ class CountedBaseline:
     def synapses(self) -> tuple[int, ...]:
         """Weights left in each matrix."""
         pruned = self.activity.pruned
-        return tuple(int(node.fan_out(pruned).sum()) for node in self.network.connections)
+        return tuple(
+            int(node.fan_out(pruned).sum()) for node in self.network.connections
+        )
 
     @property
     def macs_dense(self) -> int:

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.baselines.counts import TrainingRun
 from spikejoule.baselines.learner import Learner
 from spikejoule.baselines.quantised import QuantisedNetwork, Widths, in_integers
 from spikejoule.baselines.settings import BaselineTraining, BaselineVariant
@@ -112,6 +113,7 @@ class NetworkTraining:
 
     Attributes:
         trained: the epochs of the network.
+        learner: the network and its optimizer.
     """
 
     def __init__(
@@ -125,7 +127,7 @@ class NetworkTraining:
         self.trained = TrainedBaseline(variant)
         self._max_epochs = settings.max_epochs
         self._n_batches = n_batches
-        self._learner = Learner(variant, settings, seed, calibration)
+        self.learner = Learner(variant, settings, seed, calibration)
         n_steps = n_batches * settings.max_epochs
         schedule = settings.chosen_schedule
         self._schedule = RunningSchedule(schedule, settings.lr, n_steps)
@@ -142,28 +144,28 @@ class NetworkTraining:
         for _ in range(self._n_batches):
             rates.append(self._schedule.learning_rate)
             self._schedule.after_batch()
-        self._learner.learn(epoch, drawn.pixels, drawn.labels, rates)
-        predictions = best_class(self._learner.scores(validation.pixels))
+        self.learner.learn(epoch, drawn.pixels, drawn.labels, rates)
+        predictions = best_class(self.learner.scores(validation.pixels))
         n_correct = int((predictions == validation.labels).sum())
         accuracy = 100 * n_correct / len(validation.labels)
         self._schedule.after_epoch(accuracy)
         if self.trained.is_best(accuracy, self._max_epochs):
-            self.trained.weights = {**self.state, **self._learner.units()}
+            self.trained.weights = {**self.state, **self.learner.units()}
 
     def warm_up(self) -> None:
         """Compile the kernels."""
-        self._learner.warm_up()
+        self.learner.warm_up()
 
     @property
     def state(self) -> State:
         """The parameters after the last epoch, in floating point."""
-        return self._learner.state()
+        return self.learner.state()
 
     def saved(self) -> dict[str, NDArray[Any]]:
         """A copy of all that `resume_from` needs."""
         trained = self.trained
         return {
-            **self._learner.saved(),
+            **self.learner.saved(),
             **{f"best.{name}": values for name, values in trained.weights.items()},
             "accuracies": np.array(trained.validation_accuracies_percent),
             "best_epoch": np.array([trained.best_epoch]),
@@ -171,7 +173,7 @@ class NetworkTraining:
 
     def resume_from(self, saved: SavedState) -> None:
         """Make a new network resume from what was `saved`, to the same bits."""
-        self._learner.resume_from(saved)
+        self.learner.resume_from(saved)
         accuracies = saved.arrays["accuracies"].tolist()
         self.trained.validation_accuracies_percent = accuracies
         self.trained.best_epoch = int(saved.arrays["best_epoch"][0])
@@ -222,6 +224,18 @@ class BaselinesTraining:
     def baselines(self) -> tuple[TrainedBaseline, ...]:
         """The networks, in the order of the variants."""
         return tuple(network.trained for network in self.networks)
+
+    def run_of(self, trained: TrainedBaseline) -> TrainingRun:
+        """What the energy of training one of `baselines` follows from."""
+        (network,) = (one for one in self.networks if one.trained is trained)
+        return TrainingRun(
+            epochs=len(self.epoch_seconds),
+            samples=len(self._train),
+            batch_size=self.settings.batch_size,
+            weight_decay=self.settings.weight_decay > 0,
+            products=network.learner.products,
+            gradients_reached=network.learner.gradients_reached,
+        )
 
     def warm_up(self) -> None:
         """Compile the kernels before the clock of the first epoch starts."""

@@ -1,4 +1,4 @@
-"""The activity of a conventional network, derived from the activations of its layers."""
+"""The activity of a conventional network, from the activations of its layers."""
 
 from collections.abc import Sequence
 

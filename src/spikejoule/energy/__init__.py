@@ -34,11 +34,11 @@ from spikejoule.energy.prices import (
 from spikejoule.energy.training import TrainingRecord
 
 __all__ = [
-    "AnalysisInputs",
-    "CountedBaseline",
     "DENSE",
     "ZERO_SKIPPING",
+    "AnalysisInputs",
     "BootstrapSettings",
+    "CountedBaseline",
     "Dataflow",
     "EnergyAnalysis",
     "EnergyProxies",

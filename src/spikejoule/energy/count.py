@@ -104,7 +104,6 @@ from spikejoule.energy.operations import (
 )
 from spikejoule.energy.terms import TERMS
 from spikejoule.network.conventional import ConventionalNetwork
-from spikejoule.network.network import Network
 from spikejoule.network.nodes import (
     BY_UNIT,
     Connection,

@@ -17,9 +17,9 @@ from spikejoule.counts.proxies import energy_proxies
 from spikejoule.counts.records import Activity
 from spikejoule.data.subject import Subject, numbered
 from spikejoule.energy.analysis import AnalysisInputs, network_name
+from spikejoule.energy.count import count_operations
 from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
 from spikejoule.energy.notes import Note, NoteKind, warning
-from spikejoule.energy.count import count_operations
 from spikejoule.evaluation.accuracy import accuracy, class_labels
 
 _MOST_NAMED: Final = 4

@@ -29,6 +29,7 @@ from spikejoule.energy.estimates import Energy, rounded
 from spikejoule.energy.notes import Note
 from spikejoule.energy.operations import INFERENCE
 from spikejoule.energy.training import TRAINING
+from spikejoule.energy.words import dataflow
 
 COLUMNS: Final = (
     "profile",
@@ -144,9 +145,10 @@ def _training(analysis: EnergyAnalysis) -> dict[str, Any]:
     }
     conventional = training.conventional
     if conventional is not None:
-        variant, energy = conventional
-        numbers["training_conventional"] = variant.name
-        numbers |= _millijoules("training_conventional", energy)
+        numbers["training_conventional"] = conventional.variant.network
+        numbers |= _millijoules("training_conventional", conventional.energy)
+        numbers["training_ratio_low"] = conventional.ratio.low
+        numbers["training_ratio_high"] = conventional.ratio.high
     if analysis.arithmetic is not None:
         arithmetic = training.total_of(analysis.arithmetic.id)
         numbers |= _millijoules("training_arithmetic", arithmetic)
@@ -203,7 +205,7 @@ def _training_values(analysis: EnergyAnalysis) -> list[dict[str, Any]]:
     return [
         {
             "network": variant.network,
-            "way": variant.method,
+            "way": dataflow(variant.dataflow),
             **_millijoules("training", energy),
         }
         for variant, energy in training.under_headline

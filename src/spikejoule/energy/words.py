@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from spikejoule.energy.comparison import RunVerdict
+from spikejoule.energy.dataflow import Dataflow
 from spikejoule.energy.estimates import energy_words, interval_words, joules, plain
 from spikejoule.energy.ledger import Accuracies
 from spikejoule.energy.notes import sentence
@@ -42,6 +43,18 @@ _MOST_SIZES = 5
 _MOST_LAYERS_NAMED = 8
 _FIRST_LAYERS_NAMED = 3
 _LAST_LAYERS_NAMED = 2
+
+
+def dataflow(way: Dataflow) -> str:
+    """Write how a training runs: ``every product computed, gradients ...``."""
+    zeros = "zeros skipped" if way.skips_zeros else "every product computed"
+    extents = {
+        "event": "gradients in memory for every event",
+        "sample": "gradients summed within a sample",
+        "batch": "gradients summed over a batch",
+    }
+    memory = ", biases in a memory of their own" if way.biases == "own" else ""
+    return f"{zeros}, {extents[way.gradients]}{memory}"
 
 
 def place(name: str) -> str:
@@ -229,6 +242,7 @@ def templates() -> "Environment":
     filters = (
         accuracy,
         baseline,
+        dataflow,
         layers,
         number,
         place,

@@ -20,6 +20,7 @@ from spikejoule.energy.terms import TERMS, in_words
 from spikejoule.energy.training.kinds import pj_by_kind
 from spikejoule.energy.words import (
     accuracy,
+    dataflow,
     layers,
     under,
     updates,
@@ -454,7 +455,8 @@ def _trainings(analysis: EnergyAnalysis) -> list[Cells]:
     rows: list[Cells] = []
     for variant, energy in training.under_headline:
         percents = accuracy(variant.accuracies)
-        rows.append((variant.network, variant.method, percents, energy_words(energy)))
+        way = dataflow(variant.dataflow)
+        rows.append((variant.network, way, percents, energy_words(energy)))
     return rows
 
 

@@ -133,7 +133,7 @@ def trained_conventional(
     metrics = {
         "validation_accuracy_percent": counts.validation_accuracy_percent,
         "best_epoch": trained.best_epoch,
-        "macs_per_inference": float(counts.macs_nonzero.sum(axis=1).mean()),
+        "macs_per_inference": float(counts.activity.macs.mean()),
     }
     variants = baseline_variants([counts], len(validation))
     return Outcome(metrics, variants, counts.weights_sha256)

@@ -25,11 +25,11 @@ above zero. A sampled backward pass reads each delta d of a hidden layer to comp
 with the scale times a random number, which is not counted, and lists those that it
 keeps. Each of them is read again, and multiplied by a whole row of weights.
 
-Weight gradients, zero-skipping, for E spikes or values that reach a synapse: an addition
-or a MAC, the read of a delta and an address each. With ``event``, each reads and writes
-the gradient in memory; with ``sample``, the weights that a sample touches are read and
-written once per sample. What enters the connection is read again. Gradients of biases
-and learned constants are read and written once per sample.
+Weight gradients, zero-skipping, for E spikes or values that reach a synapse: an
+addition or a MAC, the read of a delta and an address each. With ``event``, each reads
+and writes the gradient in memory; with ``sample``, the weights that a sample touches
+are read and written once per sample. What enters the connection is read again.
+Gradients of biases and learned constants are read and written once per sample.
 
 Dense: a MAC, the read of a delta and an address for each of W synapses per step; each
 gradient is written once per batch.

@@ -66,9 +66,7 @@ def _augmentation(augmented: Augmented, n_pixels: int, samples: Counts) -> Block
     yield block("activation_write", place, pixels, image)
 
 
-def _encoding(
-    encoder: Encoder, place: str, n_pixels: int, samples: Counts
-) -> Blocks:
+def _encoding(encoder: Encoder, place: str, n_pixels: int, samples: Counts) -> Blocks:
     """Count encoding images that are white everywhere."""
     white = np.full((1, n_pixels), _WHITE, dtype=np.uint8)
     operations = encoder.operations(white)

@@ -11,10 +11,10 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.measurement import LayerCounts, activity_of_layers
 from spikejoule.counts.records import Activity
 from spikejoule.encoding.encoder import Encoder
+from spikejoule.energy.dataflow import DENSE, ZERO_SKIPPING, Dataflow
 from spikejoule.energy.estimates import PJ_PER_J
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile, price, prices_pj
-from spikejoule.energy.dataflow import DENSE, ZERO_SKIPPING, Dataflow
 from spikejoule.energy.training.counting import count_training
 from spikejoule.energy.training.record import (
     DATA,
@@ -83,9 +83,7 @@ class TrainingSetup:
         clip = config.grad_clip_norm
         if clip is None:
             clip = config.grad_clip_max_norm
-        activity = activity_of_layers(
-            self.network, self.encoder.time_window, layers
-        )
+        activity = activity_of_layers(self.network, self.encoder.time_window, layers)
         touched = _column(epochs, "synapses_touched")
         if touched is None:
             touched = _events_of(activity)

@@ -1,4 +1,4 @@
-"""The energy of a training, by price list, phase and dataflow, and the ratio to others'.
+"""The energy of a training by price list, phase and dataflow, next to others'.
 
 A training is counted in every dataflow of `TRAINING_RANGE`, and its energy is the range
 over them. Conventional networks are counted in the same dataflows, so the ratio of both
@@ -17,7 +17,6 @@ from spikejoule.energy.dataflow import DENSE, TRAINING_RANGE, Dataflow
 from spikejoule.energy.estimates import BootstrapSettings, Energy
 from spikejoule.energy.ledger import (
     CONVENTIONAL,
-    SPIKING,
     Accuracies,
     Ledger,
     Variant,
@@ -148,6 +147,14 @@ class TrainingEnergy:
         }
 
     @property
+    def under_headline(self) -> list[tuple[Variant, Energy]]:
+        """Each network and dataflow, with the energy of its training under `prices`."""
+        return [
+            (variant, self.ledger.total(number, self.prices.id))
+            for number, variant in enumerate(self.ledger.variants)
+        ]
+
+    @property
     def per_point(self) -> Energy | None:
         """`total` per percentage point by which the best accuracy exceeds chance.
 
@@ -201,9 +208,7 @@ class TrainingEnergy:
         level = best if own_percent is None else min(own_percent, best)
         reaching = [variant for variant in energies if percents[variant] >= level]
         cheapest = min(reaching, key=lambda variant: energies[variant].middle_pj)
-        return ConventionalTraining(
-            cheapest, energies[cheapest], self._ratio(cheapest)
-        )
+        return ConventionalTraining(cheapest, energies[cheapest], self._ratio(cheapest))
 
     def _ratio(self, conventional: Variant) -> TrainingRatio:
         """Return the ratio of both sides in each dataflow, from lowest to highest."""

@@ -162,8 +162,7 @@ def selected(
 ) -> OperationCounts:
     """Return the counts of some terms in some places."""
     is_chosen = [
-        column.term in terms and column.place in places
-        for column in operations.columns
+        column.term in terms and column.place in places for column in operations.columns
     ]
     columns = tuple(compress(operations.columns, is_chosen))
     return replace(operations, columns=columns, counts=operations.counts[:, is_chosen])

@@ -653,7 +653,7 @@ def _loss(sample, training, work, counts):
 
 @compiled_inline
 def _backward(sample, training, work, counts, gradient):
-    """Add one sample's gradient to that of its lane, and count what its spikes reach."""
+    """Add a sample's gradient to that of its lane, and count what its spikes reach."""
     chain = work.chain
     memory = work.memory
     learning = training.learning
