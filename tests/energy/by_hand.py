@@ -51,7 +51,7 @@ def training(
     values: dict[str, Any] = {
         "network": network,
         "activity": activity,
-        "touched": np.array([[2 * epoch[0], 2 * epoch[1]] for epoch in spikes]),
+        "touched": np.zeros((len(spikes), len(network.connections)), np.int64),
         "batch_size": 1,
         "surrogate": "arctangent",
         "batches": np.ones(len(spikes), np.int64),

@@ -10,11 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import BaselineCounts, TrainingRun
+from spikejoule.baselines.counts import CountedBaseline, TrainingRun
 from spikejoule.counts.measurement import LayerCounts, activity_of_layers
 from spikejoule.encoding.events import EventList
-from spikejoule.energy import OperationCounts, TrainingRecord
-from spikejoule.energy.training import count_conventional_training, count_training
+from spikejoule.counts.values import activity_of_products
+from spikejoule.energy import DENSE, Dataflow, OperationCounts, TrainingRecord
+from spikejoule.energy.dataflow import TRAINING_RANGE
+from spikejoule.energy.training import count_training
+from spikejoule.energy.training.pricing import record_of_baseline
 from spikejoule.engine import make_engine
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.integers import with_grids
@@ -48,6 +51,16 @@ from tests.tools.without_torch import needs_torch
 
 CLASSES = 3
 RATE = 0.02
+DATAFLOWS = (*TRAINING_RANGE, DENSE)
+
+
+def in_dataflow(setting: Setting, dataflow: Dataflow) -> Setting:
+    """The setting of a witness that follows a dataflow."""
+    return replace(
+        setting,
+        gradients=dataflow.gradients,
+        own_biases=dataflow.biases == "own",
+    )
 
 
 @st.composite
@@ -214,22 +227,27 @@ def assert_counts_of(drawn: tuple[Setting, list[Any], int]) -> None:
     setting, populations, seed = drawn
     setting, state = state_of(setting, seed)
     batches = batches_of(setting, seed)
-    for variant, kind in VARIANTS.items():
-        training = kind(setting, state)
+    for dataflow in DATAFLOWS:
+        kind = VARIANTS["event" if dataflow.skips_zeros else "dense"]
+        training = kind(in_dataflow(setting, dataflow), state)
         loops = []
         counts = []
+        touched = []
         for batch in batches:
+            training.touched.clear()
             expected = by_loops(setting, training.learned_state(), populations, batch)
             loops.append(expected)
             gradients = training.train_batch(*batch)
             assert_gradients(setting, gradients, expected.gradients)
             counts.append(expected_counts(training))
+            names = setting.network.connection_names
+            touched.append([training.touched[name] for name in names])
         if setting.set_size == 2:
             by_epoch = [counts[0], counts[1] - counts[0]]
         else:
             by_epoch = counts[1:]
-        record = record_of(setting, batches, loops, populations)
-        assert_counts(count_training(record, variant), by_epoch, training.machine)
+        record = record_of(setting, batches, loops, populations, touched)
+        assert_counts(count_training(record, dataflow), by_epoch, training.machine)
 
 
 def assert_gradients(
@@ -265,9 +283,16 @@ def assert_counts(
 
 
 def record_of(
-    setting: Setting, batches: list[Any], loops: list[Any], populations: list[Any]
+    setting: Setting,
+    batches: list[Any],
+    loops: list[Any],
+    populations: list[Any],
+    touched: list[list[int]],
 ) -> TrainingRecord:
-    """What a training records, with the spikes and events of the loops of `naive`."""
+    """What a training records, with the spikes and events of the loops of `naive`.
+
+    `touched` are the synapses that each batch touches in each connection.
+    """
     network = setting.network
     first_batches = [0] if setting.set_size == 3 else [0, 1]
 
@@ -290,12 +315,11 @@ def record_of(
     return TrainingRecord(
         network=network,
         activity=activity_of_layers(network, setting.n_steps, layers),
+        touched=by_epoch(touched),
         batches=by_epoch([1, 1]),
         n_epochs=len(first_batches),
         weight_decay=bool(setting.learning.weight_decay),
         clipping=bool(setting.learning.grad_clip_norm),
-        best_validation_accuracy_percent=None,
-        events_counted=True,
         pruned=setting.masks is not None,
         batch_size=setting.batch_size,
         surrogate=setting.learning.surrogate,
@@ -330,7 +354,8 @@ def expected_counts(training: Trained) -> Counts:
         counts["backward", "gradient_accumulation", place] -= additions
         counts["backward", "delta_read", place] -= additions
         counts["backward", "address_event", place] -= additions
-        counts["backward", "gradient_access", place] -= 2 * additions
+        untouched = training.untouched[place]
+        counts["backward", "gradient_access", place] -= 2 * untouched
     return counts
 
 
@@ -391,9 +416,9 @@ def products_of(training: Trained) -> int:
 
 
 @st.composite
-def relu_trainings(draw: st.DrawFn) -> tuple[ReluTraining, str]:
-    """A ReLU network with random weights, and the method by which it trains."""
-    method = draw(st.sampled_from(list(RELU_VARIANTS)))
+def relu_trainings(draw: st.DrawFn) -> tuple[ReluTraining, Dataflow]:
+    """A ReLU network with random weights, and the dataflow in which it trains."""
+    dataflow = draw(st.sampled_from(DATAFLOWS))
     is_pruned = draw(st.booleans())
     sizes = draw(st.lists(st.integers(2, 5), min_size=2, max_size=4))
     has_bias = draw(st.booleans())
@@ -411,59 +436,58 @@ def relu_trainings(draw: st.DrawFn) -> tuple[ReluTraining, str]:
             if name.endswith("weight")
         }
     learning = LearningSettings(weight_decay=draw(st.sampled_from([0.0, 0.01])))
-    # A rate of zero: the products that are skipped are those of the trained network.
-    setting = Setting(network, learning, 0.0, 2, 1, 3, "once", masks)
+    setting = Setting(network, learning, RATE, 2, 1, 3, "once", masks)
     grid = draw(st.sampled_from([None, Grid(1 / 16, (127, 127))]))
-    return RELU_VARIANTS[method](setting, state, grid), method
+    kind = RELU_VARIANTS["zero_skipping" if dataflow.skips_zeros else "dense"]
+    return kind(in_dataflow(setting, dataflow), state, grid), dataflow
 
 
 def baseline_of(
-    training: ReluTraining, macs_nonzero: NDArray[Any], with_removed: NDArray[Any]
-) -> BaselineCounts:
-    """What is recorded of a conventional network and its training.
-
-    `with_removed` also has the products of removed synapses.
-    """
+    training: ReluTraining, products: NDArray[Any], gradients_reached: NDArray[Any]
+) -> CountedBaseline:
+    """What is recorded of a conventional network and its training."""
     setting = training.setting
-    synapses = [len(connection.synapses) for connection in training.connections]
-    fractions = tuple((with_removed.mean(axis=0) / synapses).tolist())
-    return BaselineCounts(
+    bits = 32 if training.grid is None else 8
+    network = replace(setting.network, weight_bits=bits)
+    run = TrainingRun(
+        epochs=1,
+        samples=3,
+        batch_size=2,
+        weight_decay=bool(setting.learning.weight_decay),
+        products=products,
+        gradients_reached=gradients_reached,
+    )
+    is_pruned = setting.masks is not None
+    return CountedBaseline(
         name="ReLU",
-        network=setting.network,
-        synapses=tuple(
-            len(connection.synapses) - (setting.masks is not None)
-            for connection in training.connections
-        ),
-        weight_bits=32 if training.grid is None else 8,
-        activation_bits=32,
-        sum_bits=32,
+        activity=activity_of_products(network, products[None], is_pruned),
         equal_size=False,
         validation_accuracy_percent=90.0,
         accuracy_percent=90.0,
-        macs_nonzero=macs_nonzero,
-        training=TrainingRun(1, 3, 2, bool(setting.learning.weight_decay)),
-        nonzero_fractions=None if setting.masks is None else fractions,
+        training=run,
     )
 
 
 @settings(max_examples=100, deadline=None)
 @given(relu_trainings())
-def test_conventional_training(drawn: tuple[ReluTraining, str]) -> None:
-    """Both ways of training ReLU networks, floating point, integers, and pruned."""
-    training, method = drawn
-    macs_nonzero = []
-    with_removed = []
+def test_conventional_training(drawn: tuple[ReluTraining, Dataflow]) -> None:
+    """ReLU networks in every dataflow: floating point, integers, and pruned."""
+    training, dataflow = drawn
+    n_layers = len(training.connections)
+    products = np.zeros(n_layers, np.int64)
+    reached = np.zeros(n_layers, np.int64)
     for samples, labels in batches_of(training.setting, 1):
         training.train_batch(samples, labels)
-        macs_nonzero.append(training.macs_nonzero(len(labels)))
-        with_removed.append(training.macs_nonzero(len(labels), with_removed=True))
-    baseline = baseline_of(
-        training, np.concatenate(macs_nonzero), np.concatenate(with_removed)
-    )
+        of_batch = training.macs_nonzero(len(labels), with_removed=True)
+        products += of_batch.sum(axis=0)
+        if dataflow.skips_zeros:
+            reached += training.gradients_reached()
+    baseline = baseline_of(training, products, reached)
     same_images = Network.of_layers(training.input.n, (1,), CLASSES)
-    record = training_record(samples=3, network=same_images)
-    counted = count_conventional_training(baseline, record, method)
-    assert counted is not None
+    record = record_of_baseline(
+        baseline, training_record(samples=3, network=same_images)
+    )
+    counted = count_training(record, dataflow)
     assert_counts(counted, [training.machine.counts], training.machine)
 
 
@@ -504,25 +528,3 @@ def test_conventional_gradients_and_products_are_those_of_pytorch(method: str) -
         assert flops_counted == flops.get_total_flops()
     else:
         assert flops_counted < flops.get_total_flops()
-
-
-def test_a_teacher_is_a_dense_forward_pass() -> None:
-    network = ConventionalNetwork.of_layers(3, (2,), 2)
-    setting = Setting(network, LearningSettings(), RATE, 3, 1, 3, "once")
-    state = {name: np.ones(shape) for name, shape in network.parameter_shapes().items()}
-    teacher = ReluTraining(setting, state)
-    for sample in range(3):
-        teacher.feed(sample, [0.0, 0.5, 1.0])
-        teacher.forward(sample)
-    expected: Counter[str] = Counter()
-    for (_, term, _), count in teacher.machine.counts.items():
-        expected["teacher_mac" if term == "mac" else term] += count
-    macs = np.array([[expected["teacher_mac"], 0]])
-    record = training_record([(5, 3, 2)], samples=3, teacher_macs=macs)
-    counted = count_training(record)
-    found = {
-        column.term: int(count)
-        for column, count in zip(counted.columns, counted.counts[0], strict=True)
-        if column.place == "teacher"
-    }
-    assert found == expected

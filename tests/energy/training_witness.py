@@ -3,7 +3,8 @@
 Written from the equations in docs/explanation/neuron.md and from the machine in
 docs/explanation/energy-of-training.md, without `spikejoule.energy`: an operand is read
 from its memory, a sum under way is in a register, a result is written. Each array has a
-memory of its own. In a product of a matrix and a vector, the vector is read once, and
+memory of its own. Gradients that samples add to are in a register for one event, or for
+all events of a synapse in a sample (`Setting.gradients`). In a product of a matrix and a vector, the vector is read once, and
 the matrix once per multiply-accumulate.
 
 Counts have keys (phase, term, place). A place is a layer for what neurons do, and a
@@ -158,6 +159,8 @@ class Setting:
         set_size: samples of the training set.
         products: how often constant currents are multiplied; None for spikes.
         masks: False where a synapse was removed, by weight matrix; None if not pruned.
+        gradients: how long a gradient is in a register: for an event, or a sample.
+        own_biases: whether biases and constants have memories of their own.
     """
 
     network: Network
@@ -168,6 +171,8 @@ class Setting:
     set_size: int
     products: Products | None = None
     masks: dict[str, Any] | None = None
+    gradients: str = "sample"
+    own_biases: bool = False
 
 
 class Grid(NamedTuple):
@@ -190,6 +195,39 @@ class Storage(NamedTuple):
     keeps_sums: bool = False
     grid: Grid | None = None
     masks: dict[str, Any] | None = None
+    own_biases: bool = False
+
+
+class Parameters:
+    """Numbers of a connection's weights, and of the biases and constants after it.
+
+    Indices begin with the name of the parameter. Accesses are counted at the connection
+    for weights, at the layer for others.
+    """
+
+    def __init__(self, connection, weights: CountedArray, others: CountedArray) -> None:
+        self._connection = connection
+        self._weights = weights
+        self._others = others
+        self.values = weights.values
+
+    def _of(self, index):
+        connection = self._connection
+        name = index[1][0] if isinstance(index[1], tuple) else index[0]
+        if name == connection.weight_name:
+            return self._weights, connection.name
+        return self._others, connection.target.name
+
+    def read(self, index):
+        array, place = self._of(index)
+        return array.read(place, index)
+
+    def write(self, index, value):
+        array, place = self._of(index)
+        array.write(place, index, value)
+
+    def add(self, index, value):
+        self.write(index, self.read(index) + value)
 
 
 class Population:
@@ -321,35 +359,50 @@ class Connection:
         }
         n_weights = np.size(state[self.weight_name])
         n_biases = np.size(state.get(self.bias_name, ())) * (not self.is_recurrent)
-        size = len(self.learned)
+        n_others = len(self.learned) - n_weights
+        # What shares a memory with the weights, and with the other parameters.
+        own = storage.own_biases
+        size = n_weights if own else len(self.learned)
+        size_of_others = n_others if own else len(self.learned)
+
+        def stored(terms, values=None, times=0):
+            """Parameters, or `times` words for each in a memory for them alone."""
+            weights, others = (
+                CountedArray(machine, terms, times * whole, values)
+                if times
+                else CountedArray(machine, terms, n, values, joined=whole)
+                for n, whole in ((n_weights, size), (n_others, size_of_others))
+            )
+            others.values = weights.values
+            return Parameters(self, weights, others)
+
         self.grid = storage.grid
         self.running = dict(self.learned) if self.grid else self.learned
         terms = ("weight_read", "weight_write")
         self.weights = CountedArray(
             machine, terms, n_weights, self.running, joined=size
         )
-        self.parameters = CountedArray(
-            machine, terms, n_weights, self.learned, joined=size
-        )
+        self.parameters = stored(terms, self.learned)
+        self.rounded_parameters = stored(terms, self.running)
         self.keeps_sums = storage.keeps_sums
         n_constants = self.target.n if self.keeps_sums else n_biases
-        inference = n_weights + n_constants
+        inference = n_weights + (0 if own else n_constants)
         self.inference_weights = CountedArray(
             machine, terms, n_weights, self.running, joined=inference
         )
         self.constants = CountedArray(
-            machine, ("bias_read", ""), n_constants, joined=inference
+            machine, ("bias_read", ""), n_constants, joined=n_constants if own else inference
         )
         self.has_constants = n_constants > 0
         self.has_biases = n_biases > 0
-        self.gradients = CountedArray(machine, ("gradient_access",) * 2, size)
-        self.moments = CountedArray(machine, ("moment_access",) * 2, 2 * size)
+        self.gradients = stored(("gradient_access",) * 2, times=1)
+        self.moments = stored(("moment_access",) * 2, times=2)
         self.masks = None
         if storage.masks is not None:
             kept = np.ravel(storage.masks[self.weight_name]).astype(float).tolist()
             values = dict.fromkeys(self.learned, 1.0)
             values |= {(self.weight_name, k): one for k, one in enumerate(kept)}
-            self.masks = CountedArray(machine, ("mask_read", ""), size, values)
+            self.masks = stored(("mask_read", ""), values, times=1)
         self.kept_steps = storage.kept_steps
         self.pooled = CountedArray(
             machine,
@@ -367,6 +420,10 @@ class Connection:
     def prefix(self) -> str:
         """The beginning of names of the layer's parameters."""
         return self.weight_name.partition(".")[0] + "."
+
+    def place_of(self, index):
+        """Where a parameter is counted: at the connection, or the layer after it."""
+        return self.name if index[0] == self.weight_name else self.target.name
 
     def biases(self):
         """The bias of each unit of the target."""
@@ -423,6 +480,10 @@ class Trained:
         self.n_updates = 0
         # Additions to gradients of weights that are rounded to zero, by connection.
         self.without_event: Counter[str] = Counter()
+        # Synapses that a sample's spikes or currents reach, by connection.
+        self.touched: Counter[str] = Counter()
+        # Of the additions above, those that reach memory.
+        self.untouched: Counter[str] = Counter()
         self.build(state)
 
     def build(self, state: dict[str, Any]) -> None:
@@ -485,46 +546,46 @@ class Trained:
             return None
         square = 0.0
         for connection in self.connections:
-            arithmetic = Arithmetic(self.machine, "optimizer", connection.name)
             for index in connection.learned:
+                place = connection.place_of(index)
+                arithmetic = Arithmetic(self.machine, "optimizer", place)
                 if self.is_reached(connection, index):
-                    gradient = connection.gradients.read(connection.name, index)
+                    gradient = connection.gradients.read(index)
                     square = arithmetic.multiply_add(gradient, gradient, square)
         return min(1.0, largest / (math.sqrt(square) + 1e-6))
 
     def update_parameter(self, connection, index, clip) -> None:
         """Update one parameter and its moments."""
-        place = connection.name
-        arithmetic = Arithmetic(self.machine, "optimizer", place)
+        arithmetic = Arithmetic(self.machine, "optimizer", connection.place_of(index))
         weight_decay = self.setting.learning.weight_decay
-        parameter = connection.parameters.read(place, index)
+        parameter = connection.parameters.read(index)
         gradient = 0.0
         if weight_decay:
             gradient = arithmetic.multiply(weight_decay, parameter)
         if self.is_reached(connection, index):
-            found = connection.gradients.read(place, index)
+            found = connection.gradients.read(index)
             self.clear(connection, index)
             if clip is not None:
                 found = arithmetic.multiply(clip, found)
             gradient = arithmetic.add(gradient, found) if weight_decay else found
-        first = arithmetic.multiply(BETA1, connection.moments.read(place, (1, index)))
+        first = arithmetic.multiply(BETA1, connection.moments.read((1, index)))
         first = arithmetic.multiply_add(1 - BETA1, gradient, first)
-        connection.moments.write(place, (1, index), first)
-        second = arithmetic.multiply(BETA2, connection.moments.read(place, (2, index)))
+        connection.moments.write((1, index), first)
+        second = arithmetic.multiply(BETA2, connection.moments.read((2, index)))
         scaled = arithmetic.multiply(1 - BETA2, gradient)
         second = arithmetic.multiply_add(scaled, gradient, second)
-        connection.moments.write(place, (2, index), second)
+        connection.moments.write((2, index), second)
         mean = arithmetic.divide(first, 1 - BETA1**self.n_updates)
         square = arithmetic.divide(second, 1 - BETA2**self.n_updates)
         scale = arithmetic.add(arithmetic.root(square), EPSILON)
         change = arithmetic.divide(arithmetic.multiply(self.setting.rate, mean), scale)
         parameter = arithmetic.subtract(parameter, change)
-        if connection.masks is not None and not connection.masks.read(place, index):
+        if connection.masks is not None and not connection.masks.read(index):
             parameter = 0.0
-        connection.parameters.write(place, index, parameter)
+        connection.parameters.write(index, parameter)
         if connection.grid is not None:
             on_grid = connection.rounded(arithmetic, index)
-            connection.weights.write(place, index, on_grid)
+            connection.rounded_parameters.write(index, on_grid)
 
     def is_reached(self, connection, index) -> bool:
         """Whether the optimizer reads a gradient."""
@@ -572,6 +633,7 @@ class Training(Trained):
             keeps_sums=is_constant and setting.products == "once",
             grid=grid,
             masks=setting.masks,
+            own_biases=setting.own_biases,
         )
 
     def trace_memory(self, n: int) -> CountedArray:
@@ -599,7 +661,7 @@ class Training(Trained):
 
     # Forward
 
-    def update(self, population, at, arriving, keeps_trace=True):
+    def update(self, population, at, arriving):
         """Take a step of all neurons; return which fire.
 
         `at` is (sample, step), `arriving` the sum of inputs of each neuron.
@@ -623,8 +685,7 @@ class Training(Trained):
             if fires:
                 machine.count("reset", name)
                 fired.append(j)
-            if keeps_trace:
-                population.traces.write(name, (*at, j), v)
+            population.traces.write(name, (*at, j), v)
             population.potentials.write(name, j, population.after_reset(v, fires))
         return fired
 
@@ -769,6 +830,31 @@ class Training(Trained):
         return arithmetic.subtract(total, arithmetic.subtract(delta, carried))
 
 
+class Register:
+    """Gradients of single synapses on their way to memory."""
+
+    def __init__(self, connection, extent: str) -> None:
+        self.extent = extent
+        self.units: set[int] = set()
+        self._connection = connection
+        self._sums: dict[Any, float] = {}
+
+    def add(self, synapse, place, value) -> None:
+        """Add to a synapse, whose weight has a place in memory."""
+        if self.extent == "event":
+            self._write(place, value)
+        else:
+            self._sums[synapse, place] = self._sums.get((synapse, place), 0.0) + value
+
+    def empty(self) -> None:
+        """Add what is in registers to memory."""
+        for (_, place), value in self._sums.items():
+            self._write(place, value)
+
+    def _write(self, place, value) -> None:
+        self._connection.gradients.add((self._connection.weight_name, place), value)
+
+
 class EventTraining(Training):
     """Sample by sample, forward and weight gradients event by event.
 
@@ -897,34 +983,39 @@ class EventTraining(Training):
             for j, place in enumerate(connection.bias_of):
                 biases[place] += population.bias_sums[j]
             for place, value in biases.items():
-                index = (connection.bias_name, place)
-                connection.gradients.add(population.name, index, value)
+                connection.gradients.add((connection.bias_name, place), value)
         for constant, value in self.learned_sums(0, population).items():
-            index = (connection.prefix + constant, 0)
-            connection.gradients.add(population.name, index, value)
+            connection.gradients.add((connection.prefix + constant, 0), value)
 
     def add_gradients_of_weights(self, connection) -> None:
         """Add the target's delta to the gradient of every synapse of every spike."""
         name = connection.name
+        register = Register(connection, self.setting.gradients)
         for step in range(self.setting.n_steps):
             for unit in self.spikes_into(connection, step):
                 self.used[name].add(unit)
                 synapses = connection.of_unit(unit, learns=True)
-                self.without_event[name] += len(synapses)
-                self.without_event[name] -= len(connection.of_unit(unit))
+                n_without = len(synapses) - len(connection.of_unit(unit))
+                self.without_event[name] += n_without
+                if register.extent == "event" or unit not in register.units:
+                    self.untouched[name] += n_without
+                if unit not in register.units:
+                    self.touched[name] += len(connection.of_unit(unit))
+                register.units.add(unit)
                 for target, place in synapses:
                     self.machine.count("address_event", name)
                     at = (0, step + connection.is_recurrent, target)
                     delta = connection.target.deltas.read(name, at)
                     self.machine.count("gradient_accumulation", name)
-                    index = (connection.weight_name, place)
-                    connection.gradients.add(name, index, delta * connection.factor)
+                    register.add((unit, target), place, delta * connection.factor)
+        register.empty()
 
     def add_gradients_of_currents(self, connection, sample) -> None:
         """Add the product of a current and a delta to the gradient of each weight."""
         name = connection.name
         once = self.setting.products == "once"
         sums = connection.target.bias_sums
+        register = Register(connection, self.setting.gradients)
         currents = CountedArray(
             self.machine, ("activation_read", ""), self.input.n, dict(enumerate(sample))
         )
@@ -933,15 +1024,16 @@ class EventTraining(Training):
             if current == 0:
                 continue
             self.used[name].add(unit)
+            self.touched[name] += len(connection.of_unit(unit))
             for target, place in connection.of_unit(unit):
                 for step in range(1 if once else self.setting.n_steps):
                     self.machine.count("address_event", name)
                     delta = connection.target.deltas.read(name, (0, step, target))
                     delta = sums[target] if once else delta
                     self.machine.count("input_gradient_mac", name)
-                    index = (connection.weight_name, place)
                     product = current * delta * connection.factor
-                    connection.gradients.add(name, index, product)
+                    register.add((unit, target), place, product)
+        register.empty()
 
     def is_reached(self, connection, index) -> bool:
         name, place = index
@@ -950,7 +1042,7 @@ class EventTraining(Training):
         return place % connection.n_in in self.used[connection.name]
 
     def clear(self, connection, index) -> None:
-        connection.gradients.write(connection.name, index, 0.0)
+        connection.gradients.write(index, 0.0)
 
 
 class DenseTraining(Training):
@@ -974,7 +1066,6 @@ class DenseTraining(Training):
             by_count.append([value / len(labels) for value in by_class])
         self.machine.phase = "backward"
         for number in range(len(samples)):
-            self.before_backward(number)
             for population in reversed(self.populations):
                 self.backward_neurons(number, population, by_count[number])
             self.add_gradients_of_neurons(number)
@@ -983,12 +1074,6 @@ class DenseTraining(Training):
         gradients = self.gradients()
         self.optimise()
         return gradients
-
-    # Whether the potentials of the first forward pass are kept.
-    keeps_traces = True
-
-    def before_backward(self, sample) -> None:
-        """Whatever the backward pass of a sample needs first."""
 
     def feed(self, number, sample) -> None:
         """The encoder has put the spikes or currents of a sample into memory."""
@@ -1007,7 +1092,7 @@ class DenseTraining(Training):
     def n_steps(self) -> int:
         return self.setting.n_steps
 
-    def forward(self, sample, repeats=False) -> None:
+    def forward(self, sample) -> None:
         """Run a sample, layer by layer."""
         for population in self.populations:
             connection = self.into(population)
@@ -1026,11 +1111,9 @@ class DenseTraining(Training):
                     products = self.multiply(connection, sample, step)
                     arriving = np.add(waiting, products).tolist()
                 at = (sample, step)
-                keeps_trace = repeats or self.keeps_traces
-                fired = self.update(population, at, arriving, keeps_trace)
+                fired = self.update(population, at, arriving)
                 self.fired[population.name][at] = fired
-                if not repeats:
-                    self.write_activations(population, at, fired)
+                self.write_activations(population, at, fired)
                 waiting = [0.0] * population.n
                 if step < self.n_steps - 1:
                     for loop in loops:
@@ -1063,8 +1146,9 @@ class DenseTraining(Training):
         # Constant currents are the same in every step.
         step = min(step, connection.kept_steps - 1)
         self.machine.count("address_unit", place, connection.n_in)
+        sender = connection.sender.name
         return [
-            memory.read(place, (sample, step, unit)) for unit in range(connection.n_in)
+            memory.read(sender, (sample, step, unit)) for unit in range(connection.n_in)
         ]
 
     def multiply(self, connection, sample, step):
@@ -1118,34 +1202,17 @@ class DenseTraining(Training):
 
     def write_totals(self, connection, totals) -> None:
         """Write the gradients of weights, and those that are in registers."""
-        name = connection.name
-        target = connection.target
         for weight_name, place in connection.running:
             if weight_name == connection.weight_name:
-                index = (weight_name, place)
-                connection.gradients.write(name, index, totals[place])
+                connection.gradients.write((weight_name, place), totals[place])
         if not connection.is_recurrent:
-            for index, value in target.in_registers.items():
-                connection.gradients.write(target.name, index, value)
-
-
-class RecomputingTraining(DenseTraining):
-    """Potentials are computed again, sample by sample, in place of being stored."""
-
-    keeps_traces = False
-
-    def trace_memory(self, n: int) -> CountedArray:
-        words = self.n_steps * n
-        return CountedArray(self.machine, ("trace_read", "trace_write"), words)
-
-    def before_backward(self, sample) -> None:
-        self.forward(sample, repeats=True)
+            for index, value in connection.target.in_registers.items():
+                connection.gradients.write(index, value)
 
 
 VARIANTS = {
     "event": EventTraining,
     "dense": DenseTraining,
-    "dense_recompute": RecomputingTraining,
 }
 
 
@@ -1189,7 +1256,12 @@ class ReluTraining(DenseTraining):
                 for j in range(population.n)
             ]
             masks = self.setting.masks
-            storage = Storage(held=self.held, grid=self.grid, masks=masks)
+            storage = Storage(
+                held=self.held,
+                grid=self.grid,
+                masks=masks,
+                own_biases=self.setting.own_biases,
+            )
             connection.store(self.machine, state, storage)
             self.connections.append(connection)
             before = population
@@ -1233,6 +1305,9 @@ class ReluTraining(DenseTraining):
         if population is not self.populations[-1]:
             by_sum = self.rectified(sample, population)
         population.bias_sums = []
+        if sample == 0:
+            population.is_active = {}
+        population.is_active[sample] = [delta is not None for delta in by_sum]
         for j, delta in enumerate(by_sum):
             is_added = delta is not None or not self.skips_zeros
             if self.into(population).has_biases and is_added:
@@ -1290,7 +1365,7 @@ class SkippingTraining(ReluTraining):
         sender = connection.sender
         for unit in range(sender.n):
             at = (sample, 0, unit)
-            value = sender.activations.read(connection.name, at)
+            value = sender.activations.read(sender.name, at)
             self.machine.count("zero_comparison", sender.name)
             if value != 0:
                 yield unit, value
@@ -1334,19 +1409,53 @@ class SkippingTraining(ReluTraining):
             by_sum.append(total)
         return by_sum
 
+    @property
+    def held(self) -> int:
+        return 1
+
+    def begin_batch(self) -> None:
+        # Sources with a value in the batch, by connection.
+        self.used = {connection.name: set() for connection in self.connections}
+
     def write_gradients(self, connection, n_samples) -> None:
+        """Add each sample's products to the gradients in memory."""
         machine = self.machine
         name = connection.name
         target = connection.target
-        totals = Counter()
         for sample in range(n_samples):
+            if connection.has_biases:
+                for unit in range(target.n):
+                    if target.is_active[sample][unit]:
+                        delta = target.deltas.values[sample, 0, unit]
+                        connection.gradients.add((connection.bias_name, unit), delta)
             for source, value in self.active_sources(connection, sample):
+                self.used[name].add(source)
                 for unit in range(target.n):
                     machine.count("address_event", name)
                     machine.count("gradient_mac", name)
                     delta = target.deltas.read(name, (sample, 0, unit))
-                    totals[unit * connection.n_in + source] += delta * value
-        self.write_totals(connection, totals)
+                    place = unit * connection.n_in + source
+                    index = (connection.weight_name, place)
+                    connection.gradients.add(index, delta * value)
+
+    def add_gradients_of_neurons(self, sample) -> None:
+        """They are added with those of the weights."""
+
+    def is_reached(self, connection, index) -> bool:
+        name, place = index
+        if name != connection.weight_name:
+            return True
+        return place % connection.n_in in self.used[connection.name]
+
+    def clear(self, connection, index) -> None:
+        connection.gradients.write(index, 0.0)
+
+    def gradients_reached(self):
+        """Gradients of weights of sources with a value in the batch, [L - 1]."""
+        return [
+            len(self.used[connection.name]) * connection.target.n
+            for connection in self.connections
+        ]
 
 
 RELU_VARIANTS = {"dense": ReluTraining, "zero_skipping": SkippingTraining}
