@@ -4,8 +4,8 @@ Written from the equations in docs/explanation/neuron.md and from the machine in
 docs/explanation/energy-of-training.md, without `spikejoule.energy`: an operand is read
 from its memory, a sum under way is in a register, a result is written. Each array has a
 memory of its own. Gradients that samples add to are in a register for one event, or for
-all events of a synapse in a sample (`Setting.gradients`). In a product of a matrix and a vector, the vector is read once, and
-the matrix once per multiply-accumulate.
+all events of a synapse in a sample (`Setting.gradients`). In a product of a matrix and
+a vector, the vector is read once, and the matrix once per multiply-accumulate.
 
 Counts have keys (phase, term, place). A place is a layer for what neurons do, and a
 connection for what weights do. Weights are flat lists; synapses are (source, target,
@@ -391,7 +391,10 @@ class Connection:
             machine, terms, n_weights, self.running, joined=inference
         )
         self.constants = CountedArray(
-            machine, ("bias_read", ""), n_constants, joined=n_constants if own else inference
+            machine,
+            ("bias_read", ""),
+            n_constants,
+            joined=n_constants if own else inference,
         )
         self.has_constants = n_constants > 0
         self.has_biases = n_biases > 0
@@ -1160,7 +1163,9 @@ class DenseTraining(Training):
         for source, target, place in connection.synapses:
             machine.count("address_mac", name)
             machine.count("mac", name)
-            weight = connection.weights.read(name, (connection.weight_name, place))
+            weight = connection.inference_weights.read(
+                name, (connection.weight_name, place)
+            )
             totals[target] += weight * connection.factor * vector[source]
         machine.count("address_unit", name, len(totals))
         return totals
@@ -1384,7 +1389,8 @@ class SkippingTraining(ReluTraining):
             for unit in range(target.n):
                 machine.count("address_event", name)
                 place = unit * connection.n_in + source
-                weight = connection.weights.read(name, (connection.weight_name, place))
+                index = (connection.weight_name, place)
+                weight = connection.inference_weights.read(name, index)
                 machine.count("mac", name)
                 sums.add(name, unit, weight * value)
         return [ends.read(target.name, unit) for unit in range(target.n)]

@@ -131,8 +131,12 @@ def _of_relus(step: TrainingStep) -> Blocks:
 
 
 def _active(step: TrainingStep, number: int) -> Counts:
-    """Return the ReLU units above zero after a connection; all after the last."""
-    if number == len(step.layers) - 1:
+    """Return the units whose deltas are added up: without zeros, those above zero.
+
+    They are all units of the last layer, which has no ReLU.
+    """
+    is_last = number == len(step.layers) - 1
+    if is_last or not step.dataflow.skips_zeros:
         return step.updates[:, [number]]
     following = step.connections[number + 1]
     return _products(step, following) // following.n_out
