@@ -340,10 +340,7 @@ class HardwareProfile(_Mapping):
     @property
     def ignores_widths(self) -> bool:
         """Whether it charges the same for a product of any width."""
-        product = self.prices.get("mac")
-        if isinstance(product, PriceByWidth):
-            return not (product.is_by_word or product.is_by_arithmetic)
-        return product is not None
+        return isinstance(self.prices.get("mac"), Price)
 
     @property
     def needs_widths(self) -> bool:
