@@ -101,7 +101,8 @@ class Project:
         """The reader of its runs' networks."""
         return Reader(
             store_of(self.directory),
-            self.paths["contenders"],
+            self.directory,
+            self.paths,
             self.comparing,
             stage_parameters(self.directory, "baseline"),
         )

@@ -13,23 +13,23 @@ from spikejoule.baselines.counts import measure_baseline
 from spikejoule.baselines.quantised import Widths, in_integers, quantised_activations
 from spikejoule.core.errors import DataError
 from spikejoule.core.store import read_json, write_json
-from spikejoule.data.images import Dataset, LabelledImages
+from spikejoule.data.images import Dataset, LabelledImages, load_samples
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.events import save_events
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles
 from spikejoule.energy.from_counts import SampleSet
 from spikejoule.energy.from_graph import graph_inputs
 from spikejoule.energy.ledger import baseline_variants
-from spikejoule.energy.variant_file import load_variants
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import run_graph
 from spikejoule.params import load_params
+from studies.verdict.counted import RunFiles, counted_networks
 from studies.verdict.entrants import FLOATS
 from studies.verdict.networks import NetworkTable, RecordedNetwork, energy_cells
 from studies.verdict.outside import Images, outside_networks
 from studies.verdict.project import Project
-from studies.verdict.tests.runs import record_networks
+from studies.verdict.tests.runs import FILES, record_networks
 from tests.energy.test_verdict import variant
 from tests.tools.cli import Cli
 from tests.tools.finished_project import finish_project, run_stages
@@ -57,7 +57,7 @@ def images(project: Path, mnist5k: Dataset) -> tuple[Path, Dataset]:
     paths = artifact_paths(project)
     for name in ("validation", "data_metrics"):
         (project / paths[name]).parent.mkdir(parents=True, exist_ok=True)
-    write_json(project / paths["data_metrics"], {"source": "mnist5k"})
+    write_json(project / paths["data_metrics"], {"source": "mnist5k", "sha256": FILES})
     encoder = load_params(project / "params.yaml").encode.encoder
     for split, first in (("validation", 0), ("test", 60)):
         samples = mnist5k.test.select(slice(first, first + 60))
@@ -345,7 +345,7 @@ def test_refusals(images: tuple[Path, Dataset], study: Cli, tmp_path: Path) -> N
     assert "60 test images of mnist, but the recorded" in study.refusal(
         *add, "--data", "mnist5k"
     )
-    write_json(project / paths["data_metrics"], {"source": "mnist5k"})
+    write_json(project / paths["data_metrics"], {"source": "mnist5k", "sha256": FILES})
     dataset.test.select(slice(30)).save(project / paths["test"])
     assert "30 test images of mnist5k, but the recorded" in study.refusal(*add)
 
@@ -392,9 +392,12 @@ def assert_counted_like_its_run(project: Path, side: str, file: str) -> None:
     """To the last digit, in every way of running."""
     rows = {row.method: row for row in entered(project, side, file)}
     name = next(iter(rows.values())).network
+    paths = Project.at(project).paths
+    files = RunFiles(paths["checkpoint"], paths["early_exit"], paths["baseline"])
+    test = load_samples(project / paths["test"])
     own = [
         network
-        for network in load_variants(project / "results" / "contenders.npz")
+        for network in counted_networks(files.below(project), test, "0" * 64)
         if network.network.removeprefix("spiking ") == name
     ]
     assert {network.method for network in own} == set(rows)
