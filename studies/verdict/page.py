@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from spikejoule.energy import BootstrapSettings, HardwareProfile, load_profiles
+from spikejoule.energy import BootstrapSettings, HardwareProfile
 from spikejoule.energy.estimates import plain
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING
 from studies.verdict import training
@@ -25,7 +25,7 @@ from studies.verdict.breakeven import (
 )
 from studies.verdict.counts import QUANTITIES, CountRatio, count_ratios
 from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
-from studies.verdict.project import judging
+from studies.verdict.project import judging, price_lists
 from studies.verdict.sentences import (
     OUTCOMES,
     in_series,
@@ -86,7 +86,7 @@ def written(page: Path) -> str:
 def statements() -> tuple[str, str]:
     """The summary, and everything."""
     networks = NetworkTable.read(recorded_table("mnist")).rows
-    profiles = load_profiles()
+    profiles = price_lists()
     rows = verdicts(networks, judging(profiles.values()), SETTINGS)
     first, *others = sentences(rows, networks, profiles)
     counts = count_ratios(networks, SETTINGS)
