@@ -6,10 +6,10 @@ priced and grouped: networks of equal `configuration` differ only in the seed.
 
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pandas as pd
 
@@ -39,12 +39,9 @@ from spikejoule.tracking.recorded import (
     ComparableRuns,
     deciding_parameters,
 )
-from spikejoule.tracking.store import Store, opened_to_read
-from studies.verdict.counted import RunFiles, counted_networks
+from spikejoule.tracking.store import Store, opened_to_read, store_errors
+from studies.verdict.counted import counted_networks, stored_files
 from studies.verdict.networks import RecordedNetwork
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 QUANTISED: Final = "quantised "
 """Prefix of the names of networks that were quantised after training."""
@@ -95,33 +92,43 @@ class Reader:
         """Read the networks of comparable runs, those of the latest run first.
 
         Raises:
-            StoreError: the store cannot be read.
+            StoreError: the store, or a file in it, cannot be read.
             ArtifactError: a stored file is damaged.
             DataError: the runs measured other samples than the project's.
         """
         networks = Networks([], comparable.left_out.copy())
         spiking = _spiking_parameters(comparable.runs)
-        test = self._test_samples(comparable)
-        with (
-            opened_to_read(self.store) as (client, _),
-            tempfile.TemporaryDirectory() as folder,
-        ):
-            for place, run in comparable.runs.iterrows():
-                files = self._downloaded(client, run["run_id"], folder)
-                if files is None:
-                    networks.left_out["that stored no networks"] += 1
+        data = read_json(self.directory / self.paths["data_metrics"])
+        test = self._test_samples(comparable, data)
+        reduction = _reduction(data)
+        stored = stored_files(self.paths)
+        for place, run in comparable.runs.iterrows():
+            if (run[CROP], run[AVERAGE]) != reduction:
+                networks.left_out["that read other pixels than the project's"] += 1
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                files = self._downloaded(run["run_id"], stored, folder)
+                lacking = [file for name, file in stored.items() if name not in files]
+                if lacking:
+                    networks.left_out[f"that did not store {lacking[0]}"] += 1
                     continue
                 variants = _counted(run, files, test)
-                deciding: dict[Side, pd.Series[Any]] = {
-                    SPIKING: spiking.loc[place],
-                    CONVENTIONAL: self._of_baseline(run),
-                }
-                networks.rows += self._of_run(run, variants, deciding)
+            deciding: dict[Side, pd.Series[Any]] = {
+                SPIKING: spiking.loc[place],
+                CONVENTIONAL: self._of_baseline(run),
+            }
+            networks.rows += self._of_run(run, variants, deciding)
         return networks
 
-    def _test_samples(self, comparable: ComparableRuns) -> Samples:
-        """The project's test samples, which all of the runs must have measured."""
-        data = read_json(self.directory / self.paths["data_metrics"])
+    def _test_samples(
+        self, comparable: ComparableRuns, data: Mapping[str, Any]
+    ) -> Samples:
+        """The project's test samples, which all of the runs must have measured.
+
+        Args:
+            comparable: the runs.
+            data: the description of the project's data.
+        """
         if content_digest(data["sha256"]) != comparable.runs[DIGEST].iloc[0]:
             raise DataError(
                 "The networks of runs are counted on the project's test samples, of "
@@ -131,17 +138,22 @@ class Reader:
         return load_samples(self.directory / self.paths["test"])
 
     def _downloaded(
-        self, client: "MlflowClient", run_id: str, folder: str
-    ) -> RunFiles | None:
-        """Download the files of a run's networks; None if the run lacks one."""
-        files = RunFiles.published(self.paths)
-        for file in files.all:
-            parent = file.parent.as_posix()
-            stored = [found.path for found in client.list_artifacts(run_id, parent)]
-            if file.as_posix() not in stored:
-                return None
-            client.download_artifacts(run_id, file.as_posix(), folder)
-        return files.below(Path(folder))
+        self, run_id: str, stored: Mapping[str, Path], folder: str
+    ) -> dict[str, Path]:
+        """Download the files of a run's networks that the run has, by name.
+
+        The store is open only meanwhile, because no other process may open it then.
+        """
+        files: dict[str, Path] = {}
+        with opened_to_read(self.store) as (client, _):
+            for name, file in stored.items():
+                path = file.as_posix()
+                with store_errors(f"the file {path} of run {run_id} cannot be read"):
+                    listed = client.list_artifacts(run_id, file.parent.as_posix())
+                    if path in {found.path for found in listed}:
+                        local = client.download_artifacts(run_id, path, folder)
+                        files[name] = Path(local)
+        return files
 
     def _of_baseline(self, run: "pd.Series[Any]") -> "pd.Series[Any]":
         """The parameters that affect a conventional network, besides its name."""
@@ -196,8 +208,13 @@ def _spiking_parameters(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([of_training, runs[[EXIT_RULE, EXIT_TOLERANCE]]], axis=1)
 
 
+def _reduction(data: Mapping[str, Any]) -> tuple[str, str]:
+    """How the images of described data were cropped and averaged, as runs state it."""
+    return str(data.get("crop_pixels") or 0), str(data.get("average_pixels") or 1)
+
+
 def _counted(
-    run: "pd.Series[Any]", files: RunFiles, test: Samples
+    run: "pd.Series[Any]", files: Mapping[str, Path], test: Samples
 ) -> Sequence[Variant]:
     try:
         return counted_networks(files, test, run[f"{TAG}{TRAINED_TAG}"])

@@ -5,9 +5,7 @@ from pathlib import Path
 import pytest
 
 from spikejoule.data.images import Dataset, LabelledImages
-from studies.verdict import recording
 from studies.verdict.__main__ import main
-from studies.verdict.tests.runs import known_networks, write_test_images
 from tests.tools.cli import Cli
 from tests.tools.recorded import project as project_with_store
 
@@ -15,14 +13,14 @@ __all__ = ["project_with_store"]
 
 
 @pytest.fixture
-def project(
-    project_with_store: Path, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    """A project whose runs have the networks that tests say."""
-    images = mnist5k.test.select(slice(4))
+def project(project_with_store: Path, mnist5k: Dataset) -> Path:
+    """A project with 40 test images and an empty store."""
+    # Imported here, because other tests of the study need no PyTorch.
+    from studies.verdict.tests.runs import write_test_images
+
+    images = mnist5k.test.select(slice(40))
     assert isinstance(images, LabelledImages)
     write_test_images(project_with_store, images)
-    monkeypatch.setattr(recording, "counted_networks", known_networks)
     return project_with_store
 
 
