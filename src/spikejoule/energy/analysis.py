@@ -34,7 +34,6 @@ from spikejoule.energy.front import FrontPoint, cheapest_reaching, read_front
 from spikejoule.energy.ledger import (
     EARLY_EXIT,
     LAZILY,
-    SPIKING,
     WHOLE_WINDOW,
     Accuracies,
     EnergyRow,
@@ -406,13 +405,6 @@ class EnergyAnalysis:
         return (self.inputs.operations.n_images or 0) > 1
 
     # Comparison.
-
-    @property
-    def baselines(self) -> tuple[Variant, ...]:
-        """The conventional networks, in every way of running them."""
-        return tuple(
-            variant for variant in self.ledger.variants if variant.side != SPIKING
-        )
 
     @property
     def verdict(self) -> RunVerdict | None:
