@@ -37,7 +37,6 @@ from tests.tools.recorded import record, run
 DATA = trained_network().data
 """The description of the data of every run."""
 
-SPIKING = "784-2-10 (latency)"
 SMALL = "ReLU 784-9-10"
 LARGE = "ReLU 784-100-10"
 TEST_PERCENT = 97.5
