@@ -16,7 +16,6 @@ from typing import Final
 from spikejoule.core.errors import SpikejouleError, StoreError, printable
 from spikejoule.core.store import write_csv, write_text
 from spikejoule.core.terminal import wrapped
-from spikejoule.energy import load_profiles
 from spikejoule.energy.estimates import rounded
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.nir.options import add_convention_options, chosen_conventions
@@ -33,7 +32,7 @@ from studies.verdict.networks import (
     recorded_table,
 )
 from studies.verdict.outside import ALLOWED, Images, outside_networks
-from studies.verdict.project import Project
+from studies.verdict.project import Project, price_lists
 from studies.verdict.recording import Networks, beside_table
 from studies.verdict.sentences import terminal_text
 from studies.verdict.training import TABLE, TrainingTable, priced_by
@@ -101,7 +100,7 @@ def record(options: argparse.Namespace) -> str:
     # The break-even map.
     lines = breakeven.break_even(networks, page.SETTINGS)
     breakeven.BreakEvenTable(rows=tuple(lines)).write(breakeven.TABLE)
-    lists = breakeven.placed_lists(networks, load_profiles(), page.SETTINGS)
+    lists = breakeven.placed_lists(networks, price_lists(), page.SETTINGS)
     write_map(lines, lists)
 
     # The published conventional networks, and the pages.
@@ -119,7 +118,7 @@ def train(options: argparse.Namespace) -> str:
     # Imported here, because the other jobs need no PyTorch.
     from studies.verdict.trainings import rows_of
 
-    profiles = priced_by(load_profiles().values())
+    profiles = priced_by(price_lists().values())
     rows = [
         row for seed in options.seeds for row in rows_of(options.preset, seed, profiles)
     ]
@@ -138,7 +137,7 @@ def record_cascades(options: argparse.Namespace) -> str:
     from studies.verdict.cascade_runs import rows_of
 
     options.folder.mkdir(parents=True, exist_ok=True)
-    profiles = [profile for profile in load_profiles().values() if profile.compares]
+    profiles = [profile for profile in price_lists().values() if profile.compares]
     rows = [
         row
         for side in options.sides

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from spikejoule.energy import BootstrapSettings, load_profiles
+from spikejoule.energy import BootstrapSettings
 from studies.verdict.breakeven import (
     PLACED_PERCENT,
     BreakEven,
@@ -22,7 +22,7 @@ from studies.verdict.breakeven import (
 )
 from studies.verdict.counts import QUANTITIES, CountRatio, count_ratios
 from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
-from studies.verdict.project import judging
+from studies.verdict.project import judging, price_lists
 from studies.verdict.sentences import (
     in_series,
     misses,
@@ -70,7 +70,7 @@ def written(page: Path) -> str:
 def statements() -> tuple[str, str]:
     """The summary, and the answer."""
     networks = NetworkTable.read(recorded_table("mnist")).rows
-    profiles = load_profiles()
+    profiles = price_lists()
     rows = verdicts(networks, judging(profiles.values()), SETTINGS)
     answer = [
         answer_table(count_ratios(networks, SETTINGS), rows),

@@ -192,7 +192,6 @@ def test_arithmetic_price_lists_judge_only_their_own_width() -> None:
         "any": [("float", "ReLU"), ("of 8 bits", "ReLU")],
         "float32": [("float", "ReLU")],
         "int8": [("of 8 bits", "ReLU of 8 bits")],
-        "float16": [],
     }.items():
         under = PLAIN.model_copy(update={"numbers": numbers})
         assert [

@@ -573,8 +573,7 @@ def analyse(
         ArtifactError: a baseline was counted on fewer images than the network.
     """
     variants = [*inputs.variants, *_baselines_of(inputs)]
-    for_inference = [profile for profile in profiles.values() if profile.prices]
-    ledger = Ledger.of(variants, for_inference, bootstrap)
+    ledger = Ledger.of(variants, profiles.values(), bootstrap)
 
     training = None
     if inputs.training is not None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from spikejoule.energy import BootstrapSettings, load_profiles
+from spikejoule.energy import BootstrapSettings
 from studies.verdict import page
 from studies.verdict.breakeven import (
     BreakEven,
@@ -15,6 +15,7 @@ from studies.verdict.breakeven import (
     recorded_lines,
 )
 from studies.verdict.networks import NetworkTable, RecordedNetwork, recorded_table
+from studies.verdict.project import price_lists
 from studies.verdict.tests.test_statistics import of_seeds
 
 PRICES = (0.0, 1.0, 10.0, 100.0)
@@ -83,7 +84,7 @@ class TestRecorded:
         """4 x 4 bits: 0.05 pJ for the product and 0.05 pJ for the 16-bit sum."""
         placed = {
             one.name: one
-            for one in placed_lists(self.networks, load_profiles(), page.SETTINGS)
+            for one in placed_lists(self.networks, price_lists(), page.SETTINGS)
         }
         by_width = placed["45nm-by-width"]
         assert (by_width.mac, by_width.access) == (pytest.approx(2), 0)

@@ -6,19 +6,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from spikejoule.energy import BootstrapSettings, load_profiles
+from spikejoule.energy import BootstrapSettings
 from studies.verdict import page, published
 from studies.verdict.__main__ import write_counts, write_verdicts
 from studies.verdict.counts import count_ratios
 from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
-from studies.verdict.project import judging
+from studies.verdict.project import judging, price_lists
 from studies.verdict.verdicts import Verdict, verdicts
 
 
 def comparisons(settings: BootstrapSettings) -> list[Verdict]:
     """The comparisons of the recorded networks."""
     networks = NetworkTable.read(recorded_table("mnist")).rows
-    lists = judging(load_profiles().values())
+    lists = judging(price_lists().values())
     return verdicts(networks, lists, settings)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from spikejoule.energy import load_profiles
 from spikejoule.energy.ledger import Variant
 from spikejoule.tracking.recorded import VALIDATION_SIZE, measured_alike, recorded_runs
 from studies.verdict.networks import NetworkTable, RecordedNetwork, recorded_table
+from studies.verdict.project import price_lists
 from studies.verdict.recording import Networks, Reader, beside_table
 from studies.verdict.tests.runs import LARGE, SMALL, networks, record_networks
 from tests.tools.cli import Cli
@@ -28,7 +28,7 @@ def found_in(project: Path) -> Networks:
     reader = Reader(
         store,
         Path(artifact_paths(project)["contenders"]),
-        list(load_profiles().values()),
+        list(price_lists().values()),
         ("seed", "model.hidden", "encode.time_window", "baseline", "train.lr"),
     )
     comparable = measured_alike(recorded_runs(store), None, (VALIDATION_SIZE,))
