@@ -5,6 +5,7 @@ working tree. Tests read the committed files, with the functions here or in the 
 `committed`.
 """
 
+import csv
 import io
 import json
 import subprocess
@@ -46,6 +47,11 @@ def write_committed(folder: Path) -> None:
 def committed_values(name: str) -> Any:
     """Read metrics/NAME.json."""
     return json.loads(committed_text(f"metrics/{name}.json"))
+
+
+def committed_rows(name: str) -> list[dict[str, str]]:
+    """Read the rows of metrics/NAME.csv."""
+    return list(csv.DictReader(committed_text(f"metrics/{name}.csv").splitlines()))
 
 
 def committed_params() -> Params:
