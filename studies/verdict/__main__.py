@@ -5,21 +5,25 @@ for wrong arguments.
 """
 
 import argparse
+import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Final
 
 from spikejoule.core.errors import SpikejouleError, StoreError, printable
 from spikejoule.core.store import write_csv, write_text
 from spikejoule.core.terminal import wrapped
+from spikejoule.energy.estimates import rounded
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.nir.options import add_convention_options, chosen_conventions
 from spikejoule.tracking.recorded import VALIDATION_SIZE, measured_alike, recorded_runs
 from spikejoule.tracking.settings import settings_table, write_settings
 from spikejoule.tracking.store import store_of
 from studies.verdict import breakeven, page, published
+from studies.verdict.counts import CountRatio, count_ratios
 from studies.verdict.entrants import DeclaredBits
 from studies.verdict.networks import (
     FOLDER,
@@ -89,8 +93,11 @@ def record(options: argparse.Namespace) -> str:
     options.networks = recorded_table(DEFAULT_DATA)
     text = judge(options)
 
-    # The break-even map.
+    # The counts.
     networks = NetworkTable.read(options.networks).rows
+    write_counts(FOLDER / "counts.csv", count_ratios(networks, page.SETTINGS))
+
+    # The break-even map.
     lines = breakeven.break_even(networks, page.SETTINGS)
     breakeven.BreakEvenTable(rows=tuple(lines)).write(breakeven.TABLE)
     lists = breakeven.placed_lists(networks, price_lists(), page.SETTINGS)
@@ -199,6 +206,16 @@ def table_rows(
 def write_verdicts(file: Path, rows: Sequence[Verdict]) -> None:
     """Write all comparisons as CSV."""
     write_csv(file, verdict_columns(), [list(row.cells().values()) for row in rows])
+
+
+def write_counts(file: Path, rows: Sequence[CountRatio]) -> None:
+    """Write the ratios of counts as CSV; a cell is empty where a ratio is infinite."""
+
+    def cell(value: str | float) -> str | float | None:
+        return None if value == math.inf else rounded(value, 8)
+
+    columns = [field.name for field in fields(CountRatio)]
+    write_csv(file, columns, [[cell(value) for value in astuple(row)] for row in rows])
 
 
 def parser() -> argparse.ArgumentParser:

@@ -52,7 +52,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_playground_is_small() -> None:
-    """On the first page, which everybody loads, and in README."""
+    """On the first page, which everybody loads; and its picture."""
     assert len(playground.page().encode()) <= 200_000
     assert (playground.ROOT / "docs" / "draw.png").stat().st_size <= 60_000
 

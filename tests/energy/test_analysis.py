@@ -22,7 +22,7 @@ from tests.energy.by_hand import (
     variant,
 )
 from tests.energy.test_training import EPOCH_PJ
-from tests.tools.tiny_network import NETWORK, STATE
+from tests.energy.tiny_network import NETWORK, STATE
 
 
 def test_intervals_are_the_normal_ones_for_many_images() -> None:

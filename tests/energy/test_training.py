@@ -33,8 +33,8 @@ from tests.energy.by_hand import (
     inputs,
     training,
 )
+from tests.energy.tiny_network import NETWORK
 from tests.energy.training_witness import Arithmetic, Machine
-from tests.tools.tiny_network import NETWORK
 
 BACKWARD_PJ = 16 * 0.9 + 12 * 0.9 + 12 * 4.6 + 24 * 3.7 + 12 * 0.9
 # Arctangent, 12 neurons and steps: 2 multiplications, 2 additions, a division

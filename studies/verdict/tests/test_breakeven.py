@@ -1,7 +1,6 @@
 """The break-even line against hand calculations, and the recorded map."""
 
 import math
-import re
 
 import pytest
 
@@ -50,15 +49,12 @@ def test_a_line_by_hand(rows: list[BreakEven]) -> None:
         assert (row.mac_low, row.mac, row.mac_high) == (expected,) * 3
     assert line.per_access() == pytest.approx(6, rel=5e-3)
     assert line.mac_price(5.5) == pytest.approx(2.5 + 6 * 5.5, rel=5e-3)
-    assert line.highest_access_price(32) == pytest.approx(29.5 / 6, rel=1e-2)
-    assert line.highest_access_price(2) is None
 
 
 def test_beyond_its_last_point_the_line_goes_on(rows: list[BreakEven]) -> None:
     """A price list may charge 900 additions for a memory access."""
     line = Line.at(rows, 98.0)
     assert line.mac_price(900) == pytest.approx(2.5 + 6 * 900, rel=1e-2)
-    assert line.highest_access_price(2.5 + 6 * 900) == pytest.approx(900, rel=1e-2)
 
 
 def test_a_missed_accuracy_is_lost_at_any_price(rows: list[BreakEven]) -> None:
@@ -67,9 +63,6 @@ def test_a_missed_accuracy_is_lost_at_any_price(rows: list[BreakEven]) -> None:
     line = Line.at(rows, 99.0)
     assert line.with_free_memory.mac_low is None
     assert line.mac_price(1.0) == math.inf
-    assert line.highest_access_price(1e6) is None
-    assert "impossible" in page.demands_table(rows)
-    assert not re.search("inf|nan", page.demands_table(rows), flags=re.IGNORECASE)
 
 
 def test_no_list_below_the_line(rows: list[BreakEven]) -> None:
