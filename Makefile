@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: repro preset seed-notebook frugal accurate contrast contest sweep search verdict seeds plots test test-rest test-interop test-all lint docs docs-serve ui bench profile record clean help
+.PHONY: repro preset sweep search verdict seeds plots test test-rest test-interop test-all lint docs docs-serve ui bench profile record clean help
 
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
@@ -47,30 +47,14 @@ repro: .git $(INSTALLED)  ## run the whole pipeline: dvc repro; builds .venv (2 
 
 ##@ Run many
 
-# A preset is a file in experiments/. `make frugal SEEDS="42 43 44"` runs each with three seeds.
+# A preset is a file in experiments/. SEEDS="42 43 44" runs each with three seeds.
 SEEDS := 42
 PRESET :=
-PRESETS := $(BIN)/python -m stages.presets --seeds $(SEEDS) --
 
 preset: $(INSTALLED)  ## run presets from experiments/ as DVC experiments (PRESET="frugal-5000 contest-98" SEEDS="42 43")
 	@test -n '$(PRESET)' || { echo 'error: name a preset, such as make preset PRESET=frugal-5000; there are' \
 	    $(basename $(notdir $(wildcard experiments/*.yaml))) | fold -s -w 100 >&2; exit 2; }
-	$(PRESETS) $(PRESET)
-
-seed-notebook: $(INSTALLED)  ## run the original notebook's configuration
-	$(PRESETS) seed-notebook
-
-frugal: $(INSTALLED)  ## run experiments at 2,500, 5,000 and 10,000 synaptic events (SEEDS=...)
-	$(PRESETS) frugal-2500 frugal-5000 frugal-10000
-
-accurate: $(INSTALLED)  ## run the most accurate experiment at 60,000 synaptic events (SEEDS=...)
-	$(PRESETS) accurate-60000
-
-contrast: $(INSTALLED)  ## run the notebook's settings, and the defaults with one choice changed (SEEDS=...)
-	$(PRESETS) contrast-seed contrast-pruned contrast-regular contrast-learned
-
-contest: $(INSTALLED)  ## run both kinds of networks at equal accuracy, for `make verdict` (SEEDS=...)
-	$(PRESETS) contest-97 contest-97.5 contest-98 contest-98.5 contest-99
+	$(BIN)/python -m stages.presets --seeds $(SEEDS) -- $(PRESET)
 
 # Every combination of these values is an experiment.
 # `make sweep SWEEP="model.hidden=100,200 train.max_epochs=20"` runs another grid.

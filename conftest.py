@@ -3,7 +3,6 @@
 import gc
 import logging
 import os
-import re
 import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -72,18 +71,6 @@ def pytest_make_collect_report(
         report.outcome = "skipped"
         report.longrepr = (str(collector.path), 0, "Skipped: needs PyTorch")
     return report
-
-
-# What a module with slow tests mentions.
-SLOW = re.compile(r"\bslow\b|\bon_one_worker\b|\bSHARED\b")
-
-
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Import only modules with slow tests for `-m slow`: each worker imports them."""
-    is_module = collection_path.suffix == ".py"
-    if not is_module or config.getoption("markexpr") != "slow":
-        return None
-    return True if not SLOW.search(collection_path.read_text("utf-8")) else None
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)

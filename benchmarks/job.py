@@ -83,7 +83,7 @@ class Job:
 
 
 SEED_JOB = Job()
-# As in `make frugal`: one spike per bright pixel, and neurons without a leak.
+# As in the presets frugal-*: one spike per bright pixel, and neurons without a leak.
 LATENCY_JOB = replace(
     SEED_JOB, name="latency", encoding="latency", time_window=20, decay=1.0
 )

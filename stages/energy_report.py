@@ -2,13 +2,11 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from spikejoule.baselines.counts import load_baseline
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import write_bytes, write_csv, write_json, write_text
 from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import (
@@ -26,7 +24,6 @@ from spikejoule.energy import (
 )
 from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
 from spikejoule.energy.outputs import COLUMNS, energy_rows, headline
-from spikejoule.energy.variant_file import save_variants
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.evaluation import Evaluation, EvaluationMetrics
 from spikejoule.evaluation.inference import InferenceTimings, read_measurement
@@ -110,9 +107,6 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 
     # Write.
     write_complete(paths["checkpoint"], content)
-    digest = file_digest(paths["trained"], "sha256")
-    own = [replace(variant, weights_sha256=digest) for variant in inputs.variants]
-    save_variants(paths["contenders"], [*own, *analysis.baselines])
     _write_graph(paths["nir"], trained)
     write_json(paths["energy_metrics"], metrics)
     write_json(paths["summary"], _summary(metrics, trained, evaluated))

@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from docs.site.pipeline import HEAD
+from docs.site.svg import HEAD
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "growth.svg"

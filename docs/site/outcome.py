@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from docs.site.pipeline import HEAD
+from docs.site.svg import HEAD
 from spikejoule.energy.estimates import joules, plain
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from docs.site.pipeline import HEAD
+from docs.site.svg import HEAD
 from spikejoule.energy.estimates import plain
 from spikejoule.energy.operations import Column
 from spikejoule.energy.training.kinds import ARITHMETIC, KINDS, kind_of

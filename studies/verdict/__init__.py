@@ -5,6 +5,7 @@ The answer is in `README.md`; `python -m studies.verdict --help` says how to run
     __main__     the jobs, from top to bottom
     networks     recorded networks, rows of `networks-mnist.csv`
     project      a project's prices, parameters, paths and runs
+    counted      the networks of a run, counted again
     recording    recorded networks from the runs of an MLflow store
     outside      networks from files
     entrants     networks counted on the same images, in every way of running them

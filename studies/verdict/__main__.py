@@ -5,22 +5,25 @@ for wrong arguments.
 """
 
 import argparse
+import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Final
 
 from spikejoule.core.errors import SpikejouleError, StoreError, printable
 from spikejoule.core.store import write_csv, write_text
 from spikejoule.core.terminal import wrapped
-from spikejoule.energy import load_profiles
+from spikejoule.energy.estimates import rounded
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.nir.options import add_convention_options, chosen_conventions
 from spikejoule.tracking.recorded import VALIDATION_SIZE, measured_alike, recorded_runs
 from spikejoule.tracking.settings import settings_table, write_settings
 from spikejoule.tracking.store import store_of
 from studies.verdict import breakeven, page, published
+from studies.verdict.counts import CountRatio, count_ratios
 from studies.verdict.entrants import DeclaredBits
 from studies.verdict.networks import (
     FOLDER,
@@ -29,7 +32,7 @@ from studies.verdict.networks import (
     recorded_table,
 )
 from studies.verdict.outside import ALLOWED, Images, outside_networks
-from studies.verdict.project import Project
+from studies.verdict.project import Project, price_lists
 from studies.verdict.recording import Networks, beside_table
 from studies.verdict.sentences import terminal_text
 from studies.verdict.training import TABLE, TrainingTable, priced_by
@@ -90,11 +93,14 @@ def record(options: argparse.Namespace) -> str:
     options.networks = recorded_table(DEFAULT_DATA)
     text = judge(options)
 
-    # The break-even map.
+    # The counts.
     networks = NetworkTable.read(options.networks).rows
+    write_counts(FOLDER / "counts.csv", count_ratios(networks, page.SETTINGS))
+
+    # The break-even map.
     lines = breakeven.break_even(networks, page.SETTINGS)
     breakeven.BreakEvenTable(rows=tuple(lines)).write(breakeven.TABLE)
-    lists = breakeven.placed_lists(networks, load_profiles(), page.SETTINGS)
+    lists = breakeven.placed_lists(networks, price_lists(), page.SETTINGS)
     write_map(lines, lists)
 
     # The published conventional networks, and the pages.
@@ -112,7 +118,7 @@ def train(options: argparse.Namespace) -> str:
     # Imported here, because the other jobs need no PyTorch.
     from studies.verdict.trainings import rows_of
 
-    profiles = priced_by(load_profiles().values())
+    profiles = priced_by(price_lists().values())
     rows = [
         row for seed in options.seeds for row in rows_of(options.preset, seed, profiles)
     ]
@@ -131,7 +137,7 @@ def record_cascades(options: argparse.Namespace) -> str:
     from studies.verdict.cascade_runs import rows_of
 
     options.folder.mkdir(parents=True, exist_ok=True)
-    profiles = [profile for profile in load_profiles().values() if profile.compares]
+    profiles = [profile for profile in price_lists().values() if profile.compares]
     rows = [
         row
         for side in options.sides
@@ -200,6 +206,16 @@ def table_rows(
 def write_verdicts(file: Path, rows: Sequence[Verdict]) -> None:
     """Write all comparisons as CSV."""
     write_csv(file, verdict_columns(), [list(row.cells().values()) for row in rows])
+
+
+def write_counts(file: Path, rows: Sequence[CountRatio]) -> None:
+    """Write the ratios of counts as CSV; a cell is empty where a ratio is infinite."""
+
+    def cell(value: str | float) -> str | float | None:
+        return None if value == math.inf else rounded(value, 8)
+
+    columns = [field.name for field in fields(CountRatio)]
+    write_csv(file, columns, [[cell(value) for value in astuple(row)] for row in rows])
 
 
 def parser() -> argparse.ArgumentParser:

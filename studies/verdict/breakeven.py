@@ -272,12 +272,6 @@ class Line:
         """
         return _along(access_price, self._access_prices, self._mac_prices)
 
-    def highest_access_price(self, mac_price: float) -> float | None:
-        """The memory price below which the spiking side wins; None if none is."""
-        if mac_price < self._mac_prices[0]:
-            return None
-        return _along(mac_price, self._mac_prices, self._access_prices)
-
     def per_access(self, end: str = "mac") -> float | None:
         """Its slope: further price for each addition that a memory access costs."""
         first = getattr(self.points[0], end)

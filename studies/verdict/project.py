@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 
@@ -13,8 +14,17 @@ from spikejoule.params import Params, load_params
 from spikejoule.tracking.project import stage_parameters
 from spikejoule.tracking.recorded import frame_of, recorded_runs
 from spikejoule.tracking.store import store_of
+from studies.verdict.networks import FOLDER
 from studies.verdict.recording import Reader
 from studies.verdict.verdicts import DRAWS
+
+VARIANTS: Final = FOLDER / "price-lists.yaml"
+"""The price lists that only the study uses."""
+
+
+def price_lists(path: Path | None = None) -> dict[str, HardwareProfile]:
+    """The price lists of a file (None for the packaged one), and the study's own."""
+    return load_profiles(path) | load_profiles(VARIANTS)
 
 
 def judging(profiles: Iterable[HardwareProfile]) -> list[HardwareProfile]:
@@ -47,7 +57,7 @@ class Project:
     def at(cls, directory: Path) -> "Project":
         """Open the project in a folder; ArtifactError if there is none."""
         paths = artifact_paths(directory)
-        return cls(directory, paths, load_profiles(directory / paths["hardware"]))
+        return cls(directory, paths, price_lists(directory / paths["hardware"]))
 
     @property
     def comparing(self) -> list[HardwareProfile]:
@@ -91,7 +101,8 @@ class Project:
         """The reader of its runs' networks."""
         return Reader(
             store_of(self.directory),
-            self.paths["contenders"],
+            self.directory,
+            self.paths,
             self.comparing,
             stage_parameters(self.directory, "baseline"),
         )

@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Final
 
 from spikejoule.core.provenance import git
+from spikejoule.energy import load_profiles
 from spikejoule.energy.estimates import rounded
 from spikejoule.energy.ledger import CONVENTIONAL
 from spikejoule.energy.published import PublishedNetwork, PublishedTable
@@ -81,13 +82,16 @@ def _mean(networks: Sequence[RecordedNetwork]) -> PublishedNetwork:
 
 
 def _energies(networks: Sequence[RecordedNetwork]) -> dict[str, float]:
-    """Mean energies under the price lists that every network has."""
+    """Mean energies under the packaged price lists that every network has."""
     energies = [network.energies for network in networks]
     shared = set.intersection(*(network.priced for network in networks))
+    packaged = load_profiles()
     return {
         name: _rounded_mean(cells[name] or 0.0 for cells in energies)
         for name in energies[0]
-        if name in shared and not name.endswith(DEVIATION)
+        if name in shared
+        and name.partition(":")[0] in packaged
+        and not name.endswith(DEVIATION)
     }
 
 

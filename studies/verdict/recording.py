@@ -1,28 +1,31 @@
 """Recorded networks from the runs of an MLflow store.
 
-A run of the pipeline stores the networks that it counted, its own and the conventional
-ones. Here they are priced and grouped: networks of equal `configuration` differ only in
-the seed.
+A run of the pipeline stores its networks, which `counted` counts again. Here they are
+priced and grouped: networks of equal `configuration` differ only in the seed.
 """
 
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pandas as pd
 
-from spikejoule.core.errors import ArtifactError
+from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.provenance import content_digest
+from spikejoule.core.store import read_json
+from spikejoule.core.yaml_files import ArtifactPaths
+from spikejoule.data.images import Samples, load_samples
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side, Variant
 from spikejoule.energy.prices import HardwareProfile
-from spikejoule.energy.variant_file import load_variants
+from spikejoule.tracking.live import TRAINED_TAG
 from spikejoule.tracking.recorded import (
     AVERAGE,
     COMMIT,
     CROP,
+    DIGEST,
     ENCODING,
     EXIT_RULE,
     EXIT_TOLERANCE,
@@ -31,15 +34,14 @@ from spikejoule.tracking.recorded import (
     PARAMETER,
     SEED,
     SOURCE,
+    TAG,
     WITHOUT_EFFECT,
     ComparableRuns,
     deciding_parameters,
 )
-from spikejoule.tracking.store import Store, opened_to_read
+from spikejoule.tracking.store import Store, opened_to_read, store_errors
+from studies.verdict.counted import counted_networks, stored_files
 from studies.verdict.networks import RecordedNetwork
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 QUANTISED: Final = "quantised "
 """Prefix of the names of networks that were quantised after training."""
@@ -69,18 +71,20 @@ class Networks:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads the counted networks of runs.
+    """Reads and counts the networks of runs.
 
     Attributes:
         store: the MLflow store with the runs.
-        artifact: the file of counted networks within a run.
+        directory: the project, with the test samples on which networks are counted.
+        paths: paths of the pipeline's artifacts within the project.
         profiles: the price lists.
         baseline_parameters: parameters that affect conventional networks, by full name
             or section.
     """
 
     store: Store
-    artifact: Path
+    directory: Path
+    paths: ArtifactPaths
     profiles: Sequence[HardwareProfile]
     baseline_parameters: Collection[str]
 
@@ -88,42 +92,68 @@ class Reader:
         """Read the networks of comparable runs, those of the latest run first.
 
         Raises:
-            StoreError: the store cannot be read.
+            StoreError: the store, or a file in it, cannot be read.
             ArtifactError: a stored file is damaged.
+            DataError: the runs measured other samples than the project's.
         """
         networks = Networks([], comparable.left_out.copy())
         spiking = _spiking_parameters(comparable.runs)
-        with (
-            opened_to_read(self.store) as (client, _),
-            tempfile.TemporaryDirectory() as folder,
-        ):
-            for place, run in comparable.runs.iterrows():
-                path = self._downloaded(client, run["run_id"], folder)
-                if path is None:
-                    networks.left_out["that recorded no counted networks"] += 1
+        data = read_json(self.directory / self.paths["data_metrics"])
+        test = self._test_samples(comparable, data)
+        reduction = _reduction(data)
+        stored = stored_files(self.paths)
+        for place, run in comparable.runs.iterrows():
+            if (run[CROP], run[AVERAGE]) != reduction:
+                networks.left_out["that read other pixels than the project's"] += 1
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                files = self._downloaded(run["run_id"], stored, folder)
+                lacking = [file for name, file in stored.items() if name not in files]
+                if lacking:
+                    networks.left_out[f"that did not store {lacking[0]}"] += 1
                     continue
-                variants = _read(path, run["run_id"])
-                path.unlink()
-                if not all(variant.weights_sha256 for variant in variants):
-                    networks.left_out["recorded before weights had a checksum"] += 1
-                    continue
-                deciding: dict[Side, pd.Series[Any]] = {
-                    SPIKING: spiking.loc[place],
-                    CONVENTIONAL: self._of_baseline(run),
-                }
-                networks.rows += self._of_run(run, variants, deciding)
+                variants = _counted(run, files, test)
+            deciding: dict[Side, pd.Series[Any]] = {
+                SPIKING: spiking.loc[place],
+                CONVENTIONAL: self._of_baseline(run),
+            }
+            networks.rows += self._of_run(run, variants, deciding)
         return networks
 
+    def _test_samples(
+        self, comparable: ComparableRuns, data: Mapping[str, Any]
+    ) -> Samples:
+        """The project's test samples, which all of the runs must have measured.
+
+        Args:
+            comparable: the runs.
+            data: the description of the project's data.
+        """
+        if content_digest(data["sha256"]) != comparable.runs[DIGEST].iloc[0]:
+            raise DataError(
+                "The networks of runs are counted on the project's test samples, of "
+                f"{data['source']}, but the runs measured {comparable.data_source}: "
+                "choose others with --data, or run the stage prepare on their data."
+            )
+        return load_samples(self.directory / self.paths["test"])
+
     def _downloaded(
-        self, client: "MlflowClient", run_id: str, folder: str
-    ) -> Path | None:
-        """Download the file of counted networks; None if the run has none."""
-        name = self.artifact.as_posix()
-        parent = self.artifact.parent.as_posix()
-        stored = [file.path for file in client.list_artifacts(run_id, parent)]
-        if name not in stored:
-            return None
-        return Path(client.download_artifacts(run_id, name, folder))
+        self, run_id: str, stored: Mapping[str, Path], folder: str
+    ) -> dict[str, Path]:
+        """Download the files of a run's networks that the run has, by name.
+
+        The store is open only meanwhile, because no other process may open it then.
+        """
+        files: dict[str, Path] = {}
+        with opened_to_read(self.store) as (client, _):
+            for name, file in stored.items():
+                path = file.as_posix()
+                with store_errors(f"the file {path} of run {run_id} cannot be read"):
+                    listed = client.list_artifacts(run_id, file.parent.as_posix())
+                    if path in {found.path for found in listed}:
+                        local = client.download_artifacts(run_id, path, folder)
+                        files[name] = Path(local)
+        return files
 
     def _of_baseline(self, run: "pd.Series[Any]") -> "pd.Series[Any]":
         """The parameters that affect a conventional network, besides its name."""
@@ -178,11 +208,18 @@ def _spiking_parameters(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([of_training, runs[[EXIT_RULE, EXIT_TOLERANCE]]], axis=1)
 
 
-def _read(path: Path, run_id: str) -> Sequence[Variant]:
+def _reduction(data: Mapping[str, Any]) -> tuple[str, str]:
+    """How the images of described data were cropped and averaged, as runs state it."""
+    return str(data.get("crop_pixels") or 0), str(data.get("average_pixels") or 1)
+
+
+def _counted(
+    run: "pd.Series[Any]", files: Mapping[str, Path], test: Samples
+) -> Sequence[Variant]:
     try:
-        return load_variants(path)
+        return counted_networks(files, test, run[f"{TAG}{TRAINED_TAG}"])
     except ArtifactError as error:
-        raise ArtifactError(f"run {run_id}: {error}") from error
+        raise ArtifactError(f"run {run['run_id']}: {error}") from error
 
 
 def _configuration(

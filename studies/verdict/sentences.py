@@ -1,4 +1,4 @@
-"""The outcomes in words, for pages and terminals."""
+"""The outcomes in words, for a terminal; pages use some of them."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,22 +14,14 @@ from studies.verdict.networks import RecordedNetwork
 from studies.verdict.statistics import ENOUGH_SEEDS
 from studies.verdict.verdicts import Verdict
 
-OUTCOMES: Final = {
-    "snn": "spiking wins",
-    "ann": "conventional wins",
-    "undecided": "inconclusive",
-    "range": "not decidable",
-    "neither": "neither reaches it",
-}
-"""An outcome in a table."""
-
 WINNERS: Final = {
-    **OUTCOMES,
     "snn": "spiking",
     "ann": "conventional",
+    "undecided": "inconclusive",
+    "range": "not decidable",
     "neither": "neither",
 }
-"""The same under the heading of a winner, for a terminal."""
+"""An outcome in the table."""
 
 
 def sentences(

@@ -13,12 +13,11 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 from pydantic import ConfigDict, Field
-from scipy import stats
 
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.core.schema import Count, MaybeNotNegative, Percent, Row, Table, Text
 from spikejoule.energy.conventional import Method
-from spikejoule.energy.estimates import PJ_PER_J, plain, rounded
+from spikejoule.energy.estimates import PJ_PER_J, rounded
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile, price
@@ -34,8 +33,6 @@ from studies.verdict.networks import FOLDER
 
 TABLE: Final = FOLDER / "training-mnist.csv"
 LEVELS_PERCENT: Final = (97.5, 98.0)
-HEADLINE: Final = "lemaire-complete"
-CONFIDENCE: Final = 0.95
 
 _ENDS: Final = ("low", "high")
 
@@ -76,17 +73,6 @@ class TrainingRow(Row):
     level_percent: Percent
     epochs: Count
     validation_percent: Percent
-
-    def joules(self, profile: str) -> list[float]:
-        """The energy under both ends of the prices."""
-        ends = [self.__pydantic_extra__[f"{profile}:joules_{end}"] for end in _ENDS]
-        return [joules or 0.0 for joules in ends]
-
-    @property
-    def profiles(self) -> list[str]:
-        """The price lists."""
-        names = (column.partition(":")[0] for column in self.__pydantic_extra__)
-        return list(dict.fromkeys(names))
 
 
 class TrainingTable(Table):
@@ -181,86 +167,3 @@ def conventional(
         return count_conventional_training(network, record, way)
 
     return Learned(CONVENTIONAL, trained.name, accuracies, count)
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """Spiking over conventional joules: the mean over seeds, and its interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def words(self) -> str:
-        """The ratio with its interval."""
-        return f"{plain(self.mean)} ({plain(self.low)} to {plain(self.high)})"
-
-
-def ratio_at(
-    rows: Sequence[TrainingRow], level: float, method: str, profile: str
-) -> Ratio | None:
-    """Compare both sides, seed by seed; None if fewer than two seeds reach the level.
-
-    The interval is that of t for the mean logarithm, from the lower to the upper end of
-    the prices, which are the same for both sides.
-    """
-    pairs = list(_pairs(rows, level, method).values())
-    if len(pairs) < 2:
-        return None
-    # Seed, side, end of the prices.
-    joules = np.array([[row.joules(profile) for row in pair] for pair in pairs])
-    logs = np.log(joules[:, 0] / joules[:, 1])
-    interval = stats.ttest_1samp(logs, 0.0).confidence_interval(CONFIDENCE)
-    ends = logs.mean(), interval.low.min(), interval.high.max()
-    return Ratio(*np.exp(ends).tolist())
-
-
-def _pairs(
-    rows: Sequence[TrainingRow], level: float, method: str
-) -> dict[int, tuple[TrainingRow, TrainingRow]]:
-    """The spiking and the conventional training of each seed that has both."""
-    chosen = [row for row in rows if (row.level_percent, row.method) == (level, method)]
-    sides = [
-        {row.seed: row for row in chosen if row.side == side}
-        for side in (SPIKING, CONVENTIONAL)
-    ]
-    seeds = sorted(sides[0].keys() & sides[1].keys())
-    return {seed: (sides[0][seed], sides[1][seed]) for seed in seeds}
-
-
-def sentence(rows: Sequence[TrainingRow], level: float) -> str:
-    """State what it costs each side to train to a level, under `HEADLINE`."""
-    ratio = ratio_at(rows, level, SKIPPING, HEADLINE)
-    dense = ratio_at(rows, level, DENSE, HEADLINE)
-    assert ratio is not None
-    assert dense is not None
-    pairs = _pairs(rows, level, SKIPPING)
-    spiking_rows, conventional_rows = zip(*pairs.values(), strict=True)
-    return (
-        f"To train to {level:g} % on validation images, the spiking network takes "
-        f"{_cost(spiking_rows)}, the conventional one {_cost(conventional_rows)}, both "
-        f"skipping zeros, under `{HEADLINE}`. The ratio is {ratio.words} over "
-        f"{len(pairs)} pairs of seeds; it is {dense.words} if both are computed "
-        "densely, as in PyTorch."
-    )
-
-
-def _cost(rows: Sequence[TrainingRow]) -> str:
-    joules = float(np.mean([row.joules(HEADLINE) for row in rows]))
-    epochs = [row.epochs for row in rows]
-    return (
-        f"{plain(joules)} J ({rows[0].network}; {min(epochs)} to {max(epochs)} epochs)"
-    )
-
-
-def table(rows: Sequence[TrainingRow]) -> str:
-    """Markdown: the ratio at each level, under each price list."""
-    columns = [(level, way) for level in LEVELS_PERCENT for way in (SKIPPING, DENSE)]
-    heads = [f"{level:g} %, {method}" for level, method in columns]
-    lines = [f"| price list | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
-    for profile in rows[0].profiles:
-        ratios = [ratio_at(rows, *column, profile) for column in columns]
-        cells = ["" if ratio is None else ratio.words for ratio in ratios]
-        lines.append(f"| `{profile}` | {' | '.join(cells)} |")
-    return "\n".join(lines)

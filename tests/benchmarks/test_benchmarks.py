@@ -271,6 +271,12 @@ def test_a_busy_machine_is_refused_unless_allowed(monkeypatch):
     assert machine.describe(threads=1, allow_load=True)["load_before"] == 1.3
 
 
+def test_the_recorded_growth_comes_from_a_quiet_machine():
+    recorded = json.loads((ROOT / "metrics" / "growth.json").read_text())
+    assert recorded["machine"]["load_before"] <= machine.QUIET_CORES
+    assert recorded["protocol"]["rounds"] >= 3
+
+
 def test_a_row_that_cannot_be_measured_is_an_error(tmp_path):
     with pytest.raises(SpikejouleError, match=r"seed_loop could not be.*absent\.npz"):
         RowProcesses(tmp_path / "absent.npz", 1).measure("seed_loop", SEED_JOB, Plan())

@@ -7,14 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs.site import (
-    growth,
-    outcome,
-    parameters,
-    pipeline,
-    playground,
-    training_step,
-)
+from docs.site import growth, outcome, parameters, playground, training_step
 from tests.tools.committed import committed_params
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -59,14 +52,12 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_playground_is_small() -> None:
-    """On the first page, which everybody loads, and in README."""
+    """On the first page, which everybody loads; and its picture."""
     assert len(playground.page().encode()) <= 200_000
     assert (playground.ROOT / "docs" / "draw.png").stat().st_size <= 60_000
 
 
 def test_pictures_are_up_to_date(committed: Path) -> None:
-    drawn = pipeline.PICTURE.read_text(encoding="utf-8")
-    assert drawn == pipeline.drawing(), "run: python -m docs.site.pipeline"
     drawn = outcome.PICTURE.read_text(encoding="utf-8")
     assert drawn == outcome.drawing(committed), "run: python -m docs.site.outcome"
     drawn = training_step.PICTURE.read_text(encoding="utf-8")

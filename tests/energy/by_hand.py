@@ -30,7 +30,7 @@ from spikejoule.energy.ledger import Accuracies, Variant
 from spikejoule.energy.prices import AnyPrice
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import Network
-from tests.tools.tiny_network import HIDDEN, INPUT, NETWORK, OUTPUT, STATE
+from tests.energy.tiny_network import HIDDEN, INPUT, NETWORK, OUTPUT, STATE
 
 
 def training(

@@ -425,11 +425,7 @@ def price_of(profile, term, words):
         price = access(profile["memory"], *words[:3])
     elif isinstance(price, dict):
         by_width = defaultdict(float, price)
-        plain = (
-            by_width["constant"]
-            + by_width["per_bit"] * bits
-            + by_width["per_bit_squared"] * bits * bits
-        )
+        plain = by_width["per_bit"] * bits + by_width["per_bit_squared"] * bits * bits
         products = triple(price.get("per_product_bit", 0))
         sums = triple(price.get("per_sum_bit", 0))
         price = [

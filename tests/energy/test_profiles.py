@@ -113,12 +113,10 @@ class TestByWidth:
             added = self.price_of("addition", bits, bits)
             assert all(one <= other for one, other in zip(product, added, strict=True))
 
-    def test_a_constant_in_the_form_of_widths_ignores_them(self) -> None:
-        constant = profile({"mac": PriceByWidth(constant=1.0)})
-        assert constant.ignores_widths
-        assert not profile(
-            {"mac": PriceByWidth.model_validate({"per_product_bit": 1.0})}
-        ).ignores_widths
+    def test_they_do_not_ignore_widths(self) -> None:
+        by_width = PriceByWidth.model_validate({"per_product_bit": 1.0})
+        assert not profile({"mac": by_width}).ignores_widths
+        assert profile({"mac": 1.0}).ignores_widths
 
     def test_prices_by_width_judge_every_width(self) -> None:
         """Their `numbers` says what computes, and not which width is priced."""
@@ -200,18 +198,13 @@ def test_parts_add_up_to_the_total_of_what_compares() -> None:
             assert sum(parts.values()) > 0
 
 
-def test_memory_below_the_sources_smallest_is_a_choice() -> None:
-    """Extrapolated to 0, as a register file, or as 8 KB; above 8 KB they agree."""
-    profiles = load_profiles()
-    names = [
-        f"lemaire-complete-int8{choice}" for choice in ("", "-registers", "-floored")
-    ]
-    for stored_bytes, expected in (
-        (0, [0, 0.825, 5]),
-        (512, [0.3125, 0.825, 5]),
-        (8192, [5] * 3),
-    ):
-        column = Column("state_access", "x", 16, 8 * stored_bytes)
-        assert [profiles[name].price_at(column)[1] for name in names] == pytest.approx(
-            expected
-        )
+@pytest.mark.parametrize(
+    ("stored_bytes", "pj"), [(0, 0), (512, 0.3125), (8192, 5), (2**20, 50), (2**21, 50)]
+)
+def test_memory_is_extrapolated_below_8_kb_and_constant_above_1_mb(
+    stored_bytes: int, pj: float
+) -> None:
+    column = Column("state_access", "x", 16, 8 * stored_bytes)
+    assert load_profiles()["lemaire-complete"].price_at(column) == pytest.approx(
+        (pj, pj, pj)
+    )

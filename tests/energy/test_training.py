@@ -33,8 +33,8 @@ from tests.energy.by_hand import (
     inputs,
     training,
 )
+from tests.energy.tiny_network import NETWORK
 from tests.energy.training_witness import Arithmetic, Machine
-from tests.tools.tiny_network import NETWORK
 
 BACKWARD_PJ = 16 * 0.9 + 12 * 0.9 + 12 * 4.6 + 24 * 3.7 + 12 * 0.9
 # Arctangent, 12 neurons and steps: 2 multiplications, 2 additions, a division
@@ -222,20 +222,15 @@ def test_the_headline_prices_every_term_of_training() -> None:
     terms |= {
         (term.name, "backward") for term in TERMS.values() if term.side == "training"
     }
-    for name in (
-        "lemaire-complete",
-        "lemaire-complete-dram",
-        "lemaire-complete-floored",
-    ):
-        prices = load_profiles()[name]
-        unpriced = {
-            term for term, phase in terms if prices.status_of(term, phase) != "priced"
-        }
-        assert unpriced == {
-            "neuron_update_active",
-            "neuron_update_inactive",
-            "spike_routed",
-        }
+    prices = load_profiles()["lemaire-complete"]
+    unpriced = {
+        term for term, phase in terms if prices.status_of(term, phase) != "priced"
+    }
+    assert unpriced == {
+        "neuron_update_active",
+        "neuron_update_inactive",
+        "spike_routed",
+    }
 
 
 def test_a_complete_list_leaves_nothing_of_training_out() -> None:
@@ -253,12 +248,9 @@ def test_training_is_priced_in_floating_point_and_inference_as_before() -> None:
     assert prices.price_at(in_training)[1] == 0.9
     address = Column("address_event", "x", phase="backward")
     assert prices.price_at(address)[1] == 0.1
-    # 1 MB and 1 byte of DRAM, per word
+    # A memory larger than 1 MB, per word
     beyond = Column("gradient_access", "x", 32, 8 * (2**20 + 1), phase="backward")
     assert prices.price_at(beyond)[1] == 100
-    low, value, high = load_profiles()["lemaire-complete-dram"].price_at(beyond)
-    assert (low, high) == (650, 1300)
-    assert np.isnan(value)
 
 
 @pytest.mark.parametrize("name", SURROGATES)

@@ -1,8 +1,7 @@
-"""Verdicts at equal accuracy: closed forms, and the file of counted networks."""
+"""Verdicts at equal accuracy: closed forms."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,15 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikejoule.core.errors import ArtifactError
-from spikejoule.core.npz import write_npz
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.energy import (
-    BootstrapSettings,
-    HardwareProfile,
-    OperationCounts,
-    load_profiles,
-)
+from spikejoule.energy import BootstrapSettings, HardwareProfile, OperationCounts
 from spikejoule.energy.comparison import RunVerdict, front_verdicts, outcome_of
 from spikejoule.energy.front import FrontPoint, cheapest_reaching, read_front
 from spikejoule.energy.ledger import (
@@ -30,12 +22,10 @@ from spikejoule.energy.ledger import (
     Side,
     Variant,
     baseline_variants,
-    judges,
     spiking_variants,
 )
 from spikejoule.energy.operations import Column
 from spikejoule.energy.outputs import headline
-from spikejoule.energy.variant_file import VARIANTS, load_variants, save_variants
 from tests.energy.by_hand import analysis, baseline, inputs, measured, profile
 
 SETTINGS = BootstrapSettings(300)
@@ -192,7 +182,6 @@ def test_arithmetic_price_lists_judge_only_their_own_width() -> None:
         "any": [("float", "ReLU"), ("of 8 bits", "ReLU")],
         "float32": [("float", "ReLU")],
         "int8": [("of 8 bits", "ReLU of 8 bits")],
-        "float16": [],
     }.items():
         under = PLAIN.model_copy(update={"numbers": numbers})
         assert [
@@ -288,42 +277,3 @@ def counted_networks() -> tuple[Variant, ...]:
         for variant in baseline_variants((relu, quantised), 3)
     ]
     return (*ours, *unknown, *conventional)
-
-
-def test_counted_networks_are_read_as_written(tmp_path: Path) -> None:
-    written = counted_networks()
-    save_variants(tmp_path / "c.npz", written)
-    for read, expected in zip(load_variants(tmp_path / "c.npz"), written, strict=True):
-        assert vars(read) | {"operations": None} == vars(expected) | {
-            "operations": None
-        }
-        assert read.operations.columns == expected.operations.columns
-        assert read.operations.counts.dtype == np.int64
-        np.testing.assert_array_equal(
-            read.operations.counts, expected.operations.counts
-        )
-
-
-def test_older_files_are_read_and_damaged_ones_refused(tmp_path: Path) -> None:
-    """Older files have no checksums; a term of a newer version is unknown."""
-    path = tmp_path / "c.npz"
-    save_variants(path, counted_networks())
-    arrays = dict(VARIANTS.read(path))
-    del arrays["sha256"]
-    older = {
-        name: array for name, array in arrays.items() if not name.endswith(".widths")
-    }
-    write_npz(path, VARIANTS.schema, older)
-    found = load_variants(path)
-    assert {variant.weights_sha256 for variant in found} == {""}
-    lists = load_profiles()
-    for variant, now in zip(found, counted_networks(), strict=True):
-        assert not judges(lists["45nm-by-width-memory"], variant)
-        assert judges(lists["45nm-by-width-memory"], now)
-        assert judges(lists["lemaire-complete"], variant)
-    arrays["0.columns"] = np.char.add(arrays["0.columns"], "s")
-    write_npz(path, VARIANTS.schema, arrays)
-    with pytest.raises(
-        ArtifactError, match=r"c\.npz: the variants do not match each other: [^\n]*$"
-    ):
-        load_variants(path)

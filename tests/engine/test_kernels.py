@@ -1,22 +1,17 @@
-"""Kernels against plain loops for blocks of every size; threads; the cache."""
+"""Kernels against plain loops for blocks of every size; any number of threads."""
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 
-from spikejoule.compiling import bits
 from spikejoule.compiling.emit import LANES
 from spikejoule.encoding.events import EventList
-from spikejoule.encoding.kernels import SPARE_SPIKES
 from spikejoule.engine import make_engine
 from spikejoule.engine.kernels import vector
 from spikejoule.engine.kernels.structures import (
@@ -32,6 +27,7 @@ from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.surrogates import SURROGATES
 from tests import naive
+from tests.compiling.calls import compiled_call
 from tests.engine import with_threads
 from tests.engine.agreement import assert_spikes
 from tests.tools.processes import start_python
@@ -129,16 +125,6 @@ def test_gradients_in_single_precision(surrogate: str, reset: str) -> None:
     assert n_learning >= len(WIDTHS) - 2
 
 
-def compiled_call(intrinsic: Any) -> Any:
-    """Compile a call of an intrinsic, as the kernels make it."""
-
-    @numba.njit
-    def call(*arguments: Any) -> Any:
-        return intrinsic(*arguments)
-
-    return call
-
-
 def test_a_leak_on_a_grid_is_rounded_down_exactly() -> None:
     """Potentials have up to 24 bits, with which a float32 product is not exact."""
     integrate = compiled_call(vector.integrate_and_fire)
@@ -169,34 +155,6 @@ def test_a_leak_on_a_grid_is_rounded_down_exactly() -> None:
         assert (64 * forward.potentials[LANES:]).tolist() == expected
 
 
-@pytest.mark.parametrize("name", ["uint16", "uint32"])
-@pytest.mark.parametrize(
-    "listing", [compiled_call(bits.list_set_bits), numba.njit(bits.list_bit_by_bit)]
-)
-def test_lists_of_set_bits(listing: Any, name: str) -> None:
-    """With this machine's instructions, and with those of any other."""
-    generator = np.random.default_rng(1)
-    for n_words in range(1, 10):
-        for density in (0.0, 0.02, 0.4, 1.0):
-            is_set = generator.random((n_words + 1, LANES)) < density
-            words = (is_set << np.arange(LANES)).sum(axis=1).astype(np.uint16)
-            numbers = np.full(3 + LANES * n_words + SPARE_SPIKES, 7).astype(name)
-            end = listing(words, n_words, numbers, 3)
-            listed = np.flatnonzero(is_set[:n_words])
-            assert numbers[:end].tolist() == [7, 7, 7, *listed]
-
-
-def test_lists_of_values_that_are_large_enough() -> None:
-    generator = np.random.default_rng(2)
-    for size in (1, 15, 16, 63, 100):
-        values = generator.integers(0, 256, size).astype(np.uint8)
-        marked = np.empty(size // LANES, np.uint16)
-        numbers = np.empty(size + bits.LISTED_AT_ONCE, np.uint16)
-        for least in (0, 1, 128, 255, 256):
-            count = bits.list_at_least(values, size, least, marked, numbers)
-            assert numbers[:count].tolist() == np.flatnonzero(values >= least).tolist()
-
-
 def train_with_threads(*threads: int, **environment: str) -> str:
     """Return what `tests.engine.with_threads` prints in a process of its own."""
     process = start_python(
@@ -222,63 +180,3 @@ def test_same_bits_for_any_threads_and_compiled_once() -> None:
     output = train_with_threads(1, NUMBA_DEBUG_CACHE="1")
     assert output.count("[cache] data loaded") >= 5
     assert "[cache] data saved" not in output
-
-
-SMALL_KERNEL = """
-import json
-from pathlib import Path
-import numpy as np
-from spikejoule.engine.kernels.optimizer import clip_coefficient
-value = clip_coefficient(np.array([9.0, 16.0]), 1.0)
-assert abs(value - 0.2) < 1e-6
-print(json.dumps({
-    "file": str(Path(clip_coefficient.py_func.__code__.co_filename)),
-    "hits": sum(clip_coefficient.stats.cache_hits.values()),
-}))
-"""
-
-
-class TestCache:
-    def run(self, code: str = SMALL_KERNEL, **environment: str) -> dict[str, Any]:
-        """Call a kernel once in a process; return what it prints, and its warnings."""
-        pipe = subprocess.PIPE
-        process = start_python("-c", code, stdout=pipe, stderr=pipe, env=environment)
-        output, warnings = process.communicate(timeout=300)
-        assert process.returncode == 0, warnings
-        printed: dict[str, Any] = json.loads(output)
-        return printed | {"warnings": warnings}
-
-    def test_checkouts_share_one_cache_and_a_changed_kernel_gets_another(
-        self, tmp_path: Path, repository: Path
-    ) -> None:
-        cache = str(tmp_path / "cache")
-        packages = [tmp_path / name / "spikejoule" for name in ("one", "two")]
-        hits = []
-        for package in packages:
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(repository / "src" / "spikejoule", package, ignore=ignored)
-            printed = self.run(PYTHONPATH=str(package.parent), NUMBA_CACHE_DIR=cache)
-            assert printed["file"].startswith(str(package))
-            hits.append(printed["hits"])
-        # Another kernel changes, which the one that is called could use.
-        with (packages[1] / "engine" / "kernels" / "forward.py").open("a") as kernel:
-            kernel.write("\nCHANGED = True\n")
-        printed = self.run(PYTHONPATH=str(packages[1].parent), NUMBA_CACHE_DIR=cache)
-        assert [*hits, printed["hits"]] == [0, 1, 0]
-
-    @pytest.mark.slow
-    @pytest.mark.parametrize("obstacle", ["full disk", "no folder"])
-    def test_kernels_run_without_a_cache(self, tmp_path: Path, obstacle: str) -> None:
-        code = SMALL_KERNEL
-        folder = tmp_path / "cache"
-        if obstacle == "full disk":
-            # As on a full disk: no file may have more than a thousand bytes.
-            limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
-            code = f"import resource; {limit}\n{SMALL_KERNEL}"
-        else:
-            # Root may write anywhere but below a file.
-            folder.write_text("not a folder")
-        printed = self.run(code, NUMBA_CACHE_DIR=str(folder))
-        assert printed["hits"] == 0
-        assert printed["warnings"].count("compiled anew") == 1
-        assert "NUMBA_CACHE_DIR" in printed["warnings"]

@@ -4,6 +4,7 @@ the sources.
 Counts are those of the committed run of the defaults.
 """
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import torch
 import spikejoule
 from tests.interop import estimators
 from tests.interop.estimators import Items, Layer
-from tests.tools.committed import committed_rows, committed_values
+from tests.tools.committed import committed_text, committed_values
 from tests.tools.pages import names_in
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -28,7 +29,7 @@ def ours(
     """Sums of counts and of pJ under a profile, from the committed energies."""
     rows = [
         row
-        for row in committed_rows("energy")
+        for row in csv.DictReader(committed_text("metrics/energy.csv").splitlines())
         if (row["profile"], row["network"], row["phase"])
         == (profile, network, "inference")
         and not row["class"]

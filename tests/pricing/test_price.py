@@ -278,7 +278,8 @@ class TestReport:
     def test_networks_of_one_name_are_numbered(self, spikes: Tensor) -> None:
         networks = [nn.Sequential(nn.Linear(30, 4)).eval() for _ in range(3)]
         report = price(dense(), spikes, labels=LABELS, against=networks)
-        assert {variant.network for variant in report.analysis.baselines} == {
+        variants = report.analysis.ledger.variants
+        assert {one.network for one in variants if one.side == "conventional"} == {
             f"Sequential 30-4{number}" for number in ("", " (2)", " (3)")
         }
 

@@ -32,7 +32,7 @@ from tests.tools.pipeline_tools import (  # noqa: E402
 from tests.tools.recorded import runs, store_of  # noqa: E402
 from tests.tools.services import PostgreSQL, on_one_worker  # noqa: E402
 
-pytestmark = on_one_worker("search")
+pytestmark = [pytest.mark.slow, *on_one_worker("search")]
 
 EPOCHS = 160
 RUNNING = TrialState.RUNNING

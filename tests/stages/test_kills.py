@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+import pytest
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import read_npz
@@ -32,7 +33,7 @@ from tests.tools.pipeline_tools import (
 from tests.tools.recorded_project import PARAMETERS, Project, build_environment
 from tests.tools.services import on_one_worker
 
-pytestmark = on_one_worker("kills")
+pytestmark = [pytest.mark.slow, *on_one_worker("kills")]
 
 KILLS = int(os.environ.get("SPIKEJOULE_KILLS", "2"))
 # Outputs that hold clocks and differ from run to run.

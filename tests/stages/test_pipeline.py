@@ -19,7 +19,7 @@ from tests.tools.recorded_project import Project
 from tests.tools.services import on_one_worker
 
 # One worker for all: others would copy the recorded project for themselves.
-pytestmark = on_one_worker("pipeline")
+pytestmark = [pytest.mark.slow, *on_one_worker("pipeline")]
 
 LAYERS = ("input", "hidden", "output")
 

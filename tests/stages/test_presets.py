@@ -6,7 +6,6 @@ here with its writer.
 
 import json
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -34,13 +33,6 @@ PRESETS = sorted((REPOSITORY / "experiments").iterdir())
 def test_every_preset_is_allowed_and_has_a_description(path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith("# ")
     parse_params(with_values(parsed(params_text()), read_mapping(path)))
-
-
-def test_make_names_presets_that_exist() -> None:
-    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
-    lines = re.findall(r"^\t\$\(PRESETS\) ([^$\n]+)$", makefile, flags=re.MULTILINE)
-    assert len(lines) == 5
-    assert set(" ".join(lines).split()) <= {path.stem for path in PRESETS}
 
 
 @pytest.mark.parametrize("text", ["model.hidden: [[20], 10]", "train: {lr: 1}", "- 1"])

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from spikejoule.params import load_params
 from spikejoule.tracking.registry import SHOWN_METRICS
@@ -19,7 +20,7 @@ from tests.tools.recorded_project import Project
 from tests.tools.services import on_one_worker
 
 # One worker for both: each worker copies the recorded project for itself.
-pytestmark = on_one_worker("runs")
+pytestmark = [pytest.mark.slow, *on_one_worker("runs")]
 
 CHANGED = "energy_report.figure_sample"
 QUEUED = {"image-1": "1", "image-2": "2"}

@@ -24,7 +24,7 @@ from tests.tools.committed import params_text, parsed
 
 
 def seed_notebook_params(repository: Path, source: Path) -> Params:
-    """params.yaml with the settings of `make seed-notebook`."""
+    """params.yaml with the settings of the preset seed-notebook."""
     preset = read_mapping(repository / "experiments" / "seed-notebook.yaml")
     # Without DVC, no training can be resumed.
     preset |= {"data.source": str(source), "train.resume": False}

@@ -9,7 +9,7 @@ from tests.tools.recorded_project import Project
 from tests.tools.services import on_one_worker
 
 CHECKPOINT = "models/surrogate_snn_checkpoint.pth"
-pytestmark = on_one_worker("recorded")
+pytestmark = [pytest.mark.slow, *on_one_worker("recorded")]
 
 COMMANDS = (
     "make -s help",

@@ -1,5 +1,8 @@
 """Digests of what a run computed: `python -m tests.tools.identity PROJECT` compares.
 
+Arrays and headline figures are compared with the recorded digests, and energies with
+the committed metrics/energy.csv.
+
 Files may change their format, but not the arrays in them. Only NumPy and PyTorch read
 the files here, so that no code of the project changes an array before its digest.
 """
@@ -9,7 +12,7 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,10 @@ from numpy.typing import NDArray
 
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.trained import load_trained
+from tests.tools.committed import committed_rows
 from tests.tools.pipeline_tools import artifact_paths
+
+Rows = Sequence[Mapping[str, str]]
 
 REFERENCES = Path(__file__).resolve().parents[1] / "stages" / "identity"
 RELATIVE_TOLERANCE = 1e-12
@@ -65,7 +71,7 @@ def digests(paths: Mapping[str, Path]) -> dict[str, str]:
     arrays |= _tensors("trained.state", content["model_state_dict"])
     arrays |= _tensors("trained.optimizer_state", content["optimizer_state_dict"])
     digest_of = {name: _digest(array) for name, array in arrays.items()}
-    rows = _read_rows(paths["history"])
+    rows = read_rows(paths["history"])
     for column in rows[0]:
         values = "\n".join(row[column] for row in rows)
         digest_of[f"history.{column}"] = hashlib.sha256(values.encode()).hexdigest()
@@ -73,24 +79,24 @@ def digests(paths: Mapping[str, Path]) -> dict[str, str]:
 
 
 def energy_values(
-    path: Path, reference: Path, network: str = ""
+    rows: Rows, reference: Rows, network: str = ""
 ) -> dict[str, float | str]:
-    """Read the figures of metrics/energy.csv, of one network or all, by row and column.
+    """Return the figures of an energy table, of one network or all, by row and column.
 
     They are empty where a term has no value. Price lists that the reference lacks are
     new, and left out.
     """
-    profiles = {row["profile"] for row in _read_rows(reference)}
+    profiles = {row["profile"] for row in reference}
     return {
         f"{', '.join(row[column] for column in ROW)}: {name}": row[name]
         and float(row[name])
-        for row in _read_rows(path)
+        for row in rows
         if row["profile"] in profiles and network in ("", row["network"])
         for name in FIGURES
     }
 
 
-def _read_rows(path: Path) -> list[dict[str, str]]:
+def read_rows(path: Path) -> list[dict[str, str]]:
     with open(path, encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
 
@@ -137,15 +143,15 @@ def main(project: Path) -> int:
     if "--write" in sys.argv:
         text = json.dumps(found, indent=1, sort_keys=True)
         (REFERENCES / "full.json").write_text(text + "\n", encoding="utf-8")
-        (REFERENCES / "full_energy.csv").write_bytes(paths["energy_table"].read_bytes())
         return 0
     expected = json.loads((REFERENCES / "full.json").read_text(encoding="utf-8"))
-    table = REFERENCES / "full_energy.csv"
+    table = committed_rows("energy")
     differing = [
         *differing_values(found["digests"], expected["digests"]),
         *differing_values(found["energy"], expected["energy"]),
         *differing_values(
-            energy_values(paths["energy_table"], table), energy_values(table, table)
+            energy_values(read_rows(paths["energy_table"]), table),
+            energy_values(table, table),
         ),
     ]
     print("\n".join(differing) or "the same arrays, curves and energies")

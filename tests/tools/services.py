@@ -32,9 +32,8 @@ WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def on_one_worker(group: str) -> list[pytest.MarkDecorator]:
-    """Mark slow tests that share what one pytest worker starts for them."""
+    """Mark tests that share what one pytest worker starts for them."""
     return [
-        pytest.mark.slow,
         pytest.mark.xdist_group(group),
         pytest.mark.skipif(shutil.which("git") is None, reason="needs git"),
         pytest.mark.skipif(

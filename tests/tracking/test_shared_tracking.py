@@ -14,7 +14,7 @@ from tests.tools.pipeline_tools import run
 from tests.tools.recorded_project import Project, runs_of
 from tests.tools.services import SHARED, PostgreSQL, S3Store
 
-pytestmark = SHARED
+pytestmark = [pytest.mark.slow, *SHARED]
 
 
 def test_a_database_without_a_server_is_enough(

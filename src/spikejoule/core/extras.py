@@ -4,8 +4,10 @@ from typing import Final
 
 EXTRAS: Final = {
     "torch": "torch",
-    **dict.fromkeys(("h5py", "llvmlite", "nir", "numba"), "nir"),
-    **dict.fromkeys(("dvc", "mlflow", "mlxtend", "sklearn", "torchvision"), "pipeline"),
+    **dict.fromkeys(("h5py", "llvmlite", "nir", "numba", "platformdirs"), "nir"),
+    **dict.fromkeys(
+        ("dvc", "mlflow", "mlxtend", "pooch", "sklearn", "torchvision"), "pipeline"
+    ),
     **dict.fromkeys(("optuna", "submitit"), "search"),
 }
 """Modules that `pip install spikejoule` does not bring, and the extra that does."""

@@ -6,7 +6,7 @@ dataflow                where numbers live while a network runs or is trained
 training                counts of a training
 prices, hardware.yaml   price lists
 estimates               energies, their intervals, and energies in words
-ledger, variant_file    counts times prices, row by row; the file of counted networks
+ledger                  counts times prices, row by row
 front, comparison       the Pareto front of conventional networks, and ratios to it
 published               published conventional networks
 break_even, contents    where a network stops winning; what a total includes

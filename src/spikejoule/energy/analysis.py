@@ -34,7 +34,6 @@ from spikejoule.energy.front import FrontPoint, cheapest_reaching, read_front
 from spikejoule.energy.ledger import (
     EARLY_EXIT,
     LAZILY,
-    SPIKING,
     WHOLE_WINDOW,
     Accuracies,
     EnergyRow,
@@ -408,13 +407,6 @@ class EnergyAnalysis:
     # Comparison.
 
     @property
-    def baselines(self) -> tuple[Variant, ...]:
-        """The conventional networks, in every way of running them."""
-        return tuple(
-            variant for variant in self.ledger.variants if variant.side != SPIKING
-        )
-
-    @property
     def verdict(self) -> RunVerdict | None:
         """The verdict of the headline; None without one."""
         return _under(self.chosen, self.verdicts)
@@ -573,8 +565,7 @@ def analyse(
         ArtifactError: a baseline was counted on fewer images than the network.
     """
     variants = [*inputs.variants, *_baselines_of(inputs)]
-    for_inference = [profile for profile in profiles.values() if profile.prices]
-    ledger = Ledger.of(variants, for_inference, bootstrap)
+    ledger = Ledger.of(variants, profiles.values(), bootstrap)
 
     training = None
     if inputs.training is not None:

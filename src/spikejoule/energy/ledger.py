@@ -490,13 +490,9 @@ def judges(profile: HardwareProfile, variant: Variant) -> bool:
 
     The list must price both kinds of networks, in this network's number format, and
     price at least one of its operations: without any, the network would seem to need no
-    energy. A list by width needs the widths of arithmetic, which networks stored by
-    older versions lack. `may_judge` also tests the weight width.
+    energy. `may_judge` also tests the weight width.
     """
     if not (profile.compares and profile.runs(variant.weight_bits)):
         return False
-    columns = variant.operations.columns
-    if profile.needs_widths and any(column.sum_bits == 0 for column in columns):
-        return False
-    weights = weights_of(prices_pj(columns, profile))
+    weights = weights_of(prices_pj(variant.operations.columns, profile))
     return bool(weights[0].any())

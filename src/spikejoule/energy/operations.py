@@ -30,9 +30,8 @@ class Column:
         parameters_bits: size of all parameters of the layer together, for reads of
             weights, indices and biases.
         phase: ``inference``, or a phase of training.
-        product_bits: of a multiplication, the product of the widths of its factors; 0
-            if unknown.
-        sum_bits: of an addition or comparison, the width of its result; 0 if unknown.
+        product_bits: of a multiplication, the product of the widths of its factors.
+        sum_bits: of an addition or comparison, the width of its result.
     """
 
     term: str

@@ -54,7 +54,7 @@ NUMBERS: Final = _LISTS["numbers"]
 
 TERMS_OF: Final = {
     **{scope: priceable(scope) for scope in ("arithmetic", "memory", "system")},
-    **dict.fromkeys(("per_event", "incremental", "contested"), priceable("chip")),
+    **dict.fromkeys(("per_event", "contested"), priceable("chip")),
     "all_in": ("synaptic_event",),
 }
 """The terms that a price list of each scope may price."""
@@ -133,14 +133,12 @@ class PriceByWidth(_Mapping):
     """The price of an operation in pJ, a sum of terms by width.
 
     Attributes:
-        constant: at any width.
         per_bit, per_bit_squared: times the width of the word, and times its square.
         per_product_bit: times the product of the widths of both factors; a number, or
             [low, value, high].
         per_sum_bit: times the width of the sum; likewise.
     """
 
-    constant: _Pj = 0.0
     per_bit: _Pj = 0.0
     per_bit_squared: _Pj = 0.0
     per_product_bit: _PjRange = _FREE
@@ -148,11 +146,7 @@ class PriceByWidth(_Mapping):
 
     def pj(self, column: Column) -> Price:
         """Return the price at the widths of a column."""
-        pj = (
-            self.constant
-            + self.per_bit * column.bits
-            + self.per_bit_squared * column.bits**2
-        )
+        pj = self.per_bit * column.bits + self.per_bit_squared * column.bits**2
         low, value, high = (
             pj + per_product_bit * column.product_bits + per_sum_bit * column.sum_bits
             for per_product_bit, per_sum_bit in zip(
@@ -172,7 +166,7 @@ class PriceByWidth(_Mapping):
         return any(self.per_product_bit) or any(self.per_sum_bit)
 
 
-_Point = tuple[_Size, _PjOrFree] | tuple[_Size, _PjOrFree, _PjOrFree]
+_Point = tuple[_Size, _PjOrFree]
 
 
 class MemoryPrice(_Mapping):
@@ -180,10 +174,9 @@ class MemoryPrice(_Mapping):
 
     Attributes:
         pj_per_byte: points (memory size in bytes, pJ per byte accessed) in ascending
-            order, or with two prices, the ends of a range; linear in between, constant
-            outside. A first point of 0 bytes extrapolates below the smallest memory of
-            a source; without it, that memory's price is a floor. None if the next two
-            are given.
+            order; linear in between, constant outside. A first point of 0 bytes
+            extrapolates below the smallest memory of a source; without it, that
+            memory's price is a floor. None if the next two are given.
         access: pJ per word, at any width.
         access_per_bit_stored: further pJ per word for each bit that the memory holds.
         parameters: ``joined`` if one memory holds a layer's weights, indices and
@@ -197,8 +190,7 @@ class MemoryPrice(_Mapping):
 
     @model_validator(mode="after")
     def _is_per_byte_or_per_word(self) -> Self:
-        points = self.pj_per_byte or ()
-        sizes = [point[0] for point in points]
+        sizes = [size for size, _ in self.pj_per_byte or ()]
         if (self.pj_per_byte is None) == (self.access is None):
             raise ValueError("it needs either pj_per_byte or access")
         if sizes and self.access_per_bit_stored is not None:
@@ -207,8 +199,6 @@ class MemoryPrice(_Mapping):
             raise ValueError(
                 "pj_per_byte must be points [bytes, price] of ascending sizes"
             )
-        if any(point[1] > point[-1] for point in points):
-            raise ValueError("pj_per_byte must be points [bytes, low, high], ascending")
         return self
 
     def pj(self, column: Column) -> Price:
@@ -218,18 +208,11 @@ class MemoryPrice(_Mapping):
             stored = column.parameters_bits
         if self.pj_per_byte is None:
             pj = (self.access or 0.0) + (self.access_per_bit_stored or 0.0) * stored
-            return Price(pj, pj, pj)
-        sizes = [point[0] for point in self.pj_per_byte]
-        low_pj, high_pj = (
-            column.bits
-            / _BITS_PER_BYTE
-            * float(np.interp(stored / _BITS_PER_BYTE, sizes, ends))
-            for ends in (
-                [point[1] for point in self.pj_per_byte],
-                [point[-1] for point in self.pj_per_byte],
-            )
-        )
-        return Price(low_pj, low_pj if low_pj == high_pj else None, high_pj)
+        else:
+            sizes, prices = zip(*self.pj_per_byte, strict=True)
+            per_byte = float(np.interp(stored / _BITS_PER_BYTE, sizes, prices))
+            pj = column.bits / _BITS_PER_BYTE * per_byte
+        return Price(pj, pj, pj)
 
 
 AnyPrice = Price | PriceByWidth | Literal["by_size"]
@@ -276,7 +259,7 @@ class HardwareProfile(_Mapping):
         scope: what the prices cover, one of `SCOPES`.
         evidence: how they were obtained, one of `EVIDENCE`.
         unit: unit of the prices in the file, pJ or nJ; here all are in pJ.
-        prices: by term (see `TERMS_OF`); empty if only training is priced.
+        prices: by term (see `TERMS_OF`).
         training: prices that replace `prices` in the phases of training, by term or by
             the operation that terms consist of.
         notes: what else a reader must know.
@@ -295,13 +278,11 @@ class HardwareProfile(_Mapping):
     numbers: Annotated[str, _one_of(NUMBERS)] = "any"
     notes: Text | None = None
     memory: MemoryPrice | None = None
-    prices: _Prices = Field(default_factory=dict)
+    prices: Annotated[_Prices, Field(min_length=1)]
     training: _Prices = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _prices_fit_scope(self) -> Self:
-        if not self.prices and not self.training:
-            raise ValueError("prices is missing")
         for block in ("prices", "training"):
             for term, price in getattr(self, block).items():
                 self._check(f"{block}.{term}", term, price)
@@ -359,10 +340,7 @@ class HardwareProfile(_Mapping):
     @property
     def ignores_widths(self) -> bool:
         """Whether it charges the same for a product of any width."""
-        product = self.prices.get("mac")
-        if isinstance(product, PriceByWidth):
-            return not (product.is_by_word or product.is_by_arithmetic)
-        return product is not None
+        return isinstance(self.prices.get("mac"), Price)
 
     @property
     def needs_widths(self) -> bool:
@@ -376,7 +354,7 @@ class HardwareProfile(_Mapping):
     @property
     def compares(self) -> bool:
         """Whether it prices inference of both kinds of networks alike; no chip does."""
-        return self.scope in ("arithmetic", "memory", "system") and bool(self.prices)
+        return self.scope in ("arithmetic", "memory", "system")
 
     def runs(self, weight_bits: int) -> bool:
         """Whether a network with such weights computes in this list's number format.
@@ -535,13 +513,11 @@ def select_profile(
     """Return the price list of an id.
 
     Raises:
-        ParameterError: there is none, or it prices training only; the message calls the
-            request `name`.
+        ParameterError: there is none; the message calls the request `name`.
     """
-    allowed = [profile.id for profile in profiles.values() if profile.prices]
-    if profile_id not in allowed:
+    if profile_id not in profiles:
         raise ParameterError(
-            f"{name}: {profile_id!r} is not allowed; allowed: {', '.join(allowed)}"
+            f"{name}: {profile_id!r} is not allowed; allowed: {', '.join(profiles)}"
         )
     return profiles[profile_id]
 

@@ -188,7 +188,6 @@ def price(cost: AnyPrice) -> str:
         return "by memory size"
     if isinstance(cost, PriceByWidth):
         parts = {
-            "": cost.constant,
             " per bit": cost.per_bit,
             " per bit squared": cost.per_bit_squared,
             " per bit of one factor and bit of the other": cost.per_product_bit[1],

@@ -1,11 +1,10 @@
 """The break-even line against hand calculations, and the recorded map."""
 
 import math
-import re
 
 import pytest
 
-from spikejoule.energy import BootstrapSettings, load_profiles
+from spikejoule.energy import BootstrapSettings
 from studies.verdict import page
 from studies.verdict.breakeven import (
     BreakEven,
@@ -16,6 +15,7 @@ from studies.verdict.breakeven import (
     recorded_lines,
 )
 from studies.verdict.networks import NetworkTable, RecordedNetwork, recorded_table
+from studies.verdict.project import price_lists
 from studies.verdict.tests.test_statistics import of_seeds
 
 PRICES = (0.0, 1.0, 10.0, 100.0)
@@ -49,15 +49,12 @@ def test_a_line_by_hand(rows: list[BreakEven]) -> None:
         assert (row.mac_low, row.mac, row.mac_high) == (expected,) * 3
     assert line.per_access() == pytest.approx(6, rel=5e-3)
     assert line.mac_price(5.5) == pytest.approx(2.5 + 6 * 5.5, rel=5e-3)
-    assert line.highest_access_price(32) == pytest.approx(29.5 / 6, rel=1e-2)
-    assert line.highest_access_price(2) is None
 
 
 def test_beyond_its_last_point_the_line_goes_on(rows: list[BreakEven]) -> None:
     """A price list may charge 900 additions for a memory access."""
     line = Line.at(rows, 98.0)
     assert line.mac_price(900) == pytest.approx(2.5 + 6 * 900, rel=1e-2)
-    assert line.highest_access_price(2.5 + 6 * 900) == pytest.approx(900, rel=1e-2)
 
 
 def test_a_missed_accuracy_is_lost_at_any_price(rows: list[BreakEven]) -> None:
@@ -66,9 +63,6 @@ def test_a_missed_accuracy_is_lost_at_any_price(rows: list[BreakEven]) -> None:
     line = Line.at(rows, 99.0)
     assert line.with_free_memory.mac_low is None
     assert line.mac_price(1.0) == math.inf
-    assert line.highest_access_price(1e6) is None
-    assert "impossible" in page.demands_table(rows)
-    assert not re.search("inf|nan", page.demands_table(rows), flags=re.IGNORECASE)
 
 
 def test_no_list_below_the_line(rows: list[BreakEven]) -> None:
@@ -90,7 +84,7 @@ class TestRecorded:
         """4 x 4 bits: 0.05 pJ for the product and 0.05 pJ for the 16-bit sum."""
         placed = {
             one.name: one
-            for one in placed_lists(self.networks, load_profiles(), page.SETTINGS)
+            for one in placed_lists(self.networks, price_lists(), page.SETTINGS)
         }
         by_width = placed["45nm-by-width"]
         assert (by_width.mac, by_width.access) == (pytest.approx(2), 0)

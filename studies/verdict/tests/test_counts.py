@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spikejoule.energy import BootstrapSettings, load_profiles
+from spikejoule.energy import BootstrapSettings
 from spikejoule.energy.operations import Column
 from spikejoule.energy.terms import TERMS
 from studies.verdict.counts import QUANTITIES, CountRatio, count_ratios
@@ -16,6 +16,7 @@ from studies.verdict.networks import (
     count_cells,
     recorded_table,
 )
+from studies.verdict.project import price_lists
 from studies.verdict.published import DATA_SOURCES
 from studies.verdict.tests.test_statistics import of_seeds
 from tests.energy.test_verdict import variant
@@ -130,7 +131,7 @@ def arithmetic_column(term: str) -> Column:
 
 
 def test_recorded_counts_give_the_energies_by_width() -> None:
-    by_width = load_profiles()["45nm-by-width"]
+    by_width = price_lists()["45nm-by-width"]
     checked = 0
     for network in recorded("mnist"):
         if network.weight_bits != 4 or not network.is_counted:
@@ -168,7 +169,7 @@ def recorded(data: str) -> tuple[RecordedNetwork, ...]:
 @pytest.mark.parametrize("data", DATA_SOURCES)
 def test_recorded_counts_give_the_recorded_energies(data: str, name: str) -> None:
     """Under price lists that need no memory sizes, counts times prices."""
-    profile = load_profiles()[name]
+    profile = price_lists()[name]
     checked = 0
     for network in recorded(data):
         energy = network.energy(name)

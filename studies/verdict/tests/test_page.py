@@ -6,18 +6,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from spikejoule.energy import BootstrapSettings, load_profiles
+from spikejoule.energy import BootstrapSettings
 from studies.verdict import page, published
-from studies.verdict.__main__ import write_verdicts
+from studies.verdict.__main__ import write_counts, write_verdicts
+from studies.verdict.counts import count_ratios
 from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
-from studies.verdict.project import judging
+from studies.verdict.project import judging, price_lists
 from studies.verdict.verdicts import Verdict, verdicts
 
 
 def comparisons(settings: BootstrapSettings) -> list[Verdict]:
     """The comparisons of the recorded networks."""
     networks = NetworkTable.read(recorded_table("mnist")).rows
-    lists = judging(load_profiles().values())
+    lists = judging(price_lists().values())
     return verdicts(networks, lists, settings)
 
 
@@ -30,6 +31,14 @@ def test_the_table_of_verdicts(rows: list[Verdict], tmp_path: Path) -> None:
     write_verdicts(tmp_path / "verdict.csv", rows)
     computed = pd.read_csv(tmp_path / "verdict.csv")
     published_rows = pd.read_csv(FOLDER / "verdict.csv")
+    pd.testing.assert_frame_equal(computed, published_rows, rtol=1e-6)
+
+
+def test_the_table_of_counts(tmp_path: Path) -> None:
+    networks = NetworkTable.read(recorded_table("mnist")).rows
+    write_counts(tmp_path / "counts.csv", count_ratios(networks, page.SETTINGS))
+    computed = pd.read_csv(tmp_path / "counts.csv")
+    published_rows = pd.read_csv(FOLDER / "counts.csv")
     pd.testing.assert_frame_equal(computed, published_rows, rtol=1e-6)
 
 
@@ -73,3 +82,9 @@ def test_recorded_events_are_those_of_the_runs() -> None:
     for _, row in counted.iterrows():
         expected = row["synaptic_events_per_inference"]
         assert whole[row["run_ids"]] == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_page_stays_short() -> None:
+    text = page.PAGE.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 130
+    assert len(text.split()) <= 900

@@ -1,0 +1,71 @@
+"""The networks of a run, counted again from the files that the run stored.
+
+The spiking network runs over the project's test samples, and stops early by the rule
+that its run chose. The run's file of conventional networks has their counts.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from spikejoule.baselines.counts import load_baseline
+from spikejoule.cli.inputs import run_checkpoint
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.yaml_files import ArtifactPaths
+from spikejoule.data.images import LabelledImages, Samples
+from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
+from spikejoule.energy.ledger import Variant, averaged, baseline_variants
+from spikejoule.evaluation.accuracy import EarlyExit
+from spikejoule.network.checkpoint import read_complete
+
+
+def stored_files(paths: ArtifactPaths) -> dict[str, Path]:
+    """The files of a run's networks by name, where `publish` stores them in the run.
+
+    They are the complete checkpoint, the rule of early exit with its accuracies, and
+    the conventional networks.
+    """
+    return {
+        "checkpoint": Path("checkpoint", paths["checkpoint"].name),
+        "early_exit": paths["early_exit"],
+        "baseline": paths["baseline"],
+    }
+
+
+def counted_networks(
+    files: Mapping[str, Path], test: Samples, weights_sha256: str
+) -> Sequence[Variant]:
+    """Count the networks of a run in every way of running them.
+
+    Args:
+        files: the run's files, by the names of `stored_files`.
+        test: the project's test samples, the first of which the run measured.
+        weights_sha256: checksum of the file with the trained spiking network.
+
+    Raises:
+        ArtifactError: a file is missing or damaged, or was counted on other samples.
+    """
+    checkpoint = read_complete(files["checkpoint"])
+    n_input = checkpoint.network.n_input
+    n_samples = checkpoint.file.inference_spikes.n_samples
+    samples = test.select(slice(n_samples))
+    if len(samples) != n_samples:
+        raise ArtifactError(
+            f"{files['checkpoint']} was measured on {n_samples} test samples, but "
+            f"the project has {len(samples)}: run the stage prepare again."
+        )
+    counted = MeasuredSamples(
+        measurement=run_checkpoint(checkpoint, samples),
+        labels=samples.labels,
+        images=samples.images if isinstance(samples, LabelledImages) else None,
+        early=EarlyExit.read(files["early_exit"]),
+    )
+    inputs = analysis_inputs(checkpoint, counted)
+    spiking = [
+        replace(variant, weights_sha256=weights_sha256) for variant in inputs.variants
+    ]
+    baselines = load_baseline(files["baseline"], samples.labels, n_input)
+    conventional = averaged(
+        baseline_variants(baselines, len(samples)), inputs.average_pixels, n_input
+    )
+    return [*spiking, *conventional]
