@@ -42,15 +42,13 @@ class Neuron(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """Cross-entropy, the share and probabilities [B][O] of a teacher, and penalties.
+    """Cross-entropy and penalties.
 
     A penalty is (loss per 1,000 above, free number), each one number or one per layer.
     """
 
     logit_scale: float = 1.0
     smoothing: float = 0.0
-    share: float = 0.0
-    teacher: Any = None
     spike_penalty: tuple[Any, Any] = (0.0, 0.0)
     event_penalty: tuple[Any, Any] = (0.0, 0.0)
 
@@ -389,11 +387,11 @@ def surrogate(name, slope, x):
     raise ValueError(name)
 
 
-def cross_entropy(counts, label, loss, probabilities):
+def cross_entropy(counts, label, loss):
     """Loss of one sample, and its derivative by each output count.
 
-    logits = scale counts;  p = softmax(logits);  q = (1 - e) onehot + e / O, of which a
-    `share` is replaced by a teacher's probabilities;  L = -sum q log p
+    logits = scale counts;  p = softmax(logits);  q = (1 - e) onehot + e / O
+    L = -sum q log p
 
     dL/dcounts = scale (p - q)
     """
@@ -406,8 +404,6 @@ def cross_entropy(counts, label, loss, probabilities):
         log_p = logit - largest - math.log(total)
         q = loss.smoothing / len(counts)
         q += (1 - loss.smoothing) * (1 if k == label else 0)
-        if loss.share:
-            q = (1 - loss.share) * q + loss.share * probabilities[k]
         value -= q * log_p
         gradient.append(loss.logit_scale * (math.exp(log_p) - q))
     return value, gradient
@@ -676,10 +672,7 @@ def _batch(state, samples, labels, passed, model):
         for k, (sender, reached) in enumerate(fan_outs):
             for count, fan_out in zip(counts[sender], reached, strict=True):
                 events[k] += count * fan_out
-        probabilities = model.loss.teacher[number] if model.loss.share else None
-        sample_loss, count_gradient = cross_entropy(
-            counts[-1], label, model.loss, probabilities
-        )
+        sample_loss, count_gradient = cross_entropy(counts[-1], label, model.loss)
         penalty_loss, costs = penalty(layers, fan_outs, model.loss)
         loss += (sample_loss + penalty_loss) / len(labels)
         correct += counts[-1].index(max(counts[-1])) == label

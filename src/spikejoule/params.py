@@ -66,7 +66,6 @@ WITHOUT_EFFECT = ("train.resume",)
 
 NOT_FOR_EVENTS: Mapping[str, int] = {
     **{f"train.{name}": 0 for name in Augmentation.model_fields},
-    "train.distillation": 0,
     "data.crop_pixels": 0,
     "data.average_pixels": 1,
 }

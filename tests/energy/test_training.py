@@ -209,7 +209,6 @@ def test_energies_by_hand() -> None:
 def test_the_headline_prices_every_term_of_training() -> None:
     """A chip's own units of work are what other terms consist of."""
     taught = training(
-        teacher_macs=np.array([[100, 30]] * 2),
         pruned=True,
         augmented="mapped",
         average_pixels=2,
@@ -262,17 +261,6 @@ def test_the_arithmetic_of_a_surrogate_is_what_its_kernel_computes(name: str) ->
         ("", f"surrogate_{operation}", ""): number
         for operation, number in SURROGATES[name].operations.items()
     }
-
-
-def test_a_teacher_costs_its_forward_passes() -> None:
-    taught = training(teacher_macs=np.array([[100, 30]] * 2))
-    added = set(counts_of(taught)) - set(counts_of(TRAINING))
-    # 100 weights are not those of 3-2-2, so the teacher's layers are unknown.
-    assert added == {
-        ("forward", term, "teacher")
-        for term in ("teacher_mac", "address_mac", "weight_read")
-    }
-    assert "200 multiply-accumulates, 60 of them" in taught.assumptions[-1]
 
 
 def test_masks_are_read_from_where_pruning_starts() -> None:

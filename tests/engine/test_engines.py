@@ -141,11 +141,6 @@ def test_all_agree(data: st.DataObject) -> None:
     case = case_of(network, state, draw(st.integers(1, 13)), n_samples)
     loss = draw(SURROGATE)
     loss |= draw(st.sampled_from([{}, {"logit_scale": 5.0, "label_smoothing": 0.5}]))
-    if draw(st.integers(0, 3)) == 0:
-        classes = np.ones(network.n_output)
-        teacher = np.random.default_rng(3).dirichlet(classes, n_samples)
-        loss["distillation"] = 0.6
-        case = replace(case, teacher=teacher)
     if draw(st.integers(0, 2)) == 0:
         loss |= draw(penalties(len(network.layers) - 2))
     case = replace(case, learning=changed(LEARNING, **loss))

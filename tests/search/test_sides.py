@@ -64,7 +64,7 @@ def test_a_conventional_trial_is_what_its_command_trains(
     drawn = asked.space.params(DRAWN)
     assert drawn.baseline.family_hidden == (12,)
     metrics, digest = run_trial(drawn, data, asked, None)
-    names = ("train", "validation", "test", "baseline", "teacher", "baseline_metrics")
+    names = ("train", "validation", "test", "baseline", "baseline_metrics")
     paths = {name: tmp_path / name for name in (*names, "baseline_timings")}
     data.train.save(paths["train"])
     for name in ("validation", "test"):

@@ -17,7 +17,6 @@ from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.torch_twin import initial_state
 from spikejoule.training import TrainingSettings
-from spikejoule.training.teacher import TeacherAnswer
 from spikejoule.training.training import Training, TrainingData, train
 from tests.tools.interrupted import KilledError, Memory, cut_short_after_every_epoch
 from tests.tools.settings import changed
@@ -50,9 +49,8 @@ CASES: dict[str, dict[str, Any]] = {
         "prune_end": 0.9,
         "average_epochs": 2,
     },
-    "learned, distilled": {
+    "learned": {
         "learned": "both",
-        "distillation": 0.5,
         "schedule": "cosine",
     },
     "stopped early": {
@@ -79,12 +77,6 @@ def settings_of(case: dict[str, Any]) -> TrainingSettings:
     return changed(SETTINGS, **own)
 
 
-def teacher(seen: np.ndarray) -> TeacherAnswer:
-    right = seen.reshape(-1, 4, 4)[:, :, 2:].mean(axis=(1, 2)) / 255
-    probabilities = np.stack([1 - right, right], axis=1)
-    return TeacherAnswer(probabilities, 7 * len(seen), 5 * len(seen))
-
-
 def trained(name: str, case: dict[str, Any], state_store: Any = None) -> Training:
     own = {key: case[key] for key in NEURON_KEYS if key in case}
     neuron = LeakyIntegrateAndFire(threshold=0.7, decay=0.875, **own)
@@ -96,8 +88,7 @@ def trained(name: str, case: dict[str, Any], state_store: Any = None) -> Trainin
     network = Network.of_chain(in_shape, hidden, 2, neuron, quantisation)
     state = {key: value.numpy() for key, value in initial_state(network, 1).items()}
     engine = make_engine(name, network, state, settings)
-    data = replace(problem(), teacher=teacher if "distillation" in case else None)
-    return train(Training(data, engine, settings, SEED), state_store)
+    return train(Training(problem(), engine, settings, SEED), state_store)
 
 
 def content(result: Training) -> bytes:

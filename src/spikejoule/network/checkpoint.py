@@ -130,8 +130,6 @@ class EpochRecord(Record):
         pruned_fraction: fraction of the weights removed before the epoch; None in
             older files.
         samples: training samples of the epoch.
-        teacher_macs, teacher_macs_nonzero: of the teacher's forward passes
-            (`training.teacher`); None without a teacher.
         input_macs: multiply-accumulates of constant currents in the forward passes of
             training; None for an encoding into spikes.
         gradients_reached: gradients of each weight matrix that the event engine's
@@ -150,8 +148,6 @@ class EpochRecord(Record):
     synaptic_events: tuple[Count, ...] | None = None
     pruned_fraction: float | None = Field(default=None, ge=0, lt=1)
     samples: Size
-    teacher_macs: Count | None = None
-    teacher_macs_nonzero: Count | None = None
     input_macs: Count | None = None
     gradients_reached: tuple[Count, ...] | None = None
     kept_deltas: tuple[Count, ...] | None = None

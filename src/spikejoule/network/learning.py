@@ -62,9 +62,6 @@ class LearningSettings(ParameterSection):
         weight_decay: L2 penalty, added to the gradient as in ``torch.optim.Adam``.
         grad_clip_norm: largest norm of the gradient over all parameters; 0 does not
             clip.
-        distillation: fraction of the target that comes from a teacher's probabilities,
-            if there is a teacher; the rest comes from the labels (Hinton, Vinyals and
-            Dean 2015, arXiv:1503.02531).
         spike_penalty: loss per 1,000 spikes of a layer above `spike_target`; 0 for
             none.
         spike_target: spikes of a layer per sample without penalty.
@@ -86,7 +83,6 @@ class LearningSettings(ParameterSection):
     label_smoothing: Real = Field(default=0.0, ge=0, lt=1)
     weight_decay: Real = Field(default=0.0, ge=0, le=1)
     grad_clip_norm: Real = Field(default=0.0, ge=0)
-    distillation: Real = Field(default=0.0, ge=0, le=1)
     spike_penalty: BySpikingLayer = 0.0
     spike_target: BySpikingLayer = 0.0
     event_penalty: ByHiddenLayer = 0.0
@@ -94,26 +90,18 @@ class LearningSettings(ParameterSection):
     backward: Literal["exact", "sampled"] = "exact"
     backward_fraction: Real = Field(default=0.05, gt=0, le=1)
 
-    def targets(
-        self,
-        labels: NDArray[np.int64],
-        n_classes: int,
-        teacher: NDArray[np.floating] | None = None,
-    ) -> NDArray[np.float64]:
+    def targets(self, labels: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
         """The target probability of each class, float64 [B, n_classes].
 
         Args:
             labels: class of each sample, [B].
             n_classes: number of classes.
-            teacher: a teacher's probabilities, [B, n_classes]; None for labels only.
         """
         probabilities = np.full(
             (labels.size, n_classes), self.label_smoothing / n_classes
         )
         probabilities[np.arange(labels.size), labels] += 1 - self.label_smoothing
-        if teacher is None:
-            return probabilities
-        return (1 - self.distillation) * probabilities + self.distillation * teacher
+        return probabilities
 
     def check_backward(self, engine: str, plain_layers: int) -> None:
         """Raise ParameterError where deltas cannot be sampled.

@@ -32,7 +32,6 @@ TAG: Final = "tags."
 
 SEED: Final = f"{PARAMETER}seed"
 VALIDATION_SIZE: Final = f"{PARAMETER}data.validation_size"
-DISTILLATION: Final = f"{PARAMETER}train.distillation"
 CROP: Final = f"{PARAMETER}data.crop_pixels"
 AVERAGE: Final = f"{PARAMETER}data.average_pixels"
 ENCODING: Final = f"{PARAMETER}encode.encoding"
@@ -40,7 +39,7 @@ PRICES: Final = f"{PARAMETER}energy_report.profile"
 EXIT_RULE: Final = f"{PARAMETER}evaluate.early_exit_rule"
 EXIT_TOLERANCE: Final = f"{PARAMETER}evaluate.early_exit_tolerance_percent"
 OF_BASELINE: Final = f"{PARAMETER}baseline."
-"""Parameters of the conventional networks: they matter where one was the teacher."""
+"""Parameters of the conventional networks."""
 
 SOURCE: Final = f"{TAG}data.source"
 DIGEST: Final = f"{TAG}{FILES_TAG}"
@@ -84,7 +83,6 @@ _TEXTS = [
     "status",
     SEED,
     VALIDATION_SIZE,
-    DISTILLATION,
     f"{PARAMETER}data.source",
     CROP,
     AVERAGE,
@@ -142,15 +140,10 @@ def frame_of(runs: "Iterable[Run]") -> pd.DataFrame:
 
 
 def deciding_parameters(runs: pd.DataFrame) -> pd.DataFrame:
-    """Select the parameters that decide the runs' results, sorted by name.
-
-    Those of the conventional network are NaN where it was not the teacher.
-    """
+    """Select the parameters that decide the spiking networks' results, by name."""
     names = sorted(name for name in runs if name.startswith(PARAMETER))
-    parameters = runs[[name for name in names if not name.startswith(WITHOUT_EFFECT)]]
-    of_baseline = parameters.filter(like=OF_BASELINE)
-    is_distilled = runs[DISTILLATION].astype(float) > 0
-    return parameters.assign(**of_baseline.where(is_distilled))
+    without_effect = (*WITHOUT_EFFECT, OF_BASELINE)
+    return runs[[name for name in names if not name.startswith(without_effect)]]
 
 
 @dataclass(frozen=True, eq=False)

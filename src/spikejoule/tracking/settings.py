@@ -22,7 +22,6 @@ from spikejoule.tracking.recorded import (
     EXIT_TOLERANCE,
     MEANS,
     METRIC,
-    OF_BASELINE,
     PARAMETER,
     PRICES,
     SEED,
@@ -121,13 +120,11 @@ def settings_table(runs: pd.DataFrame, data_source: str | None = None) -> Settin
 
 def _varied(deciding: pd.DataFrame) -> list[str]:
     """The parameters in which settings differ."""
-    varied = []
-    for name, values in deciding.items():
-        # Parameters of the conventional network are NaN unless it was the teacher.
-        is_of_baseline = str(name).startswith(OF_BASELINE)
-        if values.nunique(dropna=is_of_baseline) > 1:
-            varied.append(str(name))
-    return varied
+    return [
+        str(name)
+        for name, values in deciding.items()
+        if values.nunique(dropna=False) > 1
+    ]
 
 
 def ways_to_answer(runs: pd.DataFrame) -> pd.DataFrame:

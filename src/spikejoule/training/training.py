@@ -10,7 +10,7 @@ for each epoch until the patience, the target or the maximum is reached:
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -37,7 +37,6 @@ from spikejoule.network.trained import TrainedNetwork
 from spikejoule.training import TrainingSettings
 from spikejoule.training.epochs import RunningSchedule
 from spikejoule.training.kernels.augment import augment
-from spikejoule.training.teacher import TeacherAnswer
 
 
 class DivergedError(ParameterError):
@@ -68,15 +67,12 @@ class TrainingData:
         encoder: the encoding of the samples into spikes.
         validation_events: the validation samples, encoded once.
         validation_labels: class of each validation sample, [N].
-        teacher: answers to augmented images, uint8 [B, pixels]; None to learn from the
-            labels only.
     """
 
     samples: Samples
     encoder: Encoder
     validation_events: EventList
     validation_labels: NDArray[np.integer]
-    teacher: Callable[[NDArray[np.uint8]], TeacherAnswer] | None = None
 
 
 def accuracy_percent(
@@ -252,21 +248,16 @@ class Training:
         loss = 0.0
         rate = schedule.learning_rate
         outcomes: list[BatchOutcome] = []
-        answers: list[TeacherAnswer] = []
         for first in range(0, n_samples, batch_size):
-            # The batch: images as this epoch shows them, their spikes, the teacher.
+            # The batch: images as this epoch shows them, and their spikes.
             chosen = order[first : first + batch_size]
             inputs = self._inputs(epoch, chosen)
             events = self._encoded(epoch, inputs, chosen)
-            probabilities = None
-            if data.teacher is not None:
-                answers.append(data.teacher(inputs))
-                probabilities = answers[-1].probabilities
 
             # The step.
             rate = schedule.learning_rate
             outcome = self._engine.train_batch(
-                events, data.samples.labels[chosen], rate, probabilities, self._seed
+                events, data.samples.labels[chosen], rate, self._seed
             )
             schedule.after_batch()
 
@@ -283,8 +274,6 @@ class Training:
             "spikes": _sums(outcome.spikes for outcome in outcomes),
             "synaptic_events": _sums(outcome.synaptic_events for outcome in outcomes),
             "samples": n_samples,
-            "teacher_macs": _sum(answer.macs for answer in answers),
-            "teacher_macs_nonzero": _sum(answer.macs_nonzero for answer in answers),
             "input_macs": _sum(outcome.input_macs for outcome in outcomes),
             "gradients_reached": _sums(
                 outcome.gradients_reached for outcome in outcomes

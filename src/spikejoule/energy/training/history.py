@@ -84,11 +84,6 @@ class TrainingSetup:
         clip = config.grad_clip_norm
         if clip is None:
             clip = config.grad_clip_max_norm
-        teacher = _column(epochs, "teacher_macs")
-        if teacher is not None:
-            nonzero = _column(epochs, "teacher_macs_nonzero")
-            nonzero = np.zeros_like(teacher) if nonzero is None else nonzero
-            teacher = np.stack([teacher, nonzero], axis=1)
         window = self.encoder.time_window
         return TrainingRecord(
             network=self.network,
@@ -98,7 +93,6 @@ class TrainingSetup:
             weight_decay=bool(config.weight_decay),
             clipping=bool(clip),
             best_validation_accuracy_percent=max(accuracies, default=None),
-            teacher_macs=teacher,
             events_counted=layers.events is not None,
             pruned=bool(config.pruned_fraction),
             removed_fractions=_column(epochs, "pruned_fraction"),

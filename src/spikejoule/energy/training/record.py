@@ -38,8 +38,6 @@ class TrainingRecord:
         n_epochs: number of epochs.
         weight_decay, clipping: whether they were enabled.
         best_validation_accuracy_percent: None if not recorded.
-        teacher_macs: all MACs of a ReLU teacher, and those with a nonzero activation,
-            int64 [E, 2]; None if not counted, or without a teacher.
         events_counted: whether the synaptic events of every epoch were counted.
         pruned: whether training removed synapses.
         removed_fractions: of the weights, before each epoch, [E]; None if not recorded.
@@ -63,7 +61,6 @@ class TrainingRecord:
     weight_decay: bool
     clipping: bool
     best_validation_accuracy_percent: float | None
-    teacher_macs: NDArray[np.int64] | None = None
     events_counted: bool = False
     pruned: bool = False
     removed_fractions: NDArray[np.float64] | None = None
