@@ -47,7 +47,6 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "train.pruned_fraction": (0.0, 0.5),
     "train.spike_penalty": (0.0, 0.1, (0.1, 0.2)),
     "train.event_penalty": (0.0, 0.1, (0.1,)),
-    "train.average_epochs": (0, 1),
     "evaluate.early_exit_rule": ("lead", "first_spike"),
 }
 

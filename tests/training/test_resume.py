@@ -35,19 +35,17 @@ SETTINGS = TrainingSettings(
     shift_pixels=1,
 )
 CASES: dict[str, dict[str, Any]] = {
-    "averaged": {
-        "average_epochs": 3,
+    "pruned": {
         "pruned_fraction": 0.3,
         "prune_start": 0.1,
         "reset": "subtract",
         "bias": False,
         "spike_penalty": 1.0,
     },
-    "quantised, pruned, averaged": {
+    "quantised, pruned": {
         "weight_bits": 8,
         "pruned_fraction": 0.6,
         "prune_end": 0.9,
-        "average_epochs": 2,
     },
     "learned": {
         "learned": "both",
@@ -67,7 +65,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-DENSE_CASES = ("quantised, pruned, averaged", "convolution and recurrence")
+DENSE_CASES = ("quantised, pruned", "convolution and recurrence")
 NEURON_KEYS = ("learned", "reset", "bias")
 NETWORK_KEYS = ("weight_bits", "layers", *NEURON_KEYS)
 

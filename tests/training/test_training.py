@@ -1,4 +1,4 @@
-"""The training loop: counts, stopping, averaging, the best weights."""
+"""The training loop: counts, stopping, pruning, the best weights."""
 
 from dataclasses import replace
 from typing import Any
@@ -22,7 +22,6 @@ from spikejoule.training.free_cores import FreeCores
 from spikejoule.training.training import (
     Training,
     TrainingData,
-    accuracy_percent,
     train,
 )
 from tests.tools.settings import changed, draw_key, encode
@@ -141,14 +140,13 @@ def stop_by_loop(
 
 
 class Watched:
-    """An engine that recounts every batch, and records inputs and learned states."""
+    """An engine that recounts every batch."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.totals = np.zeros(3, dtype=np.int64)
         self.correct = 0
         self.labels: list[np.ndarray] = []
-        self.states: list[dict[str, np.ndarray]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
@@ -171,10 +169,6 @@ class Watched:
         self.correct += int((layers[-1].sum(axis=1).argmax(axis=1) == labels).sum())
         self.labels.append(np.asarray(labels))
         return self._engine.train_batch(events, labels, rate, seed)
-
-    def learned_state(self) -> dict[str, np.ndarray]:
-        self.states.append(self._engine.learned_state())
-        return self.states[-1]
 
 
 @pytest.mark.parametrize("name", ["event", "dense"])
@@ -213,47 +207,17 @@ def test_a_rate_at_which_weights_overflow() -> None:
         trained(fresh_engine(learning=learning), settings)
 
 
-class TestAveraging:
-    @pytest.mark.parametrize("name", ["event", "dense"])
-    def test_the_mean_of_the_last_epochs_is_validated_and_kept(self, name: str) -> None:
-        settings = changed(SETTINGS, average_epochs=3, lr=0.003)
-        engine = Watched(fresh_engine(name))
-        data = problem()
-        result = trained(engine, settings, data)
-        assert len(engine.states) == 6
-        for epoch in (4, 5, 6):
-            states = engine.states[3:epoch]
-            mean = {
-                key: np.mean([state[key] for state in states], axis=0, dtype=np.float64)
-                for key in states[0]
-            }
-            runner = make_engine(name, ARCHITECTURE, mean)
-            accuracy = accuracy_percent(
-                runner, data.validation_events, data.validation_labels
-            )
-            assert result.history[epoch - 1].validation_accuracy_percent == accuracy
-            if result.best_epoch == epoch:
-                for key, values in mean.items():
-                    np.testing.assert_allclose(result.state[key], values, rtol=1e-6)
-                    assert result.state[key].dtype == np.float32
-
-    def test_only_epochs_after_pruning(self) -> None:
-        """Pruning ends with epoch 5 of 6, so the mean has no removed synapse."""
-        settings = changed(
-            SETTINGS,
-            average_epochs=6,
-            pruned_fraction=0.5,
-            prune_start=0.2,
-            prune_end=0.8,
-        )
-        result = trained(fresh_engine(), settings)
-        weights = [values for values in result.state.values() if values.ndim == 2]
-        n_synapses = sum(values.size for values in weights)
-        n_kept = sum(np.count_nonzero(values) for values in weights)
-        assert n_kept == n_synapses - n_synapses // 2
-        fractions = [record.pruned_fraction for record in result.history]
-        assert fractions == sorted(fractions)
-        assert (fractions[0], fractions[result.best_epoch - 1]) == (0.0, 0.5)
+def test_only_epochs_after_pruning_are_kept() -> None:
+    """Pruning ends with epoch 5 of 6."""
+    settings = changed(SETTINGS, pruned_fraction=0.5, prune_start=0.2, prune_end=0.8)
+    result = trained(fresh_engine(), settings)
+    weights = [values for values in result.state.values() if values.ndim == 2]
+    n_synapses = sum(values.size for values in weights)
+    n_kept = sum(np.count_nonzero(values) for values in weights)
+    assert n_kept == n_synapses - n_synapses // 2
+    fractions = [record.pruned_fraction for record in result.history]
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[result.best_epoch - 1]) == (0.0, 0.5)
 
 
 def test_validation_events_of_another_window_are_refused() -> None:

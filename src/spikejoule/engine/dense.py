@@ -278,11 +278,6 @@ class DenseEngine:
     def warm_up(self, events: EventList) -> None:
         """Do nothing: there is nothing to compile."""
 
-    def with_parameters(self, state: State) -> "DenseEngine":
-        """Return an engine that runs the same network with other parameters."""
-        dtype = np.float64 if self._type == torch.float64 else np.float32
-        return DenseEngine(self._network, state, self._settings, self.device, dtype)
-
     def state(self) -> dict[str, NDArray[Any]]:
         """Return a copy of the parameters that run, rounded if quantised."""
         learned = self.learned_state()

@@ -299,13 +299,11 @@ class EventEngine:
 
     def warm_up(self, events: EventList) -> None:
         """Compile the kernels (once per machine) by training a copy."""
-        other = self.with_parameters(self.state())
+        other = EventEngine(
+            self._network, self.state(), self._settings, self._learned.dtype
+        )
         other.train_batch(events, np.zeros(events.n_samples, dtype=np.int64), 0.0)
         other.run(events)
-
-    def with_parameters(self, state: State) -> "EventEngine":
-        """Return an engine that runs the same network with other parameters."""
-        return EventEngine(self._network, state, self._settings, self._learned.dtype)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return a copy of the parameters that run, rounded if quantised."""

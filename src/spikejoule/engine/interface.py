@@ -290,9 +290,6 @@ class Engine(Protocol):
     def warm_up(self, events: EventList) -> None:
         """Compile all that training and running on such events needs."""
 
-    def with_parameters(self, state: State) -> "Engine":
-        """Return an engine that runs the same network with other parameters."""
-
     def choose_grids(self) -> None:
         """Fit each layer's grid to its weights; do nothing without quantisation."""
 

@@ -122,8 +122,7 @@ class EpochRecord(Record):
         learning_rate: of the epoch's last step.
         train_loss: mean loss of the training samples, each before its step.
         train_accuracy_percent: of the same predictions.
-        validation_accuracy_percent: after the epoch, of the averaged weights if there
-            are any.
+        validation_accuracy_percent: after the epoch.
         spikes: of each layer over the epoch's training samples, the input first.
         synaptic_events: of each weight matrix in the forward passes of training; None
             in older files.

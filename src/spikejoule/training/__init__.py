@@ -66,11 +66,7 @@ class TrainingSettings(PruningSettings, TrainingRegime, LearningSettings):
             weights nor the early stop.
         target_accuracy: validation accuracy in percent at which training stops; None
             never stops.
-        average_epochs: the number of last epochs of `max_epochs` whose weights are
-            averaged and validated as an average; 0 averages nothing. Epochs that still
-            remove synapses are left out.
     """
 
     patience: int = Field(default=0, ge=0)
     target_accuracy: Real | None = Field(default=None, gt=0, le=100)
-    average_epochs: int = Field(default=0, ge=0, le=100_000)

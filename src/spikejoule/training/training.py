@@ -4,7 +4,7 @@ for each epoch until the patience, the target or the maximum is reached:
     remove the synapses that are due, choose the grids of integers
     for each batch in random order:
         augment the images, draw their spikes, take an optimizer step
-    validate, with averaged weights in the last epochs
+    validate
     keep the weights if they are the best so far
     save the state, from which another process can resume
 """
@@ -129,8 +129,6 @@ class Training:
         self._n_batches = -(-len(data.samples) // settings.batch_size)
         n_steps = self._n_batches * settings.max_epochs
         self._schedule = RunningSchedule(settings.chosen_schedule, settings.lr, n_steps)
-        self._weight_sums: dict[str, NDArray[Any]] = {}
-        self._n_averaged = 0
         self.observers = observers
         self.history: list[EpochRecord] = []
         self.epoch_seconds: list[float] = []
@@ -203,13 +201,11 @@ class Training:
 
         # Learn from every training sample once.
         learned = self._learn(epoch)
-        state = self._engine.learned_state()
-        self._check_finite(epoch, learned["train_loss"], state)
+        self._check_finite(epoch, learned["train_loss"], self._engine.learned_state())
 
         # Validate.
-        runner = self._runner(epoch, state)
         accuracy = accuracy_percent(
-            runner, self._data.validation_events, self._data.validation_labels
+            self._engine, self._data.validation_events, self._data.validation_labels
         )
         self._schedule.after_epoch(accuracy)
         record = EpochRecord(
@@ -227,8 +223,8 @@ class Training:
         self.epoch_seconds.append(time.perf_counter() - started)
         if is_best and self._settings.is_pruned_by(epoch, self._settings.max_epochs):
             self.best_epoch = epoch
-            self.state = runner.state()
-            self.network = runner.network
+            self.state = self._engine.state()
+            self.network = self._engine.network
 
     def _prune(self, epoch: int) -> float:
         """Remove the synapses that are due; returns the fraction removed so far."""
@@ -312,29 +308,11 @@ class Training:
             f"{self._settings.lr}, use a smaller one, or a smaller train.logit_scale"
         )
 
-    def _runner(self, epoch: int, state: Mapping[str, NDArray[Any]]) -> Engine:
-        """The engine to validate an epoch with: the learner, or one of mean weights.
-
-        A removed synapse is 0 in all epochs that are averaged.
-        """
-        max_epochs = self._settings.max_epochs
-        is_late = epoch > max_epochs - self._settings.average_epochs
-        if not (is_late and self._settings.is_pruned_by(epoch, max_epochs)):
-            return self._engine
-        self._n_averaged += 1
-        means = {}
-        for name, values in state.items():
-            self._weight_sums[name] = self._weight_sums.get(name, 0) + values
-            mean = self._weight_sums[name] / self._n_averaged
-            means[name] = mean.astype(values.dtype)
-        return self._engine.with_parameters(means)
-
     def checkpoint(self) -> SavedState:
         """The state after the last epoch."""
         parts = {
             "engine": self._engine.snapshot().arrays(),
             "best": self.state,
-            "average": self._weight_sums,
         }
         arrays = {
             f"{part}.{name}": array
@@ -347,7 +325,6 @@ class Training:
             "processor_seconds": self.processor_seconds,
             "best_epoch": self.best_epoch,
             "best_exponents": exponents_of(self.network),
-            "averaged_epochs": self._n_averaged,
         }
         return SavedState(plain, arrays)
 
@@ -370,9 +347,7 @@ class Training:
         exponents = tuple(plain["best_exponents"])
         self.network = with_exponents(self._engine.network, exponents)
 
-        # The averages, the engine, and the schedule, which is replayed.
-        self._weight_sums = dict(checkpoint.part("average.").arrays)
-        self._n_averaged = plain["averaged_epochs"]
+        # The engine, and the schedule, which is replayed.
         self._engine.restore(Snapshot.of_arrays(checkpoint.part("engine.").arrays))
         accuracies = [record.validation_accuracy_percent for record in self.history]
         self._schedule.after_epochs(accuracies, self._n_batches)
