@@ -74,7 +74,6 @@ class Case:
             logit_scale=learning.logit_scale,
             smoothing=learning.label_smoothing,
             spike_penalty=(learning.spike_penalty, learning.spike_target),
-            event_penalty=(learning.event_penalty, learning.event_target),
         )
         model = naive.Model(
             naive.Neuron(neuron.threshold, neuron.decay, neuron.reset),

@@ -46,7 +46,6 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "train.engine": ("event", "dense"),
     "train.pruned_fraction": (0.0, 0.5),
     "train.spike_penalty": (0.0, 0.1, (0.1, 0.2)),
-    "train.event_penalty": (0.0, 0.1, (0.1,)),
     "evaluate.early_exit_rule": ("lead", "first_spike"),
 }
 
@@ -67,7 +66,7 @@ def excluded(pair: Combination) -> bool:
 
 def drawn(number: int) -> list[Combination]:
     """Draw combinations, each of the values that were least frequent before it."""
-    draw = random.Random(2)
+    draw = random.Random(4)
     used = Counter[tuple[str, Any]]()
     combinations: list[Combination] = []
     for _ in range(number):

@@ -187,19 +187,9 @@ class DenseEngine:
         """
         total = torch.zeros((), dtype=self._type, device=self.device)
         layers_and_penalties = zip(layers, self._penalties, strict=True)
-        for layer, (spikes, penalties) in enumerate(layers_and_penalties, start=1):
-            by_spike, spike_target, by_event, event_target = penalties
-            unit_spikes = spikes.sum(dim=0)
-            above = torch.relu(unit_spikes.sum(dim=1) - spike_target)
+        for spikes, (by_spike, target) in layers_and_penalties:
+            above = torch.relu(spikes.sum(dim=0).sum(dim=1) - target)
             total = total + by_spike * above.mean()
-            events = [
-                (unit_spikes * self._fan_out(number)).sum(dim=1)
-                for number, sender in enumerate(self._network.senders)
-                if sender == layer
-            ]
-            if events:
-                above = torch.relu(torch.stack(events).sum(dim=0) - event_target)
-                total = total + by_event * above.mean()
         return total
 
     def _present(self, name: str) -> Tensor | None:
