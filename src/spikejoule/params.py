@@ -66,8 +66,6 @@ WITHOUT_EFFECT = ("train.resume",)
 
 NOT_FOR_EVENTS: Mapping[str, int] = {
     **{f"train.{name}": 0 for name in Augmentation.model_fields},
-    "data.crop_pixels": 0,
-    "data.average_pixels": 1,
 }
 """Parameters for images only, by full key, with the value that events need."""
 
@@ -115,18 +113,10 @@ LayerSizes = Annotated[
 
 @chooses(SOURCES)
 class DataParams(ParameterSection):
-    """Which samples, how they are split, and how images are reduced.
-
-    Attributes:
-        crop_pixels: pixels cropped from each side of an image.
-        average_pixels: side of the squares of pixels that are averaged; 1 for none.
-            Both kinds of networks read the reduced images.
-    """
+    """Which samples, and how they are split."""
 
     source: Line = Field(description=f"{', '.join(SOURCES)} or a directory")
     validation_size: Real = Field(ge=0, le=0.5)
-    crop_pixels: int = Field(default=0, ge=0, le=12)
-    average_pixels: Literal[1, 2, 4] = 1
 
     @property
     def chosen_source(self) -> Source | str:

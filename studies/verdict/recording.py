@@ -20,9 +20,7 @@ from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side, Variant
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.variant_file import load_variants
 from spikejoule.tracking.recorded import (
-    AVERAGE,
     COMMIT,
-    CROP,
     ENCODING,
     EXIT_RULE,
     EXIT_TOLERANCE,
@@ -167,8 +165,6 @@ class Reader:
                 seed=int(run[SEED]),
                 train_seconds=train_seconds,
                 processor_seconds=processor_seconds,
-                crop_pixels=int(run[CROP]),
-                average_pixels=int(run[AVERAGE]),
             )
 
 

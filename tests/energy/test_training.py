@@ -211,7 +211,6 @@ def test_the_headline_prices_every_term_of_training() -> None:
     taught = training(
         pruned=True,
         augmented="mapped",
-        average_pixels=2,
         encoder=Poisson(time_window=3, max_rate=80.0),
         network=dataclasses.replace(
             NETWORK, neuron=LeakyIntegrateAndFire(learned="both")
@@ -309,10 +308,9 @@ def test_encoding_in_training_is_that_of_white_images() -> None:
     assert counts["data", "pixel_read", "input"] == [7 * 3]
 
 
-def test_images_are_averaged_once_and_augmented_in_every_epoch() -> None:
-    counts = counts_of(training(samples=7, augmented="mapped", average_pixels=2))
+def test_images_are_augmented_in_every_epoch() -> None:
+    counts = counts_of(training(samples=7, augmented="mapped"))
     assert counts["data", "data_read", "input"] == [21, 21]
-    assert counts["data", "pixel_read", "image"] == [7 * 4 * 3, 0]
     assert counts["data", "pixel_read", "augmentation"] == [7 * 4 * 3] * 2
     assert counts["data", "augmentation_multiplication", "augmentation"][0] == 12 * 21
     shifted = counts_of(training(samples=7, augmented="shifted"))

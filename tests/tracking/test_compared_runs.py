@@ -82,10 +82,6 @@ class TestSettings:
             ),
             ("measured on other images (mnist)", {"tags": {"data.source": "mnist"}}),
             ("measured on other images (mnist5k)", {"tags": {"data.sha256": "bb"}}),
-            (
-                "measured on other images (mnist5k, cropped by 2 and averaged by 1)",
-                {"parameters": {"data.crop_pixels": "2"}},
-            ),
         ],
     )
     def test_what_cannot_be_compared_is_left_out(

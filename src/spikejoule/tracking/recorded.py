@@ -32,8 +32,6 @@ TAG: Final = "tags."
 
 SEED: Final = f"{PARAMETER}seed"
 VALIDATION_SIZE: Final = f"{PARAMETER}data.validation_size"
-CROP: Final = f"{PARAMETER}data.crop_pixels"
-AVERAGE: Final = f"{PARAMETER}data.average_pixels"
 ENCODING: Final = f"{PARAMETER}encode.encoding"
 PRICES: Final = f"{PARAMETER}energy_report.profile"
 EXIT_RULE: Final = f"{PARAMETER}evaluate.early_exit_rule"
@@ -84,8 +82,6 @@ _TEXTS = [
     SEED,
     VALIDATION_SIZE,
     f"{PARAMETER}data.source",
-    CROP,
-    AVERAGE,
     ENCODING,
     PRICES,
     f"{PARAMETER}energy_report.arithmetic_profile",
@@ -96,13 +92,7 @@ _TEXTS = [
     COMMIT,
     INPUT_MACS,
 ]
-# Runs from before images could be reduced have whole images.
-_DEFAULTS = {
-    SOURCE: "unknown",
-    COMMIT: "unknown",
-    CROP: "0",
-    AVERAGE: "1",
-}
+_DEFAULTS = {SOURCE: "unknown", COMMIT: "unknown"}
 
 
 def recorded_runs(store: Store) -> pd.DataFrame:
@@ -213,7 +203,4 @@ def _reasons_to_leave_out(runs: pd.DataFrame) -> "pd.Series[str]":
 
 def _other_images(runs: pd.DataFrame) -> "pd.Series[str]":
     """Name the images of each run, as a reason to leave it out among others."""
-    is_whole = (runs[CROP] == "0") & (runs[AVERAGE] == "1")
-    reduced = ", cropped by " + runs[CROP] + " and averaged by " + runs[AVERAGE]
-    images = runs[SOURCE] + reduced.mask(is_whole, "")
-    return "measured on other images (" + images + ")"
+    return "measured on other images (" + runs[SOURCE] + ")"

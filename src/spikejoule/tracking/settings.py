@@ -15,9 +15,7 @@ from spikejoule.core.store import FilePath, write_text
 from spikejoule.data.sources import data_sentence
 from spikejoule.evaluation.accuracy import EARLY_EXIT, WHOLE_WINDOW, pareto_front
 from spikejoule.tracking.recorded import (
-    AVERAGE,
     COMMIT,
-    CROP,
     EXIT_RULE,
     EXIT_TOLERANCE,
     MEANS,
@@ -89,7 +87,7 @@ def settings_table(runs: pd.DataFrame, data_source: str | None = None) -> Settin
     Raises:
         StoreError: there is no run to average.
     """
-    comparable = measured_alike(runs, data_source, (CROP, AVERAGE))
+    comparable = measured_alike(runs, data_source)
     alike = comparable.runs
 
     # Number the settings, and keep the latest run of each setting and seed.

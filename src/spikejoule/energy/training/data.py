@@ -7,7 +7,6 @@ For each sample and epoch:
     augmentation      a pixel is written for each input. A map by whole pixels reads one
                       for it; any other map reads four and blends them: 12
                       multiplications, 19 additions, floors included
-    averaging         as in inference (`operations.averaging`), but once for each image
     encoding          of an image that is white everywhere, an upper bound
 
 Augmentation follows the kernel (`training.kernels.augment`), in which the origin of a
@@ -16,20 +15,17 @@ of an image's map are not counted.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.operations import (
-    IMAGE,
     PIXEL_BITS,
     OperationCounts,
     Words,
     address_bits,
     block,
     encoding_terms,
-    made_pixels,
 )
 from spikejoule.energy.training.products import Counts
 from spikejoule.energy.training.record import Augmented, TrainingRecord
@@ -71,13 +67,6 @@ def images_read(record: TrainingRecord, samples: Counts) -> Iterator[OperationCo
     data_set = Words(PIXEL_BITS, n_pixels * record.set_size)
     yield block("data_read", [node.name], samples * n_pixels, data_set)
     yield from _augmentation(record.augmented, n_pixels, samples)
-    if record.average_pixels > 1:
-        # The training set holds the averages, which are computed once.
-        once = np.zeros_like(samples)
-        once[0] = record.set_size
-        n_read = record.average_pixels**2 * n_pixels
-        for made in made_pixels(IMAGE, n_read, n_pixels, PIXEL_BITS, "code_addition"):
-            yield replace(made, counts=made.counts * once)
 
 
 def _augmentation(

@@ -36,14 +36,12 @@ class TrainingSetup:
         encoder: how samples become spikes.
         config: the parameters of the train stage.
         engine: ``event`` or ``dense``.
-        average_pixels: side of the pixel squares whose means the network reads.
     """
 
     network: Network
     encoder: Encoder
     config: TrainingConfigSection
     engine: str
-    average_pixels: int = 1
 
     @classmethod
     def of(cls, trained: "TrainedNetwork") -> Self:
@@ -53,7 +51,6 @@ class TrainingSetup:
             encoder=trained.encoder,
             config=TrainingConfigSection.model_validate(trained.training_config),
             engine=trained.engine,
-            average_pixels=trained.data.get("average_pixels") or 1,
         )
 
     @property
@@ -101,7 +98,6 @@ class TrainingSetup:
             surrogate=config.surrogate,
             encoder=self.encoder,
             augmented=self.augmented,
-            average_pixels=self.average_pixels,
             validation_accuracies_percent=np.array(accuracies) if epochs else None,
             gradients_reached=_column(epochs, "gradients_reached"),
             kept_deltas=_column(epochs, "kept_deltas"),

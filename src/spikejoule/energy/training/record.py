@@ -46,7 +46,6 @@ class TrainingRecord:
         surrogate: name of the surrogate derivative; None if unknown.
         encoder: how samples became spikes; None if unknown, or if spikes were given.
         augmented: whether the images of an epoch are changed, and how.
-        average_pixels: side of the pixel squares whose means the network reads.
         validation_accuracies_percent: after each epoch, [E]; None if not recorded.
         gradients_reached: gradients of each weight matrix that the optimizer read,
             int64 [E, K]; None if not recorded.
@@ -69,7 +68,6 @@ class TrainingRecord:
     surrogate: str | None = "arctangent"
     encoder: Encoder | None = None
     augmented: Augmented = "no"
-    average_pixels: int = 1
     validation_accuracies_percent: NDArray[np.float64] | None = None
     gradients_reached: NDArray[np.int64] | None = None
     kept_deltas: NDArray[np.int64] | None = None
