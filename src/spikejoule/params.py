@@ -52,12 +52,6 @@ from spikejoule.training import Augmentation, TrainingSettings
 Value = str | int | float | list[int] | list[float] | list[str] | None
 Values = dict[str, Value]
 
-RENAMED: Mapping[str, str] = {
-    "encode.code": "encode.encoding",
-    "energy_report.verdict_profile": "energy_report.profile",
-}
-"""New names of keys by their old ones, for the message that refuses an old one."""
-
 LIMITS = ("energy_report.budget_nj", "energy_report.min_accuracy_percent")
 """Parameters that judge a result without changing it."""
 
@@ -384,4 +378,4 @@ def load_params(path: str | os.PathLike[str]) -> Params:
 
 def parse_params(content: Mapping[str, Any]) -> Params:
     """Check the content of a params.yaml, as `load_params` does."""
-    return parsed(content, Params, RENAMED)
+    return parsed(content, Params)
