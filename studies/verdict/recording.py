@@ -22,9 +22,7 @@ from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side, Variant
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.tracking.live import TRAINED_TAG
 from spikejoule.tracking.recorded import (
-    AVERAGE,
     COMMIT,
-    CROP,
     DIGEST,
     ENCODING,
     EXIT_RULE,
@@ -197,8 +195,6 @@ class Reader:
                 seed=int(run[SEED]),
                 train_seconds=train_seconds,
                 processor_seconds=processor_seconds,
-                crop_pixels=int(run[CROP]),
-                average_pixels=int(run[AVERAGE]),
             )
 
 

@@ -703,7 +703,7 @@ class Training(Trained):
         self.machine.count("decision_comparison", output.name, output.n - 1)
         learning = self.setting.learning
         loss = naive.Loss(learning.logit_scale, learning.label_smoothing)
-        _, gradient = naive.cross_entropy(counts, label, loss, None)
+        _, gradient = naive.cross_entropy(counts, label, loss)
         return gradient
 
     # Backward
@@ -1302,7 +1302,7 @@ class ReluTraining(DenseTraining):
         values = output.activations.values
         scores = [values[sample, 0, unit] for unit in range(output.n)]
         loss = naive.Loss(smoothing=self.setting.learning.label_smoothing)
-        _, gradient = naive.cross_entropy(scores, label, loss, None)
+        _, gradient = naive.cross_entropy(scores, label, loss)
         return gradient
 
     def backward_neurons(self, sample, population, by_count) -> None:

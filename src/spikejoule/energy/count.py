@@ -545,26 +545,3 @@ def _of_answer(run: _Run, node: Node) -> Blocks:
         if activity.exit_steps is not None:
             comparisons = activity.exit_steps * (2 * node.n_out - 2)
     yield _at(node, "decision_comparison", comparisons)
-
-
-def averaging(operations: OperationCounts, side: int, n_pixels: int) -> OperationCounts:
-    """Add what averaging squares of pixels takes, for a network that reads averages.
-
-    Every pixel of a square is read and added, and so is half of their number, to round.
-    Dividing by a power of two is not an operation. The mean is written to memory.
-
-    Args:
-        operations: counts of the network.
-        side: side of the squares, in pixels; 1 without averaging.
-        n_pixels: averages that the network reads.
-    """
-    if side == 1:
-        return operations
-    n_read = side**2 * n_pixels
-    place = ["image"]
-    added = [
-        block("pixel_read", place, [n_read], Words(PIXEL_BITS, n_read)),
-        block("code_addition", place, [n_read], OF_PIXELS),
-        block("activation_write", place, [n_pixels], Words(PIXEL_BITS, n_pixels)),
-    ]
-    return joined([*added, operations], len(operations.counts), operations.time_window)

@@ -18,7 +18,7 @@ from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.measurement import Measurement, clocked_updates
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.energy.count import averaging, count_operations
+from spikejoule.energy.count import count_operations
 from spikejoule.energy.dataflow import DATAFLOWS, ZERO_SKIPPING, Dataflow
 from spikejoule.energy.estimates import (
     BootstrapSettings,
@@ -210,19 +210,6 @@ def baseline_variant(
         operations=count_operations(activity, dataflow=dataflow),
         dataflow=dataflow,
         weights_sha256=baseline.weights_sha256,
-    )
-
-
-def averaged(
-    variants: Sequence[Variant], side: int, n_pixels: int
-) -> tuple[Variant, ...]:
-    """Add the operations that average squares of `side` x `side` pixels.
-
-    See `count.averaging`.
-    """
-    return tuple(
-        replace(variant, operations=averaging(variant.operations, side, n_pixels))
-        for variant in variants
     )
 
 

@@ -122,8 +122,7 @@ class EpochRecord(Record):
         learning_rate: of the epoch's last step.
         train_loss: mean loss of the training samples, each before its step.
         train_accuracy_percent: of the same predictions.
-        validation_accuracy_percent: after the epoch, of the averaged weights if there
-            are any.
+        validation_accuracy_percent: after the epoch.
         spikes: of each layer over the epoch's training samples, the input first.
         synaptic_events: of each weight matrix in the forward passes of training; None
             in older files.
@@ -132,8 +131,6 @@ class EpochRecord(Record):
         pruned_fraction: fraction of the weights removed before the epoch; None in
             older files.
         samples: training samples of the epoch.
-        teacher_macs, teacher_macs_nonzero: of the teacher's forward passes
-            (`training.teacher`); None without a teacher.
         input_macs: multiply-accumulates of constant currents in the forward passes of
             training; None for an encoding into spikes.
         gradients_reached: gradients of each weight matrix that the event engine's
@@ -153,8 +150,6 @@ class EpochRecord(Record):
     synapses_touched: tuple[Count, ...] | None = None
     pruned_fraction: float | None = Field(default=None, ge=0, lt=1)
     samples: Size
-    teacher_macs: Count | None = None
-    teacher_macs_nonzero: Count | None = None
     input_macs: Count | None = None
     gradients_reached: tuple[Count, ...] | None = None
     kept_deltas: tuple[Count, ...] | None = None
