@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import BaselineCounts, measure_baseline, scores_of
+from spikejoule.baselines.counts import CountedBaseline, measure_baseline, scores_of
 from spikejoule.baselines.quantised import QuantisedNetwork
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.yaml_files import ArtifactPaths
@@ -25,6 +25,7 @@ from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import EventList, load_events
 from spikejoule.energy.analysis import network_name
+from spikejoule.energy.count import count_operations
 from spikejoule.energy.ledger import (
     EARLY_EXIT,
     SPIKING,
@@ -35,7 +36,6 @@ from spikejoule.energy.ledger import (
     baseline_variants,
     spiking_variants,
 )
-from spikejoule.energy.operations import count_operations
 from spikejoule.evaluation import ExitRule
 from spikejoule.evaluation.accuracy import (
     StepOutcomes,
@@ -281,7 +281,7 @@ class Splits:
     def of_counts(
         self,
         file: str,
-        counts: BaselineCounts,
+        counts: CountedBaseline,
         scores: Mapping[str, NDArray[Any] | None],
     ) -> list[Entrant]:
         """Describe a counted conventional network; `scores` as in `of_activity`."""

@@ -14,20 +14,16 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from pydantic import ConfigDict, Field
 
-from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.baselines.counts import CountedBaseline, TrainingRun
 from spikejoule.core.schema import Count, MaybeNotNegative, Percent, Row, Table, Text
-from spikejoule.energy.conventional import Method
+from spikejoule.energy.dataflow import DENSE, ZERO_SKIPPING, Dataflow
 from spikejoule.energy.estimates import PJ_PER_J, rounded
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile, price
-from spikejoule.energy.training import (
-    TrainingRecord,
-    count_conventional_training,
-    count_training,
-)
+from spikejoule.energy.training import TrainingRecord, count_training
 from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
-from spikejoule.energy.training.step import StepVariant
+from spikejoule.energy.training.pricing import record_of_baseline
 from spikejoule.network.checkpoint import EpochRecord
 from studies.verdict.networks import FOLDER
 
@@ -36,10 +32,11 @@ LEVELS_PERCENT: Final = (97.5, 98.0)
 
 _ENDS: Final = ("low", "high")
 
-SKIPPING: Final = "skipping zeros"
-"""Event by event, or without the products of activations that are 0."""
-DENSE: Final = "dense"
-"""As PyTorch computes: every product, in a spiking network in every step."""
+DATAFLOWS: Final[Mapping[str, Dataflow]] = {
+    "skipping zeros": ZERO_SKIPPING,
+    "dense": DENSE,
+}
+"""The ways of computing a training, by their names in the table."""
 
 
 def priced_by(profiles: Iterable[HardwareProfile]) -> list[HardwareProfile]:
@@ -90,13 +87,13 @@ class Learned:
         side, network: the network.
         accuracies_percent: on validation images, after each epoch.
         count: counts the operations of its first epochs, of which it is given the
-            number and the method.
+            number and the dataflow.
     """
 
     side: Side
     network: str
     accuracies_percent: Sequence[float]
-    count: Callable[[int, str], OperationCounts | None]
+    count: Callable[[int, Dataflow], OperationCounts | None]
 
     def rows(
         self,
@@ -107,9 +104,9 @@ class Learned:
         """Yield a row for each level that it reaches, and each method."""
         for level in levels:
             reached = np.flatnonzero(np.array(self.accuracies_percent) >= level)
-            for method in (SKIPPING, DENSE) if reached.size else ():
+            for method, dataflow in DATAFLOWS.items() if reached.size else ():
                 epochs = int(reached[0]) + 1
-                operations = self.count(epochs, method)
+                operations = self.count(epochs, dataflow)
                 assert operations is not None
                 cells = {
                     "side": self.side,
@@ -139,31 +136,31 @@ def _energies(
 def spiking(name: str, setup: TrainingSetup, history: Sequence[EpochRecord]) -> Learned:
     """The training of a spiking network, from the counts of its epochs."""
 
-    def count(epochs: int, method: str) -> OperationCounts | None:
+    def count(epochs: int, dataflow: Dataflow) -> OperationCounts | None:
         record = record_of_epochs(setup, history[:epochs])
-        way: StepVariant = "event" if method == SKIPPING else "dense"
-        return None if record is None else count_training(record, way)
+        return None if record is None else count_training(record, dataflow)
 
     accuracies = [epoch.validation_accuracy_percent for epoch in history]
     return Learned(SPIKING, name, accuracies, count)
 
 
 def conventional(
-    trained: BaselineCounts, accuracies: Sequence[float], record: TrainingRecord
+    trained: CountedBaseline,
+    runs: Sequence[TrainingRun],
+    accuracies: Sequence[float],
+    record: TrainingRecord,
 ) -> Learned:
-    """The training of a conventional network, whose epochs all cost the same.
+    """The training of a conventional network.
 
     Args:
-        trained: the network, and its training.
+        trained: the network.
+        runs: its training up to each epoch.
         accuracies: on validation images, after each epoch, in percent.
         record: the spiking training, which sees the same images.
     """
-    run = trained.training
-    assert run is not None
 
-    def count(epochs: int, method: str) -> OperationCounts | None:
-        network = replace(trained, training=run._replace(epochs=epochs))
-        way: Method = "zero_skipping" if method == SKIPPING else "dense"
-        return count_conventional_training(network, record, way)
+    def count(epochs: int, dataflow: Dataflow) -> OperationCounts:
+        network = replace(trained, training=runs[epochs - 1])
+        return count_training(record_of_baseline(network, record), dataflow)
 
     return Learned(CONVENTIONAL, trained.name, accuracies, count)

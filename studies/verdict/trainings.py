@@ -8,11 +8,11 @@ epoch that reaches the highest level.
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikejoule.baselines.counts import BaselineCounts, TrainingRun, measure_baseline
+from spikejoule.baselines.counts import CountedBaseline, TrainingRun, measure_baseline
 from spikejoule.baselines.quantised import Widths, quantise
 from spikejoule.baselines.settings import BaselineVariant, family
 from spikejoule.baselines.training import (
@@ -139,10 +139,23 @@ def spiking_training(params: Params, splits: Splits) -> Training:
     return Training(data, engine, params.train, params.seed)
 
 
-def train_conventional(
-    params: Params, splits: Splits
-) -> tuple[BaselineCounts, list[float]]:
-    """Train the conventional network; returns its counts, and its accuracies."""
+@dataclass(frozen=True, eq=False)
+class ConventionalEpochs:
+    """The training of a conventional network.
+
+    Attributes:
+        counts: the network after its last epoch.
+        accuracies_percent: on validation images, after each epoch.
+        runs: the training up to each epoch.
+    """
+
+    counts: CountedBaseline
+    accuracies_percent: Sequence[float]
+    runs: Sequence[TrainingRun]
+
+
+def train_conventional(params: Params, splits: Splits) -> ConventionalEpochs:
+    """Train the conventional network to the highest level."""
     variant = conventional_variant(params, splits["train"])
     settings = params.baseline.training(params.train)
     training = BaselinesTraining(
@@ -150,21 +163,17 @@ def train_conventional(
     )
     (trained,) = training.baselines
     accuracies = trained.validation_accuracies_percent
+    runs: list[TrainingRun] = []
 
     def stop(epoch: int) -> None:
+        runs.append(training.run_of(trained))
         if is_enough(accuracies[-1]):
             raise LevelReachedError
 
     with suppress(LevelReachedError):
         train_baselines(training, on_epoch=stop)
-    run = TrainingRun(
-        epochs=len(accuracies),
-        samples=len(splits["train"]),
-        batch_size=settings.batch_size,
-        weight_decay=settings.weight_decay > 0,
-    )
     counts = counted(variant, training.networks[0].state, splits)
-    return replace(counts, training=run), accuracies
+    return ConventionalEpochs(counts, accuracies, runs)
 
 
 def conventional_variant(params: Params, train_set: LabelledImages) -> BaselineVariant:
@@ -179,7 +188,7 @@ def conventional_variant(params: Params, train_set: LabelledImages) -> BaselineV
     return min(variants, key=lambda variant: variant.pruning.pruned_fraction)
 
 
-def counted(variant: BaselineVariant, state: State, splits: Splits) -> BaselineCounts:
+def counted(variant: BaselineVariant, state: State, splits: Splits) -> CountedBaseline:
     """Count the products of a network after its last epoch.
 
     Removed synapses count, too: this is an upper bound from where pruning starts.

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import CountedBaseline, TrainingRun
 from spikejoule.counts.measurement import LayerCounts, activity_of_layers
-from spikejoule.encoding.events import EventList
 from spikejoule.counts.values import activity_of_products
+from spikejoule.encoding.events import EventList
 from spikejoule.energy import DENSE, Dataflow, OperationCounts, TrainingRecord
 from spikejoule.energy.dataflow import TRAINING_RANGE
 from spikejoule.energy.training import count_training
