@@ -143,14 +143,10 @@ def _measured(
     for trained in training.baselines:
         variant = trained.variant
         pruned = variant.pruning.pruned_fraction > 0
-        yield measure_baseline(
-            variant.name,
-            trained.network,
-            variant.equal_size,
-            pruned,
-            splits,
-            training.run_of(trained),
+        measured = measure_baseline(
+            variant.name, trained.network, variant.equal_size, pruned, splits
         )
+        yield measured.trained_in(training.run_of(trained))
         if variant.equal_size:
             images = splits["train"].images[:CALIBRATION_IMAGES]
             calibration = activations(trained.state, images)

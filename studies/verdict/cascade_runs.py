@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from spikejoule.baselines.counts import (
-    TrainingRun,
     load_baseline,
     load_network,
     measure_baseline,
@@ -169,23 +168,19 @@ def conventional(
         )
         train_baselines(training)
         measured = [
-            measure_baseline(trained.variant.name, trained.network, False, True, images)
+            measure_baseline(
+                trained.variant.name, trained.network, False, True, images
+            ).trained_in(training.run_of(trained))
             for trained in training.baselines
         ]
-        run = TrainingRun(
-            epochs=len(training.epoch_seconds),
-            samples=len(images["train"]),
-            batch_size=settings.batch_size,
-            weight_decay=settings.weight_decay > 0,
-        )
-        save_baseline(file, measured, images["test"].labels, run)
+        save_baseline(file, measured, images["test"].labels)
         write_times(file, training, len(variants))
     times = read_json(times_of(file))
     small, large = (
         KeptNetwork(
             counts.name,
             OutsideNetwork(
-                splits.of_baseline(counts.name, load_network(file, counts), True)
+                splits.of_baseline(counts.name, load_network(file, counts.name), True)
             ),
             times,
         )

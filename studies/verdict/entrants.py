@@ -202,7 +202,7 @@ class Splits:
         encoding = self.encoder.operations(self.test.samples.images)
         variant = Variant(
             side=SPIKING,
-            network=network_name(activity.network, self.encoder.name),
+            network=network_name(activity.spiking, self.encoder.name),
             method=WHOLE_WINDOW,
             accuracies=Accuracies(validation.accuracy_percent, test.accuracy_percent),
             weight_bits=activity.network.weight_bits,

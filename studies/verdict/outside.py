@@ -168,8 +168,10 @@ class Images:
                 f"--add: {path} has no network {name!r}; it has {names}"
             )
         chosen = counts[names.index(name)]
-        network = load_network(path, chosen)
-        return OutsideNetwork(self.splits.of_baseline(name, network, chosen.pruned))
+        network = load_network(path, name)
+        return OutsideNetwork(
+            self.splits.of_baseline(name, network, chosen.activity.pruned)
+        )
 
     def _module(self, file: str, side: str) -> OutsideNetwork:
         """Run and count a PyTorch module or a `Baseline`, given as FILE.py:NAME."""

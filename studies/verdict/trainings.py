@@ -79,8 +79,11 @@ def rows_of(
     )
     record = record_of_epochs(setup, history)
     assert record is not None
-    trained, accuracies = train_conventional(params, splits)
-    yield from conventional(trained, accuracies, record).rows(profiles, about)
+    trained = train_conventional(params, splits)
+    learned = conventional(
+        trained.counts, trained.runs, trained.accuracies_percent, record
+    )
+    yield from learned.rows(profiles, about)
 
 
 def preset_params(preset: str, seed: int) -> Params:

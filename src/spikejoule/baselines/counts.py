@@ -24,7 +24,7 @@ shift). Networks without biases have no bias arrays.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,6 +141,10 @@ class MeasuredBaseline:
     network: State | QuantisedNetwork
     predictions: NDArray[np.integer]
 
+    def trained_in(self, run: TrainingRun) -> Self:
+        """The same network, with how it was trained."""
+        return replace(self, counts=replace(self.counts, training=run))
+
 
 def measure_baseline(
     name: str,
@@ -148,12 +152,11 @@ def measure_baseline(
     equal_size: bool,
     pruned: bool,
     splits: Mapping[str, LabelledImages],
-    training: TrainingRun | None = None,
 ) -> MeasuredBaseline:
     """Run a network and count its multiplications.
 
     Args:
-        name, equal_size, training: as in `CountedBaseline`.
+        name, equal_size: as in `CountedBaseline`.
         network: its parameters, or its integers.
         pruned: whether weights were removed; then a weight of 0 is no synapse.
         splits: the images of `validation` and `test`.
@@ -176,7 +179,6 @@ def measure_baseline(
         * float(np.mean(validated == validation.labels)),
         accuracy_percent=100 * n_correct / len(test),
         weights_sha256=weights_digest(arrays),
-        training=training,
     )
     return MeasuredBaseline(counts, network, predictions)
 
@@ -274,9 +276,9 @@ def save_baseline(
             "macs_nonzero": baseline.counts.macs_nonzero,
             **weight_arrays(baseline.network),
         }
-        run = baseline.counts.training
-        if run is not None:
-            own["trained"] = np.stack([run.products, run.gradients_reached])
+        trained = baseline.counts.training
+        if trained is not None:
+            own["trained"] = np.stack([trained.products, trained.gradients_reached])
         threshold = getattr(baseline.network, "pixel_threshold", None)
         if threshold is not None:
             own["pixel_threshold"] = np.array(threshold)

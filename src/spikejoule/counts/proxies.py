@@ -112,7 +112,7 @@ class EnergyProxies:
 
 def energy_proxies(activity: Activity) -> EnergyProxies:
     """Compute the proxies of a network from the mean of its counts."""
-    network = activity.network
+    network = activity.spiking
     connections = []
     for node in network.connections:
         fan_out = node.fan_out()

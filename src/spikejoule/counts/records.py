@@ -161,6 +161,12 @@ class Activity:
         return replace(self, counts=means)
 
     @property
+    def spiking(self) -> SpikingGraph:
+        """The network, which is a spiking one."""
+        assert not isinstance(self.network, ConventionalNetwork)
+        return self.network
+
+    @property
     def n_rows(self) -> int:
         """N."""
         return next(

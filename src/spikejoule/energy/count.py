@@ -279,9 +279,9 @@ def _pixels_in_other_widths(run: _Run, network: ConventionalNetwork) -> Blocks:
     if bits % PIXEL_BITS == 0:
         return
     pixels = run.activity.samples_of_row * node.n_out
-    terms = ("code_multiplication", "code_addition")
+    terms = ["code_multiplication", "code_addition"]
     if network.has_binary_input:
-        terms = ("code_comparison",)
+        terms = ["code_comparison"]
     yield _at(node, "pixel_read", pixels, Words(PIXEL_BITS, node.n_out))
     for term in terms:
         yield _at(node, term, pixels, OF_PIXELS)

@@ -78,7 +78,7 @@ def counted_inputs(
         ArtifactError: the network has no synapses.
         DataError: there are more or fewer labels than samples, or a label is no class.
     """
-    network = activity.network
+    network = activity.spiking
     n_samples = activity.n_rows
     if not any(network.synapses):
         raise ArtifactError(

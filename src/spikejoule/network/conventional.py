@@ -89,6 +89,17 @@ class ConventionalNetwork(Graph):
         numbers = {name: k for k, name in enumerate(self.connection_names)}
         return numbers | {name: k for k, name in enumerate(self.layer_names[1:])}
 
+    @property
+    def in_floats(self) -> "ConventionalNetwork":
+        """The same network in floating point."""
+        return replace(
+            self,
+            weight_bits=FLOAT_BITS,
+            state_bits=FLOAT_BITS,
+            activation_bits=FLOAT_BITS,
+            has_binary_input=False,
+        )
+
     def bits_into(self, connection: Connection) -> int:
         """Width of the values that enter a connection."""
         is_first = connection == self.connections[0]

@@ -1,10 +1,13 @@
 """What training to equal accuracy costs follows from the ledger."""
 
+from dataclasses import replace
+from itertools import product
+
 import numpy as np
 import pytest
 
 from spikejoule.data.images import LabelledImages
-from spikejoule.energy import BootstrapSettings, load_profiles
+from spikejoule.energy import DENSE, ZERO_SKIPPING, BootstrapSettings, load_profiles
 from spikejoule.energy.estimates import PJ_PER_J
 from spikejoule.energy.training import training_ledger
 from spikejoule.energy.training.history import record_of_epochs
@@ -39,18 +42,22 @@ def test_joules_of_a_small_run_are_those_of_the_ledger() -> None:
     history = train_spiking(params, splits)
     record = record_of_epochs(setup, history)
     assert record is not None
-    baseline, accuracies = train_conventional(params, splits)
-    sides = spiking("s", setup, history), conventional(baseline, accuracies, record)
+    trained = train_conventional(params, splits)
+    sides = (
+        spiking("s", setup, history),
+        conventional(trained.counts, trained.runs, trained.accuracies_percent, record),
+    )
     rows = [row for side in sides for row in side.rows(profiles, ABOUT, levels=[0])]
 
     settings = BootstrapSettings(resamples=100, confidence=0.95, seed=1)
     network = variant("spiking", [1, 2], 97.0)
+    baseline = replace(trained.counts, training=trained.runs[-1])
     ledger = training_ledger(network, record, [baseline], profiles, settings)
-    methods = [trained.method for trained in ledger.variants]
-    in_ledger = ["event by event", "densely", "zero-skipping", "dense"]
-    for row, method in zip(rows, in_ledger, strict=True):
+    ways = [(counted.side, counted.dataflow) for counted in ledger.variants]
+    in_ledger = product(("spiking", "conventional"), (ZERO_SKIPPING, DENSE))
+    for row, way in zip(rows, in_ledger, strict=True):
         for profile in profiles:
-            total = ledger.total(methods.index(method), profile.id)
+            total = ledger.total(ways.index(way), profile.id)
             for end, pj in (("low", total.low_pj), ("high", total.high_pj)):
                 joules = row.model_dump()[f"{profile.id}:joules_{end}"]
                 assert joules == pytest.approx(pj / PJ_PER_J, rel=1e-5)

@@ -244,9 +244,9 @@ def _dense_gradients(step: TrainingStep, connection: TrainedConnection) -> Block
 
 def _read_again(step: TrainingStep) -> Blocks:
     """Count reading again what enters each connection, and finding its zeros."""
-    terms = ("spike_read", "activation_read")
+    terms = ["spike_read", "activation_read"]
     if not step.is_spiking:
-        terms = (*terms, "zero_comparison")
+        terms.append("zero_comparison")
     senders = {connection.sender for connection in step.connections}
     yield selected(widened(step, step.inference), terms, senders)
     if step.activity.products is not None and step.dataflow.skips_zeros:

@@ -26,6 +26,7 @@ from spikejoule.energy.training.arrays import (
     trained_connections,
 )
 from spikejoule.energy.training.record import TrainingRecord
+from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import Network
 from spikejoule.network.nodes import Pooling
 from spikejoule.network.quantisation import FLOAT_BITS
@@ -64,10 +65,8 @@ class TrainingStep:
         if isinstance(network, Network):
             in_floats = replace(network, quantisation=None)
             return replace(activity, network=in_floats)
-        widths = dict.fromkeys(
-            ("weight_bits", "state_bits", "activation_bits"), FLOAT_BITS
-        )
-        return replace(activity, network=replace(network, **widths))
+        assert isinstance(network, ConventionalNetwork)
+        return replace(activity, network=network.in_floats)
 
     @cached_property
     def inference(self) -> OperationCounts:
@@ -103,7 +102,8 @@ class TrainingStep:
     def updates(self) -> Counts:
         """Units times steps of each layer after the input, [E, L - 1]."""
         sizes = np.array(self.record.network.layer_sizes[1:])
-        return self.samples * self.time_window * sizes
+        updates: Counts = self.samples * self.time_window * sizes
+        return updates
 
     def of_layers(self) -> Words:
         """Return the memories of one word per unit and step of each layer."""
