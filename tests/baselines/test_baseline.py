@@ -1,7 +1,6 @@
 """The ReLU networks and their quantised forms against loops over plain numbers."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,8 @@ from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import write_npz
 from spikejoule.data.images import Dataset, LabelledImages
-from spikejoule.energy.training import count_conventional_training
+from spikejoule.energy.training import count_training
+from spikejoule.energy.training.pricing import record_of_baseline
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import weights_and_biases
 from spikejoule.network.torch_twin import initial_state
@@ -176,8 +176,9 @@ def test_the_file_holds_what_was_measured(tmp_path: Path) -> None:
     exact, coarse, few = loaded
     assert [counts.network.has_bias for counts in loaded] == [True, True, False]
     assert [counts.sum_bits for counts in loaded] == [32, 32, 16]
-    assert [counts.pruned for counts in loaded] == [False, False, True]
-    assert (coarse.name, coarse.weight_bits, coarse.activation_bits) == ("coarse", 8, 6)
+    assert [counts.activity.pruned for counts in loaded] == [False, False, True]
+    widths = (coarse.network.weight_bits, coarse.network.activation_bits)
+    assert (coarse.name, *widths) == ("coarse", 8, 6)
     assert exact.macs_dense == coarse.macs_dense == 784 * 12 + 120
     assert few.macs_dense < exact.macs_dense / 2
     with pytest.raises(ArtifactError, match="other test images"):
@@ -189,22 +190,19 @@ def test_the_file_holds_what_was_measured(tmp_path: Path) -> None:
     for place in range(3):
         training = np.full(4, 2)
         training[place] = 0
-        write_npz(path, "spikejoule/baseline/4", arrays | {"training": training})
+        write_npz(path, "spikejoule/baseline/5", arrays | {"training": training})
         with pytest.raises(ArtifactError, match="training has no epochs"):
             load_baseline(path)
     arrays["baseline1.synapses"] = np.array([1, 1])
-    write_npz(path, "spikejoule/baseline/4", arrays)
+    write_npz(path, "spikejoule/baseline/5", arrays)
     with pytest.raises(ArtifactError, match="not the number of its weights"):
         load_baseline(path)
 
 
-@pytest.mark.parametrize(("recorded", "per_image"), [(True, 2), (False, 6)])
-def test_training_of_a_network_pruned_to_the_bright_pixels(
-    tmp_path: Path, recorded: bool, per_image: int
-) -> None:
+def test_training_counts_removed_synapses_in_their_place(tmp_path: Path) -> None:
     """3-2-2 with one white pixel of three, where both synapses of its input are left.
 
-    Older files do not record that a third of all products is not zero.
+    Its six synapses are trained, so each of 5 samples has two products.
     """
     state = {
         "layer1.synapses.weight": np.array([(1, 0, 0), (1, 0, 0)], np.float32),
@@ -214,19 +212,21 @@ def test_training_of_a_network_pruned_to_the_bright_pixels(
     samples = LabelledImages(images, LABELS, np.arange(4))
     splits = {"validation": samples, "test": samples}
     measured = measure_baseline("pruned", state, False, True, splits)
-    if not recorded:
-        counts = replace(measured.counts, nonzero_fractions=None)
-        measured = replace(measured, counts=counts)
     path = tmp_path / "baseline.npz"
-    run = TrainingRun(epochs=1, samples=5, batch_size=5, weight_decay=False)
-    save_baseline(path, [measured], LABELS, run)
+    run = TrainingRun(1, 5, 5, False, np.array([10, 20]), np.array([2, 4]))
+    save_baseline(path, [measured.trained_in(run)], LABELS)
     (loaded,) = load_baseline(path)
     assert loaded.macs_nonzero.tolist() == [[2, 4]] * 4
-    counted = count_conventional_training(loaded, TRAINING, "zero_skipping")
-    assert counted is not None
+    counted = count_training(record_of_baseline(loaded, TRAINING))
     products = [
         counts.tolist()
         for column, counts in zip(counted.columns, counted.counts.T, strict=True)
         if column.place == "input_to_hidden" and column.term in ("mac", "gradient_mac")
     ]
-    assert products == [[5 * per_image]] * 2
+    assert products == [[10]] * 2
+    masks = {
+        column.place: int(counts[0])
+        for column, counts in zip(counted.columns, counted.counts.T, strict=True)
+        if column.term == "mask_read"
+    }
+    assert masks == {"input_to_hidden": 6, "hidden_to_output": 4}

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import BaselineCounts, MeasuredBaseline, save_baseline
+from spikejoule.baselines.counts import CountedBaseline, MeasuredBaseline, save_baseline
 from spikejoule.counts.measurement import LayerCounts, activity_of_layers
+from spikejoule.counts.values import activity_of_products
 from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import energy_proxies
@@ -144,19 +145,14 @@ def write_baselines(
     It multiplies 3,120 times for the first image, and once more for each further one.
     """
     n_images = len(labels)
-    counts = BaselineCounts(
+    macs = np.stack([np.arange(3000, 3000 + n_images), np.full(n_images, 120)], axis=1)
+    network = ConventionalNetwork.of_layers(784, (20,), 10)
+    counts = CountedBaseline(
         name=name,
-        network=ConventionalNetwork.of_layers(784, (20,), 10),
-        synapses=(15_680, 200),
-        weight_bits=32,
-        activation_bits=32,
-        sum_bits=32,
+        activity=activity_of_products(network, macs),
         equal_size=True,
         validation_accuracy_percent=validation_accuracy_percent,
         accuracy_percent=90.0,
-        macs_nonzero=np.stack(
-            [np.arange(3000, 3000 + n_images), np.full(n_images, 120)], axis=1
-        ),
     )
     measured = MeasuredBaseline(counts, trained_network().state, labels)
     save_baseline(path, [measured], labels)
