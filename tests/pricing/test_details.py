@@ -335,7 +335,7 @@ class TestAgainst:
             quantised = torch.ao.quantization.quantize_dynamic(network, {nn.Linear})
         counts = self.baseline(model, Baseline(quantised, weight_bits=8))
         assert counts.synapses == (F * H, 4 * H)
-        assert counts.network.bias_words == (H, 4)
+        assert counts.network.stored_biases == (H, 4)
 
 
 def test_widths_and_pruning_of_the_spiking_network() -> None:

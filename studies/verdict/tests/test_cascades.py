@@ -107,12 +107,12 @@ def test_one_bit_pixels_cost_additions(mnist5k: Dataset, tmp_path: Path) -> None
     assert isinstance(test, LabelledImages)
     samples = {"validation": test, "test": test}
     measured = measure_baseline("ReLU", network, False, False, samples)
-    assert measured.counts.shifts, "0.4 is 8 times 0.05"
+    assert measured.counts.network.shifts, "0.4 is 8 times 0.05"
     file = tmp_path / "networks.npz"
-    save_baseline(file, [measured], test.labels, TrainingRun(1, 1, 1, False))
+    save_baseline(file, [measured], test.labels)
     (read,) = load_baseline(file)
-    assert (read.pixel_threshold, read.shifts) == (114, True)
-    again = load_network(file, read)
+    assert (read.network.has_binary_input, read.network.shifts) == (True, True)
+    again = load_network(file, read.name)
     assert np.array_equal(
         scores_of(again, test.images), scores_of(network, test.images)
     )
