@@ -5,7 +5,6 @@ images when its command is run.
 """
 
 import argparse
-import contextlib
 import logging
 import os
 import shlex
@@ -17,7 +16,7 @@ import numba
 import pandas as pd
 
 from spikejoule.cli.arguments import STORAGE_VARIABLE
-from spikejoule.core.errors import ParameterError, StoreError
+from spikejoule.core.errors import ArtifactError, ParameterError, StoreError
 from spikejoule.core.parameters import parsed
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import write_csv
@@ -33,7 +32,6 @@ from spikejoule.search.space import (
     search_space,
 )
 from spikejoule.tracking.groups import Trial, log_trials
-from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.store import at_root, project_store, shown_uri
 from spikejoule.tracking.tables import Column, frame_text
 
@@ -108,12 +106,11 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> Search:
         lines = str(error).splitlines()
         raise ParameterError("\n".join(f"{file}: {line}" for line in lines)) from error
 
-    # On which data.
-    with contextlib.chdir(root):
-        check_against_lock([paths[name] for name in ARTIFACTS], "dvc repro prepare")
+    # On which data, and where.
     artifacts = {name: root / paths[name] for name in ARTIFACTS}
-
-    # Where.
+    for path in artifacts.values():
+        if not path.is_file():
+            raise ArtifactError(f"there is no {path}: run `dvc repro prepare`.")
     storage = (
         options.storage or os.environ.get(STORAGE_VARIABLE) or "sqlite:///search.db"
     )

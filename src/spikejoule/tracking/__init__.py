@@ -9,7 +9,7 @@ runs          how a single run begins, grows and ends
 datasets      the data splits of a run, each with its digest
 registry      checkpoints as versions of a registered model; the champion
 served_model  the code with which MLflow serves a version
-project       whether files are those that dvc.lock records; limits on metrics
+limits        limits on the metrics of a project
 recorded      recorded runs as a DataFrame, and which of them are comparable
 settings      means over seeds, and their Pareto front
 tables        rows of a DataFrame as text for a terminal

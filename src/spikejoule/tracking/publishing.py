@@ -25,7 +25,6 @@ from spikejoule.params import Params
 from spikejoule.tracking.curves import Curves
 from spikejoule.tracking.datasets import DataSplit, log_splits
 from spikejoule.tracking.live import TRAINED_TAG, TRAINING_TAG
-from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.registry import (
     MODEL_NAME,
     ModelFiles,
@@ -217,10 +216,9 @@ def publish_outputs(
             one.
 
     Raises:
-        ArtifactError: outputs are missing, damaged or not those of dvc.lock.
+        ArtifactError: outputs are missing or damaged.
         StoreError: the store cannot be written.
     """
-    check_against_lock(paths.values())
     record = build_run_record(paths, params, provenance_tags(Path.cwd()))
     return publish(record, project_store(root, params.publish.experiment), keeper)
 
@@ -250,7 +248,7 @@ def build_run_record(
         tags: as `provenance_tags` returns them.
 
     Raises:
-        ArtifactError: an output is missing. (dvc.lock vouches for its contents.)
+        ArtifactError: an output is missing or damaged.
     """
     trained = load_trained(paths["trained"])
 
