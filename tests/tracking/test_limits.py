@@ -54,3 +54,7 @@ def test_each_limit_is_a_sentence(
     (line,) = check(1e6, accuracy)
     assert f"no energy of an inference under {profile}" in line
     assert check(None, accuracy) == []
+    EVALUATION.write_text("{}", encoding="utf-8")
+    assert check(None, accuracy) == [
+        f"error: {EVALUATION} has no number test_accuracy_percent: run `dvc repro`."
+    ]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from spikejoule.core.errors import LimitError, ParameterError
-from spikejoule.core.store import read_json
+from spikejoule.core.store import number_in, read_json
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.params import load_params
 
@@ -28,17 +28,18 @@ def check_limits(root: Path) -> str:
         LimitError: a limit is exceeded, or there is no energy to compare with a budget;
             one sentence each.
         ParameterError: no limit is set.
-        ArtifactError: there are no metrics.
+        ArtifactError: metrics are missing or damaged.
     """
     paths = artifact_paths(root)
     energy_file = paths["energy_metrics"]
+    evaluation_file = paths["evaluate_metrics"]
     limits = load_params(root / PARAMS_FILE).energy_report
     energy = read_json(root / energy_file)
-    evaluation = read_json(root / paths["evaluate_metrics"])
+    evaluation = read_json(root / evaluation_file)
     kept: list[str] = []
     broken: list[str] = []
     if limits.budget_nj is not None:
-        energy_nj = _energy_nj(energy)
+        energy_nj = _energy_nj(energy, energy_file)
         profile = energy.get("profile")
         if energy_nj is None:
             measured = f"{energy_file} has no energy of an inference under {profile}"
@@ -49,7 +50,7 @@ def check_limits(root: Path) -> str:
             f"{measured}; energy_report.budget_nj is {limits.budget_nj:.10g}."
         )
     if limits.min_accuracy_percent is not None:
-        percent = evaluation["test_accuracy_percent"]
+        percent = number_in(evaluation, "test_accuracy_percent", evaluation_file)
         is_kept = percent >= limits.min_accuracy_percent
         (kept if is_kept else broken).append(
             f"the test accuracy is {percent:.10g} %; "
@@ -66,10 +67,9 @@ def check_limits(root: Path) -> str:
     return "\n".join(kept)
 
 
-def _energy_nj(energy: Mapping[str, Any]) -> float | None:
+def _energy_nj(energy: Mapping[str, Any], path: Path) -> float | None:
     """The energy of an inference, in nJ; None where nothing is priced."""
-    mean: float | None = energy.get("energy_nj")
-    upper_end: float | None = energy.get("energy_high_nj")
-    if not upper_end:
+    if not energy.get("energy_high_nj"):
         return None
-    return upper_end if mean is None else mean
+    name = "energy_high_nj" if energy.get("energy_nj") is None else "energy_nj"
+    return number_in(energy, name, path)

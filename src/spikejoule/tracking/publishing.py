@@ -14,7 +14,7 @@ import psutil
 from numpy.typing import NDArray
 
 from spikejoule.core.provenance import content_digest, file_digest, provenance_tags
-from spikejoule.core.store import read_json, read_text
+from spikejoule.core.store import number_in, read_json, read_text
 from spikejoule.core.yaml_files import PARAMS_FILE
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.energy import load_profiles, select_profile
@@ -313,7 +313,9 @@ def _times(paths: Mapping[str, Path]) -> dict[str, float]:
         ("baseline", "baseline_timings"),
     ):
         times = read_json(paths[file])
-        seconds[f"{training}_time_seconds"] = times["training_time_seconds"]
+        seconds[f"{training}_time_seconds"] = number_in(
+            times, "training_time_seconds", paths[file]
+        )
         for name in ("processor_seconds", "host_joules"):
             if times.get(name) is not None:
                 seconds[f"{training}_{name}"] = times[name]
