@@ -86,7 +86,7 @@ DIRECT = {
         (
             {},
             ("--storage", "sqlite:////proc/none/x.db"),
-            "the study's database sqlite:////proc/none",
+            "the study's database cannot be used (",
         ),
         (
             {},

@@ -32,7 +32,7 @@ from spikejoule.search.space import (
     search_space,
 )
 from spikejoule.tracking.groups import Trial, log_trials
-from spikejoule.tracking.store import at_root, project_store, shown_uri
+from spikejoule.tracking.store import at_root, project_store
 from spikejoule.tracking.tables import Column, frame_text
 
 logger = logging.getLogger(__name__)
@@ -80,8 +80,11 @@ def search(options: argparse.Namespace) -> str:
         write_csv(options.table, tuple(table), table.to_numpy().tolist())
     failed = f"{len(given_up)} trials failed.\n" if given_up else ""
     front = front_text(table, plan.settings.energy)
-    dashboard = f"optuna-dashboard {shown_uri(plan.storage)}"
-    return f"{front}{failed}\nThe study in a browser:\n  {dashboard}\n"
+    # The address of a server may hold a password.
+    is_file = plan.storage.startswith("sqlite:")
+    address = plan.storage if is_file else f'"${STORAGE_VARIABLE}"'
+    dashboard = f"The study in a browser:\n  optuna-dashboard {address}\n"
+    return f"{front}{failed}\n{dashboard}"
 
 
 def _plan(options: argparse.Namespace, root: Path, params: Params) -> Search:
@@ -116,8 +119,8 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> Search:
     )
     if not storage.startswith(_DATABASES) or storage == "sqlite:///":
         raise ParameterError(
-            f"--storage: {shown_uri(storage)} is not allowed; allowed: sqlite:///FILE, "
-            "or postgresql://USER@HOST/DATABASE for workers on several machines"
+            "--storage: this address is not allowed; allowed: sqlite:///FILE, or "
+            "postgresql://USER@HOST/DATABASE for workers on several machines"
         )
     cores = int(numba.config.NUMBA_DEFAULT_NUM_THREADS)  # cores this process may use
     local_workers = max(cores // int(options.threads), 1)

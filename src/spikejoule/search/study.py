@@ -32,7 +32,7 @@ from spikejoule.engine.choice import resolve_device
 from spikejoule.params import Params
 from spikejoule.search.space import Search
 from spikejoule.search.trial import SearchData, run_trial
-from spikejoule.tracking.store import in_one_line, shown_uri, store_errors
+from spikejoule.tracking.failures import in_one_line, store_errors
 
 HEARTBEAT_SECONDS: Final = 10
 """Seconds between the heartbeats of a worker."""
@@ -75,7 +75,7 @@ def open_storage(search: Search) -> RDBStorage:
     arguments: dict[str, Any] = {"pool_pre_ping": True}
     if search.storage.startswith("sqlite:"):
         arguments = {"connect_args": {"timeout": _BUSY_SECONDS}}
-    with database_errors(search):
+    with database_errors():
         storage = RDBStorage(
             search.storage,
             engine_kwargs=arguments,
@@ -98,7 +98,7 @@ def open_study(search: Search, storage: RDBStorage | None = None) -> optuna.Stud
     name = search.settings.study
     specification = search.specification
     storage = storage or open_storage(search)
-    with database_errors(search):
+    with database_errors():
         study = optuna.create_study(
             storage=storage,
             study_name=name,
@@ -119,9 +119,8 @@ def open_study(search: Search, storage: RDBStorage | None = None) -> optuna.Stud
         if begun:
             other = f"different values of {', '.join(differing)}"
         raise ParameterError(
-            f"the study {name} in {shown_uri(search.storage)} was started with "
-            f"{other}: restore them, or give this search another name (`study` in "
-            "search.yaml, or --study)"
+            f"the study {name} was started with {other}: restore them, or give this "
+            "search another name (`study` in search.yaml, or --study)"
         )
     return study
 
@@ -141,11 +140,9 @@ def random_trials(number: int) -> list[Trial]:
     return [study.ask() for _ in range(number)]
 
 
-def database_errors(search: Search) -> AbstractContextManager[None]:
+def database_errors() -> AbstractContextManager[None]:
     """Turn database errors into a StoreError of one sentence, without passwords."""
-    return store_errors(
-        f"the study's database {shown_uri(search.storage)} cannot be used"
-    )
+    return store_errors("the study's database cannot be used")
 
 
 def number_of(trial: FrozenTrial | optuna.Trial) -> int:

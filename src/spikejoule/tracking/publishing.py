@@ -24,6 +24,7 @@ from spikejoule.network.trained import TrainedNetwork, load_trained
 from spikejoule.params import Params
 from spikejoule.tracking.curves import Curves
 from spikejoule.tracking.datasets import DataSplit, log_splits
+from spikejoule.tracking.failures import kind_of_failure, store_errors
 from spikejoule.tracking.live import TRAINED_TAG, TRAINING_TAG
 from spikejoule.tracking.registry import (
     MODEL_NAME,
@@ -46,12 +47,9 @@ from spikejoule.tracking.store import (
     RESULT_TAG,
     Store,
     keeper_tags,
-    kind_of_failure,
     opened,
     project_store,
     runs_with,
-    shown_uri,
-    store_errors,
 )
 
 if TYPE_CHECKING:
@@ -136,9 +134,8 @@ def publish(
         StoreError: the store could not be reached, refused, or took too long. What is
             missing then is added when the record is published again.
     """
-    where = shown_uri(store.tracking_uri)
     with (
-        store_errors(f"the run was not recorded at {where}"),
+        store_errors(f"the run was not recorded in {store.name}"),
         opened(store) as (client, experiment_id),
     ):
         run_id, added = _publish(record, client, experiment_id, keeper_tags(keeper))
@@ -151,7 +148,7 @@ def publish(
         note = record.tags.get("mlflow.note.content", "")
         with store_errors(
             f"the run {run_id} is recorded, but its checkpoint was not registered as a "
-            f"model version in {where}"
+            f"model version in {store.name}"
         ):
             registration = register(client, record.model, run_id, tags, note)
             return Publication(run_id, added, registration)
