@@ -10,7 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import BaselineCounts, MeasuredBaseline, save_baseline
+from spikejoule.baselines.counts import (
+    BaselineCounts,
+    MeasuredBaseline,
+    TrainingRun,
+    save_baseline,
+)
 from spikejoule.counts.measurement import LayerCounts, activity_of_layers
 from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.encoding.encoders.poisson import Poisson
@@ -159,5 +164,6 @@ def write_baselines(
         ),
     )
     measured = MeasuredBaseline(counts, trained_network().state, labels)
-    save_baseline(path, [measured], labels)
+    run = TrainingRun(epochs=1, samples=60, batch_size=10, weight_decay=False)
+    save_baseline(path, [measured], labels, run)
     return path
