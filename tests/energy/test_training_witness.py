@@ -295,7 +295,6 @@ def record_of(
         weight_decay=bool(setting.learning.weight_decay),
         clipping=bool(setting.learning.grad_clip_norm),
         best_validation_accuracy_percent=None,
-        events_counted=True,
         pruned=setting.masks is not None,
         batch_size=setting.batch_size,
         surrogate=setting.learning.surrogate,

@@ -459,8 +459,8 @@ def judges(profile: HardwareProfile, variant: Variant) -> bool:
 
     The list must price both kinds of networks, in this network's number format, and
     price at least one of its operations: without any, the network would seem to need no
-    energy. A list by width needs the widths of arithmetic, which networks stored by
-    older versions lack. `may_judge` also tests the weight width.
+    energy. A list by width needs the widths of arithmetic. `may_judge` also tests the
+    weight width.
     """
     if not (profile.compares and profile.runs(variant.weight_bits)):
         return False

@@ -38,7 +38,6 @@ class TrainingRecord:
         n_epochs: number of epochs.
         weight_decay, clipping: whether they were enabled.
         best_validation_accuracy_percent: None if not recorded.
-        events_counted: whether the synaptic events of every epoch were counted.
         pruned: whether training removed synapses.
         removed_fractions: of the weights, before each epoch, [E]; None if not recorded.
         batch_size: samples of a batch; the last one of an epoch may have fewer.
@@ -60,7 +59,6 @@ class TrainingRecord:
     weight_decay: bool
     clipping: bool
     best_validation_accuracy_percent: float | None
-    events_counted: bool = False
     pruned: bool = False
     removed_fractions: NDArray[np.float64] | None = None
     batch_size: int = 1
