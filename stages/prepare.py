@@ -19,7 +19,6 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     root = project_root()
     places = Places(root, root / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
     dataset = load_dataset(params.data.chosen_source, places)
-    dataset = dataset.reduced(params.data.crop_pixels, params.data.average_pixels)
     validated_on_test = params.data.validation_size == 0
     if validated_on_test:
         logger.warning(

@@ -18,7 +18,6 @@ from spikejoule.network.trained import save_trained
 from spikejoule.params import Params
 from spikejoule.training.epochs import TrainMetrics, TrainTimings, history_rows
 from spikejoule.training.free_cores import FreeCores
-from spikejoule.training.teacher import load_teacher
 from spikejoule.training.training import Training, TrainingData, train
 from stages.shared.project import shown_run
 from stages.shared.resuming import resumable
@@ -85,7 +84,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 
 
 def _data(paths: Mapping[str, Path], params: Params) -> TrainingData:
-    """Read the data to learn from, and the teacher of a distillation."""
+    """Read the data to learn from."""
     samples = load_samples(paths["train"])
     validation = load_samples(paths["validation"])
     encoder = params.encode.encoder
@@ -96,12 +95,7 @@ def _data(paths: Mapping[str, Path], params: Params) -> TrainingData:
         images_sha256=validation.sha256,
     )
     events = load_events_of(paths["events_validation"], made_from.entry())
-    teacher = None
-    if params.train.distillation > 0:
-        teacher = load_teacher(
-            paths["teacher"], events.n_inputs, samples.subject.n_classes
-        )
-    return TrainingData(samples, encoder, events, validation.labels, teacher)
+    return TrainingData(samples, encoder, events, validation.labels)
 
 
 def _write_results(

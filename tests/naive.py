@@ -42,17 +42,14 @@ class Neuron(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """Cross-entropy, the share and probabilities [B][O] of a teacher, and penalties.
+    """Cross-entropy and penalties.
 
     A penalty is (loss per 1,000 above, free number), each one number or one per layer.
     """
 
     logit_scale: float = 1.0
     smoothing: float = 0.0
-    share: float = 0.0
-    teacher: Any = None
     spike_penalty: tuple[Any, Any] = (0.0, 0.0)
-    event_penalty: tuple[Any, Any] = (0.0, 0.0)
 
 
 class Sampling(NamedTuple):
@@ -389,11 +386,11 @@ def surrogate(name, slope, x):
     raise ValueError(name)
 
 
-def cross_entropy(counts, label, loss, probabilities):
+def cross_entropy(counts, label, loss):
     """Loss of one sample, and its derivative by each output count.
 
-    logits = scale counts;  p = softmax(logits);  q = (1 - e) onehot + e / O, of which a
-    `share` is replaced by a teacher's probabilities;  L = -sum q log p
+    logits = scale counts;  p = softmax(logits);  q = (1 - e) onehot + e / O
+    L = -sum q log p
 
     dL/dcounts = scale (p - q)
     """
@@ -406,8 +403,6 @@ def cross_entropy(counts, label, loss, probabilities):
         log_p = logit - largest - math.log(total)
         q = loss.smoothing / len(counts)
         q += (1 - loss.smoothing) * (1 if k == label else 0)
-        if loss.share:
-            q = (1 - loss.share) * q + loss.share * probabilities[k]
         value -= q * log_p
         gradient.append(loss.logit_scale * (math.exp(log_p) - q))
     return value, gradient
@@ -449,26 +444,18 @@ def fan_outs_of(connections, sizes):
     return fan_outs
 
 
-def penalty(passed, fan_outs, loss):
+def penalty(passed, loss):
     """The penalty of one sample, and its derivative by each spike, [layer][unit].
 
-    A layer with S spikes, which reach E synapses (the output's reach none), adds
-    w_s max(0, S - free_s) / 1000 + w_e max(0, E - free_e) / 1000.
+    A layer with S spikes adds w max(0, S - free) / 1000.
     """
     value = 0.0
     costs = []
     for layer, (_, emitted) in enumerate(passed):
         sums = [sum(column) for column in zip(*emitted, strict=True)]
-        into = [reached for sender, reached in fan_outs if sender == layer + 1]
-        fan_out = [sum(reached[unit] for reached in into) for unit in range(len(sums))]
-        n_spikes = sum(sums)
-        n_events = sum(n * reached for n, reached in zip(sums, fan_out, strict=True))
-        spike_loss, by_spike = _above(n_spikes, loss.spike_penalty, layer)
-        event_loss, by_event = (0.0, 0.0)
-        if into:
-            event_loss, by_event = _above(n_events, loss.event_penalty, layer)
-        value += spike_loss + event_loss
-        costs.append([by_spike + by_event * reached for reached in fan_out])
+        spike_loss, by_spike = _above(sum(sums), loss.spike_penalty, layer)
+        value += spike_loss
+        costs.append([by_spike] * len(sums))
     return value, costs
 
 
@@ -676,11 +663,8 @@ def _batch(state, samples, labels, passed, model):
         for k, (sender, reached) in enumerate(fan_outs):
             for count, fan_out in zip(counts[sender], reached, strict=True):
                 events[k] += count * fan_out
-        probabilities = model.loss.teacher[number] if model.loss.share else None
-        sample_loss, count_gradient = cross_entropy(
-            counts[-1], label, model.loss, probabilities
-        )
-        penalty_loss, costs = penalty(layers, fan_outs, model.loss)
+        sample_loss, count_gradient = cross_entropy(counts[-1], label, model.loss)
+        penalty_loss, costs = penalty(layers, model.loss)
         loss += (sample_loss + penalty_loss) / len(labels)
         correct += counts[-1].index(max(counts[-1])) == label
         passes = []

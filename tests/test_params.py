@@ -11,7 +11,7 @@ import yaml
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.network.quantisation import Quantisation
-from spikejoule.params import RENAMED, Params, load_params, parse_params
+from spikejoule.params import Params, load_params, parse_params
 from tests.tools.committed import committed_text, params_text, parsed
 from tests.tools.dvc_private import apply_overrides
 
@@ -155,16 +155,3 @@ def test_a_file_that_is_missing_or_empty_is_named(tmp_path: Path) -> None:
     path.write_text("# nothing\n", encoding="utf-8")
     with pytest.raises(ParameterError, match=r"params\.yaml.*is empty"):
         load_params(path)
-
-
-@pytest.mark.parametrize("renaming", RENAMED.items(), ids=lambda names: names[0])
-def test_a_renamed_key_is_refused_by_name(renaming: tuple[str, str]) -> None:
-    content = changed({})
-    old, new = renaming
-    section, old_key = old.split(".")
-    new_section, new_key = new.split(".")
-    content[section][old_key] = content[new_section].pop(new_key)
-    message = refusal(content)
-    assert old in message
-    assert new in message
-    assert len(message.splitlines()) == 1

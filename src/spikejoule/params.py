@@ -52,12 +52,6 @@ from spikejoule.training import Augmentation, TrainingSettings
 Value = str | int | float | list[int] | list[float] | list[str] | None
 Values = dict[str, Value]
 
-RENAMED: Mapping[str, str] = {
-    "encode.code": "encode.encoding",
-    "energy_report.verdict_profile": "energy_report.profile",
-}
-"""New names of keys by their old ones, for the message that refuses an old one."""
-
 LIMITS = ("energy_report.budget_nj", "energy_report.min_accuracy_percent")
 """Parameters that judge a result without changing it."""
 
@@ -66,9 +60,6 @@ WITHOUT_EFFECT = ("train.resume",)
 
 NOT_FOR_EVENTS: Mapping[str, int] = {
     **{f"train.{name}": 0 for name in Augmentation.model_fields},
-    "train.distillation": 0,
-    "data.crop_pixels": 0,
-    "data.average_pixels": 1,
 }
 """Parameters for images only, by full key, with the value that events need."""
 
@@ -116,18 +107,10 @@ LayerSizes = Annotated[
 
 @chooses(SOURCES)
 class DataParams(ParameterSection):
-    """Which samples, how they are split, and how images are reduced.
-
-    Attributes:
-        crop_pixels: pixels cropped from each side of an image.
-        average_pixels: side of the squares of pixels that are averaged; 1 for none.
-            Both kinds of networks read the reduced images.
-    """
+    """Which samples, and how they are split."""
 
     source: Line = Field(description=f"{', '.join(SOURCES)} or a directory")
     validation_size: Real = Field(ge=0, le=0.5)
-    crop_pixels: int = Field(default=0, ge=0, le=12)
-    average_pixels: Literal[1, 2, 4] = 1
 
     @property
     def chosen_source(self) -> Source | str:
@@ -395,4 +378,4 @@ def load_params(path: str | os.PathLike[str]) -> Params:
 
 def parse_params(content: Mapping[str, Any]) -> Params:
     """Check the content of a params.yaml, as `load_params` does."""
-    return parsed(content, Params, RENAMED)
+    return parsed(content, Params)

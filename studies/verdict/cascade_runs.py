@@ -95,8 +95,6 @@ def rows_of(
         "run_id": content_digest({RUN: seed})[:32],
         "data_source": images.description.source,
         "seed": seed,
-        "crop_pixels": 0,
-        "average_pixels": 1,
     }
     kept = (
         spiking(seed, folder, splits, images)

@@ -14,7 +14,7 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.core.yaml_files import ArtifactPaths
 from spikejoule.data.images import LabelledImages, Samples
 from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
-from spikejoule.energy.ledger import Variant, averaged, baseline_variants
+from spikejoule.energy.ledger import Variant, baseline_variants
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.network.checkpoint import read_complete
 
@@ -65,7 +65,4 @@ def counted_networks(
         replace(variant, weights_sha256=weights_sha256) for variant in inputs.variants
     ]
     baselines = load_baseline(files["baseline"], samples.labels, n_input)
-    conventional = averaged(
-        baseline_variants(baselines, len(samples)), inputs.average_pixels, n_input
-    )
-    return [*spiking, *conventional]
+    return [*spiking, *baseline_variants(baselines, len(samples))]

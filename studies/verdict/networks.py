@@ -83,7 +83,8 @@ class RecordedNetwork(Row):
         train_seconds: training time by the clock; None if unknown. Conventional
             networks are trained together, and each has an equal share of the time.
         processor_seconds: training time over all cores, shared in the same way.
-        crop_pixels, average_pixels: how its images were reduced, as in params.yaml.
+        crop_pixels, average_pixels: how the images of networks of an earlier commit
+            were reduced; 0 and 1, or None, for whole images.
     """
 
     model_config = ConfigDict(extra="allow")

@@ -19,7 +19,7 @@ from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.core.store import read_json
 from spikejoule.core.user_files import named_object
 from spikejoule.core.yaml_files import ArtifactPaths
-from spikejoule.energy.ledger import EARLY_EXIT, WHOLE_WINDOW, averaged
+from spikejoule.energy.ledger import EARLY_EXIT, WHOLE_WINDOW
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.network.trained import load_trained
 from spikejoule.nir.conventions import Conventions
@@ -103,16 +103,6 @@ class Images:
     def source(self) -> str:
         """The source of the images."""
         return str(self.data["source"])
-
-    @property
-    def crop_pixels(self) -> int:
-        """Pixels cropped at each side of an image."""
-        return self.data.get("crop_pixels") or 0
-
-    @property
-    def average_pixels(self) -> int:
-        """Side of the squares of pixels whose means the networks read."""
-        return self.data.get("average_pixels") or 1
 
     def beside(self, recorded: Sequence[RecordedNetwork]) -> "Images":
         """Number outside networks like recorded ones, which are compared by seed.
@@ -289,16 +279,14 @@ def outside_networks(
             fails.
     """
     configuration = content_digest({"side": side, "added": list(files)})[:12]
-    n_pixels = images.splits.test.samples.images[0].size
     rows: list[RecordedNetwork] = []
     for seed, file in enumerate(files, start=images.first_seed):
         network = images.network(file, side, conventions)
         if any(row.weights_sha256 == network.digest for row in rows):
             raise ParameterError(f"--add: {file} has the weights of an earlier file")
-        variants = [entrant.variant for entrant in network.entrants]
-        for variant in averaged(variants, images.average_pixels, n_pixels):
+        for entrant in network.entrants:
             row = RecordedNetwork.counted(
-                variant,
+                entrant.variant,
                 profiles,
                 run="+".join(Path(part).name for part in file.split("+")),
                 run_id=network.digest[:32],
@@ -306,8 +294,6 @@ def outside_networks(
                 data_source=images.source,
                 configuration=configuration,
                 seed=seed,
-                crop_pixels=images.crop_pixels,
-                average_pixels=images.average_pixels,
             )
             rows.append(row)
     return rows

@@ -22,9 +22,7 @@ from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side, Variant
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.tracking.live import TRAINED_TAG
 from spikejoule.tracking.recorded import (
-    AVERAGE,
     COMMIT,
-    CROP,
     DIGEST,
     ENCODING,
     EXIT_RULE,
@@ -100,12 +98,8 @@ class Reader:
         spiking = _spiking_parameters(comparable.runs)
         data = read_json(self.directory / self.paths["data_metrics"])
         test = self._test_samples(comparable, data)
-        reduction = _reduction(data)
         stored = stored_files(self.paths)
         for place, run in comparable.runs.iterrows():
-            if (run[CROP], run[AVERAGE]) != reduction:
-                networks.left_out["that read other pixels than the project's"] += 1
-                continue
             with tempfile.TemporaryDirectory() as folder:
                 files = self._downloaded(run["run_id"], stored, folder)
                 lacking = [file for name, file in stored.items() if name not in files]
@@ -197,8 +191,6 @@ class Reader:
                 seed=int(run[SEED]),
                 train_seconds=train_seconds,
                 processor_seconds=processor_seconds,
-                crop_pixels=int(run[CROP]),
-                average_pixels=int(run[AVERAGE]),
             )
 
 
@@ -206,11 +198,6 @@ def _spiking_parameters(runs: pd.DataFrame) -> pd.DataFrame:
     """The parameters that affect a spiking network, early exit included."""
     of_training = deciding_parameters(runs).drop(columns=SEED)
     return pd.concat([of_training, runs[[EXIT_RULE, EXIT_TOLERANCE]]], axis=1)
-
-
-def _reduction(data: Mapping[str, Any]) -> tuple[str, str]:
-    """How the images of described data were cropped and averaged, as runs state it."""
-    return str(data.get("crop_pixels") or 0), str(data.get("average_pixels") or 1)
 
 
 def _counted(

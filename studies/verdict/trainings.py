@@ -115,7 +115,6 @@ def setup_of(params: Params, splits: Splits) -> TrainingSetup:
             params.train.model_dump(mode="json")
         ),
         engine="event",
-        average_pixels=params.data.average_pixels,
     )
 
 

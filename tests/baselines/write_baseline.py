@@ -10,6 +10,7 @@ from pathlib import Path
 
 from spikejoule.baselines.counts import (
     MeasuredBaseline,
+    TrainingRun,
     measure_baseline,
     save_baseline,
 )
@@ -71,7 +72,8 @@ def write(path: Path) -> None:
             measured.append(
                 measure_baseline(name, network, variant.equal_size, pruned, splits)
             )
-    save_baseline(path, measured, digits.test.labels)
+    run = TrainingRun(SETTINGS.max_epochs, len(train), SETTINGS.batch_size, True)
+    save_baseline(path, measured, digits.test.labels, run)
 
 
 if __name__ == "__main__":

@@ -103,28 +103,6 @@ class TestCommand:
         events = energy["inputs"]["proxies"]["synaptic_events_per_inference"]
         assert events == pytest.approx(means["input"] * 20 + means["hidden"] * 10)
 
-    def test_images_are_reduced_as_those_it_was_trained_on(
-        self, tmp_path: Path, mnist5k: Dataset, cli: Cli
-    ) -> None:
-        """To 12 x 12 means of squares, which are charged; a network of more pixels is
-        refused.
-        """
-        network = trained_network(n_input=144)
-        network.data.update(crop_pixels=2, average_pixels=2)  # type: ignore[attr-defined]
-        file = write_example(tmp_path / "reduced.pth", network)
-        images = ("--images", "mnist5k", "--samples", "4")
-        energy = cli.json("energy", file, *images, "--profile", "lemaire-complete")
-        written = [
-            row["count"]
-            for row in energy["energies"]
-            if (row["network"], row["profile"], row["phase"], row["term"])
-            == ("snn", "lemaire-complete", "inference", "activation_write")
-        ]
-        assert 144 in written
-        baselines = write_baselines(tmp_path / "b.npz", mnist5k.test.labels[:4])
-        said = cli.refusal("energy", file, "--baselines", baselines, *images)
-        assert "reads 784 pixels and the network 144" in said
-
     def test_no_name_reaches_the_terminal_raw(
         self, tmp_path: Path, mnist5k: Dataset, cli: Cli
     ) -> None:

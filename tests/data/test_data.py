@@ -1,8 +1,7 @@
-"""Images: their files, sources, split and reduction; and the stage prepare."""
+"""Images: their files, sources and split; and the stage prepare."""
 
 import gzip
 import hashlib
-import math
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from spikejoule.data.idx import load_directory, read_idx
 from spikejoule.data.images import (
     Dataset,
     LabelledImages,
-    describe,
     load_images,
     split_validation,
 )
@@ -148,26 +146,6 @@ class TestSplit:
     def test_too_few_images(self) -> None:
         with pytest.raises(DataError, match=r"data.validation_size: .* every digit"):
             split_validation(digits(15), 0.1, 0)
-
-
-class TestReduced:
-    def test_equals_a_loop(self) -> None:
-        samples = digits(6)
-        whole = Dataset("s", "t", "n", {}, samples, samples.select(slice(2)))
-        reduced = whole.reduced(2, 4)
-        assert reduced.test.images.shape == (2, 6, 6)
-        for number, row, column in np.ndindex(6, 6, 6):
-            square = samples.images[number, 2 + 4 * row :, 2 + 4 * column :][:4, :4]
-            rounded = math.floor(square.mean() + 0.5)
-            assert reduced.train.images[number, row, column] == rounded
-        described = describe(reduced, reduced.train, reduced.test, False)
-        assert (described.crop_pixels, described.average_pixels) == (2, 4)
-
-    @pytest.mark.parametrize("crop", [14, 1])
-    def test_what_does_not_fit_is_refused(self, crop: int) -> None:
-        samples = digits(20)
-        with pytest.raises(DataError, match=r"data.crop_pixels: .* does not divide"):
-            Dataset("s", "t", "n", {}, samples, samples).reduced(crop, 4)
 
 
 def test_a_file_of_images_returns_them(tmp_path: Path) -> None:

@@ -63,16 +63,6 @@ def test_classes_are_their_images() -> None:
     assert energies == pytest.approx([159.6, 69.6])
 
 
-def test_means_of_squares_are_charged_to_every_baseline() -> None:
-    """Those of the network itself are in its variants, as a checkpoint's are."""
-    given = inputs((baseline(10, [6, 6, 6, 6]),))
-    found = analysis(replace(given, average_pixels=2))
-    for each in found.ledger.variants:
-        made = each.operations.of("code_addition").sum(axis=1)
-        expected = 4 * given.network.n_input if each.side == "conventional" else 0
-        assert (made == expected).all()
-
-
 def test_brackets_have_ends_and_no_value() -> None:
     numbers = headline(analysis(inputs(), "45nm-memory"))
     assert "energy_nj" not in numbers

@@ -295,7 +295,6 @@ def record_of(
         weight_decay=bool(setting.learning.weight_decay),
         clipping=bool(setting.learning.grad_clip_norm),
         best_validation_accuracy_percent=None,
-        events_counted=True,
         pruned=setting.masks is not None,
         batch_size=setting.batch_size,
         surrogate=setting.learning.surrogate,
@@ -504,25 +503,3 @@ def test_conventional_gradients_and_products_are_those_of_pytorch(method: str) -
         assert flops_counted == flops.get_total_flops()
     else:
         assert flops_counted < flops.get_total_flops()
-
-
-def test_a_teacher_is_a_dense_forward_pass() -> None:
-    network = ConventionalNetwork.of_layers(3, (2,), 2)
-    setting = Setting(network, LearningSettings(), RATE, 3, 1, 3, "once")
-    state = {name: np.ones(shape) for name, shape in network.parameter_shapes().items()}
-    teacher = ReluTraining(setting, state)
-    for sample in range(3):
-        teacher.feed(sample, [0.0, 0.5, 1.0])
-        teacher.forward(sample)
-    expected: Counter[str] = Counter()
-    for (_, term, _), count in teacher.machine.counts.items():
-        expected["teacher_mac" if term == "mac" else term] += count
-    macs = np.array([[expected["teacher_mac"], 0]])
-    record = training_record([(5, 3, 2)], samples=3, teacher_macs=macs)
-    counted = count_training(record)
-    found = {
-        column.term: int(count)
-        for column, count in zip(counted.columns, counted.counts[0], strict=True)
-        if column.place == "teacher"
-    }
-    assert found == expected

@@ -599,7 +599,7 @@ class Training(Trained):
 
     # Forward
 
-    def update(self, population, at, arriving, keeps_trace=True):
+    def update(self, population, at, arriving):
         """Take a step of all neurons; return which fire.
 
         `at` is (sample, step), `arriving` the sum of inputs of each neuron.
@@ -623,8 +623,7 @@ class Training(Trained):
             if fires:
                 machine.count("reset", name)
                 fired.append(j)
-            if keeps_trace:
-                population.traces.write(name, (*at, j), v)
+            population.traces.write(name, (*at, j), v)
             population.potentials.write(name, j, population.after_reset(v, fires))
         return fired
 
@@ -639,7 +638,7 @@ class Training(Trained):
         self.machine.count("decision_comparison", output.name, output.n - 1)
         learning = self.setting.learning
         loss = naive.Loss(learning.logit_scale, learning.label_smoothing)
-        _, gradient = naive.cross_entropy(counts, label, loss, None)
+        _, gradient = naive.cross_entropy(counts, label, loss)
         return gradient
 
     # Backward
@@ -974,7 +973,6 @@ class DenseTraining(Training):
             by_count.append([value / len(labels) for value in by_class])
         self.machine.phase = "backward"
         for number in range(len(samples)):
-            self.before_backward(number)
             for population in reversed(self.populations):
                 self.backward_neurons(number, population, by_count[number])
             self.add_gradients_of_neurons(number)
@@ -983,12 +981,6 @@ class DenseTraining(Training):
         gradients = self.gradients()
         self.optimise()
         return gradients
-
-    # Whether the potentials of the first forward pass are kept.
-    keeps_traces = True
-
-    def before_backward(self, sample) -> None:
-        """Whatever the backward pass of a sample needs first."""
 
     def feed(self, number, sample) -> None:
         """The encoder has put the spikes or currents of a sample into memory."""
@@ -1007,7 +999,7 @@ class DenseTraining(Training):
     def n_steps(self) -> int:
         return self.setting.n_steps
 
-    def forward(self, sample, repeats=False) -> None:
+    def forward(self, sample) -> None:
         """Run a sample, layer by layer."""
         for population in self.populations:
             connection = self.into(population)
@@ -1026,11 +1018,9 @@ class DenseTraining(Training):
                     products = self.multiply(connection, sample, step)
                     arriving = np.add(waiting, products).tolist()
                 at = (sample, step)
-                keeps_trace = repeats or self.keeps_traces
-                fired = self.update(population, at, arriving, keeps_trace)
+                fired = self.update(population, at, arriving)
                 self.fired[population.name][at] = fired
-                if not repeats:
-                    self.write_activations(population, at, fired)
+                self.write_activations(population, at, fired)
                 waiting = [0.0] * population.n
                 if step < self.n_steps - 1:
                     for loop in loops:
@@ -1129,23 +1119,9 @@ class DenseTraining(Training):
                 connection.gradients.write(target.name, index, value)
 
 
-class RecomputingTraining(DenseTraining):
-    """Potentials are computed again, sample by sample, in place of being stored."""
-
-    keeps_traces = False
-
-    def trace_memory(self, n: int) -> CountedArray:
-        words = self.n_steps * n
-        return CountedArray(self.machine, ("trace_read", "trace_write"), words)
-
-    def before_backward(self, sample) -> None:
-        self.forward(sample, repeats=True)
-
-
 VARIANTS = {
     "event": EventTraining,
     "dense": DenseTraining,
-    "dense_recompute": RecomputingTraining,
 }
 
 
@@ -1225,7 +1201,7 @@ class ReluTraining(DenseTraining):
         values = output.activations.values
         scores = [values[sample, 0, unit] for unit in range(output.n)]
         loss = naive.Loss(smoothing=self.setting.learning.label_smoothing)
-        _, gradient = naive.cross_entropy(scores, label, loss, None)
+        _, gradient = naive.cross_entropy(scores, label, loss)
         return gradient
 
     def backward_neurons(self, sample, population, by_count) -> None:

@@ -41,7 +41,6 @@ class Case:
         dense: the input, [B, T, I].
         labels: [B].
         learning: how to learn.
-        teacher: class probabilities [B, classes].
         masks: False where a synapse is removed, by weight matrix.
     """
 
@@ -50,7 +49,6 @@ class Case:
     dense: np.ndarray
     labels: np.ndarray
     learning: LearningSettings = LEARNING
-    teacher: np.ndarray | None = None
     masks: Mapping[str, np.ndarray] | None = None
 
     def pruned(self, seed: int = 5) -> "Case":
@@ -75,10 +73,7 @@ class Case:
         loss = naive.Loss(
             logit_scale=learning.logit_scale,
             smoothing=learning.label_smoothing,
-            share=learning.distillation,
-            teacher=self.teacher,
             spike_penalty=(learning.spike_penalty, learning.spike_target),
-            event_penalty=(learning.event_penalty, learning.event_target),
         )
         model = naive.Model(
             naive.Neuron(neuron.threshold, neuron.decay, neuron.reset),
@@ -97,7 +92,7 @@ class Case:
         for engine in engines(self.network, self.state, self.learning):
             if self.masks is not None:
                 engine.prune(self.masks)
-            outcome = assert_agrees(engine, events, self.labels, expected, self.teacher)
+            outcome = assert_agrees(engine, events, self.labels, expected)
             assert outcome.input_macs == macs
 
 
@@ -128,11 +123,10 @@ def assert_agrees(
     events: EventList,
     labels: np.ndarray,
     expected: naive.Batch,
-    teacher: np.ndarray | None = None,
 ) -> BatchOutcome:
     """Spikes, counts, loss and gradients are those of the loops, also a second time."""
     assert_spikes(engine.run(events), expected.spikes)
-    outcome, gradients = engine.gradients(events, labels, teacher)
+    outcome, gradients = engine.gradients(events, labels)
     assert outcome.spikes == expected.totals, engine.name
     assert outcome.synaptic_events == expected.events
     assert outcome.correct == expected.correct
@@ -143,7 +137,7 @@ def assert_agrees(
     assert outcome.gradients_reached == reached
     assert outcome.mean_loss == pytest.approx(expected.loss, rel=RELATIVE)
     assert_gradients(gradients, expected.gradients)
-    again, repeated = engine.gradients(events, labels, teacher)
+    again, repeated = engine.gradients(events, labels)
     assert again == outcome
     assert all(np.array_equal(gradients[name], repeated[name]) for name in gradients)
     return outcome

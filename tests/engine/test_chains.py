@@ -104,7 +104,7 @@ NEURONS = st.fixed_dictionaries(
 )
 
 
-PENALTIES = LearningSettings(spike_penalty=30.0, event_penalty=20.0, event_target=3.0)
+PENALTIES = LearningSettings(spike_penalty=30.0, spike_target=3.0)
 
 
 @settings(max_examples=25, deadline=None)

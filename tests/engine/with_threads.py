@@ -24,7 +24,7 @@ from tests.tools.networks import firing_state
 from tests.tools.settings import changed
 
 POISSON = Poisson(time_window=9, max_rate=300.0)
-LEARNING = LearningSettings(event_penalty=1e-4, spike_penalty=1e-3)
+LEARNING = LearningSettings(spike_penalty=1e-3)
 CURRENTS = "constant currents"
 # The network and the size of a batch
 CASES = {

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from spikejoule.baselines.counts import load_baseline, load_weights
 from spikejoule.data.images import Dataset, LabelledImages, load_samples
 from spikejoule.energy import load_profiles
-from spikejoule.energy.ledger import averaged, baseline_variants
+from spikejoule.energy.ledger import baseline_variants
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.checkpoint import read_complete
 from spikejoule.network.trained import load_trained
 from spikejoule.playground.content import PlaygroundInputs
-from spikejoule.playground.opponent import Opponent, averaged_side
+from spikejoule.playground.opponent import Opponent
 from spikejoule.playground.page import playground_page
 from tests.tools.finished_project import finish_project
 from tests.tools.pipeline_tools import artifact_paths
@@ -54,9 +54,6 @@ REGULAR = {"encode.encoding": "regular", "evaluate.early_exit_rule": "first_spik
 SMALL = {"encode.time_window": 20, "model.hidden": 30}
 """Poisson spikes, in float32; for tests of how people use a page."""
 
-AVERAGED = {"data.average_pixels": 2, "encode.encoding": "latency"}
-"""Networks that read means of four pixels, and pay for them."""
-
 
 @dataclass(frozen=True, eq=False)
 class Playground:
@@ -86,8 +83,7 @@ def build(
     """Train the networks, and write their page."""
     everything = {"measure_inference.n_samples": "null", **parameters}
     project = folder / "project"
-    dataset = mnist5k.reduced(0, parameters.get("data.average_pixels", 1))
-    finish_project(repository, dataset, project, everything, last="energy_report")
+    finish_project(repository, mnist5k, project, everything, last="energy_report")
     method = "dense" if parameters == REGULAR else "zero-skipping"
     inputs = inputs_of(project, repository, method)
     path = folder / "try.html"
@@ -103,11 +99,7 @@ def inputs_of(project: Path, repository: Path, method: str) -> PlaygroundInputs:
     measured = read_measurement(paths, load_trained(paths["trained"]), samples)
     counts = load_baseline(paths["baseline"])
     checkpoint = read_complete(paths["checkpoint"])
-    variants = averaged(
-        baseline_variants(counts, measured.n_samples),
-        averaged_side(checkpoint),
-        measured.network.n_input,
-    )
+    variants = baseline_variants(counts, measured.n_samples)
     is_integer = measured.network.weight_bits < 32
     variant = next(
         variant

@@ -14,7 +14,6 @@ from spikejoule.energy.ledger import (
     WHOLE_WINDOW,
     Execution,
     Variant,
-    averaged,
     spiking_variants,
 )
 from spikejoule.energy.prices import prices_pj, weights_of
@@ -26,11 +25,9 @@ from spikejoule.playground.content import (
     playground_record,
     price_lists,
 )
-from spikejoule.playground.opponent import averaged_side
 from spikejoule.playground.page import page_of_record
 from spikejoule.playground.prices import PlaygroundError
 from tests.playground.pages import (
-    AVERAGED,
     DEEP,
     DEFAULT,
     INTEGERS,
@@ -76,7 +73,6 @@ KINDS = {
     "4-bit": INTEGERS,
     "deep": DEEP,
     "regular": REGULAR,
-    "averaged": AVERAGED,
 }
 
 
@@ -148,12 +144,8 @@ def energies_by_ledger(
     inputs = playground.inputs
     ways = (Execution(WHOLE_WINDOW), Execution(EARLY_EXIT, exit_steps=exits))
     encoder = inputs.checkpoint.encoder
-    variants = averaged(
-        spiking_variants(
-            "spiking", inputs.measured, encoder, inputs.images.images, ways
-        ),
-        averaged_side(inputs.checkpoint),
-        inputs.measured.network.n_input,
+    variants = spiking_variants(
+        "spiking", inputs.measured, encoder, inputs.images.images, ways
     )
     spiking = {variant.method: variant for variant in variants}
     assert inputs.opponent is not None

@@ -134,7 +134,7 @@ def check_commands(small: Search, printed: str) -> None:
         set_parameters(
             small.folder, dict(setting.split("=", 1) for setting in settings)
         )
-        for stage in ("encode", "train"):  # none has a teacher
+        for stage in ("encode", "train"):
             assert run_stage(stage) == 0
         assert file_digest(path_of("trained"), "sha256") == row["trained_sha256"]
 

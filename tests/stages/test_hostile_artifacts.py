@@ -18,7 +18,6 @@ from tests.tools.pipeline_tools import (
     REPOSITORY,
     STAGES,
     artifact_paths,
-    set_parameters,
 )
 
 COMMANDS = {
@@ -74,11 +73,6 @@ def damaged(path: Path) -> dict[str, bytes | None]:
 def test_a_damaged_file_is_refused(
     reader: str, artifact: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if "teacher" in (
-        reader,
-        artifact,
-    ):  # without distillation nothing is read of either
-        set_parameters(Path(), {"train.distillation": 0.5})
     path = path_of(artifact)
     cases: dict[str, bytes | None] = {"a pickle": pickle.dumps(Pickled())}
     if FIRST_READERS[artifact] == reader:

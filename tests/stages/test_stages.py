@@ -18,7 +18,6 @@ import torch
 from spikejoule.baselines.counts import load_baseline
 from spikejoule.data.images import load_images
 from spikejoule.evaluation.inference import load_inference_events
-from spikejoule.training.teacher import TEACHER
 from stages.shared.common import run_stage
 from tests.tools.finished_project import N_TEST, content_of, inputs_and_outputs, path_of
 from tests.tools.pipeline_tools import (
@@ -158,20 +157,6 @@ def test_all_test_images_run_and_the_first_are_counted(
     set_parameters(copied, {"measure_inference.n_samples": 4096})
     assert run_stage("measure_inference") == 0
     assert f"4,096, but there are {N_TEST} test samples" in caplog.text
-
-
-def test_a_teacher_is_the_network_of_equal_size_and_trained_where_one_is_needed(
-    copied: Path,
-) -> None:
-    assert TEACHER.read(path_of("teacher")) == {}
-    set_parameters(copied, {"train.distillation": 0.5})
-    assert run_stage("teacher") == 0
-    teacher = TEACHER.read(path_of("teacher"))
-    assert teacher
-    with np.load(path_of("baseline"), allow_pickle=False) as archive:
-        for name, values in teacher.items():
-            stored = archive[f"baseline1.{name.replace('.synapses', '')}"]
-            assert stored.tobytes() == values.tobytes()
 
 
 def test_the_headline_of_the_baselines_is_of_the_networks_of_equal_size(

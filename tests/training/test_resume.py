@@ -17,7 +17,6 @@ from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.torch_twin import initial_state
 from spikejoule.training import TrainingSettings
-from spikejoule.training.teacher import TeacherAnswer
 from spikejoule.training.training import Training, TrainingData, train
 from tests.tools.interrupted import KilledError, Memory, cut_short_after_every_epoch
 from tests.tools.settings import changed
@@ -36,23 +35,20 @@ SETTINGS = TrainingSettings(
     shift_pixels=1,
 )
 CASES: dict[str, dict[str, Any]] = {
-    "averaged": {
-        "average_epochs": 3,
+    "pruned": {
         "pruned_fraction": 0.3,
         "prune_start": 0.1,
         "reset": "subtract",
         "bias": False,
         "spike_penalty": 1.0,
     },
-    "quantised, pruned, averaged": {
+    "quantised, pruned": {
         "weight_bits": 8,
         "pruned_fraction": 0.6,
         "prune_end": 0.9,
-        "average_epochs": 2,
     },
-    "learned, distilled": {
+    "learned": {
         "learned": "both",
-        "distillation": 0.5,
         "schedule": "cosine",
     },
     "stopped early": {
@@ -69,7 +65,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-DENSE_CASES = ("quantised, pruned, averaged", "convolution and recurrence")
+DENSE_CASES = ("quantised, pruned", "convolution and recurrence")
 NEURON_KEYS = ("learned", "reset", "bias")
 NETWORK_KEYS = ("weight_bits", "layers", *NEURON_KEYS)
 
@@ -77,12 +73,6 @@ NETWORK_KEYS = ("weight_bits", "layers", *NEURON_KEYS)
 def settings_of(case: dict[str, Any]) -> TrainingSettings:
     own = {key: value for key, value in case.items() if key not in NETWORK_KEYS}
     return changed(SETTINGS, **own)
-
-
-def teacher(seen: np.ndarray) -> TeacherAnswer:
-    right = seen.reshape(-1, 4, 4)[:, :, 2:].mean(axis=(1, 2)) / 255
-    probabilities = np.stack([1 - right, right], axis=1)
-    return TeacherAnswer(probabilities, 7 * len(seen), 5 * len(seen))
 
 
 def trained(name: str, case: dict[str, Any], state_store: Any = None) -> Training:
@@ -96,8 +86,7 @@ def trained(name: str, case: dict[str, Any], state_store: Any = None) -> Trainin
     network = Network.of_chain(in_shape, hidden, 2, neuron, quantisation)
     state = {key: value.numpy() for key, value in initial_state(network, 1).items()}
     engine = make_engine(name, network, state, settings)
-    data = replace(problem(), teacher=teacher if "distillation" in case else None)
-    return train(Training(data, engine, settings, SEED), state_store)
+    return train(Training(problem(), engine, settings, SEED), state_store)
 
 
 def content(result: Training) -> bytes:

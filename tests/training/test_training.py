@@ -1,16 +1,14 @@
-"""The training loop: counts, stopping, averaging, teachers, the best weights."""
+"""The training loop: counts, stopping, pruning, the best weights."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 import pytest
 
-from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import LabelledImages
-from spikejoule.encoding.counting import predict
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine
@@ -20,13 +18,10 @@ from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from spikejoule.network.torch_twin import initial_state
 from spikejoule.training import TrainingSettings
-from spikejoule.training.epochs import history_rows
 from spikejoule.training.free_cores import FreeCores
-from spikejoule.training.teacher import TEACHER, TeacherAnswer, load_teacher
 from spikejoule.training.training import (
     Training,
     TrainingData,
-    accuracy_percent,
     train,
 )
 from tests.tools.settings import changed, draw_key, encode
@@ -145,15 +140,13 @@ def stop_by_loop(
 
 
 class Watched:
-    """An engine that recounts every batch, and records inputs and learned states."""
+    """An engine that recounts every batch."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.totals = np.zeros(3, dtype=np.int64)
         self.correct = 0
         self.labels: list[np.ndarray] = []
-        self.probabilities: list[np.ndarray | None] = []
-        self.states: list[dict[str, np.ndarray]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
@@ -166,7 +159,6 @@ class Watched:
         events: EventList,
         labels: np.ndarray,
         rate: float,
-        teacher: Any = None,
         seed: int = 0,
     ) -> BatchOutcome:
         layers = [layer.to_dense(np.int64) for layer in self._engine.run(events)]
@@ -176,12 +168,7 @@ class Watched:
         ]
         self.correct += int((layers[-1].sum(axis=1).argmax(axis=1) == labels).sum())
         self.labels.append(np.asarray(labels))
-        self.probabilities.append(teacher)
-        return self._engine.train_batch(events, labels, rate, teacher, seed)
-
-    def learned_state(self) -> dict[str, np.ndarray]:
-        self.states.append(self._engine.learned_state())
-        return self.states[-1]
+        return self._engine.train_batch(events, labels, rate, seed)
 
 
 @pytest.mark.parametrize("name", ["event", "dense"])
@@ -220,94 +207,17 @@ def test_a_rate_at_which_weights_overflow() -> None:
         trained(fresh_engine(learning=learning), settings)
 
 
-class TestAveraging:
-    @pytest.mark.parametrize("name", ["event", "dense"])
-    def test_the_mean_of_the_last_epochs_is_validated_and_kept(self, name: str) -> None:
-        settings = changed(SETTINGS, average_epochs=3, lr=0.003)
-        engine = Watched(fresh_engine(name))
-        data = problem()
-        result = trained(engine, settings, data)
-        assert len(engine.states) == 6
-        for epoch in (4, 5, 6):
-            states = engine.states[3:epoch]
-            mean = {
-                key: np.mean([state[key] for state in states], axis=0, dtype=np.float64)
-                for key in states[0]
-            }
-            runner = make_engine(name, ARCHITECTURE, mean)
-            accuracy = accuracy_percent(
-                runner, data.validation_events, data.validation_labels
-            )
-            assert result.history[epoch - 1].validation_accuracy_percent == accuracy
-            if result.best_epoch == epoch:
-                for key, values in mean.items():
-                    np.testing.assert_allclose(result.state[key], values, rtol=1e-6)
-                    assert result.state[key].dtype == np.float32
-
-    def test_only_epochs_after_pruning(self) -> None:
-        """Pruning ends with epoch 5 of 6, so the mean has no removed synapse."""
-        settings = changed(
-            SETTINGS,
-            average_epochs=6,
-            pruned_fraction=0.5,
-            prune_start=0.2,
-            prune_end=0.8,
-        )
-        result = trained(fresh_engine(), settings)
-        weights = [values for values in result.state.values() if values.ndim == 2]
-        n_synapses = sum(values.size for values in weights)
-        n_kept = sum(np.count_nonzero(values) for values in weights)
-        assert n_kept == n_synapses - n_synapses // 2
-        fractions = [record.pruned_fraction for record in result.history]
-        assert fractions == sorted(fractions)
-        assert (fractions[0], fractions[result.best_epoch - 1]) == (0.0, 0.5)
-
-
-class TestTeacher:
-    def test_it_sees_augmented_images_and_decides_the_target(self) -> None:
-        asked: list[np.ndarray] = []
-
-        def teacher(images: np.ndarray) -> TeacherAnswer:
-            asked.append(images)
-            n_images = len(images)
-            probabilities = np.tile([0.25, 0.75], (n_images, 1))
-            return TeacherAnswer(probabilities, 10 * n_images, n_images)
-
-        settings = changed(SETTINGS, shift_pixels=1, max_epochs=2)
-        learning = changed(LEARNING, distillation=1.0)
-        engine = Watched(fresh_engine(learning=learning))
-        data = problem()
-        result = trained(engine, settings, replace(data, teacher=teacher))
-        for row in history_rows(result.history, ARCHITECTURE.layer_names):
-            assert row["teacher_macs_per_sample"] == 10
-            assert row["teacher_macs_nonzero_per_sample"] == 1
-        sizes = [len(rows) for rows in engine.probabilities if rows is not None]
-        assert sizes == [8, 8, 8, 8, 8, 4] * 2
-        flat = data.samples.inputs.reshape(len(data.samples), -1)
-        images = np.concatenate(asked)
-        assert not all((flat == image).all(axis=1).any() for image in images)
-        # The teacher prefers class 1 for every image, and so does the student.
-        student = make_engine("event", ARCHITECTURE, engine.states[-1])
-        assert predict(student.run(data.validation_events)[-1]).all()
-
-    def test_multiply_accumulates_by_hand(self, tmp_path: Path) -> None:
-        path = tmp_path / "teacher.npz"
-        state = {
-            "layer1.synapses.weight": np.array([[1, -1], [-1, 0], [2, 1]], np.float32),
-            "layer1.synapses.bias": np.array([0, 0, -0.5], np.float32),
-            "layer2.synapses.weight": np.ones((2, 3), np.float32),
-            "layer2.synapses.bias": np.zeros(2, np.float32),
-        }
-        TEACHER.write(path, state)
-        # Hidden: (1, 0, 1.5), (0, 0, 0.5) and (0, 0, 0).
-        answer = load_teacher(path, 2, 2)(
-            np.array([[255, 0], [0, 255], [0, 0]], np.uint8)
-        )
-        assert (answer.macs, answer.macs_nonzero) == (3 * (6 + 6), 3 + 3 + 4 + 2)
-        assert answer.probabilities.tolist() == [[0.5, 0.5]] * 3
-        for pixels, classes in ((3, 2), (2, 3)):
-            with pytest.raises(ArtifactError, match="holds no teacher for"):
-                load_teacher(path, pixels, classes)
+def test_only_epochs_after_pruning_are_kept() -> None:
+    """Pruning ends with epoch 5 of 6."""
+    settings = changed(SETTINGS, pruned_fraction=0.5, prune_start=0.2, prune_end=0.8)
+    result = trained(fresh_engine(), settings)
+    weights = [values for values in result.state.values() if values.ndim == 2]
+    n_synapses = sum(values.size for values in weights)
+    n_kept = sum(np.count_nonzero(values) for values in weights)
+    assert n_kept == n_synapses - n_synapses // 2
+    fractions = [record.pruned_fraction for record in result.history]
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[result.best_epoch - 1]) == (0.0, 0.5)
 
 
 def test_validation_events_of_another_window_are_refused() -> None:

@@ -11,8 +11,8 @@ predictions                  uint8 [K, N]
 labels                       uint8 [N]
 baselinek.synapses           [L - 1], of each network k from 1 to K
 baselinek.macs_nonzero       [N, L - 1], as in `BaselineCounts`
-baselinek.nonzero_fractions  [L - 1], of pruned networks; older files lack it
-training                     int64 [4], a `TrainingRun`; older files lack it
+baselinek.nonzero_fractions  [L - 1], of pruned networks
+training                     int64 [4], a `TrainingRun`
 
 and the weights, so that every count can be recounted: of matrix j,
 `baselinek.layerj.weight` [target, source] and `.bias` in float32, or the integers
@@ -256,7 +256,7 @@ _FIGURES = (
     "validation_accuracy_percent",
 )
 BASELINE = ArrayFile(
-    "spikejoule/baseline/4",
+    "spikejoule/baseline/5",
     {
         "names": Array("U", ("K",)),
         "weight_bits": Array("int64", ("K",), low=2, high=32),
@@ -275,8 +275,8 @@ BASELINE = ArrayFile(
         "baseline*.layer*.integer_weight": Array("int32", ("*", "*")),
         "baseline*.layer*.integer_bias": Array("int64", ("*",)),
         "baseline*.layer*.requantisation": Array("int64", (2,)),
+        "training": Array("int64", (4,), low=0),
     },
-    optional={"training": Array("int64", (4,), low=0)},
 )
 
 
@@ -284,7 +284,7 @@ def save_baseline(
     path: FilePath,
     measured: Sequence[MeasuredBaseline],
     labels: NDArray[np.uint8],
-    training: TrainingRun | None = None,
+    training: TrainingRun,
 ) -> None:
     """Write counts, predictions and weights of networks, and the labels [N].
 
@@ -292,7 +292,7 @@ def save_baseline(
         path: the file.
         measured: the networks.
         labels: classes of the test images.
-        training: how all of them were trained; None if unknown.
+        training: how all of them were trained.
     """
     counts = [baseline.counts for baseline in measured]
     names = [baseline.name for baseline in counts]
@@ -303,8 +303,7 @@ def save_baseline(
     predictions = np.stack([baseline.predictions for baseline in measured])
     arrays["predictions"] = predictions.astype(np.uint8)
     arrays["labels"] = labels
-    if training is not None:
-        arrays["training"] = np.array(training, dtype=np.int64)
+    arrays["training"] = np.array(training, dtype=np.int64)
     for number, baseline in enumerate(measured, start=1):
         own = {
             "synapses": np.array(baseline.counts.synapses, dtype=np.int64),
@@ -422,14 +421,11 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
             f"{prefix}nonzero_fractions does not have {len(synapses)} layers"
         )
     threshold = arrays.get(f"{prefix}pixel_threshold")
-    training = None
-    if "training" in arrays:
-        epochs, samples, batch_size, weight_decay = arrays["training"].tolist()
-        if min(epochs, samples, batch_size) < 1:
-            raise ValueError("training has no epochs, images or images of a batch")
-        training = TrainingRun(epochs, samples, batch_size, bool(weight_decay))
+    epochs, samples, batch_size, weight_decay = arrays["training"].tolist()
+    if min(epochs, samples, batch_size) < 1:
+        raise ValueError("training has no epochs, images or images of a batch")
     correct = int((arrays["predictions"][place] == arrays["labels"]).sum())
-    return BaselineCounts(
+    counts = BaselineCounts(
         name=printable(str(arrays["names"][place])),
         network=_network(own),
         synapses=tuple(synapses),
@@ -437,7 +433,7 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
         accuracy_percent=100 * correct / max(len(arrays["labels"]), 1),
         macs_nonzero=macs,
         weights_sha256=weights_digest(own),
-        training=training,
+        training=TrainingRun(epochs, samples, batch_size, bool(weight_decay)),
         nonzero_fractions=None if fractions is None else tuple(fractions.tolist()),
         pixel_threshold=None if threshold is None else int(threshold),
         shifts=only_shifts(own),
@@ -447,6 +443,9 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
             if name != "equal_size"
         },
     )
+    if counts.pruned and fractions is None:
+        raise ValueError(f"{prefix}nonzero_fractions is missing")
+    return counts
 
 
 def _matrices(arrays: Arrays) -> list[NDArray[Any]]:

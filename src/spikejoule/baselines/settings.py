@@ -171,10 +171,7 @@ class BaselineVariant:
 def equal_size_variant(
     n_input: int, hidden: tuple[int, ...], n_output: int
 ) -> BaselineVariant:
-    """The network of the spiking network's size, also the teacher of a distillation.
-
-    It always has biases, so that a student without them keeps its teacher.
-    """
+    """The network of the spiking network's size; it always has biases."""
     return BaselineVariant(
         ConventionalNetwork.of_layers(n_input, hidden, n_output), equal_size=True
     )

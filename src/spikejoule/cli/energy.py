@@ -83,7 +83,7 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
     labels = None
     notes: tuple[Note, ...] = ()
     if options.images is not None:
-        title, samples = test_samples(options.images, options.samples, checkpoint)
+        title, samples = test_samples(options.images, options.samples)
         measurement = run_checkpoint(checkpoint, samples)
         labels = samples.labels
         pixels = samples.images if isinstance(samples, LabelledImages) else None

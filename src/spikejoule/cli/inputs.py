@@ -12,7 +12,7 @@ from spikejoule.core.errors import DataError, ParameterError, in_one_sentence
 from spikejoule.core.npz import schema_of
 from spikejoule.core.user_files import named_object
 from spikejoule.counts.measurement import Measurement
-from spikejoule.data.images import LabelledImages, Samples
+from spikejoule.data.images import Samples
 from spikejoule.data.source import Places
 from spikejoule.data.sources import load_dataset
 from spikejoule.data.sources.events import samples_of_file
@@ -129,13 +129,8 @@ def first_samples(n_samples: int | None, available: int, what: str) -> slice:
     return slice(n_samples)
 
 
-def test_samples(
-    source: str, n_samples: int | None, checkpoint: CompleteCheckpoint
-) -> tuple[str, Samples]:
-    """Load the title and the first test samples of a data set or an event file.
-
-    Images are cropped and averaged as for training.
-    """
+def test_samples(source: str, n_samples: int | None) -> tuple[str, Samples]:
+    """Load the title and the first test samples of a data set or an event file."""
     here = Path.cwd()
     places = Places(here, here / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
     file = places.resolved(source)
@@ -144,11 +139,6 @@ def test_samples(
         title, test = samples_of_file(file)
     else:
         dataset = load_dataset(source, places, asked_by="--images")
-        data = checkpoint.file.spikejoule.data
-        if isinstance(dataset.test, LabelledImages):
-            dataset = dataset.reduced(
-                data.get("crop_pixels") or 0, data.get("average_pixels") or 1
-            )
         title = dataset.title
         test = dataset.test
     what = f"test {test.subject.samples} of {source}"

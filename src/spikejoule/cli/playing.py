@@ -21,7 +21,7 @@ def write_page(options: argparse.Namespace) -> str:
     headline = headline_profile(profiles, options.profile, "--profile")
     others = [profile for profile in profiles.values() if profile.id != headline.id]
     source = options.images or _recorded_source(checkpoint)
-    _, samples = test_samples(source, None, checkpoint)
+    _, samples = test_samples(source, None)
     if not isinstance(samples, LabelledImages):
         raise DataError(f"--images {source}: these are events, but images are needed.")
     opponent = None

@@ -189,15 +189,12 @@ def chooses(kinds: Kinds[Any]) -> Callable[[type[S]], type[S]]:
     return with_keys
 
 
-def parsed(
-    content: Mapping[str, Any], root: type[M], renamed: Mapping[str, str] = {}
-) -> M:
+def parsed(content: Mapping[str, Any], root: type[M]) -> M:
     """Validate the content of a file; ParameterError with one line for each problem.
 
     Args:
         content: sections by name.
         root: the model, whose fields are the sections.
-        renamed: new full keys by old ones; the message for an old key names the new.
     """
     lines: dict[str, str] = {}
     try:
@@ -213,9 +210,6 @@ def parsed(
             if isinstance(written, Mapping) and own_key not in written:
                 key = f"{name}.{own_key}"
                 lines[key] = f"{key}: is missing"
-    for old in renamed.keys() & lines.keys():
-        lines[old] = f"{old} is now called {renamed[old]}; rename the key"
-        lines.pop(renamed[old], None)
     if lines:
         raise ParameterError("\n".join(lines.values()))
     return model

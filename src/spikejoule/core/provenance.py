@@ -65,7 +65,7 @@ def computing_environment() -> dict[str, str]:
     import torch
 
     return {
-        **library_versions((*LIBRARIES, "scipy")),
+        **library_versions(),
         "python": platform.python_version(),
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
     }

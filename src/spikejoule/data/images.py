@@ -5,7 +5,7 @@ Shapes: N samples, images of H x W pixels.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,6 @@ class DataDescription(Record):
         source, title, note: as in `Dataset`.
         validated_on_test: whether the validation images are the test images.
         noun, class_names, samples: as in `Subject`; absent for images of digits.
-        crop_pixels, average_pixels: as in `Dataset.reduced`; absent if not reduced.
     """
 
     # In this order: a checkpoint holds them in the order of the fields.
@@ -76,8 +75,6 @@ class DataDescription(Record):
     noun: Text | None = None
     class_names: list[Text] | None = None
     samples: Text | None = None
-    crop_pixels: int | None = None
-    average_pixels: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +151,6 @@ class Dataset:
         sha256: SHA-256 (hexadecimal) of the uncompressed content of each file or array,
             by name.
         train, test: the samples.
-        reduction: the arguments of `reduced`, if it was called.
     """
 
     source: str
@@ -163,43 +159,6 @@ class Dataset:
     sha256: Mapping[str, str]
     train: Samples
     test: Samples
-    reduction: Mapping[str, int] = field(default_factory=dict)
-
-    def reduced(self, crop_pixels: int, average_pixels: int) -> "Dataset":
-        """Crop the images and average squares of pixels.
-
-        Args:
-            crop_pixels: pixels cropped from each side; 0 for none, as for events.
-            average_pixels: side of the squares; 1 for none. Means are rounded, halves
-                up.
-
-        Raises:
-            DataError: no pixel is left, or the rest is no whole number of squares.
-        """
-        if not (crop_pixels or average_pixels > 1):
-            return self
-        return replace(
-            self,
-            train=_reduced(self.train, crop_pixels, average_pixels),
-            test=_reduced(self.test, crop_pixels, average_pixels),
-            reduction={"crop_pixels": crop_pixels, "average_pixels": average_pixels},
-        )
-
-
-def _reduced(samples: Samples, crop_pixels: int, side: int) -> LabelledImages:
-    assert isinstance(samples, LabelledImages)
-    height = samples.shape[0] - 2 * crop_pixels
-    width = samples.shape[1] - 2 * crop_pixels
-    if min(height, width) < 1 or height % side or width % side:
-        raise DataError(
-            f"data.crop_pixels: {crop_pixels} leaves {height} x {width} pixels, which "
-            f"data.average_pixels: {side} does not divide"
-        )
-    kept = samples.images[:, crop_pixels:, crop_pixels:][:, :height, :width]
-    squares = kept.reshape(len(kept), height // side, side, width // side, side)
-    # Integer arithmetic: adding half the divisor rounds halves up.
-    means = (squares.sum(axis=(2, 4), dtype=np.int64) + side**2 // 2) // side**2
-    return replace(samples, images=means.astype(np.uint8))
 
 
 def split_validation(
@@ -234,9 +193,9 @@ def describe(
 ) -> DataDescription:
     """Describe the data that are used: the content of metrics/data.json."""
     subject = train.subject
-    stated: dict[str, Any] = dict(dataset.reduction)
+    stated: dict[str, Any] = {}
     if subject != DIGITS:
-        stated |= asdict(subject) | {"class_names": list(subject.class_names)}
+        stated = asdict(subject) | {"class_names": list(subject.class_names)}
     return DataDescription(
         source=dataset.source,
         title=dataset.title,

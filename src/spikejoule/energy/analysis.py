@@ -39,7 +39,6 @@ from spikejoule.energy.ledger import (
     EnergyRow,
     Ledger,
     Variant,
-    averaged,
     baseline_variants,
     may_judge,
     total_row,
@@ -127,8 +126,6 @@ class AnalysisInputs:
             `baselines` in the verdict.
         not_counted: names of parts that ran and were not counted; they rule out a
             verdict.
-        average_pixels: side of the pixel squares whose means the networks read;
-            `variants` already include the averaging.
         other_counts: what other tools count in the same run.
     """
 
@@ -149,7 +146,6 @@ class AnalysisInputs:
     level_percent: float | None = None
     published: tuple[PublishedNetwork, ...] = ()
     not_counted: tuple[str, ...] = ()
-    average_pixels: int = 1
     other_counts: tuple[OtherCount, ...] = ()
 
     @property
@@ -598,8 +594,7 @@ def _baselines_of(inputs: AnalysisInputs) -> tuple[Variant, ...]:
         # Only means are known of the network: use all images of the baselines.
         lengths = [len(baseline.macs_nonzero) for baseline in inputs.baselines]
         n_images = min(lengths, default=0)
-    baselines = baseline_variants(inputs.baselines, n_images)
-    return averaged(baselines, inputs.average_pixels, inputs.network.n_input)
+    return baseline_variants(inputs.baselines, n_images)
 
 
 def _equal_size_verdicts(

@@ -28,7 +28,6 @@ from spikejoule.energy.ledger import (
     Accuracies,
     Execution,
     Variant,
-    averaged,
     spiking_variants,
 )
 from spikejoule.energy.operations import count_operations
@@ -100,24 +99,19 @@ def analysis_inputs(
         variants = spiking_variants(
             name, measured.measurement, encoder, measured.images, executions
         )
-    side = data.get("average_pixels") or 1
-    # The published networks were trained on whole images.
-    is_reduced = side > 1 or bool(data.get("crop_pixels"))
-    published = () if is_reduced else published_networks(str(data.get("source", "")))
     return AnalysisInputs(
         title=str(data.get("title", "not recorded")),
         network=network,
-        variants=averaged(variants, side, network.n_input),
+        variants=variants,
         proxies=proxies,
         n_images=n_images or None,
         step_ms=encoder.step_ms,
         encoder=encoder,
         labels=labels,
         baselines=baselines,
-        published=published,
+        published=published_networks(str(data.get("source", ""))),
         training=training_record(checkpoint),
         subject=subject_of_data(data),
-        average_pixels=side,
     )
 
 
@@ -200,7 +194,6 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
         encoder=checkpoint.encoder,
         config=checkpoint.file.training_config,
         engine=project.engine,
-        average_pixels=project.data.get("average_pixels") or 1,
     )
     names = checkpoint.network.layer_names
     if checkpoint.file.training_spikes.totals(names) is None:

@@ -25,7 +25,7 @@ from spikejoule.energy.estimates import (
     resampled_means,
     spread,
 )
-from spikejoule.energy.operations import OperationCounts, averaging, count_operations
+from spikejoule.energy.operations import OperationCounts, count_operations
 from spikejoule.energy.prices import HardwareProfile, Status, prices_pj, weights_of
 from spikejoule.energy.terms import PARTS, TERMS
 from spikejoule.evaluation.accuracy import stopped_after
@@ -192,19 +192,6 @@ def baseline_variant(
         weight_bits=baseline.weight_bits,
         operations=operations,
         weights_sha256=baseline.weights_sha256,
-    )
-
-
-def averaged(
-    variants: Sequence[Variant], side: int, n_pixels: int
-) -> tuple[Variant, ...]:
-    """Add the operations that average squares of `side` x `side` pixels.
-
-    See `operations.averaging`.
-    """
-    return tuple(
-        replace(variant, operations=averaging(variant.operations, side, n_pixels))
-        for variant in variants
     )
 
 

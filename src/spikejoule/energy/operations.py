@@ -93,8 +93,6 @@ from spikejoule.network.nodes import (
 from spikejoule.network.quantisation import FLOAT_BITS
 
 INFERENCE: Final = "inference"
-IMAGE: Final = "image"
-"""The place of operations that produce the pixels a network reads."""
 
 PIXEL_BITS = 8
 
@@ -242,25 +240,6 @@ def joined(
 def address_bits(n_units: int) -> int:
     """Return the bits that number n units, at least 1."""
     return max(1, (n_units - 1).bit_length())
-
-
-def averaging(operations: OperationCounts, side: int, n_pixels: int) -> OperationCounts:
-    """Add what averaging squares of pixels takes, for a network that reads averages.
-
-    Every pixel of a square is read and added, and so is half of their number, to round.
-    Dividing by a power of two is not an operation. The mean is written to memory.
-
-    Args:
-        operations: counts of the network.
-        side: side of the squares, in pixels; 1 without averaging.
-        n_pixels: averages that the network reads.
-    """
-    if side == 1:
-        return operations
-    added = made_pixels(
-        IMAGE, side**2 * n_pixels, n_pixels, PIXEL_BITS, "code_addition"
-    )
-    return joined([*added, operations], len(operations.counts), operations.time_window)
 
 
 def made_pixels(

@@ -11,14 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from spikejoule.encoding.events import EventList, concatenate_samples
 from spikejoule.engine.interface import (
     BatchOutcome,
     Labels,
     Snapshot,
-    Teacher,
     adam_state,
     check_input,
     exponents_of,
@@ -121,9 +119,7 @@ class DenseEngine:
         dense.view(-1)[places] = 1
         return dense
 
-    def _accumulate(
-        self, events: EventList, labels: Labels, teacher: Teacher
-    ) -> BatchOutcome:
+    def _accumulate(self, events: EventList, labels: Labels) -> BatchOutcome:
         """Compute the gradients of a batch."""
         inputs = self._dense_input(events)
         target = self._sent(np.asarray(labels, dtype=np.int64))
@@ -131,9 +127,7 @@ class DenseEngine:
         self._optimizer.zero_grad(set_to_none=True)
         layers = self._module(inputs)
         counts = layers[-1].sum(dim=0)
-        loss = self._mean_loss(
-            layers, self._settings.logit_scale * counts, target, teacher
-        )
+        loss = self._mean_loss(layers, self._settings.logit_scale * counts, target)
         loss.backward()  # type: ignore[no-untyped-call]
         for parameter in self._module.parameters():
             # Recurrent weights have no gradient if there is only one step.
@@ -157,14 +151,10 @@ class DenseEngine:
         )
 
     def _mean_loss(
-        self, layers: list[Tensor], logits: Tensor, target: Tensor, teacher: Teacher
+        self, layers: list[Tensor], logits: Tensor, target: Tensor
     ) -> Tensor:
-        """Return the loss of a batch, with distillation and penalties."""
+        """Return the loss of a batch, with its penalties."""
         loss: Tensor = self._loss(logits, target)
-        if teacher is not None:
-            fraction = self._settings.distillation
-            soft = cross_entropy(logits, self._sent(teacher).to(self._type))
-            loss = (1 - fraction) * loss + fraction * soft
         if self._settings.has_penalty:
             loss = loss + self._penalty(layers)
         return loss
@@ -197,19 +187,9 @@ class DenseEngine:
         """
         total = torch.zeros((), dtype=self._type, device=self.device)
         layers_and_penalties = zip(layers, self._penalties, strict=True)
-        for layer, (spikes, penalties) in enumerate(layers_and_penalties, start=1):
-            by_spike, spike_target, by_event, event_target = penalties
-            unit_spikes = spikes.sum(dim=0)
-            above = torch.relu(unit_spikes.sum(dim=1) - spike_target)
+        for spikes, (by_spike, target) in layers_and_penalties:
+            above = torch.relu(spikes.sum(dim=0).sum(dim=1) - target)
             total = total + by_spike * above.mean()
-            events = [
-                (unit_spikes * self._fan_out(number)).sum(dim=1)
-                for number, sender in enumerate(self._network.senders)
-                if sender == layer
-            ]
-            if events:
-                above = torch.relu(torch.stack(events).sum(dim=0) - event_target)
-                total = total + by_event * above.mean()
         return total
 
     def _present(self, name: str) -> Tensor | None:
@@ -230,11 +210,10 @@ class DenseEngine:
         events: EventList,
         labels: Labels,
         learning_rate: float,
-        teacher: Teacher = None,
         seed: int = 0,
     ) -> BatchOutcome:
         """Run both passes, clip the gradient, and take a step of Adam."""
-        outcome = self._accumulate(events, labels, teacher)
+        outcome = self._accumulate(events, labels)
         if self._settings.grad_clip_norm > 0:
             torch.nn.utils.clip_grad_norm_(
                 self._module.parameters(), self._settings.grad_clip_norm
@@ -255,11 +234,10 @@ class DenseEngine:
         self,
         events: EventList,
         labels: Labels,
-        teacher: Teacher = None,
         seed: int = 0,
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Return the gradient of the batch's mean loss, neither clipped nor applied."""
-        outcome = self._accumulate(events, labels, teacher)
+        outcome = self._accumulate(events, labels)
         gradients = {
             name: parameter.grad.cpu().numpy()
             for name, parameter in self._module.named_parameters()
@@ -289,11 +267,6 @@ class DenseEngine:
 
     def warm_up(self, events: EventList) -> None:
         """Do nothing: there is nothing to compile."""
-
-    def with_parameters(self, state: State) -> "DenseEngine":
-        """Return an engine that runs the same network with other parameters."""
-        dtype = np.float64 if self._type == torch.float64 else np.float32
-        return DenseEngine(self._network, state, self._settings, self.device, dtype)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return a copy of the parameters that run, rounded if quantised."""

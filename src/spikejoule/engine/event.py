@@ -16,7 +16,6 @@ from spikejoule.engine.interface import (
     BatchOutcome,
     Labels,
     Snapshot,
-    Teacher,
     adam_state,
     check_input,
     exponents_of,
@@ -172,13 +171,13 @@ class EventEngine:
         self._kernels.arrays.constants[:] = neuron_table(network, self._learned.dtype)
 
     def _accumulate(
-        self, events: EventList, labels: Labels, teacher: Teacher, seed: int
+        self, events: EventList, labels: Labels, seed: int
     ) -> tuple[BatchOutcome, BatchGradient]:
         """Compute the gradient of a batch, in lane 0, and its squares by chunk."""
         check_input(events, self._network)
         classes = np.asarray(labels, dtype=np.int64)
         self._check_labels(classes, events.n_samples)
-        targets, target_rows = self._targets(classes, teacher)
+        targets, target_rows = self._targets(classes)
         batch = LabelledBatch(
             sources=events.sources,
             offsets=events.offsets,
@@ -232,12 +231,12 @@ class EventEngine:
         )
 
     def _targets(
-        self, labels: NDArray[np.int64], teacher: Teacher
+        self, labels: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return rows of target probabilities, and each sample's row."""
         n_output = self._network.n_output
-        if teacher is not None or n_output > TABLE_CLASSES:
-            targets = self._settings.targets(labels, n_output, teacher)
+        if n_output > TABLE_CLASSES:
+            targets = self._settings.targets(labels, n_output)
             return targets, np.arange(labels.size)
         if self._targets_by_class is None:
             self._targets_by_class = self._settings.targets(
@@ -250,11 +249,10 @@ class EventEngine:
         events: EventList,
         labels: Labels,
         learning_rate: float,
-        teacher: Teacher = None,
         seed: int = 0,
     ) -> BatchOutcome:
         """Run both passes, clip the gradient, and take a step of Adam."""
-        outcome, gradient = self._accumulate(events, labels, teacher, seed)
+        outcome, gradient = self._accumulate(events, labels, seed)
         if outcome.kept_deltas is not None:
             self._sampler.adapt(outcome.kept_deltas, events.n_samples * events.n_steps)
         self._adam.step(self._learned, gradient, learning_rate)
@@ -267,11 +265,10 @@ class EventEngine:
         self,
         events: EventList,
         labels: Labels,
-        teacher: Teacher = None,
         seed: int = 0,
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Return the gradient of the batch's mean loss, neither clipped nor applied."""
-        outcome, gradient = self._accumulate(events, labels, teacher, seed)
+        outcome, gradient = self._accumulate(events, labels, seed)
         by_name = self._layout.unpack(gradient.gradients[0])
         # The optimizer would have cleared the gradient for the next batch.
         gradient.gradients[0] = 0
@@ -302,13 +299,11 @@ class EventEngine:
 
     def warm_up(self, events: EventList) -> None:
         """Compile the kernels (once per machine) by training a copy."""
-        other = self.with_parameters(self.state())
+        other = EventEngine(
+            self._network, self.state(), self._settings, self._learned.dtype
+        )
         other.train_batch(events, np.zeros(events.n_samples, dtype=np.int64), 0.0)
         other.run(events)
-
-    def with_parameters(self, state: State) -> "EventEngine":
-        """Return an engine that runs the same network with other parameters."""
-        return EventEngine(self._network, state, self._settings, self._learned.dtype)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return a copy of the parameters that run, rounded if quantised."""

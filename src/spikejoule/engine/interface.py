@@ -20,9 +20,6 @@ Arrays = Mapping[str, NDArray[Any]]
 Labels = NDArray[np.integer]
 """The class of each sample, [B]."""
 
-Teacher = NDArray[np.floating] | None
-"""Class probabilities of a teacher, learned together with the labels, [B, classes]."""
-
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
@@ -269,7 +266,6 @@ class Engine(Protocol):
         events: EventList,
         labels: Labels,
         learning_rate: float,
-        teacher: Teacher = None,
         seed: int = 0,
     ) -> BatchOutcome:
         """Run both passes, clip the gradient, and take a step of Adam.
@@ -281,7 +277,6 @@ class Engine(Protocol):
         self,
         events: EventList,
         labels: Labels,
-        teacher: Teacher = None,
         seed: int = 0,
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Return the gradient of the batch's mean loss, neither clipped nor applied."""
@@ -294,9 +289,6 @@ class Engine(Protocol):
 
     def warm_up(self, events: EventList) -> None:
         """Compile all that training and running on such events needs."""
-
-    def with_parameters(self, state: State) -> "Engine":
-        """Return an engine that runs the same network with other parameters."""
 
     def choose_grids(self) -> None:
         """Fit each layer's grid to its weights; do nothing without quantisation."""

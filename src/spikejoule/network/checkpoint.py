@@ -122,21 +122,16 @@ class EpochRecord(Record):
         learning_rate: of the epoch's last step.
         train_loss: mean loss of the training samples, each before its step.
         train_accuracy_percent: of the same predictions.
-        validation_accuracy_percent: after the epoch, of the averaged weights if there
-            are any.
+        validation_accuracy_percent: after the epoch.
         spikes: of each layer over the epoch's training samples, the input first.
-        synaptic_events: of each weight matrix in the forward passes of training; None
-            in older files.
-        pruned_fraction: fraction of the weights removed before the epoch; None in
-            older files.
+        synaptic_events: of each weight matrix in the forward passes of training.
+        pruned_fraction: fraction of the weights removed before the epoch.
         samples: training samples of the epoch.
-        teacher_macs, teacher_macs_nonzero: of the teacher's forward passes
-            (`training.teacher`); None without a teacher.
         input_macs: multiply-accumulates of constant currents in the forward passes of
             training; None for an encoding into spikes.
         gradients_reached: gradients of each weight matrix that the event engine's
             optimizer read, over all batches; None for the dense engine, which reads
-            all, and in older files.
+            all.
         kept_deltas: deltas of each layer that a sampled backward pass kept; None if the
             pass was exact.
     """
@@ -147,11 +142,9 @@ class EpochRecord(Record):
     train_accuracy_percent: Percent
     validation_accuracy_percent: Percent
     spikes: tuple[Count, ...]
-    synaptic_events: tuple[Count, ...] | None = None
-    pruned_fraction: float | None = Field(default=None, ge=0, lt=1)
+    synaptic_events: tuple[Count, ...]
+    pruned_fraction: float = Field(ge=0, lt=1)
     samples: Size
-    teacher_macs: Count | None = None
-    teacher_macs_nonzero: Count | None = None
     input_macs: Count | None = None
     gradients_reached: tuple[Count, ...] | None = None
     kept_deltas: tuple[Count, ...] | None = None

@@ -1,21 +1,15 @@
 """Loss, surrogate gradient and optimizer: the settings of a single training step.
 
-The loss of a sample is its cross-entropy plus an optional penalty on its spikes and
-synaptic events. If layer l emits S_l spikes, which cause E_l synaptic events, the
-penalty is the sum over the layers after the input of
+The loss of a sample is its cross-entropy plus an optional penalty on its spikes. If
+layer l emits S_l spikes, the penalty is the sum over the layers after the input of
 
     spike_penalty_l max(0, S_l - spike_target_l) / 1000
-    + event_penalty_l max(0, E_l - event_target_l) / 1000
 
-Above the targets, one more spike of a unit raises S_l by 1 and E_l by the unit's
-fan-out; the spike itself is differentiated with the surrogate, as in the cross-entropy.
-Sources: Zenke and Vogels, Neural Computation 33(4), 2021, doi:10.1162/neco_a_01367
-(spikes above a bound), and Sorbaro et al., Frontiers in Neuroscience 14, 2020,
-doi:10.3389/fnins.2020.00662 (synaptic operations).
+Above the target, one more spike of a unit raises S_l by 1; the spike itself is
+differentiated with the surrogate, as in the cross-entropy. Source: Zenke and Vogels,
+Neural Computation 33(4), 2021, doi:10.1162/neco_a_01367 (spikes above a bound).
 
-The input layer has no penalty: its events do not depend on weights, only on which
-synapses exist (`network/pruning.py`). Output spikes reach no synapse, so only hidden
-layers have event penalties.
+The input layer has no penalty: its spikes do not depend on weights.
 """
 
 from typing import TYPE_CHECKING, Final, Literal
@@ -34,18 +28,13 @@ ADAM_BETAS: Final = (0.9, 0.999)
 ADAM_EPSILON: Final = 1e-8
 
 PENALISED_TOGETHER: Final = 1000
-"""A penalty is the loss per this many spikes or synaptic events."""
-
-_SPIKING_LAYER: Final = "layer after the input"
-_HIDDEN_LAYER: Final = "hidden layer"
+"""A penalty is the loss per this many spikes."""
 
 # One number for all layers, or a tuple with one per layer.
 if TYPE_CHECKING:
     BySpikingLayer = ByLayer
-    ByHiddenLayer = ByLayer
 else:
     BySpikingLayer = number_or_list(0)
-    ByHiddenLayer = number_or_list(0, where=_HIDDEN_LAYER, at_most=8)
 
 
 @chooses(SURROGATES)
@@ -62,23 +51,16 @@ class LearningSettings(ParameterSection):
         weight_decay: L2 penalty, added to the gradient as in ``torch.optim.Adam``.
         grad_clip_norm: largest norm of the gradient over all parameters; 0 does not
             clip.
-        distillation: fraction of the target that comes from a teacher's probabilities,
-            if there is a teacher; the rest comes from the labels (Hinton, Vinyals and
-            Dean 2015, arXiv:1503.02531).
         spike_penalty: loss per 1,000 spikes of a layer above `spike_target`; 0 for
             none.
         spike_target: spikes of a layer per sample without penalty.
-        event_penalty: loss per 1,000 synaptic events of a hidden layer above
-            `event_target`; 0 for none.
-        event_target: synaptic events of a hidden layer per sample without penalty.
-
         backward: ``exact``, or ``sampled``: only some deltas of a hidden layer travel
             back to the hidden layer before it, chosen by their size at random, and
             scaled so that the expected gradient is the exact one.
         backward_fraction: sampled: fraction of the deltas that travel back.
 
-    Penalties and targets are numbers or tuples. Tuples for spikes have one number per
-    layer after the input, tuples for events one per hidden layer.
+    Penalties and targets are numbers, or tuples of one number per layer after the
+    input.
     """
 
     surrogate: str = "arctangent"
@@ -86,34 +68,23 @@ class LearningSettings(ParameterSection):
     label_smoothing: Real = Field(default=0.0, ge=0, lt=1)
     weight_decay: Real = Field(default=0.0, ge=0, le=1)
     grad_clip_norm: Real = Field(default=0.0, ge=0)
-    distillation: Real = Field(default=0.0, ge=0, le=1)
     spike_penalty: BySpikingLayer = 0.0
     spike_target: BySpikingLayer = 0.0
-    event_penalty: ByHiddenLayer = 0.0
-    event_target: ByHiddenLayer = 0.0
     backward: Literal["exact", "sampled"] = "exact"
     backward_fraction: Real = Field(default=0.05, gt=0, le=1)
 
-    def targets(
-        self,
-        labels: NDArray[np.int64],
-        n_classes: int,
-        teacher: NDArray[np.floating] | None = None,
-    ) -> NDArray[np.float64]:
+    def targets(self, labels: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
         """The target probability of each class, float64 [B, n_classes].
 
         Args:
             labels: class of each sample, [B].
             n_classes: number of classes.
-            teacher: a teacher's probabilities, [B, n_classes]; None for labels only.
         """
         probabilities = np.full(
             (labels.size, n_classes), self.label_smoothing / n_classes
         )
         probabilities[np.arange(labels.size), labels] += 1 - self.label_smoothing
-        if teacher is None:
-            return probabilities
-        return (1 - self.distillation) * probabilities + self.distillation * teacher
+        return probabilities
 
     def check_backward(self, engine: str, plain_layers: int) -> None:
         """Raise ParameterError where deltas cannot be sampled.
@@ -131,8 +102,8 @@ class LearningSettings(ParameterSection):
 
     @property
     def has_penalty(self) -> bool:
-        """Whether spikes or synaptic events add to the loss."""
-        return bool(np.any(self.spike_penalty) or np.any(self.event_penalty))
+        """Whether spikes add to the loss."""
+        return bool(np.any(self.spike_penalty))
 
     def penalty_problem(self, n_layers: int) -> tuple[str, str] | None:
         """Find a penalty or target whose tuple has the wrong length.
@@ -143,23 +114,16 @@ class LearningSettings(ParameterSection):
         Returns:
             its name, and what is allowed in words; None if all lengths fit.
         """
-        needed = {
-            "spike_penalty": (n_layers, _SPIKING_LAYER),
-            "spike_target": (n_layers, _SPIKING_LAYER),
-            "event_penalty": (n_layers - 1, _HIDDEN_LAYER),
-            "event_target": (n_layers - 1, _HIDDEN_LAYER),
-        }
-        for name, (length, where) in needed.items():
+        for name in ("spike_penalty", "spike_target"):
             values = getattr(self, name)
-            if isinstance(values, tuple) and len(values) != length:
-                return name, allowed_lengths(length, where)
+            if isinstance(values, tuple) and len(values) != n_layers:
+                return name, allowed_lengths(n_layers)
         return None
 
     def penalties(self, n_layers: int) -> NDArray[np.float64]:
-        """The penalties of each layer, float64 [n_layers, 4].
+        """The penalties of each layer, float64 [n_layers, 2].
 
-        The columns are the loss per spike above the spike target, the spike target, the
-        loss per synaptic event above the event target, and the event target.
+        The columns are the loss per spike above the target, and the target.
 
         Args:
             n_layers: layers after the input.
@@ -170,11 +134,9 @@ class LearningSettings(ParameterSection):
         problem = self.penalty_problem(n_layers)
         if problem:
             raise ParameterError(f"{problem[0]} must be {problem[1]}")
-        table = np.zeros((n_layers, 4))
+        table = np.zeros((n_layers, 2))
         table[:, 0] = np.divide(self.spike_penalty, PENALISED_TOGETHER)
         table[:, 1] = self.spike_target
-        table[:-1, 2] = np.divide(self.event_penalty, PENALISED_TOGETHER)
-        table[:-1, 3] = self.event_target
         return table
 
     @property

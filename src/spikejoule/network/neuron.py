@@ -22,21 +22,20 @@ def _tuple_of_list(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-def number_or_list(
-    least: float,
-    most: float | None = None,
-    where: str = "layer after the input",
-    at_most: int = 9,
-) -> Any:
+_MOST_LAYERS = 9
+"""The most layers after the input that a network can have."""
+
+
+def number_or_list(least: float, most: float | None = None) -> Any:
     """Make the type of one number for all layers or a tuple of one per layer.
 
     Args:
         least, most: bounds of each number.
-        where: the layers that have a number, in words.
-        at_most: the most such layers that a network can have.
     """
     number = Annotated[Real, Field(ge=least, le=most)]
-    numbers = Annotated[tuple[number, ...], Field(min_length=1, max_length=at_most)]
+    numbers = Annotated[
+        tuple[number, ...], Field(min_length=1, max_length=_MOST_LAYERS)
+    ]
     upper = "" if most is None else f" and of at most {most:g}"
     # Without a discriminator, pydantic reports the errors of both alternatives.
     return Annotated[
@@ -45,18 +44,18 @@ def number_or_list(
         BeforeValidator(_tuple_of_list),
         Field(
             description=f"a number of at least {least:g}{upper}, or a list of one "
-            f"for each {where}"
+            "for each layer after the input"
         ),
     ]
 
 
-def allowed_lengths(n_layers: int, where: str = "layer after the input") -> str:
+def allowed_lengths(n_layers: int) -> str:
     """Say what is allowed in place of a list of another length."""
-    return f"a number, or a list of {n_layers}, one for each {where}"
+    return f"a number, or a list of {n_layers}, one for each layer after the input"
 
 
 UNNAMED = "lif"
-"""The neuron of a file entry without a name, written before there was a choice."""
+"""The neuron of a file entry without a name, as the original notebook writes it."""
 
 
 if TYPE_CHECKING:
@@ -82,8 +81,8 @@ class Neuron(Kind):
 
     Attributes:
         equation: the dynamics of one step, for the documentation.
-        later: parameters added after the first files were written, each with the value
-            that those files imply.
+        later: parameters that the original notebook lacks, each with the value that its
+            files imply.
     """
 
     equation: ClassVar[str]
@@ -168,8 +167,7 @@ class Neuron(Kind):
     def entry(self) -> dict[str, Any]:
         """The file entry: all parameters, and the name unless it is the LIF neuron.
 
-        Parameters of `later` with the old value are left out, so that files of old
-        networks keep their bytes.
+        Parameters of `later` with the notebook's value are left out, as in its files.
         """
         entry = {} if self.name == UNNAMED else {"neuron": self.name}
         for name, value in self.model_dump(mode="json").items():

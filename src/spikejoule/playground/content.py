@@ -17,7 +17,7 @@ from spikejoule.core.schema import Record
 from spikejoule.counts.measurement import Measurement, clocked_updates
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.encoder import INTENSITIES, ByLevel
-from spikejoule.energy.operations import averaging, count_operations
+from spikejoule.energy.operations import count_operations
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.evaluation.accuracy import (
     EarlyExit,
@@ -35,7 +35,6 @@ from spikejoule.playground.opponent import (
     CHOSEN_AS,
     ZERO_SKIPPING,
     Opponent,
-    averaged_side,
 )
 from spikejoule.playground.prices import LinearOperations, PlaygroundError
 
@@ -146,8 +145,7 @@ def playground_record(inputs: PlaygroundInputs) -> PlaygroundRecord:
         "images": {
             "height": images.shape[1],
             "width": images.shape[2],
-            # Smaller where images were averaged over squares.
-            "inkSide": INK_SIDE / averaged_side(checkpoint),
+            "inkSide": INK_SIDE,
             "noun": inputs.images.subject.noun,
             "classes": list(inputs.images.subject.class_names),
         },
@@ -411,11 +409,8 @@ def _spiking_operations(
     encoding = inputs.checkpoint.encoder.operations(
         inputs.images.images[: first.n_samples], steps
     )
-    # As in the ledger, averaging pixels before they are encoded is paid for.
-    side = averaged_side(inputs.checkpoint)
-    n_pixels = measured.network.n_input
     without_rule, with_rule = (
-        averaging(count_operations(activity, encoding), side, n_pixels)
+        count_operations(activity, encoding)
         for activity in (run.activity(updates), run.activity(updates, steps))
     )
     features = _features(run, steps, inputs)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from spikejoule.baselines.counts import BaselineCounts, load_baseline, load_weights
 from spikejoule.core.store import FilePath
 from spikejoule.data.images import LabelledImages
-from spikejoule.energy.ledger import Variant, averaged, baseline_variants, judges
+from spikejoule.energy.ledger import Variant, baseline_variants, judges
 from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
 from spikejoule.network.checkpoint import CompleteCheckpoint
 
@@ -50,11 +50,6 @@ class Opponent:
         return np.broadcast_to(np.array(self.counts.synapses, np.int64), nonzero.shape)
 
 
-def averaged_side(checkpoint: CompleteCheckpoint) -> int:
-    """Side of the squares of pixels whose means a network reads; 1 for none."""
-    return int(checkpoint.file.spikejoule.data.get("average_pixels") or 1)
-
-
 def choose_opponent(
     path: FilePath,
     images: LabelledImages,
@@ -77,8 +72,7 @@ def choose_opponent(
     """
     n_pixels = images.images[0].size
     counts = load_baseline(path, images.labels, n_pixels)
-    side = averaged_side(checkpoint)
-    variants = averaged(baseline_variants(counts, len(images)), side, n_pixels)
+    variants = baseline_variants(counts, len(images))
     accuracy_percent = checkpoint.file.training_results.best_val_accuracy or 0.0
     # A list of integer prices does not apply to networks in floating point.
     priced = [variant for variant in variants if judges(profile, variant)] or variants

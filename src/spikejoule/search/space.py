@@ -41,7 +41,7 @@ CONVENTIONAL: Final = {
 
 NEVER: Final = (
     *("train.engine", "train.device", "train.threads", "train.resume"),
-    *("train.distillation", "baseline.weight_bits", *FAMILY),
+    *("baseline.weight_bits", *FAMILY),
 )
 """Keys that no trial may set: they change no result, or need other networks."""
 
@@ -170,9 +170,7 @@ def search_space(
         )
     if problems:
         raise ParameterError("\n".join(problems))
-    # A search trains no teacher.
-    fixed = {"train.distillation": 0.0, **settings.fixed}
-    base = with_values(params.model_dump(mode="json"), fixed)
+    base = with_values(params.model_dump(mode="json"), settings.fixed)
     return SearchSpace(base, entries, profile, settings.side)
 
 

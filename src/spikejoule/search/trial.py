@@ -18,7 +18,6 @@ from spikejoule.energy.estimates import Energy
 from spikejoule.energy.ledger import (
     SPIKING,
     Variant,
-    averaged,
     baseline_variants,
     spiking_variants,
 )
@@ -151,14 +150,9 @@ def run_trial(
     """
     run = trained_spiking if search.space.side == SPIKING else trained_conventional
     outcome = run(params, data, search.threads, state_store)
-    variants = averaged(
-        outcome.variants,
-        data.description.average_pixels or 1,
-        math.prod(data.train.shape),
-    )
     energies = [
         price(variant.operations, search.space.profile).mean(axis=1)
-        for variant in variants
+        for variant in outcome.variants
     ]
     cheapest_pj = min(Energy.of(energy).middle_pj for energy in energies)
     metrics = {

@@ -61,7 +61,6 @@ class Curves:
             encoder=params.encode.encoder,
             config=TrainingConfigSection.model_validate(config),
             engine=engine,
-            average_pixels=params.data.average_pixels,
         )
         # An unknown price list is refused by the stage energy_report.
         return cls(setup, load_profiles().get(params.energy_report.profile))

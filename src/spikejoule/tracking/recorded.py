@@ -32,15 +32,12 @@ TAG: Final = "tags."
 
 SEED: Final = f"{PARAMETER}seed"
 VALIDATION_SIZE: Final = f"{PARAMETER}data.validation_size"
-DISTILLATION: Final = f"{PARAMETER}train.distillation"
-CROP: Final = f"{PARAMETER}data.crop_pixels"
-AVERAGE: Final = f"{PARAMETER}data.average_pixels"
 ENCODING: Final = f"{PARAMETER}encode.encoding"
 PRICES: Final = f"{PARAMETER}energy_report.profile"
 EXIT_RULE: Final = f"{PARAMETER}evaluate.early_exit_rule"
 EXIT_TOLERANCE: Final = f"{PARAMETER}evaluate.early_exit_tolerance_percent"
 OF_BASELINE: Final = f"{PARAMETER}baseline."
-"""Parameters of the conventional networks: they matter where one was the teacher."""
+"""Parameters of the conventional networks."""
 
 SOURCE: Final = f"{TAG}data.source"
 DIGEST: Final = f"{TAG}{FILES_TAG}"
@@ -84,10 +81,7 @@ _TEXTS = [
     "status",
     SEED,
     VALIDATION_SIZE,
-    DISTILLATION,
     f"{PARAMETER}data.source",
-    CROP,
-    AVERAGE,
     ENCODING,
     PRICES,
     f"{PARAMETER}energy_report.arithmetic_profile",
@@ -98,13 +92,7 @@ _TEXTS = [
     COMMIT,
     INPUT_MACS,
 ]
-# Runs from before images could be reduced have whole images.
-_DEFAULTS = {
-    SOURCE: "unknown",
-    COMMIT: "unknown",
-    CROP: "0",
-    AVERAGE: "1",
-}
+_DEFAULTS = {SOURCE: "unknown", COMMIT: "unknown"}
 
 
 def recorded_runs(store: Store) -> pd.DataFrame:
@@ -142,15 +130,10 @@ def frame_of(runs: "Iterable[Run]") -> pd.DataFrame:
 
 
 def deciding_parameters(runs: pd.DataFrame) -> pd.DataFrame:
-    """Select the parameters that decide the runs' results, sorted by name.
-
-    Those of the conventional network are NaN where it was not the teacher.
-    """
+    """Select the parameters that decide the spiking networks' results, by name."""
     names = sorted(name for name in runs if name.startswith(PARAMETER))
-    parameters = runs[[name for name in names if not name.startswith(WITHOUT_EFFECT)]]
-    of_baseline = parameters.filter(like=OF_BASELINE)
-    is_distilled = runs[DISTILLATION].astype(float) > 0
-    return parameters.assign(**of_baseline.where(is_distilled))
+    without_effect = (*WITHOUT_EFFECT, OF_BASELINE)
+    return runs[[name for name in names if not name.startswith(without_effect)]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +203,4 @@ def _reasons_to_leave_out(runs: pd.DataFrame) -> "pd.Series[str]":
 
 def _other_images(runs: pd.DataFrame) -> "pd.Series[str]":
     """Name the images of each run, as a reason to leave it out among others."""
-    is_whole = (runs[CROP] == "0") & (runs[AVERAGE] == "1")
-    reduced = ", cropped by " + runs[CROP] + " and averaged by " + runs[AVERAGE]
-    images = runs[SOURCE] + reduced.mask(is_whole, "")
-    return "measured on other images (" + images + ")"
+    return "measured on other images (" + runs[SOURCE] + ")"

@@ -15,14 +15,11 @@ from spikejoule.core.store import FilePath, write_text
 from spikejoule.data.sources import data_sentence
 from spikejoule.evaluation.accuracy import EARLY_EXIT, WHOLE_WINDOW, pareto_front
 from spikejoule.tracking.recorded import (
-    AVERAGE,
     COMMIT,
-    CROP,
     EXIT_RULE,
     EXIT_TOLERANCE,
     MEANS,
     METRIC,
-    OF_BASELINE,
     PARAMETER,
     PRICES,
     SEED,
@@ -90,7 +87,7 @@ def settings_table(runs: pd.DataFrame, data_source: str | None = None) -> Settin
     Raises:
         StoreError: there is no run to average.
     """
-    comparable = measured_alike(runs, data_source, (CROP, AVERAGE))
+    comparable = measured_alike(runs, data_source)
     alike = comparable.runs
 
     # Number the settings, and keep the latest run of each setting and seed.
@@ -121,13 +118,11 @@ def settings_table(runs: pd.DataFrame, data_source: str | None = None) -> Settin
 
 def _varied(deciding: pd.DataFrame) -> list[str]:
     """The parameters in which settings differ."""
-    varied = []
-    for name, values in deciding.items():
-        # Parameters of the conventional network are NaN unless it was the teacher.
-        is_of_baseline = str(name).startswith(OF_BASELINE)
-        if values.nunique(dropna=is_of_baseline) > 1:
-            varied.append(str(name))
-    return varied
+    return [
+        str(name)
+        for name, values in deciding.items()
+        if values.nunique(dropna=False) > 1
+    ]
 
 
 def ways_to_answer(runs: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,6 @@ training    the loop over epochs: learn, validate, keep the best weights
 epochs      the learning rate of each step; the files of training results
 schedules   learning-rate schedules
 relu        the arrays of a fully connected ReLU network, and its activations
-teacher     the ReLU network of a distillation
 free_cores  the number of kernel threads beside other processes
 kernels     the compiled augmentation of images; training of ReLU networks
 
@@ -67,11 +66,7 @@ class TrainingSettings(PruningSettings, TrainingRegime, LearningSettings):
             weights nor the early stop.
         target_accuracy: validation accuracy in percent at which training stops; None
             never stops.
-        average_epochs: the number of last epochs of `max_epochs` whose weights are
-            averaged and validated as an average; 0 averages nothing. Epochs that still
-            remove synapses are left out.
     """
 
     patience: int = Field(default=0, ge=0)
     target_accuracy: Real | None = Field(default=None, gt=0, le=100)
-    average_epochs: int = Field(default=0, ge=0, le=100_000)

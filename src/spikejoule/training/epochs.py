@@ -120,8 +120,7 @@ def history_rows(
     """The training curves, metrics/history.csv: values by column, for each epoch.
 
     Spikes are means per training sample. ``hidden_spikes_per_sample`` is the sum over
-    all hidden layers; if there are several, each has a column as well. A distilled
-    network has columns for its teacher's multiply-accumulates.
+    all hidden layers; if there are several, each has a column as well.
     """
     hidden_names = layer_names[1:-1] if len(layer_names) > 3 else ()
     rows = []
@@ -140,9 +139,5 @@ def history_rows(
         }
         for name, mean in zip(hidden_names, hidden, strict=False):
             row[f"{name}_spikes_per_sample"] = mean
-        for name in ("teacher_macs", "teacher_macs_nonzero"):
-            macs = getattr(record, name)
-            if macs is not None:
-                row[f"{name}_per_sample"] = macs / record.samples
         rows.append(row)
     return rows

@@ -4,13 +4,13 @@ for each epoch until the patience, the target or the maximum is reached:
     remove the synapses that are due, choose the grids of integers
     for each batch in random order:
         augment the images, draw their spikes, take an optimizer step
-    validate, with averaged weights in the last epochs
+    validate
     keep the weights if they are the best so far
     save the state, from which another process can resume
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -37,7 +37,6 @@ from spikejoule.network.trained import TrainedNetwork
 from spikejoule.training import TrainingSettings
 from spikejoule.training.epochs import RunningSchedule
 from spikejoule.training.kernels.augment import augment
-from spikejoule.training.teacher import TeacherAnswer
 
 
 class DivergedError(ParameterError):
@@ -68,15 +67,12 @@ class TrainingData:
         encoder: the encoding of the samples into spikes.
         validation_events: the validation samples, encoded once.
         validation_labels: class of each validation sample, [N].
-        teacher: answers to augmented images, uint8 [B, pixels]; None to learn from the
-            labels only.
     """
 
     samples: Samples
     encoder: Encoder
     validation_events: EventList
     validation_labels: NDArray[np.integer]
-    teacher: Callable[[NDArray[np.uint8]], TeacherAnswer] | None = None
 
 
 def accuracy_percent(
@@ -133,8 +129,6 @@ class Training:
         self._n_batches = -(-len(data.samples) // settings.batch_size)
         n_steps = self._n_batches * settings.max_epochs
         self._schedule = RunningSchedule(settings.chosen_schedule, settings.lr, n_steps)
-        self._weight_sums: dict[str, NDArray[Any]] = {}
-        self._n_averaged = 0
         self.observers = observers
         self.history: list[EpochRecord] = []
         self.epoch_seconds: list[float] = []
@@ -207,13 +201,11 @@ class Training:
 
         # Learn from every training sample once.
         learned = self._learn(epoch)
-        state = self._engine.learned_state()
-        self._check_finite(epoch, learned["train_loss"], state)
+        self._check_finite(epoch, learned["train_loss"], self._engine.learned_state())
 
         # Validate.
-        runner = self._runner(epoch, state)
         accuracy = accuracy_percent(
-            runner, self._data.validation_events, self._data.validation_labels
+            self._engine, self._data.validation_events, self._data.validation_labels
         )
         self._schedule.after_epoch(accuracy)
         record = EpochRecord(
@@ -231,8 +223,8 @@ class Training:
         self.epoch_seconds.append(time.perf_counter() - started)
         if is_best and self._settings.is_pruned_by(epoch, self._settings.max_epochs):
             self.best_epoch = epoch
-            self.state = runner.state()
-            self.network = runner.network
+            self.state = self._engine.state()
+            self.network = self._engine.network
 
     def _prune(self, epoch: int) -> float:
         """Remove the synapses that are due; returns the fraction removed so far."""
@@ -252,21 +244,16 @@ class Training:
         loss = 0.0
         rate = schedule.learning_rate
         outcomes: list[BatchOutcome] = []
-        answers: list[TeacherAnswer] = []
         for first in range(0, n_samples, batch_size):
-            # The batch: images as this epoch shows them, their spikes, the teacher.
+            # The batch: images as this epoch shows them, and their spikes.
             chosen = order[first : first + batch_size]
             inputs = self._inputs(epoch, chosen)
             events = self._encoded(epoch, inputs, chosen)
-            probabilities = None
-            if data.teacher is not None:
-                answers.append(data.teacher(inputs))
-                probabilities = answers[-1].probabilities
 
             # The step.
             rate = schedule.learning_rate
             outcome = self._engine.train_batch(
-                events, data.samples.labels[chosen], rate, probabilities, self._seed
+                events, data.samples.labels[chosen], rate, self._seed
             )
             schedule.after_batch()
 
@@ -283,8 +270,6 @@ class Training:
             "spikes": _sums(outcome.spikes for outcome in outcomes),
             "synaptic_events": _sums(outcome.synaptic_events for outcome in outcomes),
             "samples": n_samples,
-            "teacher_macs": _sum(answer.macs for answer in answers),
-            "teacher_macs_nonzero": _sum(answer.macs_nonzero for answer in answers),
             "input_macs": _sum(outcome.input_macs for outcome in outcomes),
             "gradients_reached": _sums(
                 outcome.gradients_reached for outcome in outcomes
@@ -323,29 +308,11 @@ class Training:
             f"{self._settings.lr}, use a smaller one, or a smaller train.logit_scale"
         )
 
-    def _runner(self, epoch: int, state: Mapping[str, NDArray[Any]]) -> Engine:
-        """The engine to validate an epoch with: the learner, or one of mean weights.
-
-        A removed synapse is 0 in all epochs that are averaged.
-        """
-        max_epochs = self._settings.max_epochs
-        is_late = epoch > max_epochs - self._settings.average_epochs
-        if not (is_late and self._settings.is_pruned_by(epoch, max_epochs)):
-            return self._engine
-        self._n_averaged += 1
-        means = {}
-        for name, values in state.items():
-            self._weight_sums[name] = self._weight_sums.get(name, 0) + values
-            mean = self._weight_sums[name] / self._n_averaged
-            means[name] = mean.astype(values.dtype)
-        return self._engine.with_parameters(means)
-
     def checkpoint(self) -> SavedState:
         """The state after the last epoch."""
         parts = {
             "engine": self._engine.snapshot().arrays(),
             "best": self.state,
-            "average": self._weight_sums,
         }
         arrays = {
             f"{part}.{name}": array
@@ -358,7 +325,6 @@ class Training:
             "processor_seconds": self.processor_seconds,
             "best_epoch": self.best_epoch,
             "best_exponents": exponents_of(self.network),
-            "averaged_epochs": self._n_averaged,
         }
         return SavedState(plain, arrays)
 
@@ -381,9 +347,7 @@ class Training:
         exponents = tuple(plain["best_exponents"])
         self.network = with_exponents(self._engine.network, exponents)
 
-        # The averages, the engine, and the schedule, which is replayed.
-        self._weight_sums = dict(checkpoint.part("average.").arrays)
-        self._n_averaged = plain["averaged_epochs"]
+        # The engine, and the schedule, which is replayed.
         self._engine.restore(Snapshot.of_arrays(checkpoint.part("engine.").arrays))
         accuracies = [record.validation_accuracy_percent for record in self.history]
         self._schedule.after_epochs(accuracies, self._n_batches)

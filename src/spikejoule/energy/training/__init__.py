@@ -6,9 +6,9 @@ arrays        the arrays of a training step, and their memories
 products      dense products through a connection, forward and back
 step          what all variants of a step have in common
 step_event    the event-driven step
-step_dense    the dense step, storing potentials or computing them twice
+step_dense    the dense step
 optimizer     Adam
-data          samples and a teacher's answers
+data          reading, augmenting and encoding the samples
 counting      the counts of a training
 conventional  the counts of training a conventional network
 pricing       their energy, per epoch and against conventional networks

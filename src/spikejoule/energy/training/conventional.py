@@ -117,8 +117,8 @@ def _rounded(numbers: NDArray[Any]) -> Counts:
 def _nonzero_fractions(baseline: BaselineCounts) -> list[float]:
     """Return the fraction of nonzero products of each connection.
 
-    Older files do not record it for pruned networks: then it is that of the kept
-    synapses, which is larger at the input, since these are at brighter pixels.
+    Pruned networks record it: among their kept synapses it is larger at the input,
+    since these are at brighter pixels.
     """
     if baseline.nonzero_fractions is not None:
         return list(baseline.nonzero_fractions)

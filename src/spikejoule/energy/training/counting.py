@@ -1,7 +1,7 @@
 """Operation counts of a training, by epoch, phase, term and place.
 
     data       samples are read, augmented and encoded (`data`)
-    forward    as inference, over the training samples, and a teacher's answers
+    forward    as inference, over the training samples
     backward   surrogate gradients (`step`, `step_event`, `step_dense`)
     optimizer  Adam (`optimizer`)
 
@@ -12,13 +12,12 @@ ten operations per class and sample.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import chain
 
 import numpy as np
 
 from spikejoule.energy.operations import Column, OperationCounts, joined
 from spikejoule.energy.training import step_dense, step_event
-from spikejoule.energy.training.data import data, teacher
+from spikejoule.energy.training.data import data
 from spikejoule.energy.training.optimizer import Operations, adam, masks_read, optimizer
 from spikejoule.energy.training.products import Counts
 from spikejoule.energy.training.record import (
@@ -55,7 +54,7 @@ def count_training(
     )
     phases = {
         DATA: data(record),
-        FORWARD: chain(passes.forward(step), teacher(record)),
+        FORWARD: passes.forward(step),
         BACKWARD: passes.backward(step),
         OPTIMIZER: _optimizer(step, operations),
     }

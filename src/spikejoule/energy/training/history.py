@@ -36,14 +36,12 @@ class TrainingSetup:
         encoder: how samples become spikes.
         config: the parameters of the train stage.
         engine: ``event`` or ``dense``.
-        average_pixels: side of the pixel squares whose means the network reads.
     """
 
     network: Network
     encoder: Encoder
     config: TrainingConfigSection
     engine: str
-    average_pixels: int = 1
 
     @classmethod
     def of(cls, trained: "TrainedNetwork") -> Self:
@@ -53,7 +51,6 @@ class TrainingSetup:
             encoder=trained.encoder,
             config=TrainingConfigSection.model_validate(trained.training_config),
             engine=trained.engine,
-            average_pixels=trained.data.get("average_pixels") or 1,
         )
 
     @property
@@ -84,11 +81,6 @@ class TrainingSetup:
         clip = config.grad_clip_norm
         if clip is None:
             clip = config.grad_clip_max_norm
-        teacher = _column(epochs, "teacher_macs")
-        if teacher is not None:
-            nonzero = _column(epochs, "teacher_macs_nonzero")
-            nonzero = np.zeros_like(teacher) if nonzero is None else nonzero
-            teacher = np.stack([teacher, nonzero], axis=1)
         window = self.encoder.time_window
         return TrainingRecord(
             network=self.network,
@@ -98,8 +90,6 @@ class TrainingSetup:
             weight_decay=bool(config.weight_decay),
             clipping=bool(clip),
             best_validation_accuracy_percent=max(accuracies, default=None),
-            teacher_macs=teacher,
-            events_counted=layers.events is not None,
             pruned=bool(config.pruned_fraction),
             removed_fractions=_column(epochs, "pruned_fraction"),
             batch_size=config.batch_size or 1,
@@ -107,7 +97,6 @@ class TrainingSetup:
             surrogate=config.surrogate,
             encoder=self.encoder,
             augmented=self.augmented,
-            average_pixels=self.average_pixels,
             validation_accuracies_percent=np.array(accuracies) if epochs else None,
             gradients_reached=_column(epochs, "gradients_reached"),
             kept_deltas=_column(epochs, "kept_deltas"),
@@ -175,24 +164,20 @@ def _layers_of(
         return None
     n_connections = len(network.connections)
     for name in ("synaptic_events", "gradients_reached"):
-        lengths = {len(getattr(epoch, name) or ()) for epoch in epochs}
-        if not lengths <= {0, n_connections}:
+        recorded = [getattr(epoch, name) for epoch in epochs]
+        if any(len(own) != n_connections for own in recorded if own is not None):
             raise ArtifactError(
                 f"the checkpoint must record {name} of an epoch as one number for each "
                 f"of the {n_connections} connections: write it again."
             )
     products = setup.encoder.input_products
-    events = _column(epochs, "synaptic_events")
     macs = _column(epochs, "input_macs")
-    # Spikes determine neither the synapses that they reach nor the products of
-    # constant currents.
-    if events is None and not network.is_plain:
-        return None
+    # Spikes do not determine the products of constant currents.
     if macs is None and products:
         return None
     return LayerCounts(
         spikes=np.array([epoch.spikes for epoch in epochs]),
-        events=events,
+        events=np.array([epoch.synaptic_events for epoch in epochs]),
         macs=macs if products else None,
         products=products,
         samples=np.array([epoch.samples for epoch in epochs]),
@@ -202,6 +187,6 @@ def _layers_of(
 def _column(epochs: Sequence[EpochRecord], name: str) -> NDArray[Any] | None:
     """Return a number of every epoch; None unless all epochs record it."""
     values: list[Any] = [getattr(epoch, name) for epoch in epochs]
-    if not values or None in values or () in values:
+    if not values or None in values:
         return None
     return np.array(values)

@@ -28,7 +28,6 @@ from spikejoule.energy.training.step import StepVariant
 WAYS: Final[dict[StepVariant, str]] = {
     "event": "event by event",
     "dense": "densely",
-    "dense_recompute": "densely, computing potentials twice",
 }
 """The variants of a training step, in words."""
 

@@ -38,9 +38,6 @@ class TrainingRecord:
         n_epochs: number of epochs.
         weight_decay, clipping: whether they were enabled.
         best_validation_accuracy_percent: None if not recorded.
-        teacher_macs: all MACs of a ReLU teacher, and those with a nonzero activation,
-            int64 [E, 2]; None if not counted, or without a teacher.
-        events_counted: whether the synaptic events of every epoch were counted.
         pruned: whether training removed synapses.
         removed_fractions: of the weights, before each epoch, [E]; None if not recorded.
         batch_size: samples of a batch; the last one of an epoch may have fewer.
@@ -48,7 +45,6 @@ class TrainingRecord:
         surrogate: name of the surrogate derivative; None if unknown.
         encoder: how samples became spikes; None if unknown, or if spikes were given.
         augmented: whether the images of an epoch are changed, and how.
-        average_pixels: side of the pixel squares whose means the network reads.
         validation_accuracies_percent: after each epoch, [E]; None if not recorded.
         gradients_reached: gradients of each weight matrix that the optimizer read,
             int64 [E, K]; None if not recorded.
@@ -63,8 +59,6 @@ class TrainingRecord:
     weight_decay: bool
     clipping: bool
     best_validation_accuracy_percent: float | None
-    teacher_macs: NDArray[np.int64] | None = None
-    events_counted: bool = False
     pruned: bool = False
     removed_fractions: NDArray[np.float64] | None = None
     batch_size: int = 1
@@ -72,7 +66,6 @@ class TrainingRecord:
     surrogate: str | None = "arctangent"
     encoder: Encoder | None = None
     augmented: Augmented = "no"
-    average_pixels: int = 1
     validation_accuracies_percent: NDArray[np.float64] | None = None
     gradients_reached: NDArray[np.int64] | None = None
     kept_deltas: NDArray[np.int64] | None = None

@@ -43,9 +43,8 @@ from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LOG_THRESHOLD, LeakyIntegrateAndFire
 from spikejoule.network.quantisation import FLOAT_BITS
 
-StepVariant = Literal["event", "dense", "dense_recompute"]
-"""Ways of running a training step: event by event, densely, and densely with potentials
-that are computed again in place of being stored."""
+StepVariant = Literal["event", "dense"]
+"""Ways of running a training step: event by event, and densely."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +58,6 @@ class TrainingStep:
 
     record: TrainingRecord
     variant: StepVariant
-
-    @property
-    def recomputes(self) -> bool:
-        """Whether potentials are computed again in place of being stored."""
-        return self.variant == "dense_recompute"
 
     @property
     def held_samples(self) -> int:
@@ -115,7 +109,7 @@ class TrainingStep:
 
     def potentials(self) -> Words:
         """Return the memories of the potentials of all layers."""
-        return self._values(1 if self.recomputes else self.held_samples)
+        return self._values(self.held_samples)
 
     def deltas(self) -> Words:
         """Return the memories of the deltas of all layers."""

@@ -5,10 +5,6 @@ inference. Potentials before the reset are kept, and all that is kept is kept fo
 samples of a batch. The gradients of biases and learned constants are written once per
 batch. Pooling adds each value inside a window, reads its input and writes its windows,
 in each step; constant currents are pooled once.
-
-Recomputing instead of storing (`TrainingStep.recomputes`): the forward pass is run
-again, sample by sample, before each backward pass, so that potentials are kept for one
-sample only. Spikes and deltas stay those of the batch.
 """
 
 from collections.abc import Iterator
@@ -44,15 +40,11 @@ def forward(step: TrainingStep) -> Iterator[OperationCounts]:
     yield from _potentials(step)
     yield selected(step.inference, _OF_ANSWER)
     yield block("activation_write", step.layers, step.updates, step.deltas())
-    if not step.recomputes:
-        yield block("trace_write", step.layers, step.updates, step.potentials())
+    yield block("trace_write", step.layers, step.updates, step.potentials())
 
 
 def backward(step: TrainingStep) -> Iterator[OperationCounts]:
     """Count the backward passes of all samples."""
-    if step.recomputes:
-        yield from _potentials(step)
-        yield block("trace_write", step.layers, step.updates, step.potentials())
     yield from backward_of_neurons(step)
     yield from gradients_of_layers(step, step.batches)
     for products in step.products:

@@ -25,7 +25,7 @@ from spikejoule.compiling import compiled_apart, compiled_inline, compiled_paral
 from spikejoule.compiling.bits import LISTED_AT_ONCE, list_set_bits
 from spikejoule.compiling.emit import CACHE_LINE_BYTES, LANES
 from spikejoule.compiling.numba_private import to_fixed_tuple
-from spikejoule.engine.kernels.deltas import above_targets, class_loss
+from spikejoule.engine.kernels.deltas import above_target, class_loss
 from spikejoule.engine.kernels.forward import block_size
 from spikejoule.engine.kernels.patches import (
     Membrane,
@@ -554,7 +554,7 @@ def _current_gradient(currents, work, gradient):
 
 
 @compiled_inline
-def _spike_costs(number, spikes, work, penalties, batch_size):
+def _spike_costs(number, n_spikes, work, penalties, batch_size):
     """Set the cost of each spike of a population, and return the sample's penalty.
 
     See ``deltas._spike_costs``. The costs of all elements are in ``memory.costs``, [U].
@@ -563,26 +563,10 @@ def _spike_costs(number, spikes, work, penalties, batch_size):
     costs = work.memory.costs
     link = link_at(chain.links, number)
     units = chain.units
-    fan_outs = chain.fan_outs
-    # The reader of the output has no units, and link 0 is recurrent to none.
-    following = link_at(chain.links, number + 1)
-    own = link_at(chain.links, link.recurrent)
-    n_events = np.int64(0)
-    if following.n_units > 0:
-        n_events += _synaptic_events(following, spikes, work)
-    if link.recurrent > 0:
-        n_events += _synaptic_events(own, spikes, work)
-    n_spikes = spikes.offsets[work.n_steps] - spikes.offsets[0]
-    penalty, by_spike, by_event = above_targets(n_spikes, n_events, penalties[number])
+    penalty, by_spike = above_target(n_spikes, penalties[number])
     for element in range(link.first_unit, link.first_unit + link.stride):
-        unit = units[element]
-        if unit >= 0:
-            reached = np.int64(0)
-            if following.n_units > 0:
-                reached += fan_outs[following.first_source + unit]
-            if link.recurrent > 0:
-                reached += fan_outs[own.first_source + unit]
-            costs[element] = (by_spike + by_event * reached) / batch_size
+        if units[element] >= 0:
+            costs[element] = by_spike / batch_size
     return penalty
 
 
@@ -608,9 +592,12 @@ def _forward(sample, training, work, counts):
         sources = memory.sources[number]
         offsets = memory.offsets[number]
         out = Spikes(sources, offsets)
-        counts[2 + number] += population_forward(number, received, currents, work, out)
+        n_spikes = population_forward(number, received, currents, work, out)
+        counts[2 + number] += n_spikes
         if learning.penalised:
-            penalty += _spike_costs(number, out, work, learning.penalties, batch_size)
+            penalty += _spike_costs(
+                number, n_spikes, work, learning.penalties, batch_size
+            )
     return penalty
 
 

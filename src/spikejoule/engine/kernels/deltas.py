@@ -8,8 +8,6 @@ memory: ``dL/ds[t] * f(v[t] - threshold) = dL/dv[t] - k[t] * dL/dv[t+1]``.
 
 import math
 
-import numpy as np
-
 from spikejoule.compiling import compiled_apart, compiled_inline, compiled_parallel
 from spikejoule.compiling.emit import LANES
 from spikejoule.compiling.streams import stream_start
@@ -34,60 +32,38 @@ from spikejoule.engine.kernels.through_time import TILE_VECTORS, membrane_deltas
 
 
 @compiled_inline
-def above_targets(n_spikes, n_events, penalties):
-    """Compute the penalty of the spikes and synaptic events of one layer and sample.
+def above_target(n_spikes, penalty):
+    """Compute the penalty of the spikes of one layer and sample.
 
     Args:
-        n_spikes, n_events: of the sample.
-        penalties: of the layer: see ``Learning``.
+        n_spikes: of the sample.
+        penalty: of the layer: see ``Learning``.
 
     Returns:
-        the penalty, and its derivatives by a spike and by an event.
+        the penalty, and its derivative by a spike.
     """
-    spikes_above = n_spikes - penalties[1]
-    events_above = n_events - penalties[3]
-    by_spike = penalties[0] if spikes_above > 0.0 else 0.0
-    by_event = penalties[2] if events_above > 0.0 else 0.0
-    return by_spike * spikes_above + by_event * events_above, by_spike, by_event
+    spikes_above = n_spikes - penalty[1]
+    by_spike = penalty[0] if spikes_above > 0.0 else 0.0
+    return by_spike * spikes_above, by_spike
 
 
 @compiled_inline
-def _spike_costs(spikes, number, training, costs):
+def _spike_costs(n_spikes, number, training, costs):
     """Compute the penalty of one layer's spikes in one sample, and its derivative.
 
     Args:
-        spikes: of the layer, ``Spikes`` with T rows.
+        n_spikes: of the sample.
         number: of the layer, from 0 for the first after the input.
-        training: ``TrainingArrays``; pruned synapses are not among its fan-outs.
+        training: ``TrainingArrays``.
         costs: receives the derivative of the batch's mean loss by a spike of each unit,
             real [stride].
 
     Returns:
         the sample's penalty.
     """
-    network = training.network
-    n_steps = steps_of(training.batch)
+    penalty, by_spike = above_target(n_spikes, training.learning.penalties[number])
     batch_size = training.batch.labels.size
-    sources = spikes.sources
-    offsets = spikes.offsets
-    fan_outs = network.fan_outs
-    # Output spikes reach no synapse.
-    has_synapses = number + 1 < network.layers.shape[0]
-    first_row = (
-        layer_at(network.layers, number + 1).first_row if has_synapses else np.int64(0)
-    )
-    n_events = np.int64(0)
-    if has_synapses:
-        for event in range(offsets[0], offsets[n_steps]):
-            n_events += fan_outs[first_row + sources[event]]
-    penalty, by_spike, by_event = above_targets(
-        offsets[n_steps] - offsets[0], n_events, training.learning.penalties[number]
-    )
-    for unit in range(layer_at(network.layers, number).n_units):
-        cost = by_spike
-        if has_synapses:
-            cost += by_event * fan_outs[first_row + unit]
-        costs[unit] = cost / batch_size
+    costs[: layer_at(training.network.layers, number).n_units] = by_spike / batch_size
     return penalty
 
 
@@ -248,7 +224,7 @@ def _forward(group, place, training):
         spike_counts[number + 1] += n_spikes
         if training.learning.penalised:
             penalty += _spike_costs(
-                out, number, training, workspace.costs[slot, number]
+                n_spikes, number, training, workspace.costs[slot, number]
             )
         sources = out.sources
         offsets = out.offsets

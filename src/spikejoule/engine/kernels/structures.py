@@ -228,10 +228,9 @@ class Learning(NamedTuple):
 
     Attributes:
         logit_scale: factor on the counts, float.
-        penalised: whether any spike or synaptic event has a penalty.
-        penalties: for each layer the penalty of a spike above a target, that target,
-            the penalty of a synaptic event above a target, and that target, float64
-            [L, 4].
+        penalised: whether any spike has a penalty.
+        penalties: for each layer the penalty of a spike above a target, and that
+            target, float64 [L, 2].
         surrogate, a, b: the fields of :class:`Surrogate`.
     """
 
