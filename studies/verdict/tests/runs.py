@@ -8,6 +8,7 @@ import numpy as np
 
 from spikejoule.baselines.counts import (
     MeasuredBaseline,
+    TrainingRun,
     measure_baseline,
     save_baseline,
 )
@@ -149,7 +150,8 @@ def write_files(project: Path, folder: Path, counted: RunNetworks) -> dict[Path,
     write_complete(files["checkpoint"], content)
     outcomes = step_outcomes(measured, images.labels)
     choose_early_exit(outcomes, outcomes, None).write(files["early_exit"])
-    save_baseline(files["baseline"], counted.conventional, images.labels)
+    training = TrainingRun(epochs=1, samples=60, batch_size=10, weight_decay=False)
+    save_baseline(files["baseline"], counted.conventional, images.labels, training)
     return {files[name]: place.parent.as_posix() for name, place in stored.items()}
 
 
