@@ -61,12 +61,12 @@ preset: $(INSTALLED)  ## run presets from experiments/ as DVC experiments (PRESE
 SWEEP := train.lr=0.003,0.006 train.surrogate=arctangent,fast_sigmoid model.hidden=100,200 \
     encode.time_window=20,40 train.max_epochs=30
 
-# A killed worker leaves its task "Running", and DVC waits for it forever: stop the queue until DVC has recorded that
-# the task failed. Each stop leaves a message that would stop the next worker too, so remove the messages.
+# A killed worker leaves its task "Running", and DVC waits for it forever: kill the task until DVC has recorded that it
+# failed.
 sweep: $(INSTALLED)  ## run a grid of experiments through DVC's queue, then `make seeds` (SWEEP=...)
 	@if $(DVC) queue status | grep -q 'Worker status: 0 active, 0 idle'; then \
-	    while $(BIN)/python -m dvc queue status | grep -q Running; do $(BIN)/python -m dvc queue stop --kill || exit 1; done; \
-	    rm -f .dvc/tmp/exps/celery/broker/in/*.pidbox.msg; fi
+	    while tasks=$$($(BIN)/python -m dvc queue status | awk '$$NF == "Running" {print $$1}') && [ -n "$$tasks" ]; do \
+	        $(BIN)/python -m dvc queue kill --force $$tasks || exit 1; done; fi
 	$(DVC) exp run --queue $(addprefix -S ,$(SWEEP))
 	-$(BIN)/python -m stages.group sweep $(SWEEP) -- $(BIN)/python -m dvc exp run --run-all --jobs 1
 	$(MAKE) seeds

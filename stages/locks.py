@@ -5,6 +5,10 @@ full disk, it leaves them empty or truncated, and then refuses to work. A list m
 name a killed process whose number another process has now, for which DVC waits in vain.
 Where no DVC is running nothing is busy, so the lists are removed. A damaged dvc.lock is
 set aside: the results are in DVC's run cache. DVC itself reports any other problem.
+
+DVC has no command for this. Its messages name the lists, and its documentation names
+dvc.lock; seen in DVC 3.67. `tests/stages/test_locks.py` fails if a newer one has
+changed them.
 """
 
 import sys

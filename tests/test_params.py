@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
-from dvc.utils.hydra import apply_overrides
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.network.quantisation import Quantisation
 from spikejoule.params import Params, load_params, parse_params
 from tests.tools.committed import committed_text, params_text, parsed
+from tests.tools.dvc_private import apply_overrides
 
 CONTENT = parsed(params_text())
 

@@ -8,10 +8,14 @@ from typing import Final
 import pandas as pd
 
 from spikejoule.core.store import read_json
-from spikejoule.core.yaml_files import PARAMS_FILE, ArtifactPaths, artifact_paths
+from spikejoule.core.yaml_files import (
+    PARAMS_FILE,
+    ArtifactPaths,
+    artifact_paths,
+    stage_parameters,
+)
 from spikejoule.energy import BootstrapSettings, HardwareProfile, load_profiles
 from spikejoule.params import Params, load_params
-from spikejoule.tracking.project import stage_parameters
 from spikejoule.tracking.recorded import frame_of, recorded_runs
 from spikejoule.tracking.store import store_of
 from studies.verdict.networks import FOLDER

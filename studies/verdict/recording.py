@@ -20,6 +20,7 @@ from spikejoule.core.yaml_files import ArtifactPaths
 from spikejoule.data.images import Samples, load_samples
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side, Variant
 from spikejoule.energy.prices import HardwareProfile
+from spikejoule.tracking.failures import store_errors
 from spikejoule.tracking.live import TRAINED_TAG
 from spikejoule.tracking.recorded import (
     COMMIT,
@@ -37,7 +38,7 @@ from spikejoule.tracking.recorded import (
     ComparableRuns,
     deciding_parameters,
 )
-from spikejoule.tracking.store import Store, opened_to_read, store_errors
+from spikejoule.tracking.store import Store, opened_to_read
 from studies.verdict.counted import counted_networks, stored_files
 from studies.verdict.networks import RecordedNetwork
 

@@ -84,7 +84,7 @@ def test_csv_round_trip_with_empty_cells_and_further_columns(tmp_path: Path) -> 
     assert path.read_text() == header + '1,,5.0,80\n2,0.1,,"[1, 2]"\n'
     assert Lines.read(path) == lines
     write_csv(path, COLUMNS, [(1, 2.0)])
-    assert Lines.read(path).rows[0].newer_percent is None, "unknown in an older file"
+    assert Lines.read(path).rows[0].newer_percent is None, "an optional column"
     write_csv(path, COLUMNS[:1], [(1,)])
     with pytest.raises(ArtifactError, match="lacks the column accuracy_percent"):
         Lines.read(path)

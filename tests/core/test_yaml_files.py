@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dvc.utils.serialize import parse_yaml
 
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.yaml_files import PIPELINE_FILE, artifact_paths, read_yaml
+from tests.tools.dvc_private import parse_yaml
 
 # Scalars that readers of YAML disagree on, that overflow, or that are not scalars
 NASTY = (

@@ -68,6 +68,7 @@ def first_epoch(**counts: Any) -> EpochRecord:
         train_loss=1.0,
         train_accuracy_percent=50.0,
         validation_accuracy_percent=50.0,
+        pruned_fraction=0.0,
         **counts,
     )
 
@@ -320,6 +321,7 @@ def test_there_is_no_curve_where_there_is_no_total() -> None:
     )
     epoch = first_epoch(
         spikes=(5, 3, 2),
+        synaptic_events=(10, 6),
         samples=1,
     )
     lengths = {

@@ -82,10 +82,9 @@ def counted(
     sent = [(x != 0 if are_values else x.abs()).double() for x in calls]
     if layer is not None:
         ones = deepcopy(layer).double()
-        ones._forward_hooks.clear()
         nn.init.ones_(ones.weight)
         if ones.bias is not None:
             nn.init.zeros_(ones.bias)
         with torch.no_grad():
-            sent = [ones(x) for x in sent]
+            sent = [ones.forward(x) for x in sent]  # without the hooks of the layer
     return by_sample(sent, order), are_values

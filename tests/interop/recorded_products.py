@@ -1,8 +1,8 @@
 """Count all products of a running model from the operations that PyTorch runs.
 
 Matrix products and convolutions are seen below modules and functions, and each is run
-again on counts: what is sent on one side, ones on the other. It shares no code with
-spikejoule.
+again on counts: what is sent on one side, ones on the other. It counts without any code
+of spikejoule.
 """
 
 from typing import Any
@@ -10,8 +10,8 @@ from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+
+from spikejoule.pricing.torch_private import TorchDispatchMode
 
 MATRICES = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2)}
 """Operations that multiply matrices, and which arguments these are."""
@@ -20,7 +20,14 @@ MAKE_SPIKES = ("floor", "heaviside")
 
 
 def tensors_in(values: Any) -> list[Tensor]:
-    return [x for x in tree_leaves(values) if isinstance(x, Tensor)]
+    """Return the tensors in nested containers."""
+    if isinstance(values, Tensor):
+        return [values]
+    if isinstance(values, dict):
+        values = list(values.values())
+    if not isinstance(values, list | tuple):
+        return []
+    return [x for value in values for x in tensors_in(value)]
 
 
 class ProductRecord(TorchDispatchMode):

@@ -1,6 +1,5 @@
 """`spikejoule.verify`: a model and its exported graph, compared spike by spike."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -338,12 +337,3 @@ def test_the_answer_is_kept_next_to_the_file(tmp_path: Path, cli: Cli) -> None:
     network[3].weight.data += 1
     nir.write(path, graph_of(network))
     assert "of another graph" in words()
-
-
-def test_an_answer_of_an_older_version_is_read(tmp_path: Path) -> None:
-    """It also names a likely cause."""
-    path = tmp_path / "answer.json"
-    verification = verified(made())
-    content = {**verification.model_dump(mode="json"), "cause": "dt"}
-    path.write_text(json.dumps(content), encoding="utf-8")
-    assert Verification.read(path) == verification

@@ -109,14 +109,14 @@ class Search:
         )
 
     def workers(self) -> list[int]:
-        """Find the worker processes of the launchers."""
+        """Find the worker processes: submitit gives each a controller process."""
         with suppress(psutil.NoSuchProcess):
             return [
                 child.pid
                 for process in self.processes
                 if process.poll() is None
-                for child in psutil.Process(process.pid).children(recursive=True)
-                if "submitit.core._submit" in child.cmdline()
+                for controller in psutil.Process(process.pid).children()
+                for child in controller.children()
             ]
         return []
 

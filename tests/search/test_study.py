@@ -21,6 +21,7 @@ from spikejoule.search.study import (  # noqa: E402
     Objective,
     by_state,
     number_of,
+    open_storage,
     open_study,
     run_trials,
 )
@@ -144,8 +145,9 @@ class TestWorker:
         self, search: Search, train: Callable[..., None]
     ) -> None:
         search = with_trials(search, 2)
-        study = open_study(search)
-        objective = Objective(search, study)
+        storage = open_storage(search)
+        study = open_study(search, storage)
+        objective = Objective(search, study, storage)
         with pytest.warns(UserWarning, match="Heartbeat"):
             study.ask()  # another worker's, which has not drawn yet
         for _ in range(2):
@@ -175,7 +177,8 @@ def test_workers_change_the_study_one_after_the_other(
 ) -> None:
     """Or two would run the same trial."""
     monkeypatch.setattr(studies, "_BUSY_SECONDS", 0.1)
-    first, second = (open_study(search)._storage._backend for _ in range(2))
+    first, second = (open_storage(search) for _ in range(2))
+    open_study(search, first)
     with first.engine.begin():
         with pytest.raises(optuna.exceptions.StorageInternalError) as raised:
             second.get_all_studies()

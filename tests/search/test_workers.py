@@ -27,7 +27,6 @@ from tests.tools.finished_project import finish_project, isolate, path_of  # noq
 from tests.tools.pipeline_tools import (  # noqa: E402
     clean_environment,
     set_parameters,
-    write_lock,
 )
 from tests.tools.recorded import runs, store_of  # noqa: E402
 from tests.tools.services import PostgreSQL, on_one_worker  # noqa: E402
@@ -51,7 +50,6 @@ def small(
     folder = tmp_path / "project"
     finish_project(repository, mnist5k, folder, last="prepare")
     shutil.copy(empty_database, folder)
-    write_lock(folder)
     content = {
         "study": STUDY,
         "trials": 3,

@@ -14,14 +14,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from dvc.utils.hydra import apply_overrides
-from dvc.utils.serialize import parse_yaml
 
 from spikejoule.core.yaml_files import read_mapping
 from spikejoule.params import load_params, parse_params
 from spikejoule.search.space import with_values
 from stages import presets
 from tests.tools.committed import params_text, parsed
+from tests.tools.dvc_private import apply_overrides, parse_yaml
 from tests.tools.pipeline_tools import REPOSITORY, clean_environment, git
 from tests.tools.processes import fake_program
 from tests.tools.recorded import runs, store_of

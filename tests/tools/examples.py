@@ -50,7 +50,10 @@ def trained_network(
         for name, shape in network.parameter_shapes().items()
     }
     network = network.learned_from(state)
-    n_layers = len(network.layer_names)
+    spikes_by_epoch = [
+        [1000 * (epoch + 3) + 10 * layer for layer in range(len(network.layer_names))]
+        for epoch in (1, 2)
+    ]
     return TrainedNetwork(
         network=network,
         state=state,
@@ -64,12 +67,17 @@ def trained_network(
                 "train_loss": 1.0 / epoch,
                 "train_accuracy_percent": 80.0 + epoch,
                 "validation_accuracy_percent": 85.0 + epoch,
-                "spikes": tuple(
-                    1000 * (epoch + 3) + 10 * layer for layer in range(n_layers)
+                "spikes": tuple(spikes),
+                "synaptic_events": tuple(
+                    n_spikes * fan_out
+                    for n_spikes, fan_out in zip(
+                        spikes, network.layer_sizes[1:], strict=False
+                    )
                 ),
+                "pruned_fraction": 0.0,
                 "samples": 100,
             }
-            for epoch in (1, 2)
+            for epoch, spikes in enumerate(spikes_by_epoch, start=1)
         ),
         best_epoch=2,
         data=copy.deepcopy(_FILES["data"]),

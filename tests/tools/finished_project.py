@@ -18,7 +18,6 @@ from tests.tools.pipeline_tools import (
     entries,
     make_project,
     pipeline_definition,
-    write_lock,
 )
 
 PARAMETERS = {
@@ -98,8 +97,6 @@ def run_stages(folder: Path, stages: Sequence[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         isolate(patch, folder)
         for name in stages:
-            if name == "publish":
-                write_lock(folder)
             assert run_stage(name) == 0, name
 
 

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 import psutil
 import yaml
 
-from spikejoule.core.provenance import file_digest
 from tests.tools.committed import params_text
 
 COMMAND_SECONDS = 900
@@ -248,33 +247,6 @@ def make_project(repository: Path, folder: Path, parameters: Mapping[str, Any]) 
     for name in GIVEN:
         (folder / paths[name]).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(repository / paths[name], folder / paths[name])
-
-
-def write_lock(folder: Path) -> None:
-    """Write a dvc.lock for stages run by hand, as if one stage had made all outputs."""
-
-    def entries(names: Iterable[str]) -> list[dict[str, str]]:
-        return [
-            {"path": paths[name], "md5": file_digest(folder / paths[name], "md5")}
-            for name in names
-            if (folder / paths[name]).is_file()
-        ]
-
-    paths = artifact_paths(folder)
-    values = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
-    parameters = {}
-    for stage in pipeline_definition(REPOSITORY)["stages"].values():
-        for name in stage.get("params", ()):
-            section, _, key = name.partition(".")
-            parameters[name] = values[section][key] if key else values[section]
-    made_all = {
-        "cmd": "by hand",
-        "deps": entries(GIVEN),
-        "params": {"params.yaml": parameters},
-        "outs": entries(name for name in paths if name not in GIVEN),
-    }
-    lock = {"schema": "2.0", "stages": {"all": made_all}}
-    (folder / "dvc.lock").write_text(yaml.safe_dump(lock), encoding="utf-8")
 
 
 def stages_that_ran(output: str) -> list[str]:

@@ -211,7 +211,7 @@ def weights_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 
 BASELINE = ArrayFile(
-    "spikejoule/baseline/5",
+    "spikejoule/baseline/6",
     {
         "names": Array("U", ("K",)),
         "weight_bits": Array("int64", ("K",), low=2, high=32),
@@ -230,8 +230,8 @@ BASELINE = ArrayFile(
         "baseline*.layer*.integer_weight": Array("int32", ("*", "*")),
         "baseline*.layer*.integer_bias": Array("int64", ("*",)),
         "baseline*.layer*.requantisation": Array("int64", (2,)),
+        "training": Array("int64", (4,), low=0),
     },
-    optional={"training": Array("int64", (4,), low=0)},
 )
 
 

@@ -5,7 +5,7 @@ import contextlib
 
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.params import load_params
-from spikejoule.tracking.project import check_limits
+from spikejoule.tracking.limits import check_limits
 from spikejoule.tracking.recorded import recorded_runs
 from spikejoule.tracking.settings import settings_table, settings_text, write_settings
 from spikejoule.tracking.store import store_of

@@ -5,7 +5,6 @@ images when its command is run.
 """
 
 import argparse
-import contextlib
 import logging
 import os
 import shlex
@@ -17,7 +16,7 @@ import numba
 import pandas as pd
 
 from spikejoule.cli.arguments import STORAGE_VARIABLE
-from spikejoule.core.errors import ParameterError, StoreError
+from spikejoule.core.errors import ArtifactError, ParameterError, StoreError
 from spikejoule.core.parameters import parsed
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import write_csv
@@ -33,8 +32,7 @@ from spikejoule.search.space import (
     search_space,
 )
 from spikejoule.tracking.groups import Trial, log_trials
-from spikejoule.tracking.project import check_against_lock
-from spikejoule.tracking.store import at_root, project_store, shown_uri
+from spikejoule.tracking.store import at_root, project_store
 from spikejoule.tracking.tables import Column, frame_text
 
 logger = logging.getLogger(__name__)
@@ -82,8 +80,11 @@ def search(options: argparse.Namespace) -> str:
         write_csv(options.table, tuple(table), table.to_numpy().tolist())
     failed = f"{len(given_up)} trials failed.\n" if given_up else ""
     front = front_text(table, plan.settings.energy)
-    dashboard = f"optuna-dashboard {shown_uri(plan.storage)}"
-    return f"{front}{failed}\nThe study in a browser:\n  {dashboard}\n"
+    # The address of a server may hold a password.
+    is_file = plan.storage.startswith("sqlite:")
+    address = plan.storage if is_file else f'"${STORAGE_VARIABLE}"'
+    dashboard = f"The study in a browser:\n  optuna-dashboard {address}\n"
+    return f"{front}{failed}\n{dashboard}"
 
 
 def _plan(options: argparse.Namespace, root: Path, params: Params) -> Search:
@@ -108,19 +109,18 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> Search:
         lines = str(error).splitlines()
         raise ParameterError("\n".join(f"{file}: {line}" for line in lines)) from error
 
-    # On which data.
-    with contextlib.chdir(root):
-        check_against_lock([paths[name] for name in ARTIFACTS], "dvc repro prepare")
+    # On which data, and where.
     artifacts = {name: root / paths[name] for name in ARTIFACTS}
-
-    # Where.
+    for path in artifacts.values():
+        if not path.is_file():
+            raise ArtifactError(f"there is no {path}: run `dvc repro prepare`.")
     storage = (
         options.storage or os.environ.get(STORAGE_VARIABLE) or "sqlite:///search.db"
     )
     if not storage.startswith(_DATABASES) or storage == "sqlite:///":
         raise ParameterError(
-            f"--storage: {shown_uri(storage)} is not allowed; allowed: sqlite:///FILE, "
-            "or postgresql://USER@HOST/DATABASE for workers on several machines"
+            "--storage: this address is not allowed; allowed: sqlite:///FILE, or "
+            "postgresql://USER@HOST/DATABASE for workers on several machines"
         )
     cores = int(numba.config.NUMBA_DEFAULT_NUM_THREADS)  # cores this process may use
     local_workers = max(cores // int(options.threads), 1)

@@ -4,6 +4,8 @@ emit     LLVM instructions emitted from Python, vectors, arrays of whole vectors
 bits     listing the set bits of masks
 streams  random numbers
 
+numba_private  what numba has no public way for
+
 Each kernel gets one of four decorators: `compiled`, `compiled_inline`,
 `compiled_apart` or `compiled_parallel`.
 
@@ -20,7 +22,6 @@ import inspect
 import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import FunctionType
 from typing import Any, ClassVar, cast
@@ -29,9 +30,10 @@ import numba
 import platformdirs
 from llvmlite import binding, ir
 from numba import types
-from numba.core import caching, cgutils
+from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.ufunc.parallel import _launch_threads as start_threads
+
+from spikejoule.compiling import numba_private
 
 logger = logging.getLogger(__name__)
 
@@ -73,59 +75,6 @@ def _cache_root() -> Path:
     return Path(chosen or platformdirs.user_cache_dir("spikejoule"))
 
 
-class _ContentLocator(caching._CacheLocator):  # type: ignore[misc]
-    """Keeps the cache of all kernels in one folder named after their content."""
-
-    def __init__(self, function: Function) -> None:
-        self._py_file = function.__code__.co_filename
-        self._name = f"{function.__module__}.{function.__code__.co_firstlineno}"
-
-    @classmethod
-    def from_function(
-        cls, py_func: Callable[..., Any], py_file: str
-    ) -> "_ContentLocator | None":
-        locator = cls(py_func)
-        with suppress(OSError):
-            locator.ensure_cache_path()
-            return locator
-        return None
-
-    def get_cache_path(self) -> str:
-        return str(_cache_root() / f"kernels-{_sources_digest()[:16]}")
-
-    def get_source_stamp(self) -> str:
-        return _sources_digest()
-
-    def get_disambiguator(self) -> str:
-        return self._name
-
-
-class _ContentCacheImplementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes: ClassVar[list[Any]] = [_ContentLocator]
-
-    def rebuild(self, target_context: Any, payload: Any) -> Any:
-        """Load machine code, with the functions that it needs before it can run.
-
-        numba calls these functions (`_provide` below) when it loads a kernel, but does
-        not record them in the loaded library. A caller that is compiled against the
-        loaded kernel would then be cached without them.
-        """
-        result = super().rebuild(target_context, payload)
-        result.library._reload_init.update(result.reload_init)
-        return result
-
-
-class _ContentCache(caching.FunctionCache):  # type: ignore[misc]
-    _impl_class = _ContentCacheImplementation
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        """Save machine code; on a full disk, warn instead of failing."""
-        try:
-            super().save_overload(sig, data)
-        except OSError:
-            _warn_of_missing_cache()
-
-
 @functools.cache
 def _warn_of_missing_cache() -> None:
     """Warn once per process that kernels cannot be cached."""
@@ -139,11 +88,9 @@ def _warn_of_missing_cache() -> None:
 def compiled(function: Function, **flags: Any) -> Function:
     """Compile a function for Python; each compiled caller contains a copy of it."""
     dispatcher = numba.njit(**_FLAGS, **flags)(function)
-    try:
-        dispatcher._cache = _ContentCache(function)
-    except RuntimeError:
-        # numba found no folder to write to.
-        _warn_of_missing_cache()
+    digest = _sources_digest()
+    folder = _cache_root() / f"kernels-{digest[:16]}"
+    numba_private.cache_in(dispatcher, function, folder, digest, _warn_of_missing_cache)
     return cast(Function, dispatcher)
 
 
@@ -159,10 +106,10 @@ def compiled_apart(function: Function) -> Any:
     callers. With all kernels like that, the default network took 59 s of processor time
     to compile instead of 13 s. Python cannot call such a function.
 
-    Reference counts of arrays are off in it (``_nrt=False``), which saves time; it can
-    therefore neither allocate an array nor return one.
+    Reference counts of arrays are off in it, which saves time; it can therefore neither
+    allocate an array nor return one.
     """
-    apart = _Apart(function, _nrt=False)
+    apart = _Apart(function, **numba_private.WITHOUT_REFERENCE_COUNTS)
 
     def define(typing_context, *kinds):
         taken = _without_literals(kinds)
@@ -259,8 +206,7 @@ class _Apart:
         """Emit a call; return its status and its result."""
         provide = functools.partial(_provide, self._module, self._name, kinds)
         described = provide()
-        # numba pickles this with the caller, and calls it before it loads the caller.
-        context.active_code_library._reload_init.add(provide)
+        numba_private.call_before_loading(context, provide)
         function_type = context.call_conv.get_function_type(
             described.restype, described.argtypes
         )
@@ -292,53 +238,12 @@ _BYTES = ir.IntType(8).as_pointer()
 def _share_out(
     context: Any, builder: Any, call: Function, count: Any, arguments: Sequence[Any]
 ) -> None:
-    """Emit a loop over `count` places on numba's threads.
-
-    This calls the function behind numba's ``prange``, ``numba_parallel_for``. It is
-    written for NumPy's generalised ufuncs: each thread gets a table of pointers, each
-    advanced by its own step times the first index of the thread, and the number of
-    indices.
-    """
-    start_threads()
-    # A process that loads the caller from the cache needs the threads, too.
-    context.active_code_library._reload_init.add(start_threads)
+    """Emit a loop over `count` places on numba's threads."""
     struct = cgutils.make_anonymous_struct(builder, arguments)
     shared = cgutils.alloca_once_value(builder, struct)
     failed = cgutils.alloca_once_value(builder, cgutils.false_byte)
     part = _emit_part(builder.module, call, shared.type, len(arguments))
-
-    def memory(*values: Any) -> Any:
-        return cgutils.alloca_once_value(builder, cgutils.pack_array(builder, values))
-
-    # A null pointer with a step of one byte: its address is the thread's first place.
-    # The arguments and the error flag are the same for all threads: a step of 0.
-    pointers = memory(
-        ir.Constant(_BYTES, None),
-        builder.bitcast(shared, _BYTES),
-        builder.bitcast(failed, _BYTES),
-    )
-    steps = memory(*(ir.Constant(_INDEX, step) for step in (1, 0, 0)))
-    no_data = ir.Constant(_BYTES, None)
-    get_threads = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(_INDEX, []), "get_num_threads"
-    )
-    parallel_for = cgutils.get_or_insert_function(
-        builder.module,
-        ir.FunctionType(ir.VoidType(), [_BYTES] * 5 + [_INDEX] * 3),
-        "numba_parallel_for",
-    )
-    addresses = (part, pointers, memory(count), steps, no_data)
-    n_inner_dimensions = ir.Constant(_INDEX, 0)
-    n_pointers = ir.Constant(_INDEX, 3)
-    builder.call(
-        parallel_for,
-        [
-            *(builder.bitcast(address, _BYTES) for address in addresses),
-            n_inner_dimensions,
-            n_pointers,
-            builder.call(get_threads, []),
-        ],
-    )
+    numba_private.call_on_threads(context, builder, part, count, (shared, failed))
     # A kernel raises nothing itself, so an error is a failed allocation.
     has_failed = cgutils.is_not_null(builder, builder.load(failed))
     with cgutils.if_unlikely(builder, has_failed):

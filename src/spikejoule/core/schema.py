@@ -5,8 +5,8 @@ A `Record` is a JSON object, a `Table` is a CSV file of `Row` records, and an
 check relations between fields. Reading an invalid file raises an ArtifactError, one
 sentence that names the file; building an invalid record raises a ValueError.
 
-A field added after files were first written defaults to None. Older files without it
-can still be read: the value is then unknown.
+Only the current format is read. An .npz file states its schema with a version, which
+rises when the format changes, and a file of another version is refused.
 """
 
 import re

@@ -166,6 +166,14 @@ def read_json(path: FilePath) -> dict[str, Any]:
     return content
 
 
+def number_in(content: Mapping[str, Any], name: str, path: FilePath) -> float:
+    """Return a number of the JSON object in a file; ArtifactError if there is none."""
+    value = content.get(name)
+    if not isinstance(value, int | float):
+        raise ArtifactError(f"{path} has no number {name}: run `dvc repro`.")
+    return value
+
+
 def write_csv(
     path: FilePath, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:

@@ -89,3 +89,13 @@ def artifact_paths(directory: Path, stage: str = "") -> ArtifactPaths:
         for name, path in paths.items()
         if not stage or f'"${{paths.{name}}}"' in listed
     )
+
+
+def stage_parameters(directory: Path, stage: str) -> tuple[str, ...]:
+    """List the parameters of a stage in dvc.yaml, by key or by section.
+
+    Raises ArtifactError if the folder has no pipeline with that stage.
+    """
+    artifact_paths(directory, stage)
+    stages = read_mapping(directory / PIPELINE_FILE)["stages"]
+    return tuple(stages[stage].get("params", ()))

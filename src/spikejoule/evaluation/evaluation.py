@@ -98,10 +98,7 @@ def evaluate_predictions(
 
 
 class EvaluationMetrics(Record):
-    """Headline figures: metrics/evaluate.json.
-
-    A new metric has the default None, for files written before it.
-    """
+    """Headline figures: metrics/evaluate.json."""
 
     test_accuracy_percent: Percent
     test_accuracy_low_percent: Percent

@@ -124,18 +124,16 @@ class EpochRecord(Record):
         train_accuracy_percent: of the same predictions.
         validation_accuracy_percent: after the epoch.
         spikes: of each layer over the epoch's training samples, the input first.
-        synaptic_events: of each weight matrix in the forward passes of training; None
-            in older files.
+        synaptic_events: of each weight matrix in the forward passes of training.
         synapses_touched: synapses of each weight matrix that the spikes of a sample
-            reach, each unit's once, summed over the samples; None in older files.
-        pruned_fraction: fraction of the weights removed before the epoch; None in
-            older files.
+            reach, each unit's once, summed over the samples.
+        pruned_fraction: fraction of the weights removed before the epoch.
         samples: training samples of the epoch.
         input_macs: multiply-accumulates of constant currents in the forward passes of
             training; None for an encoding into spikes.
         gradients_reached: gradients of each weight matrix that the event engine's
             optimizer read, over all batches; None for the dense engine, which reads
-            all, and in older files.
+            all.
         kept_deltas: deltas of each layer that a sampled backward pass kept; None if the
             pass was exact.
     """
@@ -146,9 +144,9 @@ class EpochRecord(Record):
     train_accuracy_percent: Percent
     validation_accuracy_percent: Percent
     spikes: tuple[Count, ...]
-    synaptic_events: tuple[Count, ...] | None = None
-    synapses_touched: tuple[Count, ...] | None = None
-    pruned_fraction: float | None = Field(default=None, ge=0, lt=1)
+    synaptic_events: tuple[Count, ...]
+    synapses_touched: tuple[Count, ...]
+    pruned_fraction: float = Field(ge=0, lt=1)
     samples: Size
     input_macs: Count | None = None
     gradients_reached: tuple[Count, ...] | None = None

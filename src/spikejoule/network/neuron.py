@@ -55,7 +55,7 @@ def allowed_lengths(n_layers: int) -> str:
 
 
 UNNAMED = "lif"
-"""The neuron of a file entry without a name, written before there was a choice."""
+"""The neuron of a file entry without a name, as the original notebook writes it."""
 
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ class Neuron(Kind):
 
     Attributes:
         equation: the dynamics of one step, for the documentation.
-        later: parameters added after the first files were written, each with the value
-            that those files imply.
+        later: parameters that the original notebook lacks, each with the value that its
+            files imply.
     """
 
     equation: ClassVar[str]
@@ -167,8 +167,7 @@ class Neuron(Kind):
     def entry(self) -> dict[str, Any]:
         """The file entry: all parameters, and the name unless it is the LIF neuron.
 
-        Parameters of `later` with the old value are left out, so that files of old
-        networks keep their bytes.
+        Parameters of `later` with the notebook's value are left out, as in its files.
         """
         entry = {} if self.name == UNNAMED else {"neuron": self.name}
         for name, value in self.model_dump(mode="json").items():

@@ -270,7 +270,7 @@ def _delay(name: str, raw: Raw, shape: Shape) -> Node:
 
 def _neurons(name: str, raw: Raw, shape: Shape) -> Node:
     kind = raw["type"]
-    fields = {"v_reset": 0, **raw}  # older files have no v_reset
+    fields = {"v_reset": 0, **raw}  # some writers leave it out
     values = {
         field: _per_unit(
             fields, field, shape, allows_infinity=field in _MAY_BE_INFINITE

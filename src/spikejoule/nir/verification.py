@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.schema import Count, PlainValue, Record, Text
@@ -51,9 +51,6 @@ class Verification(Record):
             have; empty without.
         sha256: of the graph's file; empty for a graph in memory.
     """
-
-    # Files of older versions also name a likely cause of the first difference.
-    model_config = ConfigDict(extra="ignore")
 
     layers: list[LayerComparison]
     module: Text

@@ -8,17 +8,15 @@ weights. A tensor that no function made was computed where hooks see nothing: by
 in TorchScript, or in another thread.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from inspect import getclosurevars
+from inspect import currentframe, getclosurevars
 from types import FrameType, FunctionType
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 from torch.overrides import TorchFunctionMode
@@ -43,6 +41,7 @@ from spikejoule.pricing.tensors import (
     memory_of,
     tensors_in,
 )
+from spikejoule.pricing.torch_private import is_innermost, without_function_modes
 
 CONSTANT: Final = {"zeros", "ones", "full", "empty", "eye", "arange"}
 """Functions that make a tensor of nothing."""
@@ -54,9 +53,6 @@ UNSEEN: Final = "which no function of the model has made"
 """What is said of such data."""
 ATTENTION: Final = "scaled_dot_product_attention"
 """Its products are counted; it is named for its softmax."""
-
-MODES: Final[Any] = torch.overrides
-"""Its stack of modes; this module is not typed."""
 
 CountProduct = Callable[[Part, Product, tuple[Any, ...], Any], bool]
 FollowFunction = Callable[[str, list[Tensor], Tensor, bool], None]
@@ -91,12 +87,13 @@ class Origins:
     def begin(self, model: nn.Module) -> None:
         """Note that all that a model holds before a batch are weights, or zeros."""
         for module in model.modules():
-            held = (module._parameters, module._buffers, attributes_of(module))
+            own = (*module.parameters(recurse=False), *module.buffers(recurse=False))
+            held = (own, attributes_of(module))
             self.add(tensors_in(held), depends=False)
 
     def end_neurons(self, module: nn.Module) -> None:
         """Note that the states of neurons depend on the samples."""
-        self.add(tensors_in(module._buffers), depends=True)
+        self.add(tensors_in([*module.buffers(recurse=False)]), depends=True)
         for x in tensors_in(attributes_of(module)):
             self.add_written(x)
 
@@ -325,7 +322,7 @@ class FunctionWatch(TorchFunctionMode):
         if place is not None:
             _, part, inputs = self._running[place]
             # No mode sees the functions that count.
-            with torch._C.DisableTorchFunction():
+            with without_function_modes():
                 self._end_call(part, inputs, out)
 
     def _leave(self, module: nn.Module, args: Any, out: Any) -> None:
@@ -349,12 +346,13 @@ class FunctionWatch(TorchFunctionMode):
         """
         if self._watches == self._is_on:
             return
+        unannotated: Any = self
         if not self._is_on:
-            MODES._push_mode(self)
+            unannotated.__enter__()
             self._is_on = True
-        elif MODES._get_current_function_mode() is self:
+        elif is_innermost(self):
             # A mode of the model's own may be around a counted module.
-            MODES._pop_mode()
+            unannotated.__exit__(None, None, None)
             self._is_on = False
 
     @property
@@ -408,7 +406,8 @@ def _written(
 
 def _caller() -> FrameType:
     """Return the frame that called a function of PyTorch, outside PyTorch."""
-    frame = sys._getframe(1)
+    frame = currentframe()
+    assert frame is not None  # only outside CPython
     while frame.f_back is not None and _package(frame) in ("torch", "spikejoule"):
         frame = frame.f_back
     return frame

@@ -39,11 +39,7 @@ def _unused(
     """
     module: Any = part.layer
     class_name = type(module).__name__
-    weights = {
-        name: weight
-        for name, weight in module._parameters.items()
-        if weight is not None
-    }
+    weights = dict(module.named_parameters(recurse=False, remove_duplicate=False))
     # Those that functions outside counted modules have read.
     read = {
         name: weight

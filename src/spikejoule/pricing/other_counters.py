@@ -25,12 +25,12 @@ from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.energy.analysis import AnalysisInputs, OtherCount
 from spikejoule.pricing.layers import WEIGHTED, plain, unit_dimensions
+from spikejoule.pricing.torch_private import TorchDispatchMode
 
 Counts = Counter[str]
 Tool = Literal["neurobench", "spikingjelly", "torch"]
@@ -190,5 +190,5 @@ def _products_of_spikes(
 
 
 def _torch(function: Any, args: tuple[Any, ...], out: Any) -> Counts:
-    count = flop_registry.get(function._overloadpacket)
+    count = flop_registry.get(function.overloadpacket)
     return Counter() if count is None else Counter({"flops": count(*args, out_val=out)})

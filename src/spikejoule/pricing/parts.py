@@ -19,6 +19,7 @@ from spikejoule.pricing.layers import (
 )
 from spikejoule.pricing.neurons import PACKAGES, Known, Population
 from spikejoule.pricing.tensors import ANY_LAYOUT, ModuleLayout
+from spikejoule.pricing.torch_private import COMPUTING_METHODS
 
 INPUT: Final = "input"
 OUTPUT: Final = "output"
@@ -187,12 +188,12 @@ class ModelParts:
     def _add_weight_names(self, module: nn.Module) -> None:
         """Name the parameters and buffers of a module."""
         name = self._names[module]
-        tensors = {**module._parameters, **module._buffers}
-        for key, tensor in tensors.items():
-            if tensor is not None:
-                is_layer = key == "weight" and name != type(module).__name__
-                words = name if is_layer else f"{name}.{key}"
-                self.weight_names.setdefault(tensor.untyped_storage(), words)
+        parameters = module.named_parameters(recurse=False, remove_duplicate=False)
+        buffers = module.named_buffers(recurse=False, remove_duplicate=False)
+        for key, tensor in (*parameters, *buffers):
+            is_layer = key == "weight" and name != type(module).__name__
+            words = name if is_layer else f"{name}.{key}"
+            self.weight_names.setdefault(tensor.untyped_storage(), words)
 
     def _is_container(self, module: nn.Module) -> bool:
         if isinstance(module, nn.Sequential):
@@ -212,7 +213,7 @@ def package_of(code: Any) -> str:
 def has_own_forward(module: nn.Module) -> bool:
     """Whether a module computes something else than its PyTorch or simulator class."""
     kind = type(module)
-    methods = [getattr(module, name, None) for name in ("forward", "_conv_forward")]
+    methods = [getattr(module, name, None) for name in COMPUTING_METHODS]
     # A single module may have another function in place of a method.
     methods += [
         value

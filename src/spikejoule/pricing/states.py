@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spikejoule.pricing.torch_private import buffers_of
+
 _OF_PYTORCH = frozenset(vars(nn.Module()))
 
 
@@ -24,7 +26,7 @@ class ModelState:
         for module in model.modules():
             attributes = attributes_of(module)
             self._attributes.append((module, attributes))
-            for value in (module._buffers, *attributes.values()):
+            for value in (buffers_of(module), *attributes.values()):
                 self._save(value)
 
     def restore(self) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from spikejoule.core.errors import DataError
 from spikejoule.pricing.amounts import Counts
 from spikejoule.pricing.neurons import FLAT
+from spikejoule.pricing.torch_private import version_of
 
 MAX_EXACT_FLOAT32: Final = 2**24
 """Sums of whole numbers below this are exact in float32."""
@@ -280,7 +281,11 @@ def tensors_in(values: Any) -> list[Tensor]:
 
 def has_memory(x: Tensor) -> bool:
     """Whether a tensor has memory, by which it is known: not sparse, nor in `vmap`."""
-    return torch._C._has_storage(x)
+    try:
+        x.untyped_storage()
+    except RuntimeError:  # NotImplementedError is one
+        return False
+    return True
 
 
 def all_tensors(values: Any) -> list[Tensor]:
@@ -325,7 +330,7 @@ def reading_of(x: Tensor, by_step: Tensor) -> Reading | None:
         return None
     axes = (by_step.shape[:2], by_step.stride()[:2])
     # Repeated numbers, as in `expand`, make `by_step` larger.
-    return (by_step.data_ptr(), by_step.numel(), x._version, *axes)
+    return (by_step.data_ptr(), by_step.numel(), version_of(x), *axes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,11 @@ from submitit.helpers import Checkpointable
 from spikejoule.core.errors import ClusterError, SpikejouleError
 from spikejoule.search import study as studies
 from spikejoule.search.space import Search
-from spikejoule.tracking.store import in_one_line, store_errors, without_passwords
+from spikejoule.tracking.failures import (
+    in_one_line,
+    store_errors,
+    without_passwords,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +59,7 @@ def run_search(search: Search) -> studies.FoundTrials:
     # SIGTERM ends the search the way Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with studies.database_errors(search):
+        with studies.database_errors():
             return _watch(search, study, executor, jobs)
     except BaseException:
         if search.cluster == "local":

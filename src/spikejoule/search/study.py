@@ -32,7 +32,7 @@ from spikejoule.engine.choice import resolve_device
 from spikejoule.params import Params
 from spikejoule.search.space import Search
 from spikejoule.search.trial import SearchData, run_trial
-from spikejoule.tracking.store import in_one_line, shown_uri, store_errors
+from spikejoule.tracking.failures import in_one_line, store_errors
 
 HEARTBEAT_SECONDS: Final = 10
 """Seconds between the heartbeats of a worker."""
@@ -67,19 +67,15 @@ FoundTrials = dict[TrialState, list[FrozenTrial]]
 """The trials of a search by state; waiting ones will be run again."""
 
 
-def open_study(search: Search) -> optuna.Study:
-    """Open the study, or create it.
+def open_storage(search: Search) -> RDBStorage:
+    """Open the database of the study, or create it.
 
-    Raises:
-        ParameterError: it was begun with another specification.
-        StoreError: the database cannot be used.
+    Raises StoreError if it cannot be used.
     """
-    name = search.settings.study
-    specification = search.specification
     arguments: dict[str, Any] = {"pool_pre_ping": True}
     if search.storage.startswith("sqlite:"):
         arguments = {"connect_args": {"timeout": _BUSY_SECONDS}}
-    with database_errors(search):
+    with database_errors():
         storage = RDBStorage(
             search.storage,
             engine_kwargs=arguments,
@@ -89,6 +85,20 @@ def open_study(search: Search) -> optuna.Study:
         )
         if storage.engine.dialect.name == "sqlite":
             event.listen(storage.engine, "begin", _lock_for_writing)
+        return storage
+
+
+def open_study(search: Search, storage: RDBStorage | None = None) -> optuna.Study:
+    """Open the study, or create it; None for the storage opens that too.
+
+    Raises:
+        ParameterError: it was begun with another specification.
+        StoreError: the database cannot be used.
+    """
+    name = search.settings.study
+    specification = search.specification
+    storage = storage or open_storage(search)
+    with database_errors():
         study = optuna.create_study(
             storage=storage,
             study_name=name,
@@ -109,9 +119,8 @@ def open_study(search: Search) -> optuna.Study:
         if begun:
             other = f"different values of {', '.join(differing)}"
         raise ParameterError(
-            f"the study {name} in {shown_uri(search.storage)} was started with "
-            f"{other}: restore them, or give this search another name (`study` in "
-            "search.yaml, or --study)"
+            f"the study {name} was started with {other}: restore them, or give this "
+            "search another name (`study` in search.yaml, or --study)"
         )
     return study
 
@@ -131,11 +140,9 @@ def random_trials(number: int) -> list[Trial]:
     return [study.ask() for _ in range(number)]
 
 
-def database_errors(search: Search) -> AbstractContextManager[None]:
+def database_errors() -> AbstractContextManager[None]:
     """Turn database errors into a StoreError of one sentence, without passwords."""
-    return store_errors(
-        f"the study's database {shown_uri(search.storage)} cannot be used"
-    )
+    return store_errors("the study's database cannot be used")
 
 
 def number_of(trial: FrozenTrial | optuna.Trial) -> int:
@@ -176,8 +183,9 @@ def run_trials(search: Search) -> None:
 
     Raises ParameterError or ArtifactError if this machine lacks what every trial needs.
     """
-    study = open_study(search)
-    objective = Objective(search, study)
+    storage = open_storage(search)
+    study = open_study(search, storage)
+    objective = Objective(search, study, storage)
     while True:
         trials = study.get_trials(deepcopy=False)
         states = by_state(trials)
@@ -214,11 +222,16 @@ class Objective:
     Args:
         search: the search.
         study: its study.
+        storage: the study's database.
     """
 
-    def __init__(self, search: Search, study: optuna.Study) -> None:
+    def __init__(
+        self, search: Search, study: optuna.Study, storage: RDBStorage
+    ) -> None:
         self._search = search
         self._study = study
+        self._storage = storage
+        self._study_id = storage.get_study_id_from_name(study.study_name)
         resolve_device(search.space.base["train"]["device"])
         self._data = load_data(search)
         # Other code or libraries must not resume from a state.
@@ -230,7 +243,11 @@ class Objective:
         number = number_of(trial)
         # Optuna's thread beats only later: a trial that is killed before would not be
         # run again with the same parameters.
-        self._study._storage.record_heartbeat(trial._trial_id)
+        self._storage.record_heartbeat(
+            self._storage.get_trial_id_from_study_id_trial_number(
+                self._study_id, trial.number
+            )
+        )
         is_new = NUMBER not in trial.user_attrs
         if is_new and self._n_begun_before(trial) >= self._search.settings.trials:
             raise optuna.TrialPruned("other workers have begun the last trials")

@@ -11,15 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from spikejoule.core.provenance import content_digest
-from spikejoule.tracking.runs import begin_run, end_run
-from spikejoule.tracking.store import (
-    Store,
-    keeper_tags,
-    opened,
-    runs_with,
-    shown_uri,
-    store_errors,
-)
+from spikejoule.tracking.failures import store_errors
+from spikejoule.tracking.runs import CONTEXT, begin_run, end_run
+from spikejoule.tracking.store import Store, keeper_tags, opened, runs_with
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,7 +21,6 @@ if TYPE_CHECKING:
 _GROUP_TAG: Final = "spikejoule.group"
 _NAME_TAG: Final = "mlflow.runName"
 _PARENT_TAG: Final = "mlflow.parentRunId"
-_CONTEXT: Final = "MLFLOW_RUN_CONTEXT"
 
 
 @dataclass(frozen=True)
@@ -59,8 +52,8 @@ def environment_of_group(
     """
     with _written(store, group), opened(store) as (client, experiment_id):
         parent = _parent_of(client, experiment_id, group)
-    tags = json.loads(environment.get(_CONTEXT) or "{}")
-    return {**environment, _CONTEXT: json.dumps({**tags, _PARENT_TAG: parent})}
+    tags = json.loads(environment.get(CONTEXT) or "{}")
+    return {**environment, CONTEXT: json.dumps({**tags, _PARENT_TAG: parent})}
 
 
 def log_trials(store: Store, group: str, trials: Iterable[Trial]) -> None:
@@ -83,8 +76,7 @@ def log_trials(store: Store, group: str, trials: Iterable[Trial]) -> None:
 
 def _written(store: Store, group: str) -> AbstractContextManager[None]:
     """Turn errors of the store into a StoreError of one sentence."""
-    where = shown_uri(store.tracking_uri)
-    return store_errors(f"the parent run {group!r} was not recorded at {where}")
+    return store_errors(f"the parent run {group!r} was not recorded in {store.name}")
 
 
 def _parent_of(client: "MlflowClient", experiment_id: str, group: str) -> str:

@@ -1,39 +1,26 @@
 """The run of a training, logged while the network is trained.
 
-A problem here is one warning and stops nothing: `publishing.publish` adds what is
-missing.
+A store that fails costs one warning, and the training continues without it:
+`publishing.publish` adds what is missing.
 """
 
 import logging
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import psutil
 
 from spikejoule.core.provenance import file_digest, provenance_tags
 from spikejoule.tracking.curves import Curves
-from spikejoule.tracking.runs import (
-    begin_run,
-    end_run,
-    log_history,
-    unfinished_run,
-)
-from spikejoule.tracking.store import (
-    FAILURE_TAG,
-    Store,
-    keeper_tags,
-    kind_of_failure,
-    opened,
-    shown_uri,
-)
+from spikejoule.tracking.failures import kind_of_failure
+from spikejoule.tracking.mlflow_private import system_monitor
+from spikejoule.tracking.runs import begin_run, end_run, log_history, unfinished_run
+from spikejoule.tracking.store import FAILURE_TAG, Store, keeper_tags, opened
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 logger = logging.getLogger(__name__)
 
@@ -41,16 +28,11 @@ TRAINED_TAG: Final = "trained.sha256"
 TRAINING_TAG: Final = "spikejoule.training"
 """Identifies the training of a run when another process resumes it."""
 
-_LAST_SECONDS = 15.0
 _SAMPLING_SECONDS = 5.0
 
 
 class LiveRun:
     """Logs a training to MLflow: a training observer, used as a context manager.
-
-    A worker thread talks to the store, and the training waits for it only at its end,
-    for a few seconds. (MLflow's asynchronous logging would not help: opening the store
-    is what takes seconds.)
 
     The run stays RUNNING for the stage `publish`. If the pipeline ends without
     publishing, the next process that opens the store marks it KILLED. A training that
@@ -75,120 +57,92 @@ class LiveRun:
         keeper: psutil.Process,
     ) -> None:
         self._store = store
-        self._history: list[Any] = []
         self._parameters = parameters
         self._curves = curves
         self._training = {TRAINING_TAG: key} if key else {}
-        self._tags = {
-            **provenance_tags(Path.cwd()),
-            **keeper_tags(keeper),
-            **self._training,
-        }
-        self._status_at_end = "RUNNING"
+        self._keeper = keeper
+        self._history: list[Any] = []
         self._tags_at_end: dict[str, str] = {}
-        self._has_warned = False
-        # MLflow imports requests, whose import changes the warning filters. These are
-        # shared by all threads, so the main thread imports it before the worker does.
-        import requests  # noqa: F401
-
-        self._epochs: SimpleQueue[list[Any] | None] = SimpleQueue()
-        # A daemon: a store that does not answer must not keep the stage from ending.
-        self._worker = threading.Thread(
-            target=self._work, name="spikejoule-run", daemon=True
-        )
+        self._monitor: Any = None
+        self._client: MlflowClient | None = None
+        self._run_id = ""
+        self._has_failed = False
 
     def __enter__(self) -> Self:
-        self._worker.start()
+        """Continue the unfinished run of this training, or begin a new one."""
+        tags = {
+            **provenance_tags(Path.cwd()),
+            **keeper_tags(self._keeper),
+            **self._training,
+        }
+        with self._one_warning(), opened(self._store) as (client, experiment_id):
+            unfinished = None
+            if self._training:
+                unfinished = unfinished_run(
+                    client, experiment_id, self._training, tags, self._parameters
+                )
+            run = begin_run(client, experiment_id, unfinished, tags, self._parameters)
+            self._run_id = run.info.run_id
+            self._client = client
         return self
-
-    def __exit__(self, kind: Any, error: BaseException | None, _: object) -> None:
-        if isinstance(error, KeyboardInterrupt):
-            self._status_at_end = "KILLED"
-            reason = "stage train was interrupted from the keyboard"
-            self._tags_at_end = {FAILURE_TAG: reason}
-        elif error is not None:
-            self._status_at_end = "FAILED"
-            reason = f"stage train: {str(error) or kind.__name__}"
-            self._tags_at_end = {FAILURE_TAG: reason}
-        self._epochs.put(None)
-        self._worker.join(_LAST_SECONDS)
 
     def on_batch(self, epoch: int, samples: int, outcome: object) -> None:
         """Ignore single steps."""
 
     def on_epoch(self, record: Any, seconds: float) -> None:
         """Log an epoch after its validation."""
-        self._epochs.put([record])
+        self._log([record])
 
     def on_resume(self, history: Sequence[Any], seconds: Sequence[float]) -> None:
         """Log all earlier epochs, since the run may lack some of them."""
-        self._epochs.put(list(history))
+        self._log(history)
 
     def trained(self, path: Path) -> None:
         """Note the digest of the trained network, by which `publish` finds the run."""
         self._tags_at_end = {TRAINED_TAG: file_digest(path, "sha256")}
 
-    def _work(self) -> None:
-        """Log epochs, and the load of the machine, until the training ends.
+    def __exit__(self, kind: Any, error: BaseException | None, _: object) -> None:
+        """End the run if the training failed, or leave it to `publish`."""
+        status = "RUNNING"
+        tags = self._tags_at_end
+        if isinstance(error, KeyboardInterrupt):
+            status = "KILLED"
+            tags = {FAILURE_TAG: "stage train was interrupted from the keyboard"}
+        elif error is not None:
+            status = "FAILED"
+            tags = {FAILURE_TAG: f"stage train: {str(error) or kind.__name__}"}
+        if self._monitor is not None:
+            self._monitor.finish()
+        if self._client is not None:
+            with self._one_warning():
+                end_run(self._client, self._run_id, status, tags=tags)
 
-        An epoch that fails is left to `publish`; the run gets its end in any case.
-        """
-        with self._failures_warned_of():
-            with opened(self._store) as (client, experiment_id):
-                run_id = self._begin(client, experiment_id).info.run_id
-            monitor = self._monitor(run_id)
-            for number, records in enumerate(iter(self._epochs.get, None)):
-                with self._failures_warned_of():
-                    log_history(client, run_id, self._rows_of(records))
-                # Not before: MLflow preselects the metric that was logged first.
-                if number == 0:
-                    monitor.start()
-            monitor.finish()
-            end_run(client, run_id, self._status_at_end, tags=self._tags_at_end)
-
-    def _monitor(self, run_id: str) -> Any:
-        """Return a SystemMetricsMonitor, which logs the machine's load once started.
-
-        MLflow's `start_run(log_system_metrics=True)` starts the same one, but would end
-        the run with this process, before `publish`.
-        """
-        from mlflow.system_metrics import system_metrics_monitor
-
-        unannotated: Any = system_metrics_monitor
-        return unannotated.SystemMetricsMonitor(
-            run_id,
-            sampling_interval=_SAMPLING_SECONDS,
-            resume_logging=True,
-            tracking_uri=self._store.tracking_uri,
-        )
-
-    def _rows_of(self, records: Sequence[Any]) -> list[dict[str, float]]:
-        """Convert new epochs to rows of the curves."""
+    def _log(self, records: Sequence[Any]) -> None:
+        """Log new epochs; with the first, begin to log the load of the machine."""
         n_known = len(self._history)
         self._history += records
-        return self._curves.rows(self._history)[n_known:]
+        if self._client is None or self._has_failed:
+            return
+        rows = self._curves.rows(self._history)[n_known:]
+        with self._one_warning():
+            log_history(self._client, self._run_id, rows)
+            # Not before: MLflow preselects the metric that was logged first.
+            if self._monitor is None:
+                uri = self._store.tracking_uri
+                self._monitor = system_monitor(self._run_id, uri, _SAMPLING_SECONDS)
+                self._monitor.start()
 
     @contextmanager
-    def _failures_warned_of(self) -> Iterator[None]:
-        """Turn an error of a server, a database or a disk into a warning, once."""
+    def _one_warning(self) -> Iterator[None]:
+        """Turn the first error of the store into a warning, and ignore the others."""
         try:
             yield
         except Exception as error:
-            if not self._has_warned:
+            if not self._has_failed:
                 logger.warning(
-                    "the run cannot be logged to %s (%s); training continues.",
-                    shown_uri(self._store.tracking_uri),
+                    "the run cannot be logged in %s (%s); training continues, and the "
+                    "stage publish adds what is missing.",
+                    self._store.name,
                     kind_of_failure(error),
                 )
-            self._has_warned = True
-
-    def _begin(self, client: "MlflowClient", experiment_id: str) -> "Run":
-        """Continue an unfinished run of the same training, or begin a new one."""
-        tags = self._tags
-        parameters = self._parameters
-        unfinished = None
-        if self._training:
-            unfinished = unfinished_run(
-                client, experiment_id, self._training, tags, parameters
-            )
-        return begin_run(client, experiment_id, unfinished, tags, parameters)
+            self._has_failed = True

@@ -14,7 +14,7 @@ import psutil
 from numpy.typing import NDArray
 
 from spikejoule.core.provenance import content_digest, file_digest, provenance_tags
-from spikejoule.core.store import read_json, read_text
+from spikejoule.core.store import number_in, read_json, read_text
 from spikejoule.core.yaml_files import PARAMS_FILE
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.energy import load_profiles, select_profile
@@ -24,8 +24,8 @@ from spikejoule.network.trained import TrainedNetwork, load_trained
 from spikejoule.params import Params
 from spikejoule.tracking.curves import Curves
 from spikejoule.tracking.datasets import DataSplit, log_splits
+from spikejoule.tracking.failures import kind_of_failure, store_errors
 from spikejoule.tracking.live import TRAINED_TAG, TRAINING_TAG
-from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.registry import (
     MODEL_NAME,
     ModelFiles,
@@ -47,12 +47,9 @@ from spikejoule.tracking.store import (
     RESULT_TAG,
     Store,
     keeper_tags,
-    kind_of_failure,
     opened,
     project_store,
     runs_with,
-    shown_uri,
-    store_errors,
 )
 
 if TYPE_CHECKING:
@@ -137,9 +134,8 @@ def publish(
         StoreError: the store could not be reached, refused, or took too long. What is
             missing then is added when the record is published again.
     """
-    where = shown_uri(store.tracking_uri)
     with (
-        store_errors(f"the run was not recorded at {where}"),
+        store_errors(f"the run was not recorded in {store.name}"),
         opened(store) as (client, experiment_id),
     ):
         run_id, added = _publish(record, client, experiment_id, keeper_tags(keeper))
@@ -152,7 +148,7 @@ def publish(
         note = record.tags.get("mlflow.note.content", "")
         with store_errors(
             f"the run {run_id} is recorded, but its checkpoint was not registered as a "
-            f"model version in {where}"
+            f"model version in {store.name}"
         ):
             registration = register(client, record.model, run_id, tags, note)
             return Publication(run_id, added, registration)
@@ -217,10 +213,9 @@ def publish_outputs(
             one.
 
     Raises:
-        ArtifactError: outputs are missing, damaged or not those of dvc.lock.
+        ArtifactError: outputs are missing or damaged.
         StoreError: the store cannot be written.
     """
-    check_against_lock(paths.values())
     record = build_run_record(paths, params, provenance_tags(Path.cwd()))
     return publish(record, project_store(root, params.publish.experiment), keeper)
 
@@ -250,7 +245,7 @@ def build_run_record(
         tags: as `provenance_tags` returns them.
 
     Raises:
-        ArtifactError: an output is missing. (dvc.lock vouches for its contents.)
+        ArtifactError: an output is missing or damaged.
     """
     trained = load_trained(paths["trained"])
 
@@ -315,7 +310,9 @@ def _times(paths: Mapping[str, Path]) -> dict[str, float]:
         ("baseline", "baseline_timings"),
     ):
         times = read_json(paths[file])
-        seconds[f"{training}_time_seconds"] = times["training_time_seconds"]
+        seconds[f"{training}_time_seconds"] = number_in(
+            times, "training_time_seconds", paths[file]
+        )
         for name in ("processor_seconds", "host_joules"):
             if times.get(name) is not None:
                 seconds[f"{training}_{name}"] = times[name]

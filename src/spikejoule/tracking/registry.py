@@ -30,6 +30,7 @@ from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.energy import load_profiles, select_profile
 from spikejoule.network.checkpoint import read_complete
 from spikejoule.tracking.datasets import logged_splits
+from spikejoule.tracking.mlflow_private import VERSIONS_TAG
 from spikejoule.tracking.store import RESULT_TAG
 
 if TYPE_CHECKING:
@@ -47,8 +48,6 @@ SHOWN_METRICS: Final = {
     "ratio": "testing",
 }
 """Metrics that the experiment's page of models shows, each with its split."""
-VERSIONS_TAG: Final = "mlflow.modelVersions"
-"""MLflow's own tag, by which that page links to the registry."""
 
 MD5_TAG: Final = "dvc.md5"
 ACCURACY_TAG: Final = "validation_accuracy_percent"

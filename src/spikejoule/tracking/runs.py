@@ -1,15 +1,15 @@
 """Writing a single run: it begins or is continued, its curves grow, it ends."""
 
+import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from spikejoule.tracking.store import (
-    FAILURE_TAG,
-    PROCESS_TAG,
-    runs_with,
-    without_passwords,
-)
+import psutil
+
+from spikejoule.tracking.failures import without_passwords
+from spikejoule.tracking.store import FAILURE_TAG, PROCESS_TAG, runs_with
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 CURVES: Final = "by_epoch/"
 """Prefix of the curves. MLflow groups charts by it and sorts the groups by name."""
+
+CONTEXT: Final = "MLFLOW_RUN_CONTEXT"
+"""MLflow's variable with tags of every new run, as JSON."""
 
 _LONGEST_TAG = 500
 
@@ -30,13 +33,17 @@ def begin_run(
 ) -> "Run":
     """Continue an unfinished run, or begin a new one, with these tags and parameters.
 
-    MLflow adds tags of its own: the user, MLFLOW_RUN_CONTEXT. A run's parameters cannot
-    be changed, so those that the unfinished run has must be among these.
+    The user and the tags in MLFLOW_RUN_CONTEXT are added. A run's parameters cannot be
+    changed, so those that the unfinished run has must be among these.
     """
     from mlflow.entities import Param, RunTag
-    from mlflow.tracking.context.registry import resolve_tags
 
-    all_tags = dict(resolve_tags(dict(tags)))
+    all_tags = {
+        "mlflow.user": psutil.Process().username(),
+        "mlflow.source.type": "LOCAL",
+        **json.loads(os.environ.get(CONTEXT) or "{}"),
+        **tags,
+    }
     run = unfinished or client.create_run(experiment_id, tags=all_tags)
     if unfinished is not None:
         client.update_run(run.info.run_id, status="RUNNING")
@@ -79,7 +86,7 @@ def unfinished_run(
 def log_history(
     client: "MlflowClient", run_id: str, history: Sequence[Mapping[str, float]]
 ) -> None:
-    """Log curves, without the points that the run has already.
+    """Log curves, without the epochs that the run has already.
 
     Args:
         client: client of the store.
@@ -89,20 +96,22 @@ def log_history(
     """
     from mlflow.entities import Metric
 
-    names = {name for row in history for name in row} - {"epoch"}
-    logged = {
-        (name, point.step)
-        for name in names
-        for point in client.get_metric_history(run_id, CURVES + name)
-    }
+    if not history:
+        return
+    # An epoch is one batch, so any of its curves tells whether the run has it.
+    any_curve = next(name for name in history[0] if name != "epoch")
+    points = client.get_metric_history(run_id, CURVES + any_curve)
+    logged = {point.step for point in points}
     now_ms = time.time_ns() // 1_000_000
-    points = []
     for row in history:
         epoch = int(row["epoch"])
-        for name, value in row.items():
-            if name in names and (name, epoch) not in logged:
-                points.append(Metric(CURVES + name, float(value), now_ms, epoch))
-    client.log_batch(run_id, points)
+        if epoch not in logged:
+            metrics = [
+                Metric(CURVES + name, float(value), now_ms, epoch)
+                for name, value in row.items()
+                if name != "epoch"
+            ]
+            client.log_batch(run_id, metrics)
 
 
 def end_run(

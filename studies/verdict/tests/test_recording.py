@@ -85,8 +85,6 @@ def test_from_the_store_to_the_tables(project: Path, study: Cli) -> None:
         counted = networks(project, seed, large=True)
         record_networks(project, f"lean-{seed}", counted, seed)
     record_networks(project, "before")
-    cropped = {"data.crop_pixels": "2"}
-    record_networks(project, "cropped", networks(project, 42), **cropped)
     table = project / "verdict.csv"
     file = project / "networks.csv"
     text = study.text(project, "--table", table, "--networks", file)
@@ -114,7 +112,6 @@ def test_from_the_store_to_the_tables(project: Path, study: Cli) -> None:
     assert set(at["conventional_runs"].split()) == {row.run_id for row in recorded}
     assert text.startswith("Data: mnist5k. Only 5,000 of MNIST's 70,000 digits")
     text = " ".join(text.split())
-    assert "1 that read other pixels than the project's" in text
     assert "1 that did not store checkpoint/surrogate_snn_checkpoint.pth" in text
 
 

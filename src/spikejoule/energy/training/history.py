@@ -192,24 +192,20 @@ def _layers_of(
         return None
     n_connections = len(network.connections)
     for name in ("synaptic_events", "synapses_touched", "gradients_reached"):
-        lengths = {len(getattr(epoch, name) or ()) for epoch in epochs}
-        if not lengths <= {0, n_connections}:
+        recorded = [getattr(epoch, name) for epoch in epochs]
+        if any(len(own) != n_connections for own in recorded if own is not None):
             raise ArtifactError(
                 f"the checkpoint must record {name} of an epoch as one number for each "
                 f"of the {n_connections} connections: write it again."
             )
     products = setup.encoder.input_products
-    events = _column(epochs, "synaptic_events")
     macs = _column(epochs, "input_macs")
-    # Spikes determine neither the synapses that they reach nor the products of
-    # constant currents.
-    if events is None and not network.is_plain:
-        return None
+    # Spikes do not determine the products of constant currents.
     if macs is None and products:
         return None
     return LayerCounts(
         spikes=np.array([epoch.spikes for epoch in epochs]),
-        events=events,
+        events=np.array([epoch.synaptic_events for epoch in epochs]),
         macs=macs if products else None,
         products=products,
         samples=np.array([epoch.samples for epoch in epochs]),
@@ -219,6 +215,6 @@ def _layers_of(
 def _column(epochs: Sequence[EpochRecord], name: str) -> NDArray[Any] | None:
     """Return a number of every epoch; None unless all epochs record it."""
     values: list[Any] = [getattr(epoch, name) for epoch in epochs]
-    if not values or None in values or () in values:
+    if not values or None in values:
         return None
     return np.array(values)

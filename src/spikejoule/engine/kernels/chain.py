@@ -20,11 +20,11 @@ number of threads. The neuron's equations are in spikejoule/network/neurons/lif.
 from typing import NamedTuple
 
 import numpy as np
-from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from spikejoule.compiling import compiled_apart, compiled_inline, compiled_parallel
 from spikejoule.compiling.bits import LISTED_AT_ONCE, list_set_bits
 from spikejoule.compiling.emit import CACHE_LINE_BYTES, LANES
+from spikejoule.compiling.numba_private import to_fixed_tuple
 from spikejoule.engine.kernels.deltas import above_target, class_loss
 from spikejoule.engine.kernels.forward import block_size
 from spikejoule.engine.kernels.patches import (

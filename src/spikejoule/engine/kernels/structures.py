@@ -18,10 +18,10 @@ the parameters, float32 or float64. Potentials, weights and gradients have no un
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.np.unsafe.ndarray import to_fixed_tuple
 from numpy.typing import NDArray
 
 from spikejoule.compiling import compiled_inline
+from spikejoule.compiling.numba_private import to_fixed_tuple
 
 Array = NDArray[Any]
 Real = Any

@@ -27,7 +27,6 @@ Shapes: L layers after the input, B samples of a batch, P parameters, N images.
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.np.unsafe.ndarray import to_fixed_tuple
 from numpy.typing import NDArray
 
 from spikejoule.compiling import compiled, compiled_inline
@@ -45,6 +44,7 @@ from spikejoule.compiling.emit import (
     vector_intrinsic,
     zeros,
 )
+from spikejoule.compiling.numba_private import to_fixed_tuple
 from spikejoule.network.learning import ADAM_BETAS, ADAM_EPSILON
 
 Array = NDArray[Any]
