@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikejoule.baselines.counts import (
-    TrainingRun,
     load_baseline,
     load_network,
     measure_baseline,
