@@ -58,15 +58,18 @@ def accesses(network: RecordedNetwork) -> float:
     return network.count(*ACCESSES)
 
 
+EVENTS: Final = "synaptic events per weight multiplied or added"
+MEMORY_ACCESSES: Final = "all memory accesses"
+
 QUANTITIES: Final[Mapping[str, Quantity]] = {
-    "synaptic events per weight multiplied or added": operations,
+    EVENTS: operations,
     "the same, biases added on both sides": with_biases,
     "weights, indices and biases read": lambda network: network.count(*WEIGHTS),
     "potentials or accumulators read and written": lambda network: network.count(
         *STATES
     ),
     "spikes or activations read and written": lambda network: network.count(*PASSED_ON),
-    "all memory accesses": accesses,
+    MEMORY_ACCESSES: accesses,
     "bits that they move": lambda network: network.bits(*ACCESSES),
 }
 """What is compared, spiking over conventional, along the fronts of `operations`."""

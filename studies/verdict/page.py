@@ -20,7 +20,7 @@ from studies.verdict.breakeven import (
     placed_lists,
     recorded_lines,
 )
-from studies.verdict.counts import QUANTITIES, CountRatio, count_ratios
+from studies.verdict.counts import EVENTS, MEMORY_ACCESSES, CountRatio, count_ratios
 from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
 from studies.verdict.project import judging, price_lists
 from studies.verdict.sentences import (
@@ -38,8 +38,6 @@ PAGE: Final = FOLDER / "README.md"
 
 SETTINGS: Final = BootstrapSettings(resamples=DRAWS, confidence=0.95, seed=42)
 """Draws of the published comparison: confidence and seed as in params.yaml."""
-
-EVENTS, _, _, _, _, MEMORY_ACCESSES, _ = QUANTITIES
 
 COUNTS: Final = (EVENTS, MEMORY_ACCESSES)
 """Counts in the table of the page."""

@@ -190,3 +190,5 @@ def test_a_sweep_its_models_its_comparison_and_the_machines_load(
 
         page.goto(f"{experiment}/runs/{ids[0]}/system-metrics")
         expect(page.get_by_text("cpu_utilization_percentage").first).to_be_visible()
+        # Close the page before its server stops.
+        page.close()

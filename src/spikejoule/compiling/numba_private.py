@@ -1,7 +1,7 @@
 """What numba has no public way for: its cache, its threads, what a kernel needs first.
 
-Seen in numba 0.63 to 0.68; pyproject.toml allows no other version.
-`tests/compiling/test_numba_private.py` fails if a newer one has changed it.
+Seen in numba 0.68; pyproject.toml allows 0.63 to 0.68.
+`tests/compiling/test_numba_private.py` fails if another version differs.
 """
 
 from collections.abc import Callable, Sequence

@@ -44,9 +44,9 @@ class _Replaced(torch.autograd.Function):
 
 
 def _replaced(x: Tensor, value: Tensor, derivative: Derivative) -> Tensor:
-    result: Tensor = _Replaced.apply(  # type: ignore[no-untyped-call]
-        x, value.detach(), derivative
-    )
+    # Only newer versions of PyTorch type this call.
+    apply: Any = _Replaced.apply
+    result: Tensor = apply(x, value.detach(), derivative)
     return result
 
 

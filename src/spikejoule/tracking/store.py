@@ -36,6 +36,8 @@ FILES_TAG: Final = "data.sha256"
 """Digest of the checksums of all files of the data."""
 
 _SQLITE: Final = "sqlite:///"
+# What follows in place of a path: a database in memory, or SQLite's own URI.
+_NO_PATH: Final = (":", "file:")
 _LOCK_SECONDS = 300.0  # another process may be sending a run to a slow server
 _NOTE = (
     "Spiking networks, one run for each distinct result of a pipeline. The view "
@@ -75,9 +77,9 @@ class Store:
     @property
     def database(self) -> Path | None:
         """The file of an SQLite database; None for any other store."""
-        if not self.tracking_uri.startswith(_SQLITE):
-            return None
         path = self.tracking_uri.removeprefix(_SQLITE).partition("?")[0]
+        if not self.tracking_uri.startswith(_SQLITE) or path.startswith(_NO_PATH):
+            return None
         return Path(unquote(path))
 
     @property
@@ -129,9 +131,10 @@ def project_store(
 
 def at_root(root: Path, uri: str) -> str:
     """Let the relative path of an SQLite database start at `root`."""
-    if not uri.startswith(_SQLITE) or uri.startswith(f"{_SQLITE}/"):
+    path = uri.removeprefix(_SQLITE)
+    if not uri.startswith(_SQLITE) or path.startswith(("/", *_NO_PATH)):
         return uri
-    return f"{_SQLITE}{_quoted(root)}/{uri.removeprefix(_SQLITE)}"
+    return f"{_SQLITE}{_quoted(root)}/{path}"
 
 
 def _quoted(path: Path) -> str:
