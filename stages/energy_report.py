@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from spikejoule.baselines.counts import load_baseline
+from spikejoule.compare.analysis import EnergyAnalysis, analyse
+from spikejoule.compare.from_checkpoint import MeasuredSamples, analysis_inputs
+from spikejoule.compare.outputs import COLUMNS, energy_rows, headline
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.store import write_bytes, write_csv, write_json, write_text
 from spikejoule.counts.measurement import Measurement
@@ -15,15 +18,8 @@ from spikejoule.data.images import (
     load_samples,
     subject_of_data,
 )
-from spikejoule.energy import (
-    BootstrapSettings,
-    EnergyAnalysis,
-    analyse,
-    load_profiles,
-    select_profile,
-)
-from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
-from spikejoule.energy.outputs import COLUMNS, energy_rows, headline
+from spikejoule.energy.estimates import BootstrapSettings
+from spikejoule.energy.prices import load_profiles, select_profile
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.evaluation import Evaluation, EvaluationMetrics
 from spikejoule.evaluation.inference import InferenceTimings, read_measurement

@@ -1,6 +1,6 @@
 """The break-even line: which prices make both sides need the same energy.
 
-`spikejoule.energy.exchange` says what is counted. For each price of a memory access and
+`compare.exchange` says what is counted. For each price of a memory access and
 each draw, the line is the price of a multiply-accumulate at which the fronts meet.
 
 Shapes: B draws, S seeds, C configurations, X prices.
@@ -15,10 +15,9 @@ from typing import ClassVar, Final, NamedTuple, Self
 
 import numpy as np
 
+from spikejoule.compare.exchange import ACCESSES, Work
 from spikejoule.core.schema import MaybeNotNegative, NotNegative, Percent, Row, Table
-from spikejoule.energy import BootstrapSettings
-from spikejoule.energy.estimates import Floats, rounded
-from spikejoule.energy.exchange import ACCESSES, Work
+from spikejoule.energy.estimates import BootstrapSettings, Floats, rounded
 from spikejoule.energy.operations import PIXEL_BITS, Column
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.terms import TERMS

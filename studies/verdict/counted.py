@@ -10,10 +10,10 @@ from pathlib import Path
 
 from spikejoule.baselines.counts import load_baseline
 from spikejoule.cli.inputs import run_checkpoint
+from spikejoule.compare.from_checkpoint import MeasuredSamples, analysis_inputs
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.yaml_files import ArtifactPaths
 from spikejoule.data.images import LabelledImages, Samples
-from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
 from spikejoule.energy.ledger import Variant, baseline_variants
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.network.checkpoint import read_complete

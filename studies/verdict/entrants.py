@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import CountedBaseline, measure_baseline, scores_of
 from spikejoule.baselines.quantised import QuantisedNetwork
+from spikejoule.compare.analysis import network_name
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.yaml_files import ArtifactPaths
 from spikejoule.counts.measurement import Measurement
@@ -24,7 +25,6 @@ from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import EventList, load_events
-from spikejoule.energy.analysis import network_name
 from spikejoule.energy.count import count_operations
 from spikejoule.energy.ledger import (
     EARLY_EXIT,

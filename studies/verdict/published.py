@@ -1,8 +1,8 @@
 """The published conventional networks, with which every run is compared.
 
 They are means over seeds of the recorded conventional networks, with the commits that
-trained them and the date. `spikejoule.energy.published` reads them from
-`src/spikejoule/energy/conventional.csv`, next to the price lists.
+trained them and the date. `spikejoule.compare.published` reads them from
+`src/spikejoule/compare/conventional.csv`, next to the price lists.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,11 +11,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Final
 
+from spikejoule.compare.published import PublishedNetwork, PublishedTable
 from spikejoule.core.provenance import git
-from spikejoule.energy import load_profiles
 from spikejoule.energy.estimates import rounded
 from spikejoule.energy.ledger import CONVENTIONAL
-from spikejoule.energy.published import PublishedNetwork, PublishedTable
+from spikejoule.energy.prices import load_profiles
 from studies.verdict.networks import (
     DEVIATION,
     FOLDER,

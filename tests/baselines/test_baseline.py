@@ -22,11 +22,11 @@ from spikejoule.baselines.quantised import (
 )
 from spikejoule.baselines.settings import BaselineTraining, BaselineVariant
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
+from spikejoule.compare.training import record_of_baseline
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import write_npz
 from spikejoule.data.images import Dataset, LabelledImages
-from spikejoule.energy.training import count_training
-from spikejoule.energy.training.pricing import record_of_baseline
+from spikejoule.energy.training.counting import count_training
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import weights_and_biases
 from spikejoule.network.torch_twin import initial_state

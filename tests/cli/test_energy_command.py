@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikejoule.counts.measurement import Measurement
-from spikejoule.data.images import Dataset
-from spikejoule.encoding.encoders.direct import Direct
-from spikejoule.encoding.events import PRODUCTS, Products
-from spikejoule.energy.from_checkpoint import (
+from spikejoule.compare.from_checkpoint import (
     MeasuredSamples,
     analysis_inputs,
     training_record,
 )
+from spikejoule.counts.measurement import Measurement
+from spikejoule.data.images import Dataset
+from spikejoule.encoding.encoders.direct import Direct
+from spikejoule.encoding.events import PRODUCTS, Products
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.checkpoint import (
     CompleteCheckpoint,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from spikejoule.energy.exchange import ExchangeRate, Work, exchange_rate
+from spikejoule.compare.exchange import ExchangeRate, Work, exchange_rate
 from tests.energy.by_hand import analysis, baseline, inputs
 
 SPIKING = {"synaptic_event": 280, "bias_addition": 20, "weight_read": 1000}

@@ -7,15 +7,12 @@ import nir
 import numpy as np
 import pytest
 
+from spikejoule.compare.from_counts import SampleSet
+from spikejoule.compare.from_graph import graph_inputs, price_graph
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.events import EventList
-from spikejoule.energy import (
-    count_operations,
-    load_profiles,
-    price,
-)
-from spikejoule.energy.from_counts import SampleSet
-from spikejoule.energy.from_graph import graph_inputs, price_graph
+from spikejoule.energy.count import count_operations
+from spikejoule.energy.prices import load_profiles, price
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.nir.conventions import Conventions

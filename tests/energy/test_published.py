@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spikejoule.energy.published import PublishedTable
+from spikejoule.compare.published import PublishedTable
 from tests.tools.refusals import refusal
 
 TABLE = (files("spikejoule.energy") / "conventional.csv").read_text(encoding="utf-8")

@@ -7,21 +7,22 @@ import numpy as np
 import pytest
 
 from spikejoule.baselines.counts import CountedBaseline, TrainingRun
+from spikejoule.compare.outputs import headline
 from spikejoule.encoding.encoders.none import NoEncoding
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.energy import DENSE, ZERO_SKIPPING, TrainingRecord, load_profiles
-from spikejoule.energy.dataflow import TRAINING_RANGE
+from spikejoule.energy.dataflow import DENSE, TRAINING_RANGE, ZERO_SKIPPING
 from spikejoule.energy.estimates import energy_words, joules
 from spikejoule.energy.operations import Column
-from spikejoule.energy.outputs import headline
+from spikejoule.energy.prices import load_profiles
 from spikejoule.energy.terms import TERMS
-from spikejoule.energy.training import count_training
+from spikejoule.energy.training.counting import count_training
 from spikejoule.energy.training.history import (
     TrainingSetup,
     joules_by_epoch,
     record_of_epochs,
 )
 from spikejoule.energy.training.kinds import pj_by_kind
+from spikejoule.energy.training.record import TrainingRecord
 from spikejoule.network.checkpoint import EpochRecord, TrainingConfigSection
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire

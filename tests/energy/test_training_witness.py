@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import CountedBaseline, TrainingRun
+from spikejoule.compare.training import record_of_baseline
 from spikejoule.counts.measurement import LayerCounts, activity_of_layers
 from spikejoule.counts.values import activity_of_products
 from spikejoule.encoding.events import EventList
-from spikejoule.energy import DENSE, Dataflow, OperationCounts, TrainingRecord
-from spikejoule.energy.dataflow import TRAINING_RANGE
-from spikejoule.energy.training import count_training
-from spikejoule.energy.training.pricing import record_of_baseline
+from spikejoule.energy.dataflow import DENSE, TRAINING_RANGE, Dataflow
+from spikejoule.energy.operations import OperationCounts
+from spikejoule.energy.training.counting import count_training
+from spikejoule.energy.training.record import TrainingRecord
 from spikejoule.engine import make_engine
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.integers import with_grids

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spikejoule.compare.comparison import RunVerdict, front_verdicts, outcome_of
+from spikejoule.compare.front import FrontPoint, cheapest_reaching, read_front
+from spikejoule.compare.outputs import headline
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.energy import BootstrapSettings, HardwareProfile, OperationCounts
-from spikejoule.energy.comparison import RunVerdict, front_verdicts, outcome_of
-from spikejoule.energy.front import FrontPoint, cheapest_reaching, read_front
+from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import (
     EARLY_EXIT,
     WHOLE_WINDOW,
@@ -24,8 +25,8 @@ from spikejoule.energy.ledger import (
     baseline_variants,
     spiking_variants,
 )
-from spikejoule.energy.operations import Column
-from spikejoule.energy.outputs import headline
+from spikejoule.energy.operations import Column, OperationCounts
+from spikejoule.energy.prices import HardwareProfile
 from tests.energy.by_hand import analysis, baseline, inputs, measured, profile
 
 SETTINGS = BootstrapSettings(300)

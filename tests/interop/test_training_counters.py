@@ -15,8 +15,10 @@ import pytest
 import torch
 from torch import nn
 
-from spikejoule.energy import DENSE, Dataflow, OperationCounts, load_profiles
-from spikejoule.energy.training import count_training
+from spikejoule.energy.dataflow import DENSE, Dataflow
+from spikejoule.energy.operations import OperationCounts
+from spikejoule.energy.prices import load_profiles
+from spikejoule.energy.training.counting import count_training
 from spikejoule.energy.training.record import PHASES
 from spikejoule.network.layers import layers_of
 from spikejoule.network.network import Network

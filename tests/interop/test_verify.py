@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 import spikejoule
+from spikejoule.compare.from_graph import price_graph
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.encoding.events import EventList
-from spikejoule.energy.from_graph import price_graph
 from spikejoule.nir.conventions import Conventions
 from tests.interop.networks import CASES, NORSE_DT, Case, made
 from tests.tools.pages import names_in

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import spikejoule
+from spikejoule.compare.from_counts import SampleSet
+from spikejoule.compare.from_graph import price_graph
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.encoding.events import EventList
-from spikejoule.energy.from_counts import SampleSet
-from spikejoule.energy.from_graph import price_graph
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import run_graph
 from tests.nir.foreign import DT, GRAPHS, Maker

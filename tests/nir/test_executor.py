@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch.nn.functional import avg_pool2d, conv2d
 
+from spikejoule.compare.from_counts import SampleSet
+from spikejoule.compare.from_graph import price_graph
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import EventList
-from spikejoule.energy.from_counts import SampleSet
-from spikejoule.energy.from_graph import price_graph
 from spikejoule.nir import executor, running
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.executor import GraphRun

@@ -14,6 +14,8 @@ from torch import nn
 
 import spikejoule
 from spikejoule import Population
+from spikejoule.compare.analysis import EnergyAnalysis
+from spikejoule.compare.from_graph import price_graph
 from spikejoule.core.errors import (
     ArtifactError,
     DataError,
@@ -21,8 +23,6 @@ from spikejoule.core.errors import (
     SpikejouleError,
 )
 from spikejoule.encoding.events import EventList, save_events
-from spikejoule.energy.analysis import EnergyAnalysis
-from spikejoule.energy.from_graph import price_graph
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.verification import Verification
 from tests.tools.cli import Cli

@@ -9,12 +9,12 @@ import pytest
 
 from spikejoule.data.sources.n_mnist import NMnist
 from spikejoule.encoding.encoded_files import load_encoded_images
-from spikejoule.energy.words import layers
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.checkpoint import read_complete
 from spikejoule.network.trained import load_trained
 from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
+from spikejoule.report.words import layers
 from spikejoule.tracking.publishing import build_run_record
 from tests.tools import sensor_files
 from tests.tools.committed import committed_params

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from spikejoule.compare.from_counts import SampleSet
+from spikejoule.compare.notes import Note, fact
 from spikejoule.core.errors import DataError, ParameterError, in_one_sentence
 from spikejoule.core.npz import schema_of
 from spikejoule.core.user_files import named_object
@@ -19,8 +21,6 @@ from spikejoule.data.sources.events import samples_of_file
 from spikejoule.encoding.binning import bin_all
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.events import EVENTS, EventList, load_events
-from spikejoule.energy.from_counts import SampleSet
-from spikejoule.energy.notes import Note, fact
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.checkpoint import CompleteCheckpoint
 from spikejoule.nir.options import CONVENTION_OPTIONS

@@ -3,7 +3,7 @@
 They come from measured spikes of trained networks (`counts.measurement`), from the
 activations of conventional ones (`counts.values`), from the executor of NIR graphs
 (`nir.running`), from hooks on a PyTorch model (`pricing.counted`), or from a checkpoint
-(`energy.from_checkpoint`). Rows are samples, epochs of a training, or one mean.
+(`compare.from_checkpoint`). Rows are samples, epochs of a training, or one mean.
 
 A conventional network sends values, once per sample. All of its values are passed on;
 those that are not zero determine the products (`macs`).

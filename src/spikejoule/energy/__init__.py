@@ -1,54 +1,10 @@
-"""From counts to joules: operation counts, sourced prices, comparisons, break-even.
+"""From counts to joules: operations, where numbers live, and prices. Numbers only.
 
 terms, terms.csv        every kind of operation, one row each
-operations, count       operation counts, and how they follow from an activity
+operations, count       operations, and how they follow from an activity
 dataflow                where numbers live while a network runs or is trained
-training                counts of a training
+training                operations of a training
 prices, hardware.yaml   price lists
-estimates               energies, their intervals, and energies in words
+estimates               energies and their intervals
 ledger                  counts times prices, row by row
-front, comparison       the Pareto front of conventional networks, and ratios to it
-published               published conventional networks
-break_even, contents    where a network stops winning; what a total includes
-exchange                what a multiply-accumulate must cost for it to win
-from_checkpoint         the analysis of a trained network
-from_counts             the analysis of a network that is counted while it runs
-from_graph              the analysis of a NIR graph
-analysis                everything together
-outputs, notes, words   tables and JSON, notes, and sentences (folder `sentences`)
 """
-
-from spikejoule.baselines.counts import CountedBaseline
-from spikejoule.counts.proxies import EnergyProxies, energy_proxies
-from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse
-from spikejoule.energy.count import count_operations
-from spikejoule.energy.dataflow import DENSE, ZERO_SKIPPING, Dataflow
-from spikejoule.energy.estimates import BootstrapSettings
-from spikejoule.energy.operations import OperationCounts
-from spikejoule.energy.prices import (
-    HardwareProfile,
-    load_profiles,
-    price,
-    select_profile,
-)
-from spikejoule.energy.training import TrainingRecord
-
-__all__ = [
-    "DENSE",
-    "ZERO_SKIPPING",
-    "AnalysisInputs",
-    "BootstrapSettings",
-    "CountedBaseline",
-    "Dataflow",
-    "EnergyAnalysis",
-    "EnergyProxies",
-    "HardwareProfile",
-    "OperationCounts",
-    "TrainingRecord",
-    "analyse",
-    "count_operations",
-    "energy_proxies",
-    "load_profiles",
-    "price",
-    "select_profile",
-]

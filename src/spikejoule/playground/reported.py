@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
-from spikejoule.energy.comparison import RunVerdict
+from spikejoule.compare.comparison import RunVerdict
 from spikejoule.energy.estimates import energy_words
-from spikejoule.energy.words import number
+from spikejoule.report.words import number
 
 _OUTCOMES: Final = {
     "snn": "the spiking network wins",

@@ -21,12 +21,12 @@ from torch import nn
 from tqdm import tqdm
 
 from spikejoule.baselines.counts import CountedBaseline
+from spikejoule.compare.analysis import AnalysisInputs, analyse
+from spikejoule.compare.from_counts import Answers, SampleSet, counted_inputs
+from spikejoule.compare.notes import Note, fact, sentence, warning
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.counts.records import Activity
-from spikejoule.energy.analysis import AnalysisInputs, analyse
 from spikejoule.energy.estimates import BootstrapSettings
-from spikejoule.energy.from_counts import Answers, SampleSet, counted_inputs
-from spikejoule.energy.notes import Note, fact, sentence, warning
 from spikejoule.energy.prices import headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import class_labels
 from spikejoule.network.quantisation import FLOAT_BITS

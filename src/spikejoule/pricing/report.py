@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from spikejoule.compare.analysis import EnergyAnalysis
+from spikejoule.compare.notes import NoteKind, sentence
 from spikejoule.core.errors import LimitError, ParameterError
 from spikejoule.core.store import write_text
 from spikejoule.counts.records import Activity
-from spikejoule.energy.analysis import EnergyAnalysis
 from spikejoule.energy.estimates import energy_words, joules
-from spikejoule.energy.notes import NoteKind, sentence
 from spikejoule.energy.terms import in_words
-from spikejoule.energy.words import architecture
 from spikejoule.report.page import PageContent, energy_page
+from spikejoule.report.words import architecture
 
 
 @dataclass(frozen=True, eq=False)

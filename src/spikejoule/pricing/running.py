@@ -23,6 +23,7 @@ from pydantic import ConfigDict, ValidationError, validate_call
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from spikejoule.compare.notes import Note, warning
 from spikejoule.core.errors import (
     DataError,
     ParameterError,
@@ -32,7 +33,6 @@ from spikejoule.core.errors import (
 )
 from spikejoule.encoding.counting import clear_class
 from spikejoule.encoding.events import array_of
-from spikejoule.energy.notes import Note, warning
 from spikejoule.network.nodes import Shape
 from spikejoule.pricing.layers import WEIGHTED
 from spikejoule.pricing.neurons import Known

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup, escape
 
+from spikejoule.compare.analysis import EnergyAnalysis
 from spikejoule.core.errors import printable
 from spikejoule.core.provenance import file_digest
-from spikejoule.energy import EnergyAnalysis
 from spikejoule.energy.prices import measured_on_mnist
-from spikejoule.energy.training import PHASES
-from spikejoule.energy.words import sentences, templates
+from spikejoule.energy.training.record import PHASES
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.report import views
+from spikejoule.report.words import sentences, templates
 
 if TYPE_CHECKING:
     from spikejoule.network.trained import TrainedNetwork

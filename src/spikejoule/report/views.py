@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from spikejoule.compare.analysis import EnergyAnalysis
+from spikejoule.compare.comparison import RunVerdict
 from spikejoule.core.terminal import text_table
-from spikejoule.energy.analysis import EnergyAnalysis
-from spikejoule.energy.comparison import RunVerdict
 from spikejoule.energy.estimates import (
     Energy,
     energy_words,
@@ -18,7 +18,7 @@ from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, EnergyRow
 from spikejoule.energy.prices import SCOPES, HardwareProfile
 from spikejoule.energy.terms import TERMS, in_words
 from spikejoule.energy.training.kinds import pj_by_kind
-from spikejoule.energy.words import (
+from spikejoule.report.words import (
     accuracy,
     dataflow,
     layers,

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from spikejoule.baselines.counts import load_baseline
+from spikejoule.compare.analysis import EnergyAnalysis, analyse
+from spikejoule.compare.from_checkpoint import MeasuredSamples, analysis_inputs
 from spikejoule.data.images import LabelledImages, load_images
-from spikejoule.energy import BootstrapSettings, EnergyAnalysis, analyse
-from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
+from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.terms import TERMS
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement

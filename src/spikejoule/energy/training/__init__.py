@@ -1,4 +1,4 @@
-"""Training: every operation and memory access, by epoch, and their energy.
+"""Training: every operation and memory access, by epoch.
 
 record        what is recorded of a training, of either side
 history       the record of epochs, and their energy while training runs
@@ -8,19 +8,5 @@ backward      the backward pass
 optimizer     Adam
 data          samples
 counting      the counts of a training
-pricing       their energy, over dataflows, and the ratio of both sides
 kinds         their energy by phase and kind of access
 """
-
-from spikejoule.energy.training.counting import count_training
-from spikejoule.energy.training.pricing import TrainingEnergy, training_ledger
-from spikejoule.energy.training.record import PHASES, TRAINING, TrainingRecord
-
-__all__ = [
-    "PHASES",
-    "TRAINING",
-    "TrainingEnergy",
-    "TrainingRecord",
-    "count_training",
-    "training_ledger",
-]

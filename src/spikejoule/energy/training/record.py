@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from spikejoule.counts.records import Activity
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.energy.words import sentences
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import Network
 from spikejoule.network.surrogates import SURROGATES
+from spikejoule.report.words import sentences
 
 DATA: Final = "data"
 FORWARD: Final = "forward"

@@ -1,7 +1,7 @@
 """Energy against accuracy: the conventional front, and this network next to it.
 
 Accuracies are spaced by the logarithm of the errors. Between two networks, ratios are
-read off the front's line (`energy.front`).
+read off the front's line (`compare.front`).
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from spikejoule.compare.front import FrontPoint, front_of, read_front
 from spikejoule.energy.estimates import Energy, joules
-from spikejoule.energy.front import FrontPoint, front_of, read_front
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
 
 if TYPE_CHECKING:
-    from spikejoule.energy import EnergyAnalysis
+    from spikejoule.compare.analysis import EnergyAnalysis
 
 
 _STEPS = 200

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from spikejoule.energy.estimates import energy_words, joules
 from spikejoule.energy.prices import measured_on_mnist
 from spikejoule.energy.terms import in_words
-from spikejoule.energy.words import place
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
+from spikejoule.report.words import place
 
 if TYPE_CHECKING:
-    from spikejoule.energy import EnergyAnalysis
+    from spikejoule.compare.analysis import EnergyAnalysis
 
 
 _LARGEST = 8

@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import ConfigDict, Field
 
+from spikejoule.compare.front import FrontPoint
 from spikejoule.core.schema import (
     Count,
     MaybeNotNegative,
@@ -22,7 +23,6 @@ from spikejoule.core.schema import (
     Table,
     Text,
 )
-from spikejoule.energy.front import FrontPoint
 from spikejoule.energy.prices import HardwareProfile, load_profiles
 
 
@@ -93,7 +93,7 @@ _packaged_prices = cache(load_profiles)
 
 @cache
 def _packaged() -> tuple[PublishedNetwork, ...]:
-    table = files("spikejoule.energy") / "conventional.csv"
+    table = files("spikejoule.compare") / "conventional.csv"
     return PublishedTable.read(str(table)).rows
 
 

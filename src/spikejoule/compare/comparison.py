@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from spikejoule.compare.front import Bound, FrontPoint, FrontReading, read_front
 from spikejoule.energy.estimates import Energy, interval, rounded
-from spikejoule.energy.front import Bound, FrontPoint, FrontReading, read_front
 from spikejoule.energy.ledger import (
     CONVENTIONAL,
     SPIKING,

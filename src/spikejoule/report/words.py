@@ -10,11 +10,11 @@ from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
-from spikejoule.energy.comparison import RunVerdict
+from spikejoule.compare.comparison import RunVerdict
+from spikejoule.compare.notes import sentence
 from spikejoule.energy.dataflow import Dataflow
 from spikejoule.energy.estimates import energy_words, interval_words, joules, plain
 from spikejoule.energy.ledger import Accuracies
-from spikejoule.energy.notes import sentence
 from spikejoule.energy.prices import (
     EVIDENCE,
     NUMBERS,
@@ -30,7 +30,7 @@ from spikejoule.network.nodes import Convolution, Dense, Pooling
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from spikejoule.energy.analysis import AnalysisInputs
+    from spikejoule.compare.analysis import AnalysisInputs
 
 
 OUTCOMES: Final = {
@@ -233,7 +233,7 @@ def templates() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(  # noqa: S701
-        loader=PackageLoader("spikejoule.energy", "sentences"),
+        loader=PackageLoader("spikejoule.report", "sentences"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import CountedBaseline
+from spikejoule.compare.analysis import AnalysisInputs, network_name
+from spikejoule.compare.published import published_networks
 from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.measurement import (
     LayerCounts,
@@ -20,7 +22,6 @@ from spikejoule.counts.measurement import (
 from spikejoule.counts.proxies import energy_proxies
 from spikejoule.counts.records import Activity
 from spikejoule.data.images import subject_of_data
-from spikejoule.energy.analysis import AnalysisInputs, network_name
 from spikejoule.energy.count import count_operations
 from spikejoule.energy.ledger import (
     EARLY_EXIT,
@@ -31,9 +32,8 @@ from spikejoule.energy.ledger import (
     Variant,
     spiking_variants,
 )
-from spikejoule.energy.published import published_networks
-from spikejoule.energy.training import TrainingRecord
 from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
+from spikejoule.energy.training.record import TrainingRecord
 from spikejoule.evaluation.accuracy import EarlyExit, exit_steps, step_outcomes
 from spikejoule.network.checkpoint import CompleteCheckpoint
 

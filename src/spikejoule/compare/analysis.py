@@ -14,23 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import CountedBaseline
-from spikejoule.counts.proxies import EnergyProxies
-from spikejoule.counts.records import SpikingGraph
-from spikejoule.data.subject import DIGITS, Subject
-from spikejoule.encoding.encoder import Encoder
-from spikejoule.encoding.events import STEP_MS
-from spikejoule.energy.break_even import break_even
-from spikejoule.energy.comparison import (
+from spikejoule.compare.break_even import break_even
+from spikejoule.compare.comparison import (
     RunVerdict,
     front_verdicts,
     own_points,
     pair_verdicts,
 )
-from spikejoule.energy.contents import TotalContents, contents_of
+from spikejoule.compare.exchange import ExchangeRate, Work, exchange_rate
+from spikejoule.compare.front import FrontPoint, cheapest_reaching, read_front
+from spikejoule.compare.notes import Note, NoteKind
+from spikejoule.compare.published import PublishedNetwork, front_points
+from spikejoule.compare.training import TrainingEnergy, training_ledger
+from spikejoule.counts.proxies import EnergyProxies
+from spikejoule.counts.records import SpikingGraph
+from spikejoule.data.subject import DIGITS, Subject
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.events import STEP_MS
 from spikejoule.energy.dataflow import DATAFLOWS
 from spikejoule.energy.estimates import BootstrapSettings, Energy
-from spikejoule.energy.exchange import ExchangeRate, Work, exchange_rate
-from spikejoule.energy.front import FrontPoint, cheapest_reaching, read_front
 from spikejoule.energy.ledger import (
     EARLY_EXIT,
     LAZILY,
@@ -43,19 +45,13 @@ from spikejoule.energy.ledger import (
     may_judge,
     total_row,
 )
-from spikejoule.energy.notes import Note, NoteKind
 from spikejoule.energy.operations import INFERENCE, OperationCounts
 from spikejoule.energy.prices import HardwareProfile
-from spikejoule.energy.published import PublishedNetwork, front_points
 from spikejoule.energy.terms import UPDATES
-from spikejoule.energy.training import (
-    TRAINING,
-    TrainingEnergy,
-    TrainingRecord,
-    training_ledger,
-)
-from spikejoule.energy.words import architecture, sentences
+from spikejoule.energy.training.record import TRAINING, TrainingRecord
 from spikejoule.network.quantisation import FLOAT_BITS
+from spikejoule.report.contents import TotalContents, contents_of
+from spikejoule.report.words import architecture, sentences
 
 SNN: Final = "snn"
 """Name of the analysed network in the table, over its whole window. Other ways of

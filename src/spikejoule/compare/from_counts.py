@@ -1,7 +1,7 @@
 """Energy analysis of an imported network, counted while it runs.
 
 A PyTorch model is counted by hooks (`pricing`), a NIR graph by the graph executor
-(`energy.from_graph`).
+(`compare.from_graph`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spikejoule.baselines.counts import CountedBaseline
+from spikejoule.compare.analysis import AnalysisInputs, network_name
+from spikejoule.compare.notes import Note, NoteKind, warning
 from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.proxies import energy_proxies
 from spikejoule.counts.records import Activity
 from spikejoule.data.subject import Subject, numbered
-from spikejoule.energy.analysis import AnalysisInputs, network_name
 from spikejoule.energy.count import count_operations
 from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
-from spikejoule.energy.notes import Note, NoteKind, warning
 from spikejoule.evaluation.accuracy import accuracy, class_labels
 
 _MOST_NAMED: Final = 4

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from spikejoule.baselines.counts import CountedBaseline
+from spikejoule.compare.analysis import AnalysisInputs, EnergyAnalysis, analyse
+from spikejoule.compare.from_counts import Answers, SampleSet, counted_inputs
+from spikejoule.compare.notes import Note, NoteKind, fact, sentence
 from spikejoule.encoding.events import EventList
-from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse
 from spikejoule.energy.estimates import BootstrapSettings
-from spikejoule.energy.from_counts import Answers, SampleSet, counted_inputs
-from spikejoule.energy.notes import Note, NoteKind, fact, sentence
 from spikejoule.energy.prices import headline_profile, load_profiles
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.executor import GraphRun

@@ -23,13 +23,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from spikejoule.energy.analysis import SNN, EnergyAnalysis
-from spikejoule.energy.comparison import RunVerdict
+from spikejoule.compare.analysis import SNN, EnergyAnalysis
+from spikejoule.compare.comparison import RunVerdict
+from spikejoule.compare.notes import Note
 from spikejoule.energy.estimates import Energy, rounded
-from spikejoule.energy.notes import Note
 from spikejoule.energy.operations import INFERENCE
-from spikejoule.energy.training import TRAINING
-from spikejoule.energy.words import dataflow
+from spikejoule.energy.training.record import TRAINING
+from spikejoule.report.words import dataflow
 
 COLUMNS: Final = (
     "profile",
