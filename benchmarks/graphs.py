@@ -32,13 +32,13 @@ import numpy as np
 from benchmarks.machine import cores, describe, own_peak_mib, positive, timed
 from benchmarks.paper_graphs import DT, PAPER, digits_cnn, fully_connected
 from docs.site.speed import graphs_table
-from spikejoule.compare.from_graph import price_graph
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.encoding.events import EventList
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.executor import GraphRun
 from spikejoule.nir.reading import network_of
 from spikejoule.nir.running import run_graph
+from spikejoule.pricing.graph import price_graph
 
 # How each graph is made, and the density of its input.
 GRAPHS: dict[str, tuple[Callable[[], nir.NIRGraph], float]] = {

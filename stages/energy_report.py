@@ -45,6 +45,7 @@ from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.learning import confusion_matrix, training_curves
 from spikejoule.report.charts.raster import SpikeRaster, raster_of, spike_raster
 from spikejoule.report.page import network_provenance
+from spikejoule.report.statements import answer
 from spikejoule.training.epochs import TrainTimings
 
 logger = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         write_text(paths[name], text)
     for name, picture in pictures.items():
         write_bytes(paths[name], picture)
-    for line in analysis.answer:
+    for line in answer(analysis):
         logger.info("%s", line)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from docs.site.svg import HEAD
-from spikejoule.energy.estimates import joules, plain
+from spikejoule.report.units import joules, plain
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "outcome.svg"

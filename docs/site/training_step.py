@@ -14,10 +14,10 @@ from html import escape
 from pathlib import Path
 
 from docs.site.svg import HEAD
-from spikejoule.energy.estimates import plain
 from spikejoule.energy.operations import Column
 from spikejoule.energy.training.kinds import ARITHMETIC, KINDS, kind_of
 from spikejoule.energy.training.record import BACKWARD, FORWARD, OPTIMIZER
+from spikejoule.report.units import plain
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "training-step.svg"

@@ -137,7 +137,9 @@ def record_cascades(options: argparse.Namespace) -> str:
     from studies.verdict.cascade_runs import rows_of
 
     options.folder.mkdir(parents=True, exist_ok=True)
-    profiles = [profile for profile in price_lists().values() if profile.compares]
+    profiles = [
+        profile for profile in price_lists().values() if profile.eligibility.compares
+    ]
     rows = [
         row
         for side in options.sides

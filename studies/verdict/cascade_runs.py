@@ -24,7 +24,7 @@ from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.provenance import content_digest, file_digest, git
 from spikejoule.core.store import read_json, write_json
 from spikejoule.data.images import LabelledImages
-from spikejoule.energy.ledger import SPIKING, Side
+from spikejoule.energy.ledger import SPIKING, SideName
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.engine.choice import use_threads
 from spikejoule.network.conventional import ConventionalNetwork
@@ -76,7 +76,7 @@ class KeptNetwork:
 
 
 def rows_of(
-    side: Side, seed: int, folder: Path, profiles: Sequence[HardwareProfile]
+    side: SideName, seed: int, folder: Path, profiles: Sequence[HardwareProfile]
 ) -> list[RecordedNetwork]:
     """Train one side with a seed, and price each network and each cascade."""
     # Threads that wait for each other would count as processor time, too.

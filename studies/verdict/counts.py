@@ -19,7 +19,7 @@ import numpy as np
 from spikejoule.compare.exchange import ACCESSES
 from spikejoule.core.errors import DataError
 from spikejoule.energy.estimates import BootstrapSettings, Floats
-from spikejoule.energy.ledger import CONVENTIONAL, LAZILY, SPIKING, Side
+from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, SideName, way_of
 from spikejoule.energy.terms import PARTS, TERMS
 from studies.verdict.networks import RecordedNetwork
 from studies.verdict.statistics import (
@@ -115,7 +115,7 @@ class CountedSides(NamedTuple):
         Raises:
             DataError: a side has none.
         """
-        members: dict[Side, list[RecordedNetwork]] = {SPIKING: [], CONVENTIONAL: []}
+        members: dict[SideName, list[RecordedNetwork]] = {SPIKING: [], CONVENTIONAL: []}
         for network in networks:
             if network.is_counted:
                 members[network.side].append(network)
@@ -190,5 +190,7 @@ def lazily_updated(networks: Sequence[RecordedNetwork]) -> list[RecordedNetwork]
     """Leave out spiking networks that are also recorded with fewer updates."""
     runs = {(one.weights_sha256, one.method) for one in networks}
     return [
-        one for one in networks if (one.weights_sha256, one.method + LAZILY) not in runs
+        one
+        for one in networks
+        if (one.weights_sha256, way_of(one.method, lazy=True)) not in runs
     ]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import CountedBaseline, measure_baseline, scores_of
 from spikejoule.baselines.quantised import QuantisedNetwork
-from spikejoule.compare.analysis import network_name
+from spikejoule.compare.names import network_name
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.yaml_files import ArtifactPaths
 from spikejoule.counts.measurement import Measurement

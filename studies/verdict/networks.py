@@ -19,7 +19,7 @@ from spikejoule.core.schema import (
     Text,
 )
 from spikejoule.energy.estimates import rounded
-from spikejoule.energy.ledger import CONVENTIONAL, Side, Variant, judges
+from spikejoule.energy.ledger import CONVENTIONAL, SideName, Variant, is_comparable
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile, price
 from spikejoule.energy.terms import TERMS
@@ -94,7 +94,7 @@ class RecordedNetwork(Row):
     run_id: str = Field(pattern="^[0-9a-f]{32}$")
     git_commit: Text
     data_source: Text
-    side: Side
+    side: SideName
     network: Text
     method: Text
     configuration: Text
@@ -198,7 +198,7 @@ def energy_cells(
     """The energies by column of a network that was counted image by image."""
     cells: dict[str, float] = {}
     for profile in profiles:
-        if not judges(profile, variant):
+        if not is_comparable(profile, variant):
             continue
         low, value, high = price(variant.operations, profile)
         if np.isnan(value).any():

@@ -67,7 +67,11 @@ class Project:
     @property
     def comparing(self) -> list[HardwareProfile]:
         """The price lists under which networks are priced."""
-        return [profile for profile in self.profiles.values() if profile.compares]
+        return [
+            profile
+            for profile in self.profiles.values()
+            if profile.eligibility.compares
+        ]
 
     @property
     def judging(self) -> list[HardwareProfile]:

@@ -18,7 +18,7 @@ from spikejoule.core.provenance import content_digest
 from spikejoule.core.store import read_json
 from spikejoule.core.yaml_files import ArtifactPaths
 from spikejoule.data.images import Samples, load_samples
-from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side, Variant
+from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, SideName, Variant
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.tracking.failures import store_errors
 from spikejoule.tracking.live import TRAINED_TAG
@@ -108,7 +108,7 @@ class Reader:
                     networks.left_out[f"that did not store {lacking[0]}"] += 1
                     continue
                 variants = _counted(run, files, test)
-            deciding: dict[Side, pd.Series[Any]] = {
+            deciding: dict[SideName, pd.Series[Any]] = {
                 SPIKING: spiking.loc[place],
                 CONVENTIONAL: self._of_baseline(run),
             }
@@ -167,7 +167,7 @@ class Reader:
         self,
         run: "pd.Series[Any]",
         variants: Sequence[Variant],
-        deciding: dict[Side, "pd.Series[Any]"],
+        deciding: dict[SideName, "pd.Series[Any]"],
     ) -> Iterator[RecordedNetwork]:
         """Yield the networks of a run with known accuracies.
 

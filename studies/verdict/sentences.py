@@ -6,9 +6,9 @@ from typing import Final
 
 from spikejoule.core.terminal import text_table
 from spikejoule.data.sources import data_sentence
-from spikejoule.energy.estimates import joules, plain
-from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side
+from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, SideName
 from spikejoule.energy.prices import HardwareProfile
+from spikejoule.report.units import joules, plain
 from studies.verdict.cascades import CASCADE
 from studies.verdict.networks import RecordedNetwork
 from studies.verdict.statistics import ENOUGH_SEEDS
@@ -143,7 +143,7 @@ def to_break_even(
 def configurations(rows: Sequence[Verdict]) -> str:
     """State from how many configurations the fronts were chosen."""
 
-    def numbers(side: Side) -> str:
+    def numbers(side: SideName) -> str:
         distinct = {row.side(side).n_configurations for row in rows}
         return " or ".join(str(number) for number in sorted(distinct))
 
@@ -190,7 +190,7 @@ def training_times(networks: Sequence[RecordedNetwork]) -> Iterator[str]:
         yield f"Training took {', '.join(sides)}."
 
 
-def _training_time(networks: Sequence[RecordedNetwork], side: Side) -> str:
+def _training_time(networks: Sequence[RecordedNetwork], side: SideName) -> str:
     members = [network for network in networks if network.side == side]
     seconds = [member.processor_seconds for member in members]
     recorded = [value for value in seconds if value]

@@ -19,7 +19,7 @@ from spikejoule.compare.training import record_of_baseline
 from spikejoule.core.schema import Count, MaybeNotNegative, Percent, Row, Table, Text
 from spikejoule.energy.dataflow import DENSE, ZERO_SKIPPING, Dataflow
 from spikejoule.energy.estimates import PJ_PER_J, rounded
-from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side
+from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, SideName
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile, price
 from spikejoule.energy.training.counting import count_training
@@ -65,7 +65,7 @@ class TrainingRow(Row):
     run: Text
     seed: Count
     git_commit: Text
-    side: Side
+    side: SideName
     network: Text
     method: Text
     level_percent: Percent
@@ -91,7 +91,7 @@ class Learned:
             number and the dataflow.
     """
 
-    side: Side
+    side: SideName
     network: str
     accuracies_percent: Sequence[float]
     count: Callable[[int, Dataflow], OperationCounts | None]

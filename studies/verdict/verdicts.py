@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 
 from spikejoule.energy.estimates import BootstrapSettings, Floats, rounded
-from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Side
+from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, SideName
 from spikejoule.energy.prices import HardwareProfile
 from studies.verdict.networks import RecordedEnergy, RecordedNetwork
 from studies.verdict.statistics import (
@@ -108,7 +108,7 @@ class Verdict:
     spiking: SideAtLevel
     conventional: SideAtLevel
 
-    def side(self, side: Side) -> SideAtLevel:
+    def side(self, side: SideName) -> SideAtLevel:
         """The side of a name."""
         return self.spiking if side == SPIKING else self.conventional
 
@@ -183,12 +183,12 @@ def verdicts(
     return rows
 
 
-SIDES: Final[tuple[Side, ...]] = get_args(Side)
+SIDES: Final[tuple[SideName, ...]] = get_args(SideName)
 
 
 def priced(
     networks: Iterable[RecordedNetwork],
-    side: Side,
+    side: SideName,
     profile: str,
     settings: BootstrapSettings,
 ) -> PricedSide | None:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from spikejoule.baselines.counts import CountedBaseline
-from spikejoule.compare.analysis import AnalysisInputs, EnergyAnalysis, analyse
+from spikejoule.compare.analysis import EnergyAnalysis, analyse
+from spikejoule.compare.inputs import AnalysisInputs
 from spikejoule.counts.measurement import (
     LayerCounts,
     Measurement,

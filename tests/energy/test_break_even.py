@@ -12,9 +12,9 @@ from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.count import count_operations
-from spikejoule.energy.estimates import plain
 from spikejoule.energy.prices import load_profiles, prices_pj, weights_of
 from spikejoule.network.network import Network
+from spikejoule.report.units import plain
 from tests.energy import test_recount as recounted
 from tests.energy.by_hand import analysis, baseline, inputs, variant
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spikejoule.compare.from_counts import SampleSet
-from spikejoule.compare.from_graph import graph_inputs, price_graph
+from spikejoule.compare.from_graph import graph_inputs
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.count import count_operations
@@ -18,6 +18,7 @@ from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import run_graph
 from spikejoule.nir.writing import nir_graph
+from spikejoule.pricing.graph import price_graph
 from spikejoule.report import PageContent, energy_page
 from tests.nir.foreign import GRAPHS, WAITING, Maker
 from tests.nir.naive_graph import NaiveGraph

@@ -11,7 +11,6 @@ from spikejoule.compare.outputs import headline
 from spikejoule.encoding.encoders.none import NoEncoding
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy.dataflow import DENSE, TRAINING_RANGE, ZERO_SKIPPING
-from spikejoule.energy.estimates import energy_words, joules
 from spikejoule.energy.operations import Column
 from spikejoule.energy.prices import load_profiles
 from spikejoule.energy.terms import TERMS
@@ -28,6 +27,7 @@ from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.surrogates import SURROGATES
 from spikejoule.report.page import energy_text
+from spikejoule.report.units import energy_words, joules
 from tests.energy.by_hand import (
     TRAINING,
     analysis,

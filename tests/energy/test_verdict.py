@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikejoule.compare.comparison import RunVerdict, front_verdicts, outcome_of
+from spikejoule.compare.comparison import Comparison, front_verdicts, outcome_of
 from spikejoule.compare.front import FrontPoint, cheapest_reaching, read_front
 from spikejoule.compare.outputs import headline
 from spikejoule.encoding.encoders.poisson import Poisson
@@ -54,7 +54,7 @@ def judged(
     under: HardwareProfile = PLAIN,
     settings: BootstrapSettings = SETTINGS,
     published: Sequence[FrontPoint] = (),
-) -> RunVerdict:
+) -> Comparison:
     """Compare the first network, a spiking one, with the front of the others."""
     ledger = Ledger.of(variants, [under], settings)
     (verdict,) = front_verdicts(ledger, 0, level, {under.id: published})
@@ -65,24 +65,24 @@ def cheapest(
     variants: Sequence[Variant],
     profiles: dict[str, HardwareProfile],
     level: float = 97.0,
-) -> list[RunVerdict]:
+) -> list[Comparison]:
     """Compare every spiking network with the cheapest that reaches a level."""
     ledger = Ledger.of(variants, profiles.values(), SETTINGS)
-    verdicts: list[RunVerdict] = []
+    verdicts: list[Comparison] = []
     for number, network in enumerate(variants):
         if network.side == "spiking":
             verdicts += front_verdicts(ledger, number, level, {}, cheapest_reaching)
     return verdicts
 
 
-def networks(found: RunVerdict) -> tuple[str, ...]:
+def networks(found: Comparison) -> tuple[str, ...]:
     """Return the names of both networks."""
     return tuple(
         name.removesuffix(", way") for name in (found.spiking, found.conventional)
     )
 
 
-def ends(found: RunVerdict) -> tuple[float | None, ...]:
+def ends(found: Comparison) -> tuple[float | None, ...]:
     return found.ratio_low, found.ratio, found.ratio_high
 
 

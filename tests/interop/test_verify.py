@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 import spikejoule
-from spikejoule.compare.from_graph import price_graph
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.encoding.events import EventList
 from spikejoule.nir.conventions import Conventions
+from spikejoule.pricing.graph import price_graph
 from tests.interop.networks import CASES, NORSE_DT, Case, made
 from tests.tools.pages import names_in
 

@@ -12,11 +12,11 @@ import pytest
 
 import spikejoule
 from spikejoule.compare.from_counts import SampleSet
-from spikejoule.compare.from_graph import price_graph
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.encoding.events import EventList
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import run_graph
+from spikejoule.pricing.graph import price_graph
 from tests.nir.foreign import DT, GRAPHS, Maker
 from tests.tools.without_torch import WITH_TORCH
 

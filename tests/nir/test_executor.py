@@ -14,7 +14,6 @@ import torch
 from torch.nn.functional import avg_pool2d, conv2d
 
 from spikejoule.compare.from_counts import SampleSet
-from spikejoule.compare.from_graph import price_graph
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import EventList
 from spikejoule.nir import executor, running
@@ -23,6 +22,7 @@ from spikejoule.nir.executor import GraphRun
 from spikejoule.nir.reading import network_of, read_nir
 from spikejoule.nir.running import run_graph
 from spikejoule.nir.writing import graph_without_nodes
+from spikejoule.pricing.graph import price_graph
 from tests.nir.foreign import DT, GRAPHS, ORDERS, WAITING, Maker, graph_of
 from tests.nir.naive_graph import NaiveGraph
 from tests.tools.counted import by_kind, count_of

@@ -15,7 +15,6 @@ from torch import nn
 import spikejoule
 from spikejoule import Population
 from spikejoule.compare.analysis import EnergyAnalysis
-from spikejoule.compare.from_graph import price_graph
 from spikejoule.core.errors import (
     ArtifactError,
     DataError,
@@ -25,6 +24,7 @@ from spikejoule.core.errors import (
 from spikejoule.encoding.events import EventList, save_events
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.verification import Verification
+from spikejoule.pricing.graph import price_graph
 from tests.tools.cli import Cli
 
 DT = 2.0**-10

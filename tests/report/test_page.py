@@ -15,12 +15,13 @@ from matplotlib.image import imread
 from spikejoule.compare.analysis import EnergyAnalysis, analyse
 from spikejoule.compare.outputs import headline
 from spikejoule.core.store import write_text
-from spikejoule.energy.estimates import BootstrapSettings, joules, plain
+from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import load_profiles
 from spikejoule.evaluation.accuracy import EarlyExit, ExitOutcome, WholeWindow
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import SpikeRaster
 from spikejoule.report.page import in_markdown, linked
+from spikejoule.report.units import joules, plain
 from tests.energy.by_hand import analysis, baseline, inputs, measured, profile
 
 if TYPE_CHECKING:

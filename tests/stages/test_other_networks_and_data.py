@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikejoule.compare.names import layers
 from spikejoule.data.sources.n_mnist import NMnist
 from spikejoule.encoding.encoded_files import load_encoded_images
 from spikejoule.evaluation.inference import read_measurement
@@ -14,7 +15,6 @@ from spikejoule.network.checkpoint import read_complete
 from spikejoule.network.trained import load_trained
 from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
-from spikejoule.report.words import layers
 from spikejoule.tracking.publishing import build_run_record
 from tests.tools import sensor_files
 from tests.tools.committed import committed_params

@@ -21,11 +21,11 @@ from spikejoule.cli.inputs import (
     run_checkpoint,
     test_samples,
 )
-from spikejoule.compare.analysis import AnalysisInputs, analyse
+from spikejoule.compare.analysis import analyse
 from spikejoule.compare.from_checkpoint import MeasuredSamples, analysis_inputs
 from spikejoule.compare.from_graph import graph_inputs
-from spikejoule.compare.notes import Note, fact, sentence
-from spikejoule.compare.outputs import analysis_values
+from spikejoule.compare.inputs import AnalysisInputs
+from spikejoule.compare.notes import Note, fact
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import json_text, write_text
@@ -43,6 +43,8 @@ from spikejoule.nir.running import run_graph
 from spikejoule.nir.verification import verified_words
 from spikejoule.report import PageContent, energy_page
 from spikejoule.report.page import energy_text
+from spikejoule.report.values import analysis_values
+from spikejoule.report.words import sentence
 
 if TYPE_CHECKING:
     from spikejoule.pricing.conventional import BaselineRun

@@ -1,8 +1,8 @@
-"""The energy analysis of a network: its inputs, and everything derived from them.
+"""The energy analysis of a network: everything derived from its inputs.
 
-Energies are in pJ. Counts times prices are in `ledger`, the comparison with
+Energies are in pJ. Counts times prices are in `energy.ledger`, the comparison with
 conventional networks in `comparison` and `front`, training in `training`, files in
-`outputs`, sentences in `words`.
+`outputs`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,265 +11,37 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.compare.break_even import break_even
 from spikejoule.compare.comparison import (
-    RunVerdict,
+    Comparison,
     front_verdicts,
     own_points,
     pair_verdicts,
 )
 from spikejoule.compare.exchange import ExchangeRate, Work, exchange_rate
 from spikejoule.compare.front import FrontPoint, cheapest_reaching, read_front
-from spikejoule.compare.notes import Note, NoteKind
-from spikejoule.compare.published import PublishedNetwork, front_points
+from spikejoule.compare.inputs import AnalysisInputs
+from spikejoule.compare.published import front_points
 from spikejoule.compare.training import TrainingEnergy, training_ledger
-from spikejoule.counts.proxies import EnergyProxies
-from spikejoule.counts.records import SpikingGraph
-from spikejoule.data.subject import DIGITS, Subject
-from spikejoule.encoding.encoder import Encoder
-from spikejoule.encoding.events import STEP_MS
 from spikejoule.energy.dataflow import DATAFLOWS
 from spikejoule.energy.estimates import BootstrapSettings, Energy
 from spikejoule.energy.ledger import (
     EARLY_EXIT,
-    LAZILY,
     WHOLE_WINDOW,
-    Accuracies,
     EnergyRow,
     Ledger,
     Variant,
     baseline_variants,
-    may_judge,
     total_row,
 )
-from spikejoule.energy.operations import INFERENCE, OperationCounts
+from spikejoule.energy.operations import INFERENCE
 from spikejoule.energy.prices import HardwareProfile
-from spikejoule.energy.terms import UPDATES
-from spikejoule.energy.training.record import TRAINING, TrainingRecord
-from spikejoule.network.quantisation import FLOAT_BITS
-from spikejoule.report.contents import TotalContents, contents_of
-from spikejoule.report.words import architecture, sentences
+from spikejoule.energy.training.record import TRAINING
 
 SNN: Final = "snn"
 """Name of the analysed network in the table, over its whole window. Other ways of
 running it follow after a comma."""
-
-
-def network_name(network: SpikingGraph, encoding: str, is_pruned: bool = False) -> str:
-    """Name a spiking network.
-
-    For example ``spiking 784-400-10 (latency), 96 % pruned, 8 bits``. With `is_pruned`,
-    weights that are zero count as removed.
-    """
-    name = f"spiking {architecture(network)} ({encoding})"
-    if is_pruned:
-        weights = [connection.weight for connection in network.connections]
-        kept = sum(map(np.count_nonzero, weights))
-        removed_percent = 100 * (1 - kept / sum(weight.size for weight in weights))
-        if removed_percent:
-            name += f", {removed_percent:.3g} % pruned"
-    if network.weight_bits != FLOAT_BITS:
-        name += f", {network.weight_bits} bits"
-    return name
-
-
-@dataclass(frozen=True)
-class OtherCount:
-    """A count of another tool, and what is counted here in its place.
-
-    Attributes:
-        tool, quantity: the tool, and its own name of the quantity.
-        count: mean per inference.
-        here, count_here: name and mean of the count here.
-    """
-
-    tool: str
-    quantity: str
-    count: float
-    here: str
-    count_here: float
-
-
-@dataclass(frozen=True, eq=False)
-class AnalysisInputs:
-    """What an energy analysis starts from.
-
-    Attributes:
-        title: name of the data.
-        network: the spiking network.
-        variants: the ways of running it; first the whole window with clocked updates.
-            Counts are per image, or means if images are not recorded.
-        proxies: dense operations, synaptic events, sparsity ratio.
-        n_images: number of images counted; None if not recorded.
-        step_ms: duration of a time step; None for a PyTorch model's, which has none.
-        encoder: how samples became spikes; None if the spikes were given.
-        labels: class of each image, int64 [N]; None if unknown.
-        baselines: conventional networks on the same test set, compared on its first N
-            images.
-        training: None if the counts of training are not recorded.
-        value_macs_per_inference: mean multiply-accumulates of values that are not
-            spikes; None if there are none.
-        notes: further notes on the network.
-        subject: what the samples show.
-        counted_in: a NIR ``graph`` or the ``modules`` of a model; empty for a network
-            of this project.
-        level_percent: accuracy of the verdict; None for the network's own validation
-            accuracy.
-        published: published conventional networks for the same data, which replace
-            `baselines` in the verdict.
-        not_counted: names of parts that ran and were not counted; they rule out a
-            verdict.
-        other_counts: what other tools count in the same run.
-    """
-
-    title: str
-    network: SpikingGraph
-    variants: tuple[Variant, ...]
-    proxies: EnergyProxies
-    n_images: int | None
-    step_ms: float | None = STEP_MS
-    encoder: Encoder | None = None
-    labels: NDArray[np.int64] | None = None
-    baselines: tuple[CountedBaseline, ...] = ()
-    training: TrainingRecord | None = None
-    subject: Subject = DIGITS
-    value_macs_per_inference: float | None = None
-    notes: tuple[Note, ...] = ()
-    counted_in: str = ""
-    level_percent: float | None = None
-    published: tuple[PublishedNetwork, ...] = ()
-    not_counted: tuple[str, ...] = ()
-    other_counts: tuple[OtherCount, ...] = ()
-
-    @property
-    def assumptions(self) -> tuple[str, ...]:
-        """What is counted and assumed, one sentence each."""
-        return sentences(
-            self.counted_in or "inference",
-            network=self.network,
-            products=None if self.encoder is None else self.encoder.input_products,
-            from_sensor=not self.reads_images,
-        )
-
-    @property
-    def reads_images(self) -> bool:
-        """Whether the samples are images, not events."""
-        return self.encoder is not None and self.encoder.takes == "images"
-
-    @property
-    def rate_hz(self) -> float | None:
-        """Firing rate of the brightest pixel; None for an encoding without a rate."""
-        return None if self.encoder is None else self.encoder.rate_hz
-
-    @property
-    def remarks(self) -> tuple[Note, ...]:
-        """All notes, including what was not counted."""
-        if not self.not_counted:
-            return self.notes
-        return *self.notes, Note(NoteKind.NOT_COUNTED, ", ".join(self.not_counted))
-
-    @property
-    def cautions(self) -> tuple[Note, ...]:
-        """The notes that a reader must know before the energies."""
-        return tuple(note for note in self.remarks if note.is_caution)
-
-    @property
-    def variant(self) -> Variant:
-        """The network over its whole window, with clocked updates."""
-        return self.variants[0]
-
-    @property
-    def operations(self) -> OperationCounts:
-        """The operations of `variant`."""
-        return self.variant.operations
-
-    @property
-    def accuracy(self) -> Accuracies | None:
-        """The accuracies of `variant`; None if not recorded."""
-        return self.variant.accuracies
-
-    @property
-    def guessing_percent(self) -> float:
-        """The accuracy of always naming the most frequent class."""
-        uniform = 100 / self.network.n_output
-        if self.labels is None:
-            return uniform
-        most_frequent = np.unique(self.labels, return_counts=True)[1].max()
-        return max(uniform, 100 * float(most_frequent) / len(self.labels))
-
-    @property
-    def compared_at_percent(self) -> float | None:
-        """The accuracy at which the network is compared; None if unknown."""
-        if self.level_percent is None:
-            return self.variant.validation_percent
-        return self.level_percent
-
-    @property
-    def is_guessing(self) -> bool:
-        """Whether that accuracy is no better than guessing."""
-        level = self.compared_at_percent
-        return level is not None and level <= self.guessing_percent
-
-    @property
-    def no_verdict(self) -> str:
-        """What rules out a verdict, in words; empty if nothing does."""
-        level_percent = self.compared_at_percent
-        if self.not_counted:
-            return f"not everything was counted ({', '.join(self.not_counted)})"
-        if not self.baselines and not self.published:
-            return "there is no conventional network to compare with"
-        if level_percent is None:
-            return (
-                "the network's validation accuracy is not recorded, so no conventional "
-                "network of equal accuracy can be chosen"
-            )
-        if self.is_guessing:
-            return (
-                f"an accuracy of {level_percent:.2f} % is no better than guessing "
-                f"({self.guessing_percent:.2f} %)"
-            )
-        return ""
-
-    @property
-    def is_of_equal_size(self) -> bool:
-        """Whether the networks of `model.hidden` have the layers of this network."""
-        sizes = self.network.comparable_sizes
-        return all(
-            baseline.network.layer_sizes[1:] == sizes
-            for baseline in self.baselines
-            if baseline.equal_size
-        )
-
-    @property
-    def spikes_per_input(self) -> float:
-        """Mean spikes of an input unit over the window."""
-        input_name = self.network.input.name
-        leaves_input = [
-            column.term == "spike_routed" and column.place == input_name
-            for column in self.operations.columns
-        ]
-        spikes = float(self.operations.means[leaves_input].sum())
-        return spikes / self.network.n_input
-
-    @property
-    def neuron_updates(self) -> tuple[int, float | None]:
-        """Neuron updates per inference, clocked and lazy.
-
-        Lazy updates are None if images are not recorded, unless biases make both equal.
-        """
-        n_neurons = sum(layer.n_out for layer in self.network.layers[1:])
-        clocked = self.operations.time_window * n_neurons
-        for variant in self.variants:
-            if variant.method == WHOLE_WINDOW + LAZILY:
-                lazy = variant.operations.of(*UPDATES).sum(axis=1).mean()
-                return clocked, float(lazy)
-        is_counted = self.operations.n_images is not None and not self.counted_in
-        if is_counted or self.network.has_bias:
-            return clocked, float(clocked)
-        return clocked, None
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,7 +59,7 @@ class EnergyAnalysis:
             price lists that do not compare networks or do not fit its numbers.
         verdicts: the network against the conventional front at its accuracy, under
             every price list that compares networks; empty if
-            `AnalysisInputs.no_verdict` says why.
+            `AnalysisInputs.obstacle` says why.
         early_verdicts: the same with early exit.
         training: the energy of training; None if its counts are not recorded.
     """
@@ -297,9 +69,9 @@ class EnergyAnalysis:
     chosen: HardwareProfile
     arithmetic: HardwareProfile | None
     ledger: Ledger
-    comparisons: tuple[RunVerdict, ...]
-    verdicts: tuple[RunVerdict, ...] = ()
-    early_verdicts: tuple[RunVerdict, ...] = ()
+    comparisons: tuple[Comparison, ...]
+    verdicts: tuple[Comparison, ...] = ()
+    early_verdicts: tuple[Comparison, ...] = ()
     training: TrainingEnergy | None = None
 
     # Energies: selections from the table.
@@ -334,6 +106,7 @@ class EnergyAnalysis:
             for row in self.table
             if row.profile == (profile or self.chosen.id)
             and row.network == network
+            and not row.way
             and row.phase == phase
             and not row.is_total
             and status in ("", row.status)
@@ -347,7 +120,7 @@ class EnergyAnalysis:
     def early(self) -> Energy | None:
         """The energy of an inference with early exit; None without early exit."""
         for number, variant in enumerate(self.inputs.variants):
-            if variant.method == EARLY_EXIT:
+            if variant.method == EARLY_EXIT and not variant.lazy:
                 return self.ledger.total(number, self.chosen.id)
         return None
 
@@ -364,26 +137,6 @@ class EnergyAnalysis:
         labels = self.inputs.labels
         return 0 if labels is None else int((labels == label).sum())
 
-    def contents(
-        self, *phases: str, profile: HardwareProfile | None = None
-    ) -> TotalContents:
-        """List which terms a total includes under a price list, and which not.
-
-        The default is an inference under the headline's price list.
-        """
-        prices = profile or self.chosen
-        terms: dict[str, str] = {}
-        for phase in phases or (INFERENCE,):
-            rows = self.records(phase=phase, profile=prices.id)
-            terms |= {row.term: row.phase for row in rows}
-        return contents_of(terms, prices)
-
-    @property
-    def holds(self) -> str:
-        """`contents` of an inference under the headline's price list, in words."""
-        contents = self.contents()
-        return " ".join(sentences("contains", contents=contents, profile=self.chosen))
-
     @property
     def shown(self) -> tuple[HardwareProfile, ...]:
         """The headline's price list, and that of the second figure if it differs."""
@@ -399,12 +152,12 @@ class EnergyAnalysis:
     # Comparison.
 
     @property
-    def verdict(self) -> RunVerdict | None:
+    def verdict(self) -> Comparison | None:
         """The verdict of the headline; None without one."""
         return _under(self.chosen, self.verdicts)
 
     @property
-    def early_verdict(self) -> RunVerdict | None:
+    def early_verdict(self) -> Comparison | None:
         """The headline's verdict with early exit; None without one."""
         return _under(self.chosen, self.early_verdicts)
 
@@ -414,7 +167,7 @@ class EnergyAnalysis:
         return sum(verdict.outcome == "snn" for verdict in self.verdicts)
 
     @property
-    def of_chosen(self) -> tuple[RunVerdict, ...]:
+    def of_chosen(self) -> tuple[Comparison, ...]:
         """The comparisons at equal size under the headline's price list."""
         return tuple(
             pair for pair in self.comparisons if pair.profile == self.chosen.id
@@ -432,53 +185,51 @@ class EnergyAnalysis:
         These are published ones for the same data, or else those of the run.
         """
         published = front_points(self.inputs.published, self.chosen)
-        return published or own_points(self.ledger, self.chosen)
+        return published or [*own_points(self.ledger, self.chosen).values()]
 
     @property
     def n_conventional(self) -> int:
         """Number of these networks, each of which is run in two ways."""
-        return len(
-            {point.name.rpartition(", ")[0] for point in self.conventional_points}
-        )
+        return len({point.network for point in self.conventional_points})
 
     @property
-    def closest_baseline(self) -> str:
+    def closest_baseline(self) -> int | None:
         """The run's own cheapest conventional network with the verdict's accuracy.
 
-        Empty without a verdict or such a network.
+        Its position in the ledger; None without a verdict or such a network.
         """
         if self.verdict is None:
-            return ""
+            return None
         points = own_points(self.ledger, self.chosen)
-        reading = cheapest_reaching(points, self.verdict.level_percent)
-        return "" if reading is None else reading.above.name
+        reading = cheapest_reaching([*points.values()], self.verdict.level_percent)
+        if reading is None:
+            return None
+        return next(
+            number for number, point in points.items() if point is reading.above
+        )
 
-    def break_even(self, verdict: RunVerdict | None) -> float | None:
+    def break_even(self, verdict: Comparison | None) -> float | None:
         """Return the spikes per input below which the network wins a comparison.
 
         None without a verdict, input spikes, or prices that are single values, and for
         early exit and lazy updates.
         """
         inputs = self.inputs
-        if (
-            verdict is None
-            or verdict.spiking != inputs.variant.name
-            or not verdict.conventional
-        ):
+        if verdict is None or verdict.spiking.name != inputs.variant.name:
             return None
         return break_even(
             self.ledger.variants[0].operations,
             self.ledger.weights(0, verdict.profile)[1],
-            verdict.conventional_pj,
+            verdict.conventional.energy.value_pj,
             inputs.spikes_per_input,
         )
 
     @property
     def skipping_of_equal_size(self) -> Variant | None:
         """The first conventional network of equal size, without products of zeros."""
-        names = {pair.conventional for pair in self.comparisons}
+        names = {pair.conventional.name for pair in self.comparisons}
         for variant in self.ledger.variants:
-            if variant.name in names and variant.method == "zero-skipping":
+            if variant.name in names and variant.dataflow.skips_zeros:
                 return variant
         return None
 
@@ -494,42 +245,10 @@ class EnergyAnalysis:
         ]
         return exchange_rate(*works)
 
-    # Statements.
-
-    def says(self, template: str) -> tuple[str, ...]:
-        """Return the sentences of a template about this analysis."""
-        return sentences(template, analysis=self)
-
-    @property
-    def answer(self) -> tuple[str, ...]:
-        """The verdict, the network's energy and what it includes, in sentences."""
-        return self.says("answer")
-
-    @property
-    def assumptions(self) -> tuple[str, ...]:
-        """What is counted and assumed for inference and training, in sentences."""
-        training = self.inputs.training
-        return self.inputs.assumptions + (
-            () if training is None else training.assumptions
-        )
-
-    @property
-    def without_verdict(self) -> str:
-        """Why the headline has no verdict; empty if it has one."""
-        if self.verdict is not None:
-            return ""
-        reason = self.inputs.no_verdict
-        if not reason:
-            title = f"“{self.chosen.title}”"
-            reason = f"{title} does not compare networks of this kind"
-            if may_judge(self.chosen, self.inputs.variant):
-                reason = f"no conventional network is priced under {title}"
-        return f"No verdict: {reason}."
-
 
 def _under(
-    profile: HardwareProfile, verdicts: Sequence[RunVerdict]
-) -> RunVerdict | None:
+    profile: HardwareProfile, verdicts: Sequence[Comparison]
+) -> Comparison | None:
     for verdict in verdicts:
         if verdict.profile == profile.id:
             return verdict
@@ -595,7 +314,7 @@ def _baselines_of(inputs: AnalysisInputs) -> tuple[Variant, ...]:
 
 def _equal_size_verdicts(
     inputs: AnalysisInputs, ledger: Ledger
-) -> tuple[RunVerdict, ...]:
+) -> tuple[Comparison, ...]:
     """Compare with networks of equal size by price list; not if the network guesses."""
     if inputs.not_counted or inputs.is_guessing:
         return ()
@@ -607,10 +326,10 @@ def _equal_size_verdicts(
 
 def _verdicts(
     inputs: AnalysisInputs, ledger: Ledger, method: str
-) -> tuple[RunVerdict, ...]:
+) -> tuple[Comparison, ...]:
     """Compare one way of running the network with the conventional front."""
     methods = [variant.method for variant in inputs.variants]
-    if inputs.no_verdict or method not in methods:
+    if inputs.obstacle or method not in methods:
         return ()
     number = methods.index(method)
     level_percent = inputs.level_percent or inputs.variants[number].validation_percent
@@ -628,7 +347,7 @@ def _verdicts(
 def _table(
     inputs: AnalysisInputs,
     ledger: Ledger,
-    comparisons: Sequence[RunVerdict],
+    comparisons: Sequence[Comparison],
     training: TrainingEnergy | None,
 ) -> Iterator[EnergyRow]:
     """Yield the rows of inference under every price list, then those of training."""
@@ -641,19 +360,18 @@ def _table(
         for label, of_class in by_class.items():
             energy = of_class.total(0, profile.id)
             yield total_row(profile.id, SNN, INFERENCE, energy, label)
-        others = [
-            (number, f"{SNN}, {variant.method}")
-            for number, variant in enumerate(inputs.variants[1:], start=1)
-        ]
-        others += [
-            (names.index(pair.conventional), pair.conventional)
-            for pair in comparisons
-            if pair.profile == profile.id
-        ]
-        for number, network in others:
-            yield from ledger.rows(number, profile, network)
+        for number, variant in enumerate(inputs.variants[1:], start=1):
+            yield from ledger.rows(number, profile, SNN, variant.way)
             total = ledger.total(number, profile.id)
-            yield total_row(profile.id, network, INFERENCE, total)
+            row = total_row(profile.id, SNN, INFERENCE, total)
+            yield replace(row, way=variant.way)
+        for pair in comparisons:
+            if pair.profile == profile.id:
+                name = pair.conventional.name
+                number = names.index(name)
+                yield from ledger.rows(number, profile, name)
+                total = ledger.total(number, profile.id)
+                yield total_row(profile.id, name, INFERENCE, total)
     if training is not None:
         for profile in training.ledger.profiles:
             yield from training.ledger.rows(0, profile, SNN)

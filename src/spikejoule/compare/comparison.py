@@ -1,4 +1,4 @@
-"""Ratios and verdicts between spiking and conventional networks of a ledger.
+"""Two sides: a spiking network beside conventional ones, and who needs less energy.
 
 A verdict compares a spiking network with the Pareto front of conventional networks
 (`front`) at its own validation accuracy. Test accuracy is reported and decides nothing.
@@ -6,32 +6,50 @@ A price list compares only networks of the width that its prices hold for.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from spikejoule.compare.front import Bound, FrontPoint, FrontReading, read_front
 from spikejoule.energy.estimates import Energy, interval, rounded
-from spikejoule.energy.ledger import (
-    CONVENTIONAL,
-    SPIKING,
-    Ledger,
-    Side,
-    judges,
-    may_judge,
-)
+from spikejoule.energy.ledger import CONVENTIONAL, Ledger, is_comparable, may_judge
 from spikejoule.energy.prices import HardwareProfile
 
 Outcome = Literal["snn", "ann", "undecided"]
 
 
 @dataclass(frozen=True)
-class RunVerdict:
-    """A spiking network against the conventional front at its accuracy.
+class Side:
+    """A network of a comparison, under one price list.
 
-    Accuracies are in percent, energies in pJ per inference; both are means over test
-    images.
+    Attributes:
+        network: its name.
+        way: how it is run.
+        validation_percent, test_percent: its accuracies; None if unknown.
+        energy: pJ of an inference, mean over test images: the ends by price range and
+            interval, and the value, None if prices are ranges. A conventional energy is
+            that of the front at the accuracy of the comparison: of the mixture of this
+            network and its lower neighbour.
+        n_seeds: networks behind these means.
+    """
+
+    network: str
+    way: str
+    validation_percent: float | None
+    test_percent: float | None
+    energy: Energy
+    n_seeds: int = 1
+
+    @property
+    def name(self) -> str:
+        """The network, and how it is run."""
+        return f"{self.network}, {self.way}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A spiking network against the conventional front at its accuracy.
 
     Attributes:
         profile: id of the price list.
@@ -44,13 +62,9 @@ class RunVerdict:
             resamples, widened by price ranges.
         ratio_bound: empty if the front has this accuracy. ``at least`` if it starts
             above, ``at most`` if it ends below: the ratio to that end is a bound.
-        spiking, conventional: names of the networks. The conventional one is the
-            cheapest on the front with at least this accuracy. `_pj` is None if prices
-            are ranges; `_pj_low` and `_pj_high` are the ends of the mean by price range
-            and interval. The conventional energy is that of the front at this accuracy,
-            of the mixture of this network and its lower neighbour.
-        conventional_below: the lower neighbour; empty at an end of the front.
-        conventional_n_seeds: networks behind the means of `conventional`.
+        spiking: the spiking network.
+        conventional: the cheapest network on the front with at least this accuracy.
+        below: its lower neighbour on the front; None at an end of the front.
     """
 
     profile: str
@@ -60,34 +74,9 @@ class RunVerdict:
     ratio_low: float
     ratio_high: float
     ratio_bound: Bound
-    spiking: str
-    spiking_validation_percent: float | None
-    spiking_test_percent: float | None
-    spiking_pj_low: float
-    spiking_pj: float | None
-    spiking_pj_high: float
-    conventional: str
-    conventional_validation_percent: float | None
-    conventional_test_percent: float | None
-    conventional_pj_low: float
-    conventional_pj: float | None
-    conventional_pj_high: float
-    conventional_below: str
-    conventional_n_seeds: int
-
-    def energy(self, side: Side) -> Energy:
-        """Return the energy of a side."""
-        return Energy(
-            *(getattr(self, f"{side}_pj{end}") for end in ("_low", "", "_high"))
-        )
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """The fields, with ratios and energies rounded to what machines agree on."""
-        return {
-            name: rounded(cell, 8) if "pj" in name or "ratio" in name else cell
-            for name, cell in asdict(self).items()
-        }
+    spiking: Side
+    conventional: Side
+    below: FrontPoint | None
 
 
 def outcome_of(low: float, high: float, bound: Bound = "") -> Outcome:
@@ -109,7 +98,8 @@ def variant_point(ledger: Ledger, number: int, profile: str) -> FrontPoint:
     """Return a network of the ledger under a price list, with its resamples."""
     variant = ledger.variants[number]
     return FrontPoint(
-        name=variant.name,
+        network=variant.network,
+        way=variant.way,
         validation_percent=variant.validation_percent or 0.0,
         test_percent=variant.test_percent or 0.0,
         n_seeds=1,
@@ -118,18 +108,19 @@ def variant_point(ledger: Ledger, number: int, profile: str) -> FrontPoint:
     )
 
 
-def own_points(ledger: Ledger, profile: HardwareProfile) -> list[FrontPoint]:
+def own_points(ledger: Ledger, profile: HardwareProfile) -> dict[int, FrontPoint]:
     """Return the ledger's conventional networks that a price list may judge.
 
-    Networks of unknown accuracy are left out.
+    They are keyed by their positions in the ledger. Networks of unknown accuracy are
+    left out.
     """
-    return [
-        variant_point(ledger, number, profile.id)
+    return {
+        number: variant_point(ledger, number, profile.id)
         for number, variant in enumerate(ledger.variants)
         if variant.side == CONVENTIONAL
         and variant.validation_percent is not None
         and may_judge(profile, variant)
-    ]
+    }
 
 
 def front_verdicts(
@@ -138,7 +129,7 @@ def front_verdicts(
     level_percent: float,
     published: Mapping[str, Sequence[FrontPoint]],
     read: Reader = read_front,
-) -> Iterator[RunVerdict]:
+) -> Iterator[Comparison]:
     """Compare a spiking network with conventional ones, under every price list.
 
     Args:
@@ -152,7 +143,7 @@ def front_verdicts(
     for profile in ledger.profiles:
         if not may_judge(profile, ledger.variants[spiking]):
             continue
-        points = published.get(profile.id) or own_points(ledger, profile)
+        points = published.get(profile.id) or [*own_points(ledger, profile).values()]
         reading = read(points, level_percent)
         if reading is not None:
             yield compare(ledger, spiking, profile.id, reading, level_percent)
@@ -160,12 +151,12 @@ def front_verdicts(
 
 def pair_verdicts(
     ledger: Ledger, spiking: int, conventional: Sequence[int]
-) -> Iterator[RunVerdict]:
+) -> Iterator[Comparison]:
     """Compare a network with others of any accuracy, under every list for both."""
     for profile in ledger.profiles:
         for number in conventional:
             pair = ledger.variants[spiking], ledger.variants[number]
-            if all(judges(profile, variant) for variant in pair):
+            if all(is_comparable(profile, variant) for variant in pair):
                 reading = FrontReading(variant_point(ledger, number, profile.id))
                 yield compare(ledger, spiking, profile.id, reading, level_percent=0.0)
 
@@ -184,7 +175,7 @@ def compare(
     profile: str,
     reading: FrontReading,
     level_percent: float,
-) -> RunVerdict:
+) -> Comparison:
     """Compare a spiking network of the ledger with a reading of the front."""
     network = ledger.variants[spiking]
     above = reading.above
@@ -200,7 +191,7 @@ def compare(
     bound = _RATIO_BOUND[reading.bound]
     least_pj, most_pj = interval(conventional_pj[0], conventional_pj[2], confidence)
     conventional = Energy.of([*reading.mean_pj, np.nan, least_pj, most_pj])
-    return RunVerdict(
+    return Comparison(
         profile=profile,
         level_percent=level_percent,
         outcome=outcome_of(float(low), float(high), bound),
@@ -208,26 +199,25 @@ def compare(
         ratio_low=float(low),
         ratio_high=float(high),
         ratio_bound=bound,
-        conventional_below="" if reading.below is None else reading.below.name,
-        conventional_n_seeds=above.n_seeds,
-        **side_cells(SPIKING, network, ledger.total(spiking, profile)),
-        **side_cells(CONVENTIONAL, above, conventional),
+        spiking=Side(
+            network=network.network,
+            way=network.way,
+            validation_percent=network.validation_percent,
+            test_percent=network.test_percent,
+            energy=_ends(ledger.total(spiking, profile)),
+        ),
+        conventional=Side(
+            network=above.network,
+            way=above.way,
+            validation_percent=above.validation_percent,
+            test_percent=above.test_percent,
+            energy=_ends(conventional),
+            n_seeds=above.n_seeds,
+        ),
+        below=reading.below,
     )
 
 
-def side_cells(side: Side, network: Any, energy: Energy) -> dict[str, Any]:
-    """Return the fields of `RunVerdict` for one side.
-
-    Args:
-        side: spiking or conventional.
-        network: a variant or a front point, which has a name and accuracies.
-        energy: energy of an inference.
-    """
-    return {
-        side: network.name,
-        f"{side}_validation_percent": network.validation_percent,
-        f"{side}_test_percent": network.test_percent,
-        f"{side}_pj_low": energy.lowest_pj,
-        f"{side}_pj": energy.value_pj,
-        f"{side}_pj_high": energy.highest_pj,
-    }
+def _ends(energy: Energy) -> Energy:
+    """Keep the ends of the interval as those of the energy."""
+    return Energy(energy.lowest_pj, energy.value_pj, energy.highest_pj)

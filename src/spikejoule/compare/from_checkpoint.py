@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import CountedBaseline
-from spikejoule.compare.analysis import AnalysisInputs, network_name
+from spikejoule.compare.inputs import AnalysisInputs
+from spikejoule.compare.names import network_name
 from spikejoule.compare.published import published_networks
 from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.measurement import (

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spikejoule.baselines.counts import CountedBaseline
-from spikejoule.compare.analysis import AnalysisInputs, network_name
+from spikejoule.compare.inputs import AnalysisInputs
+from spikejoule.compare.names import network_name
 from spikejoule.compare.notes import Note, NoteKind, warning
 from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.proxies import energy_proxies

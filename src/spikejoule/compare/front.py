@@ -21,7 +21,7 @@ class FrontPoint:
     """A conventional network under one price list.
 
     Attributes:
-        name: its name and how it is run.
+        network, way: its name, and how it is run.
         validation_percent, test_percent: accuracies, means over its seeds.
         n_seeds: networks behind these means.
         mean_pj: energy per inference at low, value and high prices, [3]; the value is
@@ -30,12 +30,18 @@ class FrontPoint:
             resamples.
     """
 
-    name: str
+    network: str
+    way: str
     validation_percent: float
     test_percent: float
     n_seeds: int
     mean_pj: Floats
     drawn_pj: Floats
+
+    @property
+    def name(self) -> str:
+        """The network, and how it is run."""
+        return f"{self.network}, {self.way}"
 
     @property
     def middle_pj(self) -> float:

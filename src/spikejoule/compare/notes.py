@@ -47,16 +47,3 @@ def fact(name: str, words: str) -> Note:
 def warning(words: str) -> Note:
     """Build a warning."""
     return Note(NoteKind.WARNING, words)
-
-
-def sentence(note: Note, with_label: bool = True) -> str:
-    """Write a note as a sentence.
-
-    Args:
-        note: the note.
-        with_label: whether a warning starts with "Warning:".
-    """
-    words = note.words.rstrip(".")
-    if with_label or note.kind is not NoteKind.WARNING:
-        words = f"{note.label[:1].upper()}{note.label[1:]}: {words}"
-    return f"{words}."

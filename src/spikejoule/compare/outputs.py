@@ -19,17 +19,14 @@ Rows of metrics/energy.csv:
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator
 from typing import Any, Final
 
-from spikejoule.compare.analysis import SNN, EnergyAnalysis
-from spikejoule.compare.comparison import RunVerdict
-from spikejoule.compare.notes import Note
+from spikejoule.compare.analysis import EnergyAnalysis
+from spikejoule.compare.comparison import Comparison
 from spikejoule.energy.estimates import Energy, rounded
 from spikejoule.energy.operations import INFERENCE
 from spikejoule.energy.training.record import TRAINING
-from spikejoule.report.words import dataflow
 
 COLUMNS: Final = (
     "profile",
@@ -56,7 +53,7 @@ PJ_PER_MJ: Final = 1e9
 def energy_rows(analysis: EnergyAnalysis) -> Iterator[list[Any]]:
     """Yield the rows of metrics/energy.csv, with a cell per column."""
     for row in analysis.table:
-        if row.phase == TRAINING or row.network.startswith(f"{SNN}, "):
+        if row.phase == TRAINING or row.way:
             continue
         whole_numbers = ("class",) if row.phase == INFERENCE else ("class", "count")
         cells = row.cells
@@ -103,10 +100,9 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
         numbers |= _ratio("ratio", verdict)
         numbers |= {
             "ratio_bound": verdict.ratio_bound or None,
-            "conventional": verdict.conventional,
-            "conventional_below": verdict.conventional_below or None,
-            "conventional_nj": verdict.conventional_pj
-            and verdict.conventional_pj / PJ_PER_NJ,
+            "conventional": verdict.conventional.name,
+            "conventional_below": None if verdict.below is None else verdict.below.name,
+            "conventional_nj": _nj(verdict.conventional.energy.value_pj),
             "price_lists_won": analysis.n_won,
             "price_lists_compared": len(analysis.verdicts),
         }
@@ -116,16 +112,19 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
     return {name: number for name, number in metrics.items() if number is not None}
 
 
+def _nj(energy_pj: float | None) -> float | None:
+    return None if energy_pj is None else energy_pj / PJ_PER_NJ
+
+
 def _nanojoules(name: str, energy: Energy) -> dict[str, float | None]:
-    value_pj = energy.value_pj
     return {
-        f"{name}_nj": None if value_pj is None else value_pj / PJ_PER_NJ,
+        f"{name}_nj": _nj(energy.value_pj),
         f"{name}_low_nj": energy.lowest_pj / PJ_PER_NJ,
         f"{name}_high_nj": energy.highest_pj / PJ_PER_NJ,
     }
 
 
-def _ratio(name: str, verdict: RunVerdict) -> dict[str, float | None]:
+def _ratio(name: str, verdict: Comparison) -> dict[str, float | None]:
     return {
         name: verdict.ratio,
         f"{name}_low": verdict.ratio_low,
@@ -139,23 +138,24 @@ def _training(analysis: EnergyAnalysis) -> dict[str, Any]:
     if training is None:
         return {}
     numbers: dict[str, Any] = {
-        **_millijoules("training", training.total),
-        **_millijoules("training_per_percentage_point", training.per_point),
+        **millijoules("training", training.total),
+        **millijoules("training_per_percentage_point", training.per_point),
         "training_in_inferences": training.in_inferences,
     }
     conventional = training.conventional
     if conventional is not None:
         numbers["training_conventional"] = conventional.variant.network
-        numbers |= _millijoules("training_conventional", conventional.energy)
+        numbers |= millijoules("training_conventional", conventional.energy)
         numbers["training_ratio_low"] = conventional.ratio.low
         numbers["training_ratio_high"] = conventional.ratio.high
     if analysis.arithmetic is not None:
         arithmetic = training.total_of(analysis.arithmetic.id)
-        numbers |= _millijoules("training_arithmetic", arithmetic)
+        numbers |= millijoules("training_arithmetic", arithmetic)
     return numbers
 
 
-def _millijoules(name: str, energy: Energy | None) -> dict[str, float | None]:
+def millijoules(name: str, energy: Energy | None) -> dict[str, float | None]:
+    """Return an energy and its ends as entries of files; none without an energy."""
     if energy is None:
         return {}
     return {
@@ -163,71 +163,3 @@ def _millijoules(name: str, energy: Energy | None) -> dict[str, float | None]:
         f"{name}_low_mj": energy.low_pj / PJ_PER_MJ,
         f"{name}_high_mj": energy.high_pj / PJ_PER_MJ,
     }
-
-
-def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
-    """Return the analysis as JSON values.
-
-    `energies` are the rows of its table, with null for NaN; `trainings` all ways of
-    training, under the headline's price list; unknown inputs are left out.
-    """
-    inputs = analysis.inputs
-    known = {
-        "data": inputs.title,
-        "accuracy": inputs.accuracy and asdict(inputs.accuracy),
-        "n_images": inputs.n_images,
-        "proxies": inputs.proxies.as_metrics(),
-        "value_macs_per_inference": inputs.value_macs_per_inference,
-        "facts": _facts(inputs.remarks) or None,
-    }
-    return {
-        "headline": headline(analysis),
-        "answer": analysis.answer,
-        "inputs": {name: value for name, value in known.items() if value is not None},
-        "profiles": [profile.model_dump() for profile in analysis.ledger.profiles],
-        "energies": [
-            {name: None if cell != cell else cell for name, cell in row.cells.items()}
-            for row in analysis.table
-        ],
-        "trainings": _training_values(analysis),
-        "equal_size": _verdict_values(analysis, analysis.comparisons),
-        "verdicts": _verdict_values(analysis, analysis.verdicts),
-        "early_verdicts": _verdict_values(analysis, analysis.early_verdicts),
-        "assumptions": analysis.assumptions,
-    }
-
-
-def _training_values(analysis: EnergyAnalysis) -> list[dict[str, Any]]:
-    """Return the energy of each way of training each network."""
-    training = analysis.training
-    if training is None:
-        return []
-    return [
-        {
-            "network": variant.network,
-            "way": dataflow(variant.dataflow),
-            **_millijoules("training", energy),
-        }
-        for variant, energy in training.under_headline
-    ]
-
-
-def _facts(notes: Sequence[Note]) -> dict[str, str]:
-    """Join the words of notes with the same label."""
-    facts: dict[str, str] = {}
-    for note in notes:
-        earlier = facts.get(note.label)
-        facts[note.label] = (
-            note.words if earlier is None else f"{earlier}; {note.words}"
-        )
-    return facts
-
-
-def _verdict_values(
-    analysis: EnergyAnalysis, verdicts: Sequence[RunVerdict]
-) -> list[dict[str, Any]]:
-    return [
-        verdict.values
-        | {"break_even_spikes_per_input": rounded(analysis.break_even(verdict))}
-        for verdict in verdicts
-    ]

@@ -68,7 +68,8 @@ class PublishedNetwork(Row):
             return None
         energy_pj = np.array([low, value, high])
         return FrontPoint(
-            name=f"{self.network}, {self.method}",
+            network=self.network,
+            way=self.method,
             validation_percent=self.validation_percent,
             test_percent=self.test_percent,
             n_seeds=len(self.seeds.split()),
@@ -117,6 +118,6 @@ def front_points(
     points = [
         network.point(profile.id)
         for network in networks
-        if profile.judges_width(network.weight_bits)
+        if profile.eligibility.judges(network.weight_bits)
     ]
     return [point for point in points if point is not None]

@@ -10,7 +10,6 @@ Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Self
 
 import numpy as np
@@ -20,7 +19,6 @@ Floats = NDArray[np.float64]
 
 PJ_PER_J = 1e12
 
-_UNITS = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
 _DRAWS_AT_ONCE = 250_000
 
 
@@ -92,34 +90,6 @@ def rounded(number: Any, digits: int = 10) -> Any:
     Later digits depend on the order in which a processor adds.
     """
     return float(f"{number:.{digits}g}") if isinstance(number, float) else number
-
-
-def plain(number: float, digits: int = 3) -> str:
-    """Write a number without exponent: 17,400, not 1.74e+04."""
-    return f"{Decimal(f'{number:.{digits}g}'):,f}"
-
-
-def joules(energy_pj: float, digits: int = 4, like_pj: float | None = None) -> str:
-    """Write an energy in a unit that suits it, or that suits `like_pj`."""
-    magnitude = abs(energy_pj if like_pj is None else like_pj)
-    fitting = [(size, unit) for size, unit in _UNITS if magnitude >= size]
-    size, unit = fitting[0] if fitting else _UNITS[-1]
-    return f"{plain(energy_pj / size, digits)} {unit}"
-
-
-def energy_words(energy: Energy, digits: int = 4) -> str:
-    """Write the value, or the price range without one."""
-    value = energy.value_pj
-    ends = [energy.low_pj, energy.high_pj] if value is None else [value]
-    # Ends that round to the same words are written once.
-    return " to ".join(dict.fromkeys(joules(pj, digits) for pj in ends))
-
-
-def interval_words(energy: Energy) -> str:
-    """Write the interval of the mean, price range included."""
-    low = joules(energy.lowest_pj)
-    high = joules(energy.highest_pj)
-    return low if low == high else f"{low} to {high}"
 
 
 @dataclass(frozen=True)

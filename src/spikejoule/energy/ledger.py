@@ -32,14 +32,13 @@ from spikejoule.energy.prices import HardwareProfile, Status, prices_pj, weights
 from spikejoule.energy.terms import PARTS, TERMS
 from spikejoule.evaluation.accuracy import stopped_after
 
-Side = Literal["spiking", "conventional"]
+SideName = Literal["spiking", "conventional"]
 SPIKING: Final = "spiking"
 CONVENTIONAL: Final = "conventional"
 
 WHOLE_WINDOW: Final = "whole window"
 EARLY_EXIT: Final = "early exit"
-LAZILY: Final = ", lazy updates"
-"""Ends the method of a spiking network that updates neurons only when needed."""
+"""Methods of a spiking network. Those of a conventional one are named by dataflow."""
 
 
 @dataclass(frozen=True)
@@ -66,16 +65,18 @@ class Variant:
     Attributes:
         side: ``spiking`` or ``conventional``.
         network: name of the network, such as ``ReLU 784-100-10, 90 % pruned``.
-        method: ``whole window`` or ``early exit``, with or without ``, lazy updates``;
-            ``dense``, ``zero-skipping`` or ``training``.
+        method: ``whole window`` or ``early exit``; ``dense`` or ``zero-skipping``; or
+            ``training``.
         accuracies: None if unknown.
         weight_bits: width of the weights: 32 for floating point, fewer for integers.
         operations: counts of N images, or their mean.
         dataflow: how they were counted.
         weights_sha256: checksum of the weights; empty if unknown.
+        lazy: whether a spiking network updates neurons only when needed.
+        pruned: whether synapses were removed.
     """
 
-    side: Side
+    side: SideName
     network: str
     method: str
     accuracies: Accuracies | None
@@ -83,11 +84,18 @@ class Variant:
     operations: OperationCounts
     dataflow: Dataflow = ZERO_SKIPPING
     weights_sha256: str = ""
+    lazy: bool = False
+    pruned: bool = False
+
+    @property
+    def way(self) -> str:
+        """The method, and whether updates are lazy, in words."""
+        return way_of(self.method, self.lazy)
 
     @property
     def name(self) -> str:
-        """The network and its method."""
-        return f"{self.network}, {self.method}"
+        """The network, and how it is run."""
+        return f"{self.network}, {self.way}"
 
     @property
     def validation_percent(self) -> float | None:
@@ -98,6 +106,11 @@ class Variant:
     def test_percent(self) -> float | None:
         """Accuracy on test images; None if unknown."""
         return None if self.accuracies is None else self.accuracies.test_percent
+
+
+def way_of(method: str, lazy: bool) -> str:
+    """Name a way of running a network."""
+    return f"{method}, lazy updates" if lazy else method
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,20 +165,22 @@ def spiking_variants(
         # With a bias, lazy updates are counted over the whole window, so after an early
         # exit they would exceed the clocked ones.
         lazy = np.minimum(run.lazy_updates, clocked)
-        updates_by_method = {execution.method: clocked}
+        updates_if_lazy = {False: clocked}
         if (lazy < clocked).any():
-            updates_by_method[execution.method + LAZILY] = lazy
+            updates_if_lazy[True] = lazy
         encoding = None if images is None else encoder.operations(images, exits)
-        for method, updates in updates_by_method.items():
+        for is_lazy, updates in updates_if_lazy.items():
             activity = run.activity(updates, exits)
             variants.append(
                 Variant(
                     side=SPIKING,
                     network=name,
-                    method=method,
+                    method=execution.method,
                     accuracies=execution.accuracies,
                     weight_bits=network.weight_bits,
                     operations=count_operations(activity, encoding),
+                    lazy=is_lazy,
+                    pruned=measured.pruned,
                 )
             )
     return tuple(variants)
@@ -210,6 +225,7 @@ def baseline_variant(
         operations=count_operations(activity, dataflow=dataflow),
         dataflow=dataflow,
         weights_sha256=baseline.weights_sha256,
+        pruned=activity.pruned,
     )
 
 
@@ -226,6 +242,8 @@ class EnergyRow:
     Attributes:
         profile: id of the price list.
         network: name of the network in the table, such as ``snn``.
+        way: another way of running the analysed network than the first; empty for the
+            first, and for other networks.
         phase: ``inference``, or a phase of training.
         term: an operation (`terms.TERMS`), or ``total``.
         layer: the layer or connection; empty for a total.
@@ -241,6 +259,7 @@ class EnergyRow:
 
     profile: str
     network: str
+    way: str
     phase: str
     term: str
     layer: str
@@ -266,7 +285,7 @@ class EnergyRow:
         low, value, high, deviation, interval_low, interval_high = energy.numbers
         return {
             "profile": self.profile,
-            "network": self.network,
+            "network": f"{self.network}, {self.way}" if self.way else self.network,
             "phase": self.phase,
             "term": self.term,
             "layer": self.layer,
@@ -296,7 +315,7 @@ def total_row(
 ) -> EnergyRow:
     """Build the row of a total; its status is unpriced if there is no energy."""
     status: Status = "unpriced" if energy is None else "priced"
-    return EnergyRow(profile, network, phase, TOTAL, "", status, energy, label)
+    return EnergyRow(profile, network, "", phase, TOTAL, "", status, energy, label)
 
 
 @dataclass(frozen=True, eq=False)
@@ -358,6 +377,7 @@ class Ledger:
         variant: int,
         profile: HardwareProfile,
         network: str,
+        way: str = "",
         with_spread: bool = False,
     ) -> list[EnergyRow]:
         """Return the rows of a variant under a price list, one per column.
@@ -366,6 +386,7 @@ class Ledger:
             variant: position of the variant.
             profile: the price list.
             network: name of the network in the table.
+            way: as in `EnergyRow`.
             with_spread: whether energies have a standard deviation and an interval.
         """
         columns = self.variants[variant].operations.columns
@@ -379,6 +400,7 @@ class Ledger:
             EnergyRow(
                 profile=profile.id,
                 network=network,
+                way=way,
                 phase=column.phase,
                 term=column.term,
                 layer=column.place,
@@ -443,13 +465,12 @@ class Ledger:
         """Return `means` in every resample of images, [3, B]."""
         return _sums(self.resampled[variant], self.weights(variant, profile))
 
-    def by_part(self, name: str, profile: str) -> dict[str, float]:
-        """Return pJ per inference by part (`terms.PARTS`); `name` is a variant's name.
+    def by_part(self, number: int, profile: str) -> dict[str, float]:
+        """Return pJ per inference of a variant by part (`terms.PARTS`).
 
         A price that is only a range counts at its high end; a part without a price is
         0.
         """
-        number = [variant.name for variant in self.variants].index(name)
         _, values_pj, highs_pj = self.prices[profile][number]
         unit_pj = np.nan_to_num(np.where(np.isnan(values_pj), highs_pj, values_pj))
         operations = self.variants[number].operations
@@ -467,19 +488,21 @@ def _sums(counts: Floats, weights: Floats) -> Floats:
     return np.stack([counts @ row for row in weights])
 
 
-def may_judge(profile: HardwareProfile, variant: Variant) -> bool:
-    """Whether a verdict under a price list may include a network."""
-    return judges(profile, variant) and profile.judges_width(variant.weight_bits)
-
-
-def judges(profile: HardwareProfile, variant: Variant) -> bool:
+def is_comparable(profile: HardwareProfile, variant: Variant) -> bool:
     """Whether a network can be compared with others under a price list.
 
     The list must price both kinds of networks, in this network's number format, and
     price at least one of its operations: without any, the network would seem to need no
-    energy. `may_judge` also tests the weight width.
+    energy. A verdict also needs a width that the list judges (`Eligibility.judges`).
     """
-    if not (profile.compares and profile.runs(variant.weight_bits)):
+    eligibility = profile.eligibility
+    if not (eligibility.compares and eligibility.runs(variant.weight_bits)):
         return False
     weights = weights_of(prices_pj(variant.operations.columns, profile))
     return bool(weights[0].any())
+
+
+def may_judge(profile: HardwareProfile, variant: Variant) -> bool:
+    """Whether a verdict under a price list may include a network."""
+    is_judged = profile.eligibility.judges(variant.weight_bits)
+    return is_judged and is_comparable(profile, variant)

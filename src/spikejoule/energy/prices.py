@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -247,6 +248,35 @@ def _any_price(node: Any, info: ValidationInfo) -> AnyPrice:
 _Prices = dict[str, Annotated[AnyPrice, BeforeValidator(_any_price)]]
 
 
+@dataclass(frozen=True)
+class Eligibility:
+    """Which networks a price list can compare.
+
+    Attributes:
+        compares: whether it prices inference of both kinds of networks alike; no chip
+            does.
+        widest_bits: widest weights of a network that computes in its number format.
+            Weights of 32 bits are floating point, narrower ones integers; 32-bit
+            floating point holds these integers exactly. No network here computes in 16
+            bits.
+        judged_bits: the only weight width that a verdict may include, since the list
+            covers arithmetic alone and charges a product the same at any width; None
+            for every width, 0 for none.
+    """
+
+    compares: bool
+    widest_bits: int
+    judged_bits: int | None
+
+    def runs(self, weight_bits: int) -> bool:
+        """Whether a network with such weights computes in the list's number format."""
+        return weight_bits <= self.widest_bits
+
+    def judges(self, weight_bits: int) -> bool:
+        """Whether a verdict may include networks with such weights."""
+        return self.judged_bits in (None, weight_bits)
+
+
 class HardwareProfile(_Mapping):
     """A price list: prices of operations on one piece of hardware, from one source.
 
@@ -342,37 +372,22 @@ class HardwareProfile(_Mapping):
         """Whether it charges the same for a product of any width."""
         return isinstance(self.prices.get("mac"), Price)
 
-    @property
-    def needs_widths(self) -> bool:
-        """Whether it prices arithmetic by the widths of products or sums."""
-        return any(
+    @cached_property
+    def eligibility(self) -> Eligibility:
+        """Which networks it can compare."""
+        prices_widths = any(
             price.is_by_arithmetic
             for price in self.prices.values()
             if isinstance(price, PriceByWidth)
         )
-
-    @property
-    def compares(self) -> bool:
-        """Whether it prices inference of both kinds of networks alike; no chip does."""
-        return self.scope in ("arithmetic", "memory", "system")
-
-    def runs(self, weight_bits: int) -> bool:
-        """Whether a network with such weights computes in this list's number format.
-
-        Weights of 32 bits are floating point, narrower ones integers. 32-bit floating
-        point holds these integers exactly. No network here computes in 16 bits.
-        """
-        return weight_bits <= _WIDEST_BITS.get(self.numbers, 0)
-
-    def judges_width(self, weight_bits: int) -> bool:
-        """Whether a verdict may include networks with such weights.
-
-        Arithmetic-only price lists that charge a product the same at any width judge
-        only networks of their own width.
-        """
-        if self.scope != "arithmetic" or self.numbers == "any" or self.needs_widths:
-            return True
-        return weight_bits == _OWN_BITS.get(self.numbers)
+        judges_every_width = (
+            self.scope != "arithmetic" or self.numbers == "any" or prices_widths
+        )
+        return Eligibility(
+            compares=self.scope in ("arithmetic", "memory", "system"),
+            widest_bits=_WIDEST_BITS.get(self.numbers, 0),
+            judged_bits=None if judges_every_width else _OWN_BITS.get(self.numbers, 0),
+        )
 
     def price_at(self, column: Column) -> tuple[float, float, float]:
         """Return low, value and high price of one operation of a column, in pJ.

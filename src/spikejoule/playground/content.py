@@ -182,8 +182,8 @@ def price_lists(
         conventional = record.conventional
         # As `energy.ledger.judges` says.
         compares = (
-            profile.compares
-            and all(profile.runs(bits) for bits in record.weight_bits)
+            profile.eligibility.compares
+            and all(profile.eligibility.runs(bits) for bits in record.weight_bits)
             and conventional is not None
             and conventional.are_priced_by(profile)
         )
@@ -195,7 +195,7 @@ def price_lists(
         entry: dict[str, Any] = {
             "id": profile.id,
             "title": profile.title,
-            "isOfChip": not profile.compares,
+            "isOfChip": not profile.eligibility.compares,
         }
         for kind, operations in kinds.items():
             entry[kind] = operations and operations.prices_pj(profile).tolist()

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from spikejoule.compare.comparison import RunVerdict
-from spikejoule.energy.estimates import energy_words
+from spikejoule.compare.comparison import Comparison
+from spikejoule.report.units import energy_words
 from spikejoule.report.words import number
 
 _OUTCOMES: Final = {
@@ -15,7 +15,7 @@ _OUTCOMES: Final = {
 
 
 def reported_notes(
-    verdicts: Sequence[RunVerdict], is_published: bool
+    verdicts: Sequence[Comparison], is_published: bool
 ) -> dict[str, str]:
     """What the energy report says of a run, by the id of a price list.
 
@@ -27,10 +27,10 @@ def reported_notes(
     return {verdict.profile: _note(verdict, is_published) for verdict in verdicts}
 
 
-def _note(verdict: RunVerdict, is_published: bool) -> str:
+def _note(verdict: Comparison, is_published: bool) -> str:
     # In as many digits as the page's own average above.
-    spiking = energy_words(verdict.energy("spiking"), digits=3)
-    conventional = energy_words(verdict.energy("conventional"))
+    spiking = energy_words(verdict.spiking.energy, digits=3)
+    conventional = energy_words(verdict.conventional.energy)
     result = (
         f"{_OUTCOMES[verdict.outcome]}: {spiking} against {conventional} on average "
         f"({number(verdict)} times)."

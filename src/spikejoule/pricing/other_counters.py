@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import flop_registry
 
-from spikejoule.compare.analysis import AnalysisInputs, OtherCount
+from spikejoule.compare.inputs import AnalysisInputs, OtherCount
 from spikejoule.core.errors import ParameterError
 from spikejoule.pricing.layers import WEIGHTED, plain, unit_dimensions
 from spikejoule.pricing.torch_private import TorchDispatchMode

@@ -21,9 +21,10 @@ from torch import nn
 from tqdm import tqdm
 
 from spikejoule.baselines.counts import CountedBaseline
-from spikejoule.compare.analysis import AnalysisInputs, analyse
+from spikejoule.compare.analysis import analyse
 from spikejoule.compare.from_counts import Answers, SampleSet, counted_inputs
-from spikejoule.compare.notes import Note, fact, sentence, warning
+from spikejoule.compare.inputs import AnalysisInputs
+from spikejoule.compare.notes import Note, fact, warning
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
 from spikejoule.counts.records import Activity
 from spikejoule.energy.estimates import BootstrapSettings
@@ -44,6 +45,7 @@ from spikejoule.pricing.running import (
     batches_of,
     checked,
 )
+from spikejoule.report.words import sentence
 
 Conventional = nn.Module | InstanceOf[Baseline]
 Bits = Annotated[int, Field(ge=1, le=FLOAT_BITS)]

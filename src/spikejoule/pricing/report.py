@@ -10,14 +10,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spikejoule.compare.analysis import EnergyAnalysis
-from spikejoule.compare.notes import NoteKind, sentence
+from spikejoule.compare.names import architecture
+from spikejoule.compare.notes import NoteKind
 from spikejoule.core.errors import LimitError, ParameterError
 from spikejoule.core.store import write_text
 from spikejoule.counts.records import Activity
-from spikejoule.energy.estimates import energy_words, joules
 from spikejoule.energy.terms import in_words
 from spikejoule.report.page import PageContent, energy_page
-from spikejoule.report.words import architecture
+from spikejoule.report.statements import answer
+from spikejoule.report.units import energy_words, joules
+from spikejoule.report.words import sentence
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +110,7 @@ class Report:
 
         Empty without a network to compare with.
         """
-        return self.analysis.answer[:1] if self.analysis.inputs.baselines else ()
+        return answer(self.analysis)[:1] if self.analysis.inputs.baselines else ()
 
     @property
     def _largest(self) -> str:

@@ -21,7 +21,13 @@ from spikejoule.energy.prices import measured_on_mnist
 from spikejoule.energy.training.record import PHASES
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.report import views
-from spikejoule.report.words import sentences, templates
+from spikejoule.report.statements import (
+    answer,
+    assumptions,
+    says,
+    sentences,
+    templates,
+)
 
 if TYPE_CHECKING:
     from spikejoule.network.trained import TrainedNetwork
@@ -131,6 +137,9 @@ def _pages() -> Environment:
         "energy_of_row": views.energy_of_row,
         "measured_on_mnist": measured_on_mnist,
         "phases": PHASES,
+        "answer": answer,
+        "assumptions": assumptions,
+        "says": says,
         "sentences": sentences,
     }
     return pages

@@ -5,23 +5,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from spikejoule.compare.analysis import EnergyAnalysis
-from spikejoule.compare.comparison import RunVerdict
+from spikejoule.compare.comparison import Comparison
+from spikejoule.compare.names import layers
 from spikejoule.core.terminal import text_table
-from spikejoule.energy.estimates import (
-    Energy,
-    energy_words,
-    interval_words,
-    joules,
-    plain,
-)
+from spikejoule.energy.estimates import Energy
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, EnergyRow
 from spikejoule.energy.prices import SCOPES, HardwareProfile
 from spikejoule.energy.terms import TERMS, in_words
 from spikejoule.energy.training.kinds import pj_by_kind
+from spikejoule.report.units import energy_words, interval_words, joules, plain
 from spikejoule.report.words import (
     accuracy,
     dataflow,
-    layers,
     under,
     updates,
     window,
@@ -282,15 +277,15 @@ def _bars(analysis: EnergyAnalysis) -> list[Bar]:
         return []
     own = inputs.variant
     kind = "Spiking network"
-    if "pruned" not in own.network:
+    if not own.pruned:
         kind = f"Spiking network, unpruned, {own.weight_bits} bits"
-    test_percent = f"{verdict.spiking_test_percent:.2f} %"
+    test_percent = f"{verdict.spiking.test_percent:.2f} %"
     test = "" if inputs.counted_in else "test "
     names = {
         SPIKING: f"{kind}, {test_percent} of {test}{inputs.subject.samples} correct",
         CONVENTIONAL: "Conventional networks of equal accuracy",
     }
-    energies = [verdict.energy(SPIKING), verdict.energy(CONVENTIONAL)]
+    energies = [verdict.spiking.energy, verdict.conventional.energy]
     unit_pj = min(energy.middle_pj for energy in energies)
     longest_pj = max(energy.highest_pj for energy in energies)
     bars = []
@@ -316,9 +311,9 @@ def _bars(analysis: EnergyAnalysis) -> list[Bar]:
 def _parts(analysis: EnergyAnalysis) -> list[PartRow]:
     verdict = analysis.verdict
     closest = analysis.closest_baseline
-    if verdict is None or not closest:
+    if verdict is None or closest is None:
         return []
-    spiking = analysis.ledger.by_part(verdict.spiking, analysis.chosen.id)
+    spiking = analysis.ledger.by_part(0, analysis.chosen.id)
     conventional = analysis.ledger.by_part(closest, analysis.chosen.id)
     rows = [PartRow(part, spiking[part], conventional[part]) for part in spiking]
     total = PartRow("total", sum(spiking.values()), sum(conventional.values()))
@@ -480,7 +475,7 @@ def energy_with_interval(row: EnergyRow) -> str:
     return words if interval == words else f"{words} ({interval})"
 
 
-def break_even(analysis: EnergyAnalysis, verdict: RunVerdict) -> str:
+def break_even(analysis: EnergyAnalysis, verdict: Comparison) -> str:
     """Return the spikes per input below which the network wins."""
     limit = analysis.break_even(verdict)
     if limit is None:
@@ -524,9 +519,9 @@ def measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
 
 def profile_table(analysis: EnergyAnalysis) -> str:
     """Return a table of price lists, with the ratios to networks of equal size."""
-    networks = [verdict.conventional for verdict in analysis.of_chosen]
+    networks = [verdict.conventional.name for verdict in analysis.of_chosen]
     ratios = {
-        (verdict.profile, verdict.conventional): f"x {plain(verdict.ratio)}"
+        (verdict.profile, verdict.conventional.name): f"x {plain(verdict.ratio)}"
         for verdict in analysis.comparisons
         if verdict.ratio
     }

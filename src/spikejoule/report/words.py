@@ -1,36 +1,21 @@
-"""Sentences of the report: filled templates, and single values in words.
+"""Single values in words: ratios, accuracies, prices, windows and notes."""
 
-Page, card, terminal and JSON share them. Every non-empty line of a template in the
-folder `sentences` is one sentence. The functions of this module are filters in
-templates, under their own names.
-"""
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
-from collections.abc import Iterator, Sequence
-from functools import cache
-from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final
-
-from spikejoule.compare.comparison import RunVerdict
-from spikejoule.compare.notes import sentence
+from spikejoule.compare.comparison import Comparison
+from spikejoule.compare.notes import Note, NoteKind
 from spikejoule.energy.dataflow import Dataflow
-from spikejoule.energy.estimates import energy_words, interval_words, joules, plain
 from spikejoule.energy.ledger import Accuracies
 from spikejoule.energy.prices import (
-    EVIDENCE,
-    NUMBERS,
-    SCOPES,
     AnyPrice,
     HardwareProfile,
     PriceByWidth,
 )
-from spikejoule.energy.terms import in_words
-from spikejoule.network.graph import Graph
-from spikejoule.network.nodes import Convolution, Dense, Pooling
+from spikejoule.report.units import joules, plain
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-
-    from spikejoule.compare.analysis import AnalysisInputs
+    from spikejoule.compare.inputs import AnalysisInputs
 
 
 OUTCOMES: Final = {
@@ -38,11 +23,6 @@ OUTCOMES: Final = {
     "ann": "conventional network wins",
     "undecided": "inconclusive",
 }
-
-_MOST_SIZES = 5
-_MOST_LAYERS_NAMED = 8
-_FIRST_LAYERS_NAMED = 3
-_LAST_LAYERS_NAMED = 2
 
 
 def dataflow(way: Dataflow) -> str:
@@ -62,60 +42,7 @@ def place(name: str) -> str:
     return name.replace("_to_", " → ")
 
 
-def architecture(network: Graph) -> str:
-    """Return the sizes of a network, ``784-400-10``, or its `layers` if it is deep."""
-    is_deep = network.sizes.count("-") >= _MOST_SIZES
-    return layers(network) if is_deep else network.sizes
-
-
-def layers(network: Graph) -> str:
-    """List the layers of a network: ``28 x 28 - conv 16 x 3x3 - pool 2 - 10``.
-
-    Equal layers in a row are folded (``784 - 3 x 400 - 10``), and the middle of a very
-    deep network is left out.
-    """
-    sides = [size for size in network.input.out_shape if size > 1] or [1]
-    named = [" x ".join(str(side) for side in sides)]
-    for layer, equal_layers in groupby(_layer_names(network)):
-        times = len(list(equal_layers))
-        named.append(layer if times == 1 else f"{times} x {layer}")
-    if len(named) > _MOST_LAYERS_NAMED:
-        first = named[:_FIRST_LAYERS_NAMED]
-        last = named[-_LAST_LAYERS_NAMED:]
-        n_omitted = len(named) - len(first) - len(last)
-        named = [*first, f"({n_omitted} more)", *last]
-    return " - ".join(named)
-
-
-def _layer_names(network: Graph) -> Iterator[str]:
-    """Name every connection and pooling, in order.
-
-    A connection into neurons that another one already reaches, such as a recurrent one
-    or a residual shortcut, adds no layer.
-    """
-    reached: set[str] = set()
-    for node in network.nodes.values():
-        if isinstance(node, Pooling):
-            # Pooling that was counted as it ran has windows of unknown size.
-            side = max(node.windows.kernel)
-            yield "pool" if side == 1 else f"pool {side}"
-        if not isinstance(node, Convolution | Dense):
-            continue
-        readers = {reader.name for reader in network.readers_of(node.name)}
-        if readers and readers <= reached:
-            continue
-        reached |= readers
-        # A matrix that is a part of another one is a convolution without a kernel.
-        if isinstance(node, Dense) or len(node.weight_shape) == 2:
-            yield str(node.n_out)
-        else:
-            kernel = "x".join(str(size) for size in node.weight_shape[2:])
-            stride = max(node.windows.stride)
-            strided = f" stride {stride}" if stride > 1 else ""
-            yield f"conv {node.out_shape[0]} x {kernel}{strided}"
-
-
-def number(verdict: RunVerdict) -> str:
+def number(verdict: Comparison) -> str:
     """Write the ratio of a verdict without its interval; for a bound, that end."""
     low = verdict.ratio_low
     high = verdict.ratio_high
@@ -128,7 +55,7 @@ def number(verdict: RunVerdict) -> str:
     return f"{bound} {plain(ratio)}"
 
 
-def ratio(verdict: RunVerdict) -> str:
+def ratio(verdict: Comparison) -> str:
     """Write the ratio of a verdict with its interval, unless it is a bound or range."""
     if verdict.ratio is None or verdict.ratio_bound:
         return number(verdict)
@@ -138,7 +65,7 @@ def ratio(verdict: RunVerdict) -> str:
     return number(verdict) if low == high else f"{number(verdict)} ({low} to {high})"
 
 
-def tally(verdicts: Sequence[RunVerdict]) -> str:
+def tally(verdicts: Sequence[Comparison]) -> str:
     """Say how many price lists each side wins."""
     outcomes = [verdict.outcome for verdict in verdicts]
     if len(outcomes) == 1:
@@ -174,12 +101,11 @@ def accuracy(known: Accuracies | None) -> str:
     return _percents(known.validation_percent, known.test_percent)
 
 
-def baseline(verdict: RunVerdict) -> str:
+def baseline(verdict: Comparison) -> str:
     """Write the conventional network of a verdict with its accuracies."""
-    percents = _percents(
-        verdict.conventional_validation_percent, verdict.conventional_test_percent
-    )
-    return f"{verdict.conventional} ({percents})"
+    side = verdict.conventional
+    percents = _percents(side.validation_percent, side.test_percent)
+    return f"{side.name} ({percents})"
 
 
 def price(cost: AnyPrice) -> str:
@@ -226,54 +152,14 @@ def updates(inputs: "AnalysisInputs") -> str:
     return f"{clocked:,}; on event-driven hardware {words}"
 
 
-@cache
-def templates() -> "Environment":
-    """Return the template engine; sentences are plain text, so nothing is escaped."""
-    # Imported here: a served model has no jinja2 and prints no sentences.
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def sentence(note: Note, with_label: bool = True) -> str:
+    """Write a note as a sentence.
 
-    environment = Environment(  # noqa: S701
-        loader=PackageLoader("spikejoule.report", "sentences"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters = (
-        accuracy,
-        baseline,
-        dataflow,
-        layers,
-        number,
-        place,
-        price,
-        ratio,
-        sentence,
-        tally,
-        under,
-        updates,
-        window,
-        window_label,
-    )
-    environment.filters |= {function.__name__: function for function in filters}
-    environment.filters |= {
-        "joules": joules,
-        "plain": plain,
-        "energy": energy_words,
-        "term": in_words,
-        "terms": lambda names: in_words(*names),
-        "capitalize_first": lambda text: text[:1].upper() + text[1:],
-        "interval": interval_words,
-    }
-    environment.globals |= {
-        "EVIDENCE": EVIDENCE,
-        "NUMBERS": NUMBERS,
-        "OUTCOMES": OUTCOMES,
-        "SCOPES": SCOPES,
-    }
-    return environment
-
-
-def sentences(template: str, **values: Any) -> tuple[str, ...]:
-    """Fill a template and return its sentences, one per non-empty line."""
-    lines = templates().get_template(f"{template}.j2").render(values).splitlines()
-    return tuple(line.strip() for line in lines if line.strip())
+    Args:
+        note: the note.
+        with_label: whether a warning starts with "Warning:".
+    """
+    words = note.words.rstrip(".")
+    if with_label or note.kind is not NoteKind.WARNING:
+        words = f"{note.label[:1].upper()}{note.label[1:]}: {words}"
+    return f"{words}."

@@ -121,7 +121,7 @@ class SearchSpace:
         params = parse_params(values)
         hidden = params.model.hidden
         bits = params.model.weight_bits
-        if not self.profile.runs(bits):
+        if not self.profile.eligibility.runs(bits):
             raise ParameterError(
                 f"model.weight_bits: {bits} is not what energy: {self.profile.id} "
                 f"prices, whose numbers are {self.profile.numbers}"

@@ -12,7 +12,6 @@ from spikejoule.encoding.encoder import Encoder
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import Network
 from spikejoule.network.surrogates import SURROGATES
-from spikejoule.report.words import sentences
 
 DATA: Final = "data"
 FORWARD: Final = "forward"
@@ -104,8 +103,3 @@ class TrainingRecord:
             # x = v - threshold
             operations["addition"] = operations.get("addition", 0) + 1
         return operations
-
-    @property
-    def assumptions(self) -> tuple[str, ...]:
-        """What is counted and assumed, in sentences."""
-        return sentences("training", record=self)

@@ -11,9 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from spikejoule.compare.front import FrontPoint, front_of, read_front
-from spikejoule.energy.estimates import Energy, joules
+from spikejoule.energy.estimates import Energy
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
+from spikejoule.report.units import joules
 
 if TYPE_CHECKING:
     from spikejoule.compare.analysis import EnergyAnalysis
@@ -58,12 +59,12 @@ def conventional_front(analysis: "EnergyAnalysis") -> Chart | None:
             continue
         _mark(
             axes,
-            verdict.spiking,
+            verdict.spiking.name,
             verdict.level_percent,
-            verdict.energy("spiking").middle_pj,
+            verdict.spiking.energy.middle_pj,
             color=canvas.BLUE,
             marker=marker,
-            label=f"this network, {verdict.spiking.rpartition(', ')[2]}",
+            label=f"this network, {verdict.spiking.way}",
         )
     lowest_pj, highest_pj = axes.get_xlim()
     if highest_pj < _NARROW * lowest_pj:

@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from spikejoule.energy.estimates import joules
 from spikejoule.network.graph import Graph
+from spikejoule.report.units import joules
 
 PALETTE: Final = {
     "paper": ("#ffffff", "#151518"),

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spikejoule.energy.estimates import energy_words, joules
+from spikejoule.energy.dataflow import DENSE
 from spikejoule.energy.prices import measured_on_mnist
 from spikejoule.energy.terms import in_words
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
+from spikejoule.report.units import energy_words, joules
 from spikejoule.report.words import place
 
 if TYPE_CHECKING:
@@ -97,20 +98,18 @@ def _draw_baselines(axes: Axes, analysis: "EnergyAnalysis") -> None:
     rows = [profile.id for profile in analysis.ledger.profiles]
     sizes: dict[str, int] = {}
     for verdict in analysis.comparisons:
-        # Such as "ReLU 784-400-10, zero-skipping".
-        network, _, method = verdict.conventional.rpartition(", ")
-        energy = verdict.energy("conventional")
+        side = verdict.conventional
         canvas.mark(
             axes,
-            energy.middle_pj,
+            side.energy.middle_pj,
             rows.index(verdict.profile) + 0.25,
-            f"{verdict.conventional}: {energy_words(energy)}",
+            f"{side.name}: {energy_words(side.energy)}",
             color=canvas.VERMILION,
             # Marks may overlap: the shape shows the method, the size the network.
-            marker="D" if method == "dense" else "^",
-            markersize=sizes.setdefault(network, (7, 4)[len(sizes) % 2]),
+            marker="D" if side.way == DENSE.name else "^",
+            markersize=sizes.setdefault(side.network, (7, 4)[len(sizes) % 2]),
             markerfacecolor=canvas.PAPER,
-            label=verdict.conventional,
+            label=side.name,
         )
 
 

@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from spikejoule.data.subject import DIGITS, Subject
-from spikejoule.energy.estimates import PJ_PER_J, joules
+from spikejoule.energy.estimates import PJ_PER_J
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
+from spikejoule.report.units import joules
 
 if TYPE_CHECKING:
     from spikejoule.compare.analysis import EnergyAnalysis
