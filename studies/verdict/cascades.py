@@ -85,6 +85,7 @@ def cascade(first: Entrant, second: Entrant, tolerance_percent: float) -> Entran
         side=first.variant.side,
         network=f"{first.variant.network}, then {second.variant.network}",
         method=f"{CASCADE}{second.variant.method}",
+        lazy=second.variant.lazy,
         accuracies=Accuracies(validation.accuracy_percent, test.accuracy_percent),
         weight_bits=max(first.variant.weight_bits, second.variant.weight_bits),
         operations=cascaded_operations(first, second, first.test.leads < limit),

@@ -260,7 +260,7 @@ class Splits:
         n_classes = measured["test"].network.n_output
         entrants = []
         for variant in variants:
-            way = ways[variant.method.split(",")[0]]
+            way = ways[variant.method]
             entrants.append(Entrant(variant, n_classes, way.validation, way.test))
         return entrants
 

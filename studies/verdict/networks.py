@@ -125,7 +125,7 @@ class RecordedNetwork(Row):
         cells = {
             "side": variant.side,
             "network": variant.network.removeprefix("spiking "),
-            "method": variant.method,
+            "method": variant.way,
             "weights_sha256": variant.weights_sha256,
             "weight_bits": variant.weight_bits,
             "n_images": len(variant.operations.counts),

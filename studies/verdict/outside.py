@@ -223,6 +223,10 @@ class Images:
         return self.splits.of_counts(file, counts["test"], scores)
 
 
+_METHOD_OF_SMALL: Final = {EARLY_EXIT: WHOLE_WINDOW}
+"""The method of the small network beside that of the large one, if it differs."""
+
+
 def cascades(
     small: OutsideNetwork, large: OutsideNetwork, tolerance_percent: float
 ) -> OutsideNetwork:
@@ -235,12 +239,9 @@ def cascades(
         (first, second)
         for first in small.entrants
         for second in large.entrants
-        if first.variant.method
-        in (
-            second.variant.method,
-            second.variant.method.replace(EARLY_EXIT, WHOLE_WINDOW),
-        )
-        and not first.variant.method.startswith(EARLY_EXIT)
+        if first.variant.lazy == second.variant.lazy
+        and first.variant.method
+        == _METHOD_OF_SMALL.get(second.variant.method, second.variant.method)
     ]
     return OutsideNetwork(
         tuple(cascade(first, second, tolerance_percent) for first, second in pairs)

@@ -29,7 +29,7 @@ DATA_SOURCES: Final = ("mnist", "mnist5k")
 """Data sets with published networks."""
 
 ROOT: Final = FOLDER.parents[1]
-TABLE: Final = ROOT / "src" / "spikejoule" / "energy" / "conventional.csv"
+TABLE: Final = ROOT / "src" / "spikejoule" / "compare" / "conventional.csv"
 
 
 def published_table(folder: Path = FOLDER) -> PublishedTable:

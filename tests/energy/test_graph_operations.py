@@ -20,6 +20,7 @@ from spikejoule.nir.running import run_graph
 from spikejoule.nir.writing import nir_graph
 from spikejoule.pricing.graph import price_graph
 from spikejoule.report import PageContent, energy_page
+from spikejoule.report.statements import assumptions
 from tests.nir.foreign import GRAPHS, WAITING, Maker
 from tests.nir.naive_graph import NaiveGraph
 from tests.nir.test_executor import (
@@ -195,7 +196,7 @@ def test_the_page_of_a_graph_names_what_it_assumes(name: str) -> None:
     graph = GRAPHS[name](Maker())
     samples = SampleSet("random events")
     analysis = price_graph(graph, spikes_for(graph), GIVEN, samples)
-    assert "treated as part of the weights" in analysis.assumptions[4]
+    assert "treated as part of the weights" in assumptions(analysis)[4]
     page = energy_page(PageContent(analysis))
     assert "random events" in page
     assert "ms in 8 steps" in page

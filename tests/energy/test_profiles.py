@@ -18,8 +18,8 @@ from spikejoule.energy.prices import (
     select_profile,
 )
 from spikejoule.energy.terms import PARTS
+from tests.compare.test_verdict import counted_networks
 from tests.energy.by_hand import profile
-from tests.energy.test_verdict import counted_networks
 
 GOOD = """\
 chip:
@@ -128,8 +128,8 @@ class TestByWidth:
     def test_prices_by_width_judge_every_width(self) -> None:
         """Their `numbers` says what computes, and not which width is priced."""
         by_width = PriceByWidth.model_validate({"per_product_bit": 1.0})
-        assert profile({"mac": by_width}, numbers="int8").judges_width(4)
-        assert not profile({"mac": 1.0}, numbers="int8").judges_width(4)
+        assert profile({"mac": by_width}, numbers="int8").eligibility.judges(4)
+        assert not profile({"mac": 1.0}, numbers="int8").eligibility.judges(4)
 
 
 def test_an_unknown_id_is_refused_by_name() -> None:
@@ -194,11 +194,13 @@ class TestRefused:
 def test_parts_add_up_to_the_total_of_what_compares() -> None:
     variants = counted_networks()
     ledger = Ledger.of(variants, load_profiles().values(), BootstrapSettings(9))
-    comparing = [prices for prices in load_profiles().values() if prices.compares]
+    comparing = [
+        prices for prices in load_profiles().values() if prices.eligibility.compares
+    ]
     for prices in comparing:
-        for variant in variants:
+        for number, variant in enumerate(variants):
             _, value, high = price(variant.operations, prices).mean(axis=1)
-            parts = ledger.by_part(variant.name, prices.id)
+            parts = ledger.by_part(number, prices.id)
             assert tuple(parts) == PARTS
             total = high if np.isnan(value) else value
             assert sum(parts.values()) == pytest.approx(total, rel=1e-12)

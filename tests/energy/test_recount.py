@@ -139,7 +139,7 @@ class Case:
         ways = spiking_variants(
             "n", self.measured, self.encoder, self.images, executions
         )
-        return {way.method: way for way in ways}
+        return {way.way: way for way in ways}
 
 
 def case(images: NDArray[np.uint8], encoder: Encoder, drawn: Drawn) -> Case:

@@ -27,6 +27,7 @@ from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.surrogates import SURROGATES
 from spikejoule.report.page import energy_text
+from spikejoule.report.statements import says, training_assumptions
 from spikejoule.report.units import energy_words, joules
 from tests.energy.by_hand import (
     TRAINING,
@@ -136,13 +137,13 @@ def test_the_report_compares_both_sides_training() -> None:
     assert numbers["training_conventional_low_mj"] == low_mj
     assert numbers["training_ratio_low"] == pytest.approx(found.ratio.low)
     (sentence,) = [
-        line for line in result.says("amortised") if "is cheapest to train" in line
+        line for line in says(result, "amortised") if "is cheapest to train" in line
     ]
     assert f"all its epochs take {energy_words(found.energy)}" in sentence
     assert "in the same dataflows" in sentence
     unknown = dataclasses.replace(result.inputs.variant, accuracies=None)
     inputs_without = dataclasses.replace(result.inputs, variants=(unknown,))
-    said = " ".join(analysis(inputs_without).says("amortised"))
+    said = " ".join(says(analysis(inputs_without), "amortised"))
     assert "accuracy is not recorded; the most accurate conventional network" in said
 
 
@@ -175,13 +176,15 @@ def test_both_sides_are_counted_in_the_same_dataflows() -> None:
 
 def test_the_report_says_which_steps_were_run() -> None:
     dense = training(engine="dense")
-    assert any("dense products" in sentence for sentence in dense.assumptions)
-    assert not any("dense products" in sentence for sentence in TRAINING.assumptions)
+    assert any("dense products" in sentence for sentence in training_assumptions(dense))
+    assert not any(
+        "dense products" in sentence for sentence in training_assumptions(TRAINING)
+    )
     result = analysis(dataclasses.replace(inputs(), training=dense))
     assert result.training is not None
     assert next(iter(result.training.by_dataflow)) == DENSE
     assert set(result.training.by_dataflow) == {DENSE, *TRAINING_RANGE}
-    said = " ".join(result.says("amortised"))
+    said = " ".join(says(result, "amortised"))
     assert "every product computed, gradients summed over a batch" in said
 
 

@@ -21,6 +21,7 @@ from spikejoule.evaluation.accuracy import EarlyExit, ExitOutcome, WholeWindow
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import SpikeRaster
 from spikejoule.report.page import in_markdown, linked
+from spikejoule.report.statements import says
 from spikejoule.report.units import joules, plain
 from tests.energy.by_hand import analysis, baseline, inputs, measured, profile
 
@@ -193,7 +194,7 @@ class TestPage:
     )
     def test_the_verdict(self, chosen: str, said: str) -> None:
         found = content(chosen)
-        assert said in found.analysis.says("verdict")[0]
+        assert said in says(found.analysis, "verdict")[0]
         assert energy_card(found).startswith("# Energy card\n\n")
         assert said in energy_card(found)
 

@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -372,7 +371,7 @@ class HardwareProfile(_Mapping):
         """Whether it charges the same for a product of any width."""
         return isinstance(self.prices.get("mac"), Price)
 
-    @cached_property
+    @property
     def eligibility(self) -> Eligibility:
         """Which networks it can compare."""
         prices_widths = any(

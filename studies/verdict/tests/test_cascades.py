@@ -18,7 +18,13 @@ from spikejoule.baselines.quantised import Widths, in_integers
 from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Accuracies, Side, Variant
+from spikejoule.energy.ledger import (
+    CONVENTIONAL,
+    SPIKING,
+    Accuracies,
+    SideName,
+    Variant,
+)
 from spikejoule.energy.operations import block, joined
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.params import load_params
@@ -34,7 +40,7 @@ def answers(seed: int, of: list[int], share: float) -> Answers:
     return Answers(generator.random(len(of)) < share, np.array(of))
 
 
-def entrant(side: Side, answered: Answers, events: int, name: str) -> Entrant:
+def entrant(side: SideName, answered: Answers, events: int, name: str) -> Entrant:
     n_images = len(answered.correct)
     counts = np.arange(n_images)[:, None] + events
     operations = joined([block("mac", ["a"], counts)], n_images)

@@ -19,7 +19,7 @@ from studies.verdict.networks import (
 from studies.verdict.project import price_lists
 from studies.verdict.published import DATA_SOURCES
 from studies.verdict.tests.test_statistics import of_seeds
-from tests.energy.test_verdict import variant
+from tests.compare.test_verdict import variant
 
 EVENTS, BIASES, WEIGHTS, STATES, PASSED_ON, ACCESSES, BITS = QUANTITIES
 LEVELS = (97.5, 98.0, 98.5, 99.0)

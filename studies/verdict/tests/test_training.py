@@ -19,7 +19,7 @@ from studies.verdict.trainings import (
     train_conventional,
     train_spiking,
 )
-from tests.energy.test_verdict import variant
+from tests.compare.test_verdict import variant
 
 ABOUT = {"run": "test", "seed": 42, "git_commit": "c0ffee"}
 

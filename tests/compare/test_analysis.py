@@ -14,6 +14,7 @@ from spikejoule.energy.ledger import Ledger, spiking_variants
 from spikejoule.energy.operations import Column, OperationCounts
 from spikejoule.energy.prices import load_profiles
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.report.statements import answer
 from tests.energy.by_hand import (
     analysis,
     baseline,
@@ -45,7 +46,7 @@ def test_intervals_are_the_normal_ones_for_many_images() -> None:
 def test_one_image_has_no_interval() -> None:
     alone = analysis(inputs((baseline(10, [6]),), images=1))
     assert alone.total().interval_low_pj is None
-    assert "(mean, 1 images, no interval)" in " ".join(alone.answer)
+    assert "(mean, 1 images, no interval)" in " ".join(answer(alone))
 
 
 def test_classes_are_their_images() -> None:
@@ -74,7 +75,7 @@ def test_ratios_verdicts_and_headline_by_hand() -> None:
     """100 products, or 15 of them, and 4 biases."""
     other = baseline(5000, [4000] * 4, "large", equal_size=False)
     result = analysis(inputs((baseline(100, [10, 20, 10, 20]), other)))
-    found = {verdict.conventional: verdict for verdict in result.of_chosen}
+    found = {verdict.conventional.name: verdict for verdict in result.of_chosen}
     assert set(found) == {"ReLU, dense", "ReLU, zero-skipping"}
     assert found["ReLU, dense"].outcome == "snn"
     skipping = found["ReLU, zero-skipping"]

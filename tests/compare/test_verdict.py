@@ -20,13 +20,14 @@ from spikejoule.energy.ledger import (
     Accuracies,
     Execution,
     Ledger,
-    Side,
+    SideName,
     Variant,
     baseline_variants,
     spiking_variants,
 )
 from spikejoule.energy.operations import Column, OperationCounts
 from spikejoule.energy.prices import HardwareProfile
+from spikejoule.report.statements import answer
 from tests.energy.by_hand import analysis, baseline, inputs, measured, profile
 
 SETTINGS = BootstrapSettings(300)
@@ -34,7 +35,7 @@ PLAIN = profile({"mac": 1, "addition": 1})
 
 
 def variant(
-    side: Side,
+    side: SideName,
     counts: Sequence[int],
     validation: float | None = 98.0,
     bits: int = 32,
@@ -77,9 +78,7 @@ def cheapest(
 
 def networks(found: Comparison) -> tuple[str, ...]:
     """Return the names of both networks."""
-    return tuple(
-        name.removesuffix(", way") for name in (found.spiking, found.conventional)
-    )
+    return found.spiking.network, found.conventional.network
 
 
 def ends(found: Comparison) -> tuple[float | None, ...]:
@@ -88,7 +87,7 @@ def ends(found: Comparison) -> tuple[float | None, ...]:
 
 def point(percent: float, pj: float, name: str = "published") -> FrontPoint:
     energy = np.array([pj, pj, pj])
-    return FrontPoint(name, percent, percent - 0.1, 5, energy, energy[:, None])
+    return FrontPoint(name, "way", percent, percent - 0.1, 5, energy, energy[:, None])
 
 
 class TestFront:
@@ -122,8 +121,8 @@ class TestFront:
         verdict = judged([variant("spiking", [own] * 3), *self.OTHERS], level)
         assert ends(verdict) == (pytest.approx(ratio),) * 3
         assert (verdict.ratio_bound, verdict.outcome) == (bound, outcome)
-        assert "unknown" not in verdict.conventional
-        assert bool(verdict.conventional_below) == (level == 97.75)
+        assert verdict.conventional.network != "unknown"
+        assert (verdict.below is not None) == (level == 97.75)
 
     def test_published_networks_replace_those_of_the_run(self) -> None:
         published = [point(97.0, 2.0), point(99.0, 8.0)]
@@ -131,7 +130,7 @@ class TestFront:
             [variant("spiking", [5] * 3), *self.OTHERS], published=published
         )
         assert ends(verdict) == (pytest.approx(1),) * 3
-        assert verdict.conventional_n_seeds == 5
+        assert verdict.conventional.n_seeds == 5
 
     @given(
         st.lists(
@@ -249,7 +248,7 @@ class TestNoVerdict:
             known = replace(network.variant, accuracies=accuracies)
             changes["variants"] = (known,)
         found = analysis(replace(network, **changes))
-        assert words in found.answer[0]
+        assert words in answer(found)[0]
         assert found.verdict is None
         assert "ratio" not in headline(found)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from spikejoule.compare.exchange import ExchangeRate, Work, exchange_rate
+from spikejoule.report.statements import says
 from tests.energy.by_hand import analysis, baseline, inputs
 
 SPIKING = {"synaptic_event": 280, "bias_addition": 20, "weight_read": 1000}
@@ -31,6 +32,6 @@ def test_a_run_states_its_own_line() -> None:
     result = analysis(inputs((baseline(20, [12] * 4),)))
     rate = ExchangeRate((16 + 12 - 4) / 12, (97 - 62) / 12)
     assert result.exchange_rate == rate
-    (sentence,) = result.says("exchange")
+    (sentence,) = says(result, "exchange")
     assert "needs less energy than ReLU, zero-skipping only where" in sentence
     assert "more than 2 additions plus 2.92 memory accesses" in sentence

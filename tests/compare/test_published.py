@@ -10,7 +10,7 @@ import pytest
 from spikejoule.compare.published import PublishedTable
 from tests.tools.refusals import refusal
 
-TABLE = (files("spikejoule.energy") / "conventional.csv").read_text(encoding="utf-8")
+TABLE = (files("spikejoule.compare") / "conventional.csv").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("column", ["lemaire-complete:pj", "weight_bits"])
