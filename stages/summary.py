@@ -14,8 +14,8 @@ from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.store import read_json
 from spikejoule.core.terminal import wrapped
 from spikejoule.core.yaml_files import artifact_paths
-from spikejoule.energy import load_profiles
 from spikejoule.energy.estimates import joules, plain
+from spikejoule.energy.prices import load_profiles
 
 PJ_PER_NJ = 1000
 

@@ -15,9 +15,10 @@ from typing import Final
 from ruamel.yaml import YAML
 
 from spikejoule.data.images import LabelledImages, load_samples
-from spikejoule.energy import BootstrapSettings, analyse, load_profiles
+from spikejoule.energy.analysis import analyse
+from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
-from spikejoule.energy.prices import HardwareProfile, headline_profile
+from spikejoule.energy.prices import HardwareProfile, headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete

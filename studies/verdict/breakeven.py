@@ -16,8 +16,7 @@ from typing import ClassVar, Final, NamedTuple, Self
 import numpy as np
 
 from spikejoule.core.schema import MaybeNotNegative, NotNegative, Percent, Row, Table
-from spikejoule.energy import BootstrapSettings
-from spikejoule.energy.estimates import Floats, rounded
+from spikejoule.energy.estimates import BootstrapSettings, Floats, rounded
 from spikejoule.energy.exchange import ACCESSES, Work
 from spikejoule.energy.operations import PIXEL_BITS, Column
 from spikejoule.energy.prices import HardwareProfile

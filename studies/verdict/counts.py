@@ -17,8 +17,7 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 
 from spikejoule.core.errors import DataError
-from spikejoule.energy import BootstrapSettings
-from spikejoule.energy.estimates import Floats
+from spikejoule.energy.estimates import BootstrapSettings, Floats
 from spikejoule.energy.exchange import ACCESSES
 from spikejoule.energy.ledger import CONVENTIONAL, LAZILY, SPIKING, Side
 from spikejoule.energy.terms import PARTS, TERMS

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from spikejoule.energy import BootstrapSettings
+from spikejoule.energy.estimates import BootstrapSettings
 from studies.verdict.breakeven import (
     PLACED_PERCENT,
     BreakEven,

@@ -14,7 +14,8 @@ from spikejoule.core.yaml_files import (
     artifact_paths,
     stage_parameters,
 )
-from spikejoule.energy import BootstrapSettings, HardwareProfile, load_profiles
+from spikejoule.energy.estimates import BootstrapSettings
+from spikejoule.energy.prices import HardwareProfile, load_profiles
 from spikejoule.params import Params, load_params
 from spikejoule.tracking.recorded import frame_of, recorded_runs
 from spikejoule.tracking.store import store_of

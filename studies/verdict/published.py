@@ -12,9 +12,9 @@ from statistics import fmean
 from typing import Final
 
 from spikejoule.core.provenance import git
-from spikejoule.energy import load_profiles
 from spikejoule.energy.estimates import rounded
 from spikejoule.energy.ledger import CONVENTIONAL
+from spikejoule.energy.prices import load_profiles
 from spikejoule.energy.published import PublishedNetwork, PublishedTable
 from studies.verdict.networks import (
     DEVIATION,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikejoule.counts.measurement import LayerCounts, activity_of_layers
-from spikejoule.energy import EnergyProxies, energy_proxies
+from spikejoule.counts.proxies import EnergyProxies, energy_proxies
 from spikejoule.network.network import Network
 
 

@@ -15,19 +15,13 @@ from spikejoule.counts.measurement import (
 from spikejoule.counts.values import activity_of_products
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
-from spikejoule.energy import (
-    AnalysisInputs,
-    BootstrapSettings,
-    EnergyAnalysis,
-    HardwareProfile,
-    OperationCounts,
-    TrainingRecord,
-    analyse,
-    count_operations,
-    load_profiles,
-)
+from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse
+from spikejoule.energy.count import count_operations
+from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import Accuracies, Variant
-from spikejoule.energy.prices import AnyPrice
+from spikejoule.energy.operations import OperationCounts
+from spikejoule.energy.prices import AnyPrice, HardwareProfile, load_profiles
+from spikejoule.energy.training import TrainingRecord
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import Network
 from tests.energy.tiny_network import HIDDEN, INPUT, NETWORK, OUTPUT, STATE

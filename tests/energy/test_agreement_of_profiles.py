@@ -14,7 +14,8 @@ import pytest
 from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.energy import count_operations, load_profiles, price
+from spikejoule.energy.count import count_operations
+from spikejoule.energy.prices import load_profiles, price
 from tests.energy.test_recount import Drawn, case
 from tests.interop import estimators
 from tests.interop.estimators import Items, Layer

@@ -8,10 +8,11 @@ import pytest
 
 from spikejoule.counts.measurement import Measurement
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.energy import BootstrapSettings, OperationCounts, load_profiles
+from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import Ledger, spiking_variants
-from spikejoule.energy.operations import Column
+from spikejoule.energy.operations import Column, OperationCounts
 from spikejoule.energy.outputs import COLUMNS, energy_rows, headline
+from spikejoule.energy.prices import load_profiles
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests.energy.by_hand import (
     analysis,

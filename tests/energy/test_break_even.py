@@ -9,11 +9,11 @@ import pytest
 from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.events import EventList
-from spikejoule.energy import count_operations, load_profiles
 from spikejoule.energy.break_even import break_even
+from spikejoule.energy.count import count_operations
 from spikejoule.energy.estimates import plain
 from spikejoule.energy.outputs import COLUMNS, energy_rows
-from spikejoule.energy.prices import prices_pj, weights_of
+from spikejoule.energy.prices import load_profiles, prices_pj, weights_of
 from spikejoule.network.network import Network
 from tests.energy import test_recount as recounted
 from tests.energy.by_hand import analysis, baseline, inputs, variant

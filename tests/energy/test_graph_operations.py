@@ -9,13 +9,10 @@ import pytest
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.events import EventList
-from spikejoule.energy import (
-    count_operations,
-    load_profiles,
-    price,
-)
+from spikejoule.energy.count import count_operations
 from spikejoule.energy.from_counts import SampleSet
 from spikejoule.energy.from_graph import graph_inputs, price_graph
+from spikejoule.energy.prices import load_profiles, price
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.nir.conventions import Conventions

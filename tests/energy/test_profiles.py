@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.energy import BootstrapSettings, load_profiles, price, select_profile
+from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import Ledger
 from spikejoule.energy.operations import Column
-from spikejoule.energy.prices import MemoryPrice, Price, PriceByWidth
+from spikejoule.energy.prices import (
+    MemoryPrice,
+    Price,
+    PriceByWidth,
+    load_profiles,
+    price,
+    select_profile,
+)
 from spikejoule.energy.terms import PARTS
 from tests.energy.by_hand import profile
 from tests.energy.test_verdict import counted_networks

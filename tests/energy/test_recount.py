@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.baselines.quantised import Widths, quantise, quantised_activations
 from spikejoule.counts.measurement import (
     LayerCounts,
@@ -27,13 +28,7 @@ from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.encoders.regular import Regular
 from spikejoule.encoding.events import PRODUCTS
-from spikejoule.energy import (
-    CountedBaseline,
-    OperationCounts,
-    count_operations,
-    load_profiles,
-    price,
-)
+from spikejoule.energy.count import count_operations
 from spikejoule.energy.ledger import (
     EARLY_EXIT,
     WHOLE_WINDOW,
@@ -42,7 +37,8 @@ from spikejoule.energy.ledger import (
     baseline_variants,
     spiking_variants,
 )
-from spikejoule.energy.prices import PACKAGED
+from spikejoule.energy.operations import OperationCounts
+from spikejoule.energy.prices import PACKAGED, load_profiles, price
 from spikejoule.engine import run_network
 from spikejoule.evaluation.accuracy import exit_steps, step_outcomes
 from spikejoule.network.conventional import ConventionalNetwork

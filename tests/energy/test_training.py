@@ -9,13 +9,13 @@ import pytest
 from spikejoule.baselines.counts import CountedBaseline, TrainingRun
 from spikejoule.encoding.encoders.none import NoEncoding
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.energy import DENSE, ZERO_SKIPPING, TrainingRecord, load_profiles
-from spikejoule.energy.dataflow import TRAINING_RANGE
+from spikejoule.energy.dataflow import DENSE, TRAINING_RANGE, ZERO_SKIPPING
 from spikejoule.energy.estimates import energy_words, joules
 from spikejoule.energy.operations import Column
 from spikejoule.energy.outputs import headline
+from spikejoule.energy.prices import load_profiles
 from spikejoule.energy.terms import TERMS
-from spikejoule.energy.training import count_training
+from spikejoule.energy.training import TrainingRecord, count_training
 from spikejoule.energy.training.history import (
     TrainingSetup,
     joules_by_epoch,

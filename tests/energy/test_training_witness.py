@@ -14,9 +14,9 @@ from spikejoule.baselines.counts import CountedBaseline, TrainingRun
 from spikejoule.counts.measurement import LayerCounts, activity_of_layers
 from spikejoule.counts.values import activity_of_products
 from spikejoule.encoding.events import EventList
-from spikejoule.energy import DENSE, Dataflow, OperationCounts, TrainingRecord
-from spikejoule.energy.dataflow import TRAINING_RANGE
-from spikejoule.energy.training import count_training
+from spikejoule.energy.dataflow import DENSE, TRAINING_RANGE, Dataflow
+from spikejoule.energy.operations import OperationCounts
+from spikejoule.energy.training import TrainingRecord, count_training
 from spikejoule.energy.training.pricing import record_of_baseline
 from spikejoule.engine import make_engine
 from spikejoule.network.conventional import ConventionalNetwork

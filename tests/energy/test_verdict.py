@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.energy import BootstrapSettings, HardwareProfile, OperationCounts
 from spikejoule.energy.comparison import RunVerdict, front_verdicts, outcome_of
+from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.front import FrontPoint, cheapest_reaching, read_front
 from spikejoule.energy.ledger import (
     EARLY_EXIT,
@@ -24,8 +24,9 @@ from spikejoule.energy.ledger import (
     baseline_variants,
     spiking_variants,
 )
-from spikejoule.energy.operations import Column
+from spikejoule.energy.operations import Column, OperationCounts
 from spikejoule.energy.outputs import headline
+from spikejoule.energy.prices import HardwareProfile
 from tests.energy.by_hand import analysis, baseline, inputs, measured, profile
 
 SETTINGS = BootstrapSettings(300)

@@ -7,7 +7,7 @@ import pytest
 
 from spikejoule.counts.measurement import Measurement
 from spikejoule.encoding.events import EventList
-from spikejoule.energy import count_operations
+from spikejoule.energy.count import count_operations
 from spikejoule.evaluation.accuracy import step_outcomes
 from spikejoule.network.layers import layers_of
 from spikejoule.network.network import Network

@@ -15,7 +15,8 @@ import pytest
 import torch
 from torch import nn
 
-from spikejoule.energy import OperationCounts, load_profiles
+from spikejoule.energy.operations import OperationCounts
+from spikejoule.energy.prices import load_profiles
 from spikejoule.energy.training import count_training
 from spikejoule.energy.training.record import PHASES
 from spikejoule.energy.training.step import StepVariant

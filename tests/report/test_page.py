@@ -13,14 +13,10 @@ import pytest
 from matplotlib.image import imread
 
 from spikejoule.core.store import write_text
-from spikejoule.energy import (
-    BootstrapSettings,
-    EnergyAnalysis,
-    analyse,
-    load_profiles,
-)
-from spikejoule.energy.estimates import joules, plain
+from spikejoule.energy.analysis import EnergyAnalysis, analyse
+from spikejoule.energy.estimates import BootstrapSettings, joules, plain
 from spikejoule.energy.outputs import headline
+from spikejoule.energy.prices import load_profiles
 from spikejoule.evaluation.accuracy import EarlyExit, ExitOutcome, WholeWindow
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import SpikeRaster

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spikejoule.energy import load_profiles
+from spikejoule.energy.prices import load_profiles
 from spikejoule.params import Params
 from spikejoule.search.space import Search, SearchSettings, search_space
 from tests.tools.committed import committed_params

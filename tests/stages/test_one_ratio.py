@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from spikejoule.energy import load_profiles
 from spikejoule.energy.estimates import joules, plain
+from spikejoule.energy.prices import load_profiles
 from tests.tools.committed import committed_text, committed_values
 
 

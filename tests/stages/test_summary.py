@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spikejoule.energy import load_profiles
+from spikejoule.energy.prices import load_profiles
 from stages import summary
 from tests.tools.pipeline_tools import artifact_paths, clean_environment, git
 

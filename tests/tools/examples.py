@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import CountedBaseline, MeasuredBaseline, save_baseline
 from spikejoule.counts.measurement import LayerCounts, activity_of_layers
+from spikejoule.counts.proxies import energy_proxies
 from spikejoule.counts.values import activity_of_products
 from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.energy import energy_proxies
 from spikejoule.network.checkpoint import write_complete
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.integers import floats_of, integers_of, with_grids

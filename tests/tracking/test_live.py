@@ -14,7 +14,7 @@ import pytest
 from mlflow import MlflowClient
 
 from spikejoule.core.provenance import file_digest
-from spikejoule.energy import load_profiles
+from spikejoule.energy.prices import load_profiles
 from spikejoule.energy.training.history import TrainingSetup, joules_by_epoch
 from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.tracking import live

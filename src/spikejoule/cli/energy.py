@@ -27,13 +27,13 @@ from spikejoule.core.store import json_text, write_text
 from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import class_counts
-from spikejoule.energy import BootstrapSettings, analyse, load_profiles
-from spikejoule.energy.analysis import AnalysisInputs
+from spikejoule.energy.analysis import AnalysisInputs, analyse
+from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
 from spikejoule.energy.from_graph import graph_inputs
 from spikejoule.energy.notes import Note, fact, sentence
 from spikejoule.energy.outputs import analysis_values
-from spikejoule.energy.prices import arithmetic_profile, headline_profile
+from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.network.checkpoint import read_complete
 from spikejoule.nir.executor import GraphRun

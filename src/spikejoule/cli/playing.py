@@ -6,8 +6,7 @@ from spikejoule.cli.inputs import run_checkpoint, test_samples
 from spikejoule.core.errors import DataError
 from spikejoule.core.store import write_text
 from spikejoule.data.images import LabelledImages
-from spikejoule.energy import load_profiles
-from spikejoule.energy.prices import headline_profile
+from spikejoule.energy.prices import headline_profile, load_profiles
 from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
 from spikejoule.playground.content import PlaygroundInputs
 from spikejoule.playground.opponent import choose_opponent

@@ -21,7 +21,7 @@ from spikejoule.core.parameters import parsed
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import write_csv
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths, read_mapping
-from spikejoule.energy import load_profiles, select_profile
+from spikejoule.energy.prices import load_profiles, select_profile
 from spikejoule.evaluation.accuracy import pareto_front
 from spikejoule.params import Params, load_params
 from spikejoule.search.space import (

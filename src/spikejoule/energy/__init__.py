@@ -15,40 +15,6 @@ from_checkpoint         the analysis of a trained network
 from_counts             the analysis of a network that is counted while it runs
 from_graph              the analysis of a NIR graph
 analysis                everything together
+params                  the section `energy_report` of params.yaml
 outputs, notes, words   tables and JSON, notes, and sentences (folder `sentences`)
 """
-
-from spikejoule.baselines.counts import CountedBaseline
-from spikejoule.counts.proxies import EnergyProxies, energy_proxies
-from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, analyse
-from spikejoule.energy.count import count_operations
-from spikejoule.energy.dataflow import DENSE, ZERO_SKIPPING, Dataflow
-from spikejoule.energy.estimates import BootstrapSettings
-from spikejoule.energy.operations import OperationCounts
-from spikejoule.energy.prices import (
-    HardwareProfile,
-    load_profiles,
-    price,
-    select_profile,
-)
-from spikejoule.energy.training import TrainingRecord
-
-__all__ = [
-    "DENSE",
-    "ZERO_SKIPPING",
-    "AnalysisInputs",
-    "BootstrapSettings",
-    "CountedBaseline",
-    "Dataflow",
-    "EnergyAnalysis",
-    "EnergyProxies",
-    "HardwareProfile",
-    "OperationCounts",
-    "TrainingRecord",
-    "analyse",
-    "count_operations",
-    "energy_proxies",
-    "load_profiles",
-    "price",
-    "select_profile",
-]

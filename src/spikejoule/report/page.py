@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 
 from spikejoule.core.errors import printable
 from spikejoule.core.provenance import file_digest
-from spikejoule.energy import EnergyAnalysis
+from spikejoule.energy.analysis import EnergyAnalysis
 from spikejoule.energy.prices import measured_on_mnist
 from spikejoule.energy.training import PHASES
 from spikejoule.energy.words import sentences, templates

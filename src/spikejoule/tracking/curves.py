@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from spikejoule.energy import HardwareProfile, load_profiles
+from spikejoule.energy.prices import HardwareProfile, load_profiles
 from spikejoule.energy.training.history import TrainingSetup, joules_by_epoch
 from spikejoule.network.checkpoint import EpochRecord, TrainingConfigSection
 from spikejoule.network.network import Network

@@ -17,7 +17,7 @@ from spikejoule.core.provenance import content_digest, file_digest, provenance_t
 from spikejoule.core.store import number_in, read_json, read_text
 from spikejoule.core.yaml_files import PARAMS_FILE
 from spikejoule.data.images import LabelledImages, load_samples
-from spikejoule.energy import load_profiles, select_profile
+from spikejoule.energy.prices import load_profiles, select_profile
 from spikejoule.energy.training.history import TrainingSetup
 from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.network.trained import TrainedNetwork, load_trained

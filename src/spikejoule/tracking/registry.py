@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.provenance import content_digest, file_digest
-from spikejoule.energy import load_profiles, select_profile
+from spikejoule.energy.prices import load_profiles, select_profile
 from spikejoule.network.checkpoint import read_complete
 from spikejoule.tracking.datasets import logged_splits
 from spikejoule.tracking.mlflow_private import VERSIONS_TAG

@@ -20,7 +20,8 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import DataError, ParameterError, SpikejouleError
-from spikejoule.energy import count_operations, load_profiles, price, select_profile
+from spikejoule.energy.count import count_operations
+from spikejoule.energy.prices import load_profiles, price, select_profile
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.checkpoint import read_complete
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from spikejoule.energy import BootstrapSettings
+from spikejoule.energy.estimates import BootstrapSettings
 from studies.verdict import page
 from studies.verdict.breakeven import (
     BreakEven,

@@ -7,7 +7,8 @@ import pytest
 
 from spikejoule.baselines.counts import load_baseline
 from spikejoule.data.images import LabelledImages, load_images
-from spikejoule.energy import BootstrapSettings, EnergyAnalysis, analyse
+from spikejoule.energy.analysis import EnergyAnalysis, analyse
+from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
 from spikejoule.energy.terms import TERMS
 from spikejoule.evaluation.accuracy import EarlyExit

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spikejoule.energy import BootstrapSettings
+from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.operations import Column
 from spikejoule.energy.terms import TERMS
 from studies.verdict.counts import QUANTITIES, CountRatio, count_ratios

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from spikejoule.energy import BootstrapSettings
-from spikejoule.energy.estimates import Floats
+from spikejoule.energy.estimates import BootstrapSettings, Floats
 from studies.verdict.statistics import (
     Draws,
     SideNetworks,

@@ -15,9 +15,11 @@ from spikejoule.core.store import read_json, write_json
 from spikejoule.data.images import Dataset, LabelledImages, load_samples
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.events import save_events
-from spikejoule.energy import BootstrapSettings, analyse, load_profiles
+from spikejoule.energy.analysis import analyse
+from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.from_counts import SampleSet
 from spikejoule.energy.from_graph import graph_inputs
+from spikejoule.energy.prices import load_profiles
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import run_graph

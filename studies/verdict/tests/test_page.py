@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from spikejoule.energy import BootstrapSettings
+from spikejoule.energy.estimates import BootstrapSettings
 from studies.verdict import page, published
 from studies.verdict.__main__ import write_counts, write_verdicts
 from studies.verdict.counts import count_ratios

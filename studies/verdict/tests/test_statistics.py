@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikejoule.energy import BootstrapSettings
+from spikejoule.energy.estimates import BootstrapSettings
 from studies.verdict.networks import RecordedNetwork
 from studies.verdict.statistics import Draws, SideNetworks, accuracy_axis
 from studies.verdict.verdicts import Verdict, verdicts

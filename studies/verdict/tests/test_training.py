@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from spikejoule.data.images import LabelledImages
-from spikejoule.energy import DENSE, ZERO_SKIPPING, BootstrapSettings, load_profiles
-from spikejoule.energy.estimates import PJ_PER_J
+from spikejoule.energy.dataflow import DENSE, ZERO_SKIPPING
+from spikejoule.energy.estimates import PJ_PER_J, BootstrapSettings
+from spikejoule.energy.prices import load_profiles
 from spikejoule.energy.training import training_ledger
 from spikejoule.energy.training.history import record_of_epochs
 from studies.verdict.training import conventional, priced_by, spiking

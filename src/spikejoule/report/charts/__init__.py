@@ -18,7 +18,7 @@ from spikejoule.report.charts.canvas import Chart
 from spikejoule.report.charts.raster import spike_raster
 
 if TYPE_CHECKING:
-    from spikejoule.energy import EnergyAnalysis
+    from spikejoule.energy.analysis import EnergyAnalysis
     from spikejoule.report.charts.raster import SpikeRaster
 
 

@@ -17,7 +17,7 @@ from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
 
 if TYPE_CHECKING:
-    from spikejoule.energy import EnergyAnalysis
+    from spikejoule.energy.analysis import EnergyAnalysis
 
 
 _LARGEST = 8

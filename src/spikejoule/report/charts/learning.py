@@ -13,7 +13,7 @@ from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
 
 if TYPE_CHECKING:
-    from spikejoule.energy import EnergyAnalysis
+    from spikejoule.energy.analysis import EnergyAnalysis
 
 _MOST_NUMBERED = 40
 """Classes of a matrix whose cells show their numbers, at most."""
