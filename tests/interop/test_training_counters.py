@@ -15,11 +15,11 @@ import pytest
 import torch
 from torch import nn
 
+from spikejoule.energy.dataflow import DENSE, Dataflow
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import load_profiles
 from spikejoule.energy.training import count_training
 from spikejoule.energy.training.record import PHASES
-from spikejoule.energy.training.step import StepVariant
 from spikejoule.network.layers import layers_of
 from spikejoule.network.network import Network
 from tests.energy.by_hand import training
@@ -62,7 +62,7 @@ def estimate(
     )
 
 
-def ours(variant: StepVariant) -> OperationCounts:
+def ours(dataflow: Dataflow) -> OperationCounts:
     """Count the same step."""
     record = training(
         [tuple(BATCH * count for count in SPIKES)],
@@ -71,7 +71,7 @@ def ours(variant: StepVariant) -> OperationCounts:
         time_window=STEPS,
         batch_size=BATCH,
     )
-    return count_training(record, variant)
+    return count_training(record, dataflow)
 
 
 def products(counted: OperationCounts, *terms: str) -> int:
@@ -94,7 +94,7 @@ def test_neuromc(monkeypatch: pytest.MonkeyPatch) -> None:
     for entry in report.mapping_summary:
         source = entry["source"] if entry["source"] in found["forward"] else "module"
         found[entry["stage"]][source] += entry["mac_count"]
-    dense = ours("dense")
+    dense = ours(DENSE)
     forward = products(dense, "mac")
     backward = products(dense, "gradient_mac", "backpropagation_mac")
     assert found["forward"] == {"module": forward, "trace": 0}
@@ -112,7 +112,7 @@ def test_neuromc_does_not_see_spikes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_dense_step_of_the_page() -> None:
-    counted = ours("dense")
+    counted = ours(DENSE)
     prices = load_profiles()["lemaire-complete"]
     low_pj, _, high_pj = np.nan_to_num(
         [prices.price_at(column) for column in counted.columns]

@@ -74,6 +74,12 @@ def trained_network(
                         spikes, network.layer_sizes[1:], strict=False
                     )
                 ),
+                "synapses_touched": tuple(
+                    n_spikes * fan_out // 2
+                    for n_spikes, fan_out in zip(
+                        spikes, network.layer_sizes[1:], strict=False
+                    )
+                ),
                 "pruned_fraction": 0.0,
                 "samples": 100,
             }

@@ -230,8 +230,8 @@ BASELINE = ArrayFile(
         "baseline*.layer*.integer_weight": Array("int32", ("*", "*")),
         "baseline*.layer*.integer_bias": Array("int64", ("*",)),
         "baseline*.layer*.requantisation": Array("int64", (2,)),
-        "training": Array("int64", (4,), low=0),
     },
+    optional={"training": Array("int64", (4,), low=0)},
 )
 
 

@@ -22,7 +22,7 @@ from spikejoule.network.conventional import RELU, ConventionalNetwork
 from spikejoule.network.nodes import Connection, Input, Neurons, Node, Threshold
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.pricing.counted import connection_of, pooling_of, threshold
-from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, fan_out
+from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.parts import INPUT
 from spikejoule.pricing.places import ModulePlace
@@ -144,7 +144,8 @@ class BaselineRun:
         name = baseline.name or f"{model} {architecture(network)}"
         if baseline.weight_bits < FLOAT_BITS:
             name += f", {baseline.weight_bits} bits"
-        pruned = baseline.pruned and sum(synapses) < sum(network.synapses)
+        has_zeros = not all(node.weight.all() for node in network.connections)
+        pruned = baseline.pruned and has_zeros
         return CountedBaseline(
             name=name,
             activity=activity_of_products(network, np.stack(macs, axis=1), pruned),
@@ -165,7 +166,7 @@ def _network_of(watch: Watch) -> ConventionalNetwork:
     # The units of the last layer with weights, while no ReLU has clipped them.
     unclipped: Node | None = None
     for place in watch.places.values():
-        node = _node_of(place)
+        node = _node_of(place, watch.known.pruned)
         nodes.append(node)
         calls = _calls(place)
         if isinstance(place.module, WEIGHTED):
@@ -201,13 +202,17 @@ def _calls(place: ModulePlace) -> int:
     return int(place.steps.per_sample.max())
 
 
-def _node_of(place: ModulePlace) -> Node:
-    """Return a place as a node of a conventional network."""
+def _node_of(place: ModulePlace, pruned: bool) -> Node:
+    """Return a place as a node of a conventional network.
+
+    Args:
+        place: a layer.
+        pruned: whether a weight of 0 is no synapse there.
+    """
     module = place.module
-    # The fan-outs of a place leave out zero weights of a pruned layer; these do not.
-    fan_outs = fan_out(module, place.in_shape, place.out_shape)
+    fan_outs = place.fan_out
     if isinstance(module, WEIGHTED):
-        return connection_of(place, fan_outs)
+        return connection_of(place, fan_outs, pruned)
     if isinstance(module, NORMS):
         # A norm has an addition and a multiplication per unit, as average pooling has
         # over windows of one unit.
