@@ -11,8 +11,8 @@ from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy.count import count_operations
 from spikejoule.energy.prices import load_profiles, price
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.network import Network
 from spikejoule.network.checkpoint import read_complete
+from spikejoule.network.network import Network
 from spikejoule.network.torch_twin import initial_state
 
 

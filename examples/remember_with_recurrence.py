@@ -11,10 +11,12 @@ import sys
 
 import numpy as np
 
-from spikejoule.encoding import EventList, predict
+from spikejoule.encoding.counting import predict
+from spikejoule.encoding.events import EventList
 from spikejoule.engine import EngineSettings, engine_to_train
-from spikejoule.network import LearningSettings, Network
 from spikejoule.network.layers import layers_of
+from spikejoule.network.learning import LearningSettings
+from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 
 CHANNELS = 4

@@ -12,7 +12,8 @@ import numpy as np
 from spikejoule.data.sources.mnist5k import load_mnist5k
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.engine import make_engine
-from spikejoule.network import LearningSettings, Network
+from spikejoule.network.learning import LearningSettings
+from spikejoule.network.network import Network
 from spikejoule.network.torch_twin import initial_state
 
 BATCH = 50

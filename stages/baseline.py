@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,31 +20,54 @@ from spikejoule.baselines.quantised import (
     activation_bits,
     quantise,
 )
-from spikejoule.baselines.settings import equal_size_variant, family
+from spikejoule.baselines.settings import (
+    SHARED_KEYS,
+    BaselineSettings,
+    equal_size_variant,
+    family,
+)
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
+from spikejoule.core.parameters import Only, ParameterFile, Seed
 from spikejoule.core.resume import ResumeFile
 from spikejoule.core.store import write_json
 from spikejoule.data.events import LabelledEvents
 from spikejoule.data.images import LabelledImages, Samples, load_samples
 from spikejoule.encoding.binning import WHITE, largest_count, summed_images
+from spikejoule.encoding.encoders.none import NoEncoding
+from spikejoule.encoding.params import EncodeParams
 from spikejoule.evaluation.accuracy import accuracy
-from spikejoule.params import Params
+from spikejoule.evaluation.params import EvaluateParams
+from spikejoule.network.params import ModelParams
 from spikejoule.training.epochs import EpochTimes
 from spikejoule.training.relu import activations
+from spikejoule.training.settings import TrainingSettings
 from stages.shared.resuming import resumable
 
 logger = logging.getLogger(__name__)
 
 _SPLITS = ("train", "validation", "test")
+_TRAIN_KEYS = (*SHARED_KEYS, "prune_start", "prune_end", "resume")
+
+
+class Params(ParameterFile, extra="ignore"):
+    """What this stage reads of params.yaml.
+
+    Single keys: a new surrogate does not train these networks again.
+    """
+
+    seed: Seed
+    encode: Annotated[EncodeParams, Only(("time_window", "window_ms"))]
+    model: Annotated[ModelParams, Only(("hidden", "state_bits"))]
+    train: Annotated[TrainingSettings, Only(_TRAIN_KEYS)]
+    evaluate: Annotated[EvaluateParams, Only(("confidence",))]
+    baseline: BaselineSettings
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write counts and predictions of all networks, headline figures, and times."""
     samples = {name: load_samples(paths[name]) for name in _SPLITS}
-    # Refuse layers that do not fit these samples before anything is trained.
-    params.model.network_of(samples["train"].shape, samples["train"].subject.n_classes)
     splits = _images(samples, params)
-    with resumable("baseline", params) as resume:
+    with resumable("baseline", params, params.train.resume) as resume:
         training = _train(splits, params, resume)
         baselines = list(_measured(training, splits, params))
         save_baseline(paths["baseline"], baselines, splits["test"].labels)
@@ -74,7 +98,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 def _images(splits: Mapping[str, Samples], params: Params) -> dict[str, LabelledImages]:
     """Return the samples as images: for events, the spike count of each unit."""
     train = splits["train"]
-    encoder = params.encode.encoder
+    encoder = NoEncoding(
+        time_window=params.encode.time_window, window_ms=params.encode.window_ms
+    )
     gain = 1
     if isinstance(train, LabelledEvents):
         # As bright as one byte per pixel allows.

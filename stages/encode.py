@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from spikejoule.core.parameters import ParameterFile, Seed
 from spikejoule.core.store import write_json
 from spikejoule.data.images import Samples, load_samples
 from spikejoule.encoding.encoded_files import (
@@ -13,9 +14,16 @@ from spikejoule.encoding.encoded_files import (
     figures_of,
 )
 from spikejoule.encoding.events import save_events
-from spikejoule.params import Params
+from spikejoule.encoding.params import EncodeParams
 
 logger = logging.getLogger(__name__)
+
+
+class Params(ParameterFile, extra="ignore"):
+    """What this stage reads of params.yaml."""
+
+    seed: Seed
+    encode: EncodeParams
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:

@@ -3,13 +3,15 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from spikejoule.baselines.counts import load_baseline
 from spikejoule.compare.analysis import EnergyAnalysis, analyse
 from spikejoule.compare.from_checkpoint import MeasuredSamples, analysis_inputs
 from spikejoule.compare.outputs import COLUMNS, energy_rows, headline
+from spikejoule.compare.params import EnergyReportParams
 from spikejoule.core.errors import ParameterError
+from spikejoule.core.parameters import Only, ParameterFile, Seed
 from spikejoule.core.store import write_bytes, write_csv, write_json, write_text
 from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import (
@@ -23,6 +25,7 @@ from spikejoule.energy.prices import load_profiles, select_profile
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.evaluation import Evaluation, EvaluationMetrics
 from spikejoule.evaluation.inference import InferenceTimings, read_measurement
+from spikejoule.evaluation.params import EvaluateParams, MeasureInferenceParams
 from spikejoule.network.checkpoint import (
     CompleteCheckpoint,
     complete_checkpoint,
@@ -35,7 +38,6 @@ from spikejoule.network.trained import (
     load_trained,
 )
 from spikejoule.nir.writing import graph_without_nodes, nir_graph, write_nir
-from spikejoule.params import Params
 from spikejoule.playground.content import PlaygroundInputs
 from spikejoule.playground.opponent import choose_opponent
 from spikejoule.playground.page import playground_page, unplayable_page
@@ -49,6 +51,21 @@ from spikejoule.report.statements import answer
 from spikejoule.training.epochs import TrainTimings
 
 logger = logging.getLogger(__name__)
+
+
+_KEYS = ("profile", "arithmetic_profile", "bootstrap_samples", "figure_sample")
+
+
+class Params(ParameterFile, extra="ignore"):
+    """What this stage reads of params.yaml.
+
+    Single keys: the limits of `spikejoule check` change no result.
+    """
+
+    seed: Seed
+    measure_inference: MeasureInferenceParams
+    evaluate: Annotated[EvaluateParams, Only(("confidence",))]
+    energy_report: Annotated[EnergyReportParams, Only(_KEYS)]
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from spikejoule.core.parameters import ParameterFile
 from spikejoule.core.store import write_csv
 from spikejoule.data.images import load_samples
 from spikejoule.evaluation.accuracy import (
@@ -21,10 +22,16 @@ from spikejoule.evaluation.inference import (
     measure_network,
     read_measurement,
 )
+from spikejoule.evaluation.params import EvaluateParams
 from spikejoule.network.trained import load_trained
-from spikejoule.params import Params
 
 logger = logging.getLogger(__name__)
+
+
+class Params(ParameterFile, extra="ignore"):
+    """What this stage reads of params.yaml."""
+
+    evaluate: EvaluateParams
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:

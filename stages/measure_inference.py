@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from spikejoule.core.parameters import ParameterFile
 from spikejoule.evaluation.inference import (
     InferenceMetrics,
     InferenceTimings,
@@ -12,10 +13,16 @@ from spikejoule.evaluation.inference import (
     measure_network,
     save_inference_events,
 )
+from spikejoule.evaluation.params import MeasureInferenceParams
 from spikejoule.network.trained import load_trained
-from spikejoule.params import Params
 
 logger = logging.getLogger(__name__)
+
+
+class Params(ParameterFile, extra="ignore"):
+    """What this stage reads of params.yaml."""
+
+    measure_inference: MeasureInferenceParams
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:

@@ -5,13 +5,21 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from spikejoule.core.parameters import ParameterFile, Seed
 from spikejoule.data.images import describe, split_validation
+from spikejoule.data.params import DataParams
 from spikejoule.data.source import Places
 from spikejoule.data.sources import load_dataset
-from spikejoule.params import Params
 from stages.shared.project import project_root
 
 logger = logging.getLogger(__name__)
+
+
+class Params(ParameterFile, extra="ignore"):
+    """What this stage reads of params.yaml."""
+
+    seed: Seed
+    data: DataParams
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:

@@ -9,20 +9,32 @@ from typing import Any
 from tqdm import tqdm
 
 from spikejoule.core.host_energy import HostEnergy
+from spikejoule.core.parameters import ParameterFile, Seed
 from spikejoule.core.store import write_csv
 from spikejoule.data.images import DataDescription, load_samples
 from spikejoule.encoding.encoded_files import EncodedImages, load_events_of
+from spikejoule.encoding.params import EncodeParams
 from spikejoule.engine import BatchOutcome, engine_to_train
 from spikejoule.network.checkpoint import EpochRecord
+from spikejoule.network.params import ModelParams
 from spikejoule.network.trained import save_trained
-from spikejoule.params import Params
 from spikejoule.training.epochs import TrainMetrics, TrainTimings, history_rows
 from spikejoule.training.free_cores import FreeCores
+from spikejoule.training.params import TrainParams
 from spikejoule.training.training import Training, TrainingData, train
 from stages.shared.project import shown_run
 from stages.shared.resuming import resumable
 
 logger = logging.getLogger(__name__)
+
+
+class Params(ParameterFile, extra="ignore"):
+    """What this stage reads of params.yaml."""
+
+    seed: Seed
+    encode: EncodeParams
+    model: ModelParams
+    train: TrainParams
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
@@ -42,8 +54,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         facts["threads"] = str(params.train.threads)
     n_samples = params.train.max_epochs * len(samples)
     with (
-        resumable("train", params, facts) as resume,
-        shown_run(params, network, engine.name, resume.key) as run,
+        resumable("train", params, params.train.resume, facts) as resume,
+        shown_run(network, engine.name, resume.key) as run,
         tqdm(total=n_samples, unit=" samples", leave=False, disable=None) as bar,
     ):
         progress = Progress(bar, params.train.max_epochs, len(samples), cores)

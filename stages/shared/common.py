@@ -9,9 +9,9 @@ from pathlib import Path
 from numba.core import event as compiler
 
 from spikejoule.core.errors import ParameterError, SpikejouleError, memory_errors
+from spikejoule.core.parameters import parsed
 from spikejoule.core.terminal import wrapped
-from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
-from spikejoule.params import load_params
+from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths, read_mapping
 from stages.shared.project import pipeline, project_root
 from stages.shared.resuming import forget_recorded
 
@@ -21,21 +21,23 @@ logger = logging.getLogger(__name__)
 def run_stage(name: str) -> int:
     """Call `main(paths, params)` of `stages.NAME` and return the exit status.
 
-    `paths` holds the artifacts that dvc.yaml lists for the stage, `params` the content
-    of params.yaml, both in the working directory. A SpikejouleError or an error of the
-    system (such as a full disk) is printed as `error: ...`, with exit status 1.
+    `paths` holds the artifacts that dvc.yaml lists for the stage, `params` the
+    `stages.NAME.Params` of params.yaml, both in the working directory. A
+    SpikejouleError or an error of the system (such as a full disk) is printed as
+    `error: ...`, with exit status 1.
     """
     set_up_logging()
     try:
         paths = artifact_paths(Path(), name)
-        params = load_params(PARAMS_FILE)
         pipeline()
+        stage = import_module(f"stages.{name}")
+        params = parsed(read_mapping(PARAMS_FILE, ParameterError), stage.Params)
         forget_recorded(project_root())
         with compiler.install_listener("numba:compile", Compiling()), memory_errors():
-            import_module(f"stages.{name}").main(paths, params)
+            stage.main(paths, params)
             return 0
     except ParameterError as error:
-        problems = f"{remedy()}\n{error}".lstrip()
+        problems = f"{remedy(name)}\n{error}".lstrip()
     except SpikejouleError as error:
         problems = str(error)
     except OSError as error:
@@ -50,17 +52,22 @@ def run_stage(name: str) -> int:
     return 1
 
 
-def remedy() -> str:
+def remedy(stage: str) -> str:
     """Say what a refused value leaves in the workspace, and how to undo it.
 
-    The value stays in params.yaml, and DVC has removed the stage's outputs. Empty for a
-    stage started by hand, or in an experiment's own folder.
+    The value stays in params.yaml, and DVC has removed the stage's outputs, if it has
+    any. Empty for a stage started by hand, or in an experiment's own folder.
     """
     if "DVC_STAGE" not in os.environ or project_root() != Path.cwd().resolve():
         return ""
-    return (
+    kept = (
         f"{PARAMS_FILE} keeps the refused value; `git checkout {PARAMS_FILE}` undoes "
-        "all changes to it.\n"
+        "all changes to it."
+    )
+    if not artifact_paths(Path(), stage):
+        return kept
+    return (
+        f"{kept}\n"
         "Then `dvc repro` restores the outputs that DVC removed before this stage."
     )
 

@@ -10,7 +10,6 @@ import psutil
 
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.processes import is_running, start_of
-from spikejoule.params import Params
 
 if TYPE_CHECKING:
     from spikejoule.network.network import Network
@@ -70,12 +69,11 @@ def launches_a_stage(command: list[str]) -> bool:
 
 
 def shown_run(
-    params: Params, network: "Network", engine: str, key: str | None
+    network: "Network", engine: str, key: str | None
 ) -> "AbstractContextManager[LiveRun | None]":
     """Return the live run of a training; a context of None for a stage by hand.
 
     Args:
-        params: the pipeline's parameters.
         network: the network to train.
         engine: name of the engine.
         key: identifies the training when another process resumes it.
@@ -84,10 +82,6 @@ def shown_run(
     if process is None:
         return nullcontext()
     # Imported here: no result depends on it, so it is no dependency of the stage.
-    from spikejoule.tracking.curves import Curves
     from spikejoule.tracking.live import LiveRun
-    from spikejoule.tracking.store import project_store
 
-    store = project_store(project_root(), params.publish.experiment)
-    curves = Curves.of_running(params, network, engine)
-    return LiveRun(store, params.flattened(), curves, key, process)
+    return LiveRun.in_project(project_root(), network, engine, key, process)

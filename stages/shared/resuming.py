@@ -17,6 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from spikejoule.core.errors import ArtifactError
+from spikejoule.core.parameters import ParameterFile
 from spikejoule.core.provenance import (
     computing_environment,
     content_digest,
@@ -26,14 +27,13 @@ from spikejoule.core.provenance import (
 from spikejoule.core.resume import ResumeFile, SavedState
 from spikejoule.core.store import read_json, write_json
 from spikejoule.core.yaml_files import PIPELINE_FILE, artifact_paths, read_mapping
-from spikejoule.params import WITHOUT_EFFECT, Params
 from stages.shared.project import end_with_the_pipeline, project_root
 
 FOLDER = ".resume"
 
 # Not part of the key. (The dense engine's rounding depends on its threads: stage train
 # adds them to the facts.)
-_OF_THE_MACHINE = ("train.threads", *WITHOUT_EFFECT)
+_OF_THE_MACHINE = ("train.threads",)
 
 
 class Resume(ResumeFile):
@@ -89,7 +89,10 @@ class Resume(ResumeFile):
 
 @contextmanager
 def resumable(
-    stage: str, params: Params, facts: Mapping[str, str] | None = None
+    stage: str,
+    params: ParameterFile,
+    is_kept: bool,
+    facts: Mapping[str, str] | None = None,
 ) -> Iterator[Resume]:
     """Own the state of a stage's training.
 
@@ -98,12 +101,11 @@ def resumable(
 
     Args:
         stage: name of the stage in dvc.yaml.
-        params: all parameters.
+        params: all parameters that the stage reads.
+        is_kept: whether the state is kept: `train.resume`.
         facts: other things that the result depends on, by name.
     """
-    resume = Resume(
-        stage, _key(stage, params, facts or {}) if params.train.resume else None
-    )
+    resume = Resume(stage, _key(stage, params, facts or {}) if is_kept else None)
     with nullcontext() if resume.key is None else resume:
         end_with_the_pipeline()
         yield resume
@@ -133,7 +135,7 @@ def _is_recorded(mark: Path) -> bool:
         return False
 
 
-def _key(stage: str, params: Params, facts: Mapping[str, str]) -> str | None:
+def _key(stage: str, params: ParameterFile, facts: Mapping[str, str]) -> str | None:
     """Digest all that a stage's result depends on; None where a file is missing."""
     definition = read_mapping(Path(PIPELINE_FILE))["stages"][stage]
     paths = {
@@ -146,9 +148,6 @@ def _key(stage: str, params: Params, facts: Mapping[str, str]) -> str | None:
         key: value
         for key, value in params.flattened().items()
         if key not in _OF_THE_MACHINE
-        and any(
-            key == name or key.startswith(f"{name}.") for name in definition["params"]
-        )
     }
     return content_digest(
         {

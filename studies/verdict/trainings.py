@@ -103,7 +103,8 @@ def prepared_images(params: Params) -> PreparedImages:
     with tempfile.TemporaryDirectory() as folder:
         paths = {name: Path(folder, f"{name}.npz") for name in names}
         described = Path(folder, "data.json")
-        prepare.main({**paths, "data_metrics": described}, params)
+        needed = prepare.Params(seed=params.seed, data=params.data)
+        prepare.main({**paths, "data_metrics": described}, needed)
         splits = {name: load_images(path) for name, path in paths.items()}
         return PreparedImages(splits, DataDescription.read(described))
 

@@ -2,14 +2,14 @@
 
 import ast
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from spikejoule.baselines.settings import BaselineLearning
-from spikejoule.params import LIMITS, EnergyReportParams, Params
-from spikejoule.training import TrainingRegime
+from spikejoule.core.parameters import Only, ParameterFile
+from spikejoule.params import LIMITS, WITHOUT_EFFECT
 from stages.shared.project import launches_a_stage
 from tests.tools.pipeline_tools import (
     OUTPUTS,
@@ -26,20 +26,6 @@ grimp = pytest.importorskip(
 # Imported late by what all stages share, to show what happens: no result depends on it.
 SHOWN_BY = "stages.shared."
 SHOWS = "spikejoule.tracking"
-# Reading parameters checks the sections of all stages; what a stage computes with the
-# sections that it uses is in packages that it imports itself.
-CHECKS_ALONE = "spikejoule.params"
-# The keys that are read by way of an attribute which is none of them.
-BY_WAY_OF = {
-    "baseline.training": {
-        *(f"baseline.{key}" for key in BaselineLearning.model_fields),
-        *(f"train.{key}" for key in TrainingRegime.model_fields if key != "lr"),
-    },
-    "encode.encoder": {
-        "encode.window_ms"
-    },  # where the stage does not depend on the encoding
-    "model.network_of": set(),  # refuses layers, and is no part of what is written
-}
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +62,7 @@ def file_of(module: str, repository: Path) -> str:
 
 
 def needed_code(graph: Any, stage: str, repository: Path) -> set[str]:
-    """What a stage's outputs depend on: all that its script imports, but what
-    parameters check.
-    """
+    """What a stage's outputs depend on: all that its script imports."""
     pending = [f"stages.{stage}", "stages.shared.__main__"]
     found = set(pending)
     while pending:
@@ -87,17 +71,25 @@ def needed_code(graph: Any, stage: str, repository: Path) -> set[str]:
             if importer.startswith(SHOWN_BY) and module.startswith(SHOWS):
                 continue
             found.add(module)
-            if module != CHECKS_ALONE:
-                pending.append(module)
+            pending.append(module)
     return {file_of(module, repository) for module in found - {"spikejoule"}}
 
 
+def listed_by(params: type[ParameterFile]) -> set[str]:
+    """The entries of dvc.yaml for what a stage reads: sections, or single keys."""
+    names = set()
+    for name, field in params.model_fields.items():
+        keys = [part.keys for part in field.metadata if isinstance(part, Only)]
+        names |= {f"{name}.{key}" for key in keys[0]} if keys else {name}
+    return names - set(WITHOUT_EFFECT)
+
+
 def parameters_read(script: Path) -> set[str]:
-    """X and X.Y of every `params.X` and `params.X.Y` in a script."""
+    """The `params.X` and `params.X.Y` in a script, the longest of each."""
     tree = ast.parse(script.read_text(encoding="utf-8"))
-    names = [
-        ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)
-    ]
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    inner = {id(node.value) for node in attributes}
+    names = [ast.unparse(node) for node in attributes if id(node) not in inner]
     return {
         ".".join(name.split(".")[1:3]) for name in names if name.startswith("params.")
     }
@@ -133,21 +125,19 @@ class TestStage:
     def test_parameters_are_those_that_the_script_reads(
         self, name: str, definition: dict[str, Any], repository: Path
     ) -> None:
-        listed = definition["stages"][name].get("params", [])
+        listed = definition["stages"][name]["params"]
         assert len(set(listed)) == len(listed)
+        declared: type[ParameterFile] = import_module(f"stages.{name}").Params
+        expected = listed_by(declared)
+        if name == "publish":  # records all parameters, but limits decide no result
+            section = declared.model_fields["energy_report"].annotation
+            keys = {f"energy_report.{key}" for key in section.model_fields}
+            expected = expected - {"energy_report"} | keys - set(LIMITS)
+        assert set(listed) == expected
+        if name in ("parameters", "publish"):
+            return
+        # A section is read where it is passed on as a whole, or by single keys.
         read = parameters_read(repository / "stages" / f"{name}.py")
-        if (
-            name == "publish"
-        ):  # which records every parameter but the limits, which decide nothing
-            report = {f"energy_report.{key}" for key in EnergyReportParams.model_fields}
-            read |= set(Params.model_fields) | (report - set(LIMITS))
-        assert {entry.partition(".")[0] for entry in listed} == {
-            key.partition(".")[0] for key in read
-        }
-        # Of a section that is not listed as a whole, those keys alone that the script
-        # reads.
-        keys = {
-            key for words in read for key in BY_WAY_OF.get(words, {words}) if "." in key
-        }
-        needed = {key for key in keys if key.partition(".")[0] not in listed}
-        assert {entry for entry in listed if "." in entry} == needed
+        assert {key.partition(".")[0] for key in read} == set(declared.model_fields)
+        unread = {key for key in listed if "." in key} - read
+        assert {key.partition(".")[0] for key in unread} <= read

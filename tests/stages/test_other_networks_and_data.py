@@ -95,7 +95,7 @@ def test_convolutions_pooling_and_recurrence(tmp_path: Path, repository: Path) -
 def test_layers_that_do_not_fit_the_samples_are_refused_before_any_training(
     tmp_path: Path, repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(AssertionError, match="baseline"):
+    with pytest.raises(AssertionError, match="train"):
         run_pipeline(
             repository,
             tmp_path / "project",

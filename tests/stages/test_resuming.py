@@ -5,7 +5,9 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import psutil
@@ -14,9 +16,12 @@ import yaml
 from filelock import FileLock
 
 from spikejoule.core.errors import SpikejouleError
+from spikejoule.core.parameters import Only, ParameterFile, Seed, parsed
 from spikejoule.core.provenance import computing_environment, file_digest
 from spikejoule.core.resume import SavedState
-from spikejoule.params import Params, load_params
+from spikejoule.core.yaml_files import read_mapping
+from spikejoule.encoding.params import EncodeParams
+from spikejoule.training.params import TrainParams
 from stages.shared import project as shared
 from stages.shared import resuming
 from stages.shared.resuming import Resume, forget_recorded, resumable
@@ -39,7 +44,6 @@ PIPELINE = {
     "stages": {
         "train": {
             "deps": ["${paths.train}", "src/code", "stages/train.py"],
-            "params": ["seed", "encode.time_window", "train"],
         }
     },
 }
@@ -61,12 +65,22 @@ def project(committed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return folder
 
 
-def params() -> Params:
-    return load_params("params.yaml")
+class Params(ParameterFile, extra="ignore"):
+    """What the stage reads of params.yaml."""
+
+    seed: Seed
+    encode: Annotated[EncodeParams, Only(("time_window",))]
+    train: TrainParams
+
+
+def state(**facts: str) -> AbstractContextManager[Resume]:
+    """The state of the stage's training, with the parameters in the project."""
+    params = parsed(read_mapping("params.yaml"), Params)
+    return resumable("train", params, params.train.resume, facts)
 
 
 def key(**facts: str) -> str | None:
-    with resumable("train", params(), facts) as resume:
+    with state(**facts) as resume:
         return resume.key
 
 
@@ -108,13 +122,13 @@ def test_key(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_experiment_in_its_own_folder_finds_the_state(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with resumable("train", params()) as resume:
+    with state() as resume:
         resume.save(KEPT)
     inner = project / ".dvc/tmp/exps/standalone/tmp1"
     shutil.copytree(project, inner, ignore=shutil.ignore_patterns(".dvc", ".resume"))
     monkeypatch.chdir(inner)
     monkeypatch.setenv("DVC_ROOT", str(project))
-    with resumable("train", params()) as resume:
+    with state() as resume:
         kept = resume.load()
         assert kept is not None
         assert kept.plain == KEPT.plain
@@ -137,17 +151,17 @@ class TestEnd:
         self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Without DVC, it is removed with the result."""
-        with resumable("train", params()) as resume:
+        with state() as resume:
             resume.save(KEPT)
             resume.end(timings)
         assert self.states(project) == []
         monkeypatch.setenv("DVC_STAGE", "train")
-        with resumable("train", params()) as resume:
+        with state() as resume:
             resume.save(KEPT)
             resume.end(timings)
         forget_recorded(project)
         assert self.states(project) == [".done", ".npz"]
-        with resumable("train", params()) as resume:
+        with state() as resume:
             assert resume.load() is not None, "DVC was killed before it knew"
             resume.end(timings)
         # Like DVC records an output in the working directory.
@@ -165,18 +179,18 @@ class TestEnd:
         pipeline: subprocess.Popen[bytes],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        with resumable("train", params()) as resume:
+        with state() as resume:
             pipeline.kill()
             with pytest.raises(SpikejouleError, match="the next one resumes from here"):
                 save_when_it_has_ended(resume)
         with (
             pytest.raises(SpikejouleError, match="the next one resumes from here"),
-            resumable("train", params()),
+            state(),
         ):
             pytest.fail("it would resume, and nobody waits for the result")
         pipeline.wait()
         monkeypatch.setattr(shared, "pipeline", lambda: None)
-        with resumable("train", params()) as resume:
+        with state() as resume:
             assert resume.load() is not None
 
     @pytest.fixture

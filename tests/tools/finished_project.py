@@ -89,7 +89,8 @@ def finish_project(
     dataset = replace(mnist5k, test=splits["test"])
     described = describe(dataset, splits["train"], splits["validation"], False)
     described.write(folder / paths["data_metrics"])
-    run_stages(folder, STAGES[1 : STAGES.index(last) + 1])
+    stages = STAGES[: STAGES.index(last) + 1]
+    run_stages(folder, [name for name in stages if name != "prepare"])
 
 
 def run_stages(folder: Path, stages: Sequence[str]) -> None:

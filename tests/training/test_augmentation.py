@@ -7,8 +7,8 @@ import numba
 import numpy as np
 import pytest
 
-from spikejoule.training import Augmentation
 from spikejoule.training.kernels.augment import augment
+from spikejoule.training.settings import Augmentation
 from tests import naive
 
 

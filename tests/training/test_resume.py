@@ -16,7 +16,7 @@ from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.torch_twin import initial_state
-from spikejoule.training import TrainingSettings
+from spikejoule.training.settings import TrainingSettings
 from spikejoule.training.training import Training, TrainingData, train
 from tests.tools.interrupted import KilledError, Memory, cut_short_after_every_epoch
 from tests.tools.settings import changed

@@ -17,8 +17,8 @@ from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from spikejoule.network.torch_twin import initial_state
-from spikejoule.training import TrainingSettings
 from spikejoule.training.free_cores import FreeCores
+from spikejoule.training.settings import TrainingSettings
 from spikejoule.training.training import (
     Training,
     TrainingData,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 
@@ -12,7 +12,7 @@ from spikejoule.core.parameters import ParameterSection, Real
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.pruning import PruningSettings
 from spikejoule.network.quantisation import FLOAT_BITS
-from spikejoule.training import TrainingRegime
+from spikejoule.training.settings import TrainingRegime
 
 
 def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -46,6 +46,14 @@ class BaselineLearning(ParameterSection):
 
 class BaselineTraining(BaselineLearning, TrainingRegime):
     """How the ReLU networks are trained."""
+
+
+SHARED_KEYS: Final = tuple(
+    name
+    for name in TrainingRegime.model_fields
+    if name not in BaselineLearning.model_fields
+)
+"""Keys of the section `train` that hold for the ReLU networks, too."""
 
 
 class BaselineSettings(BaselineLearning):
@@ -89,8 +97,8 @@ class BaselineSettings(BaselineLearning):
     )
 
     def training(self, spiking: TrainingRegime) -> BaselineTraining:
-        """Join the spiking network's epochs and augmentation with these constants."""
-        shared = {name: getattr(spiking, name) for name in TrainingRegime.model_fields}
+        """Join the spiking network's `SHARED_KEYS` with these constants."""
+        shared = {name: getattr(spiking, name) for name in SHARED_KEYS}
         own = {name: getattr(self, name) for name in BaselineLearning.model_fields}
         return BaselineTraining.model_validate({**shared, **own})
 

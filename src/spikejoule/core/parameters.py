@@ -6,6 +6,10 @@ one file of its package; `Kinds` discovers it. A section is flat: it holds the n
 the kind and the parameters of all kinds, so that one `-S encode.encoding=...` switches
 between them.
 
+A stage declares a `ParameterFile` with the sections that it reads, and `Only` the keys
+that it reads of a section of which it does not read all. `spikejoule.params` has the
+whole file.
+
 A params.yaml holds every key: the defaults of classes are for code.
 """
 
@@ -14,6 +18,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
@@ -23,11 +28,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     ValidationError,
     create_model,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError
 
 from spikejoule.core.errors import ParameterError, shown
 
@@ -43,6 +49,11 @@ def _exact(value: object) -> object:
 # One line of printable text, without control characters and line separators.
 Line = Annotated[str, Field(max_length=500, pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$")]
 Real = Annotated[float, BeforeValidator(_exact)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+Value = str | int | float | list[int] | list[float] | list[str] | None
+Values = dict[str, Value]
+"""Plain YAML values by full key (`train.lr`)."""
 
 
 class ParameterSection(BaseModel):
@@ -64,6 +75,37 @@ class ParameterSection(BaseModel):
         sections = map(vars, cls.__mro__)
         name = "chosen_between"
         return [section[name] for section in sections if name in section]
+
+
+class ParameterFile(ParameterSection):
+    """A params.yaml, or with `extra="ignore"` the sections that one stage reads."""
+
+    def flattened(self) -> Values:
+        """Return every parameter by its full key."""
+        return flat(self.model_dump(mode="json"))
+
+
+@dataclass(frozen=True)
+class Only:
+    """Restricts a section to some keys: `Annotated[TrainParams, Only(("lr",))]`.
+
+    The value is a model with these attributes alone: reading another one raises
+    AttributeError. Its other keys, and what must hold between keys, are not checked.
+    """
+
+    keys: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(
+        self, section: type[ParameterSection], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Return the schema of the restricted section, for pydantic."""
+        fields: dict[str, Any] = {}
+        for key in self.keys:
+            field = section.model_fields[key]
+            fields[key] = (field.annotation, field)
+        config: ConfigDict = {**section.model_config, "extra": "ignore"}
+        part = create_model(section.__name__, __config__=config, **fields)
+        return handler(part)
 
 
 class Kind(ParameterSection):
@@ -221,6 +263,16 @@ _WHOLE_LINE = "whole_line"
 def refused(line: str) -> PydanticCustomError:
     """Make an error for a validator of several parameters; `line` is its message."""
     return PydanticCustomError(_WHOLE_LINE, "{line}", {"line": line})
+
+
+def not_allowed(name: str, problem: tuple[str, str], section: ParameterSection) -> str:
+    """Write the line for a problem of the section `name`: a key, and what is allowed.
+
+    The value is the one in the section.
+    """
+    key, allowed = problem
+    value = shown(section.model_dump(mode="json")[key])
+    return f"{name}.{key}: {value} is not allowed; allowed: {allowed}"
 
 
 def _problem(

@@ -6,4 +6,5 @@ events    samples recorded as events, and their files
 idx       the file format of MNIST
 source    the interface of a source, and what downloads have in common
 sources   the sources: downloads, a directory or file, and 5,000 packaged digits
+params    the section `data` of params.yaml
 """

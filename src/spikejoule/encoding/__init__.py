@@ -6,18 +6,6 @@ encoders       the encoders, one file each
 kernels        compiled loops that emit spikes
 binning        time-stamped events of a sensor, brought to steps
 counting       spikes by sample, step and neuron; the predicted class
+params         the section `encode` of params.yaml
 encoded_files  files of encoded samples, with the encoder that made them
 """
-
-from spikejoule.encoding.counting import SpikeCounts, count_spikes, predict
-from spikejoule.encoding.encoder import Encoder, EncodingOperations
-from spikejoule.encoding.events import EventList
-
-__all__ = [
-    "Encoder",
-    "EncodingOperations",
-    "EventList",
-    "SpikeCounts",
-    "count_spikes",
-    "predict",
-]

@@ -3,6 +3,7 @@
 nodes, graph                nodes, and the graph of nodes and edges
 layers, chain               hidden layers as words; the graph of a chain of layers
 network                     the spiking network that is trained
+params                      the section `model` of params.yaml
 imported, conventional      graphs from elsewhere; ReLU networks
 neuron, neurons             the interface of a neuron model; the models
 surrogates, learning        surrogate gradients; loss and optimizer
@@ -11,8 +12,3 @@ pruning                     which synapses are removed, and when
 torch_twin                  the spiking network in PyTorch
 trained, checkpoint         the result of a training; the complete checkpoint
 """
-
-from spikejoule.network.learning import LearningSettings
-from spikejoule.network.network import Network
-
-__all__ = ["LearningSettings", "Network"]

@@ -16,11 +16,18 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import Field
 
+from spikejoule.baselines.settings import SHARED_KEYS
 from spikejoule.core.errors import ParameterError, shown
-from spikejoule.core.parameters import Line, ParameterSection, Real, flat
+from spikejoule.core.parameters import (
+    Line,
+    ParameterSection,
+    Real,
+    Value,
+    Values,
+    flat,
+)
 from spikejoule.energy.prices import HardwareProfile
-from spikejoule.params import Params, Value, Values, parse_params
-from spikejoule.training import TrainingRegime
+from spikejoule.params import Params, parse_params
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -34,7 +41,7 @@ FAMILY: Final = tuple(
 CONVENTIONAL: Final = {
     *("model.hidden", "model.bias", "model.weight_bits", "model.state_bits"),
     *("train.pruned_fraction", "train.prune_start", "train.prune_end"),
-    *(f"train.{name}" for name in TrainingRegime.model_fields if name != "lr"),
+    *(f"train.{name}" for name in SHARED_KEYS),
     *("baseline.lr", "baseline.weight_decay", "baseline.label_smoothing"),
 }
 """Keys with an effect on a conventional trial: some shared, some of its own."""
@@ -128,7 +135,7 @@ class SearchSpace:
             )
         if self.side == "spiking":
             return params
-        if len(hidden) > 1 or params.samples_are == "events":
+        if len(hidden) > 1 or params.data.samples_are == "events":
             raise ParameterError(
                 f"model.hidden: {shown([*hidden])} is not allowed in a search of "
                 "conventional networks; allowed: one hidden layer, on images"

@@ -13,11 +13,20 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import psutil
 
 from spikejoule.core.provenance import file_digest, provenance_tags
+from spikejoule.core.yaml_files import PARAMS_FILE
+from spikejoule.network.network import Network
+from spikejoule.params import load_params
 from spikejoule.tracking.curves import Curves
 from spikejoule.tracking.failures import kind_of_failure
 from spikejoule.tracking.mlflow_private import system_monitor
 from spikejoule.tracking.runs import begin_run, end_run, log_history, unfinished_run
-from spikejoule.tracking.store import FAILURE_TAG, Store, keeper_tags, opened
+from spikejoule.tracking.store import (
+    FAILURE_TAG,
+    Store,
+    keeper_tags,
+    opened,
+    project_store,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -67,6 +76,28 @@ class LiveRun:
         self._client: MlflowClient | None = None
         self._run_id = ""
         self._has_failed = False
+
+    @classmethod
+    def in_project(
+        cls,
+        root: Path,
+        network: Network,
+        engine: str,
+        key: str | None,
+        keeper: psutil.Process,
+    ) -> Self:
+        """Return the run of a training with the params.yaml in the working directory.
+
+        Args:
+            root: the project's root, with its store.
+            network: the network to train.
+            engine: name of the engine.
+            key, keeper: as for the class.
+        """
+        params = load_params(PARAMS_FILE)
+        store = project_store(root, params.publish.experiment)
+        curves = Curves.of_running(params, network, engine)
+        return cls(store, params.flattened(), curves, key, keeper)
 
     def __enter__(self) -> Self:
         """Continue the unfinished run of this training, or begin a new one."""

@@ -34,9 +34,9 @@ from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.network.network import Network
 from spikejoule.network.pruning import pruning_masks
 from spikejoule.network.trained import TrainedNetwork
-from spikejoule.training import TrainingSettings
 from spikejoule.training.epochs import RunningSchedule
 from spikejoule.training.kernels.augment import augment
+from spikejoule.training.settings import TrainingSettings
 
 
 class DivergedError(ParameterError):

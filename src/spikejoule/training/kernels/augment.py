@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from spikejoule.compiling import compiled, compiled_parallel
 from spikejoule.compiling.streams import GOLDEN, mix, stream_start
-from spikejoule.training import Augmentation
+from spikejoule.training.settings import Augmentation
 
 _STATE_STEP = np.uint64(GOLDEN)
 _UNIT = 1.0 / 9007199254740992.0  # 2^-53
