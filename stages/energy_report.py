@@ -1,167 +1,70 @@
-"""energy_report: checkpoint, NIR graph, energy analysis and figures of the network."""
+"""energy_report: pages, cards and figures that explain the energy of the network."""
 
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from spikejoule.baselines.counts import load_baseline
-from spikejoule.compare.analysis import EnergyAnalysis, analyse
-from spikejoule.compare.from_checkpoint import MeasuredSamples, analysis_inputs
-from spikejoule.compare.outputs import COLUMNS, energy_rows, headline
 from spikejoule.compare.params import EnergyReportParams
-from spikejoule.core.errors import ParameterError
-from spikejoule.core.parameters import Only, ParameterFile, Seed
-from spikejoule.core.store import write_bytes, write_csv, write_json, write_text
-from spikejoule.counts.measurement import Measurement
-from spikejoule.data.images import (
-    LabelledImages,
-    Samples,
-    load_samples,
-    subject_of_data,
-)
-from spikejoule.energy.estimates import BootstrapSettings
-from spikejoule.energy.prices import load_profiles, select_profile
-from spikejoule.evaluation.accuracy import EarlyExit
-from spikejoule.evaluation.evaluation import Evaluation, EvaluationMetrics
-from spikejoule.evaluation.inference import InferenceTimings, read_measurement
-from spikejoule.evaluation.params import EvaluateParams, MeasureInferenceParams
-from spikejoule.network.checkpoint import (
-    CompleteCheckpoint,
-    complete_checkpoint,
-    write_complete,
-)
-from spikejoule.network.trained import (
-    InferenceResults,
-    TrainedNetwork,
-    build_complete,
-    load_trained,
-)
-from spikejoule.nir.writing import graph_without_nodes, nir_graph, write_nir
+from spikejoule.core.parameters import Only
+from spikejoule.core.store import write_bytes, write_text
+from spikejoule.data.images import LabelledImages, subject_of_data
+from spikejoule.evaluation.evaluation import Evaluation
+from spikejoule.network.trained import TrainedNetwork
 from spikejoule.playground.content import PlaygroundInputs
 from spikejoule.playground.opponent import choose_opponent
 from spikejoule.playground.page import playground_page, unplayable_page
 from spikejoule.playground.prices import PlaygroundError
 from spikejoule.playground.reported import reported_notes
-from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.learning import confusion_matrix, training_curves
 from spikejoule.report.charts.raster import SpikeRaster, raster_of, spike_raster
-from spikejoule.report.page import network_provenance
+from spikejoule.report.page import (
+    PageContent,
+    energy_card,
+    energy_page,
+    network_provenance,
+)
 from spikejoule.report.statements import answer
-from spikejoule.training.epochs import TrainTimings
+from stages import pricing
+from stages.pricing import PricedRun, priced_run
 
 logger = logging.getLogger(__name__)
 
 
-_KEYS = ("profile", "arithmetic_profile", "bootstrap_samples", "figure_sample")
+class Params(pricing.Params):
+    """What this stage reads of params.yaml."""
 
-
-class Params(ParameterFile, extra="ignore"):
-    """What this stage reads of params.yaml.
-
-    Single keys: the limits of `spikejoule check` change no result.
-    """
-
-    seed: Seed
-    measure_inference: MeasureInferenceParams
-    evaluate: Annotated[EvaluateParams, Only(("confidence",))]
-    energy_report: Annotated[EnergyReportParams, Only(_KEYS)]
+    energy_report: Annotated[EnergyReportParams, Only((*pricing.KEYS, "figure_sample"))]
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write the checkpoint, the NIR graph, the energy analysis and the figures."""
-    # Read the price lists and what earlier stages wrote, before anything is written.
-    profiles = load_profiles(paths["hardware"])
-    profile = select_profile(
-        profiles, params.energy_report.profile, "energy_report.profile"
-    )
-    arithmetic = select_profile(
-        profiles,
-        params.energy_report.arithmetic_profile,
-        "energy_report.arithmetic_profile",
-    )
-    trained = load_trained(paths["trained"])
-    samples = load_samples(paths["test"])
-    n_samples = params.measure_inference.n_samples
-    measured = read_measurement(paths, trained, samples).first(n_samples)
+    """Write the page, the card, the page to draw on, and the figures."""
     evaluation = Evaluation.read(paths["confusion"], params.evaluate.confidence)
-    evaluated = EvaluationMetrics.read(paths["evaluate_metrics"])
-    early = EarlyExit.read(paths["early_exit"])
-    labels = samples.labels[: measured.n_samples]
-    baselines = load_baseline(paths["baseline"], labels, trained.network.n_input)
-
-    # Assemble the complete checkpoint; refuse here what could not be read again.
-    content = _checkpoint_content(
-        paths, trained, measured, evaluation.as_checkpoint_entry(evaluated)
-    )
-    checkpoint = complete_checkpoint(paths["checkpoint"], content)
-
-    # Count, price and compare.
-    images = None
-    if isinstance(samples, LabelledImages):
-        images = samples.images[: measured.n_samples]
-    counted = MeasuredSamples(measured, labels, images, early)
-    inputs = analysis_inputs(checkpoint, counted, baselines)
-    bootstrap = BootstrapSettings(
-        params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
-    )
-    analysis = analyse(inputs, profiles, profile, arithmetic, bootstrap)
-    metrics = headline(analysis)
-
-    # Draw the figures and the page.
-    raster = _raster(trained, measured, samples, params.energy_report.figure_sample)
-    pictures = _pictures(trained, raster, evaluation)
-    provenance = network_provenance(trained, paths["trained"])
-    page = PageContent(analysis, early, raster, provenance)
+    run = priced_run(paths, params)
+    raster = _raster(run, params.energy_report.figure_sample)
+    provenance = network_provenance(run.trained, paths["trained"])
+    page = PageContent(run.analysis, run.counted.early, raster, provenance)
     texts = {
         "energy_page": energy_page(page),
         "energy_card": energy_card(page),
-        "playground": _playground(paths, checkpoint, counted, samples, analysis),
+        "playground": _playground(paths, run),
     }
-
-    # Write.
-    write_complete(paths["checkpoint"], content)
-    _write_graph(paths["nir"], trained)
-    write_json(paths["energy_metrics"], metrics)
-    write_json(paths["summary"], _summary(metrics, trained, evaluated))
-    write_csv(paths["energy_table"], COLUMNS, energy_rows(analysis))
+    pictures = _pictures(run.trained, raster, evaluation)
     for name, text in texts.items():
         write_text(paths[name], text)
     for name, picture in pictures.items():
         write_bytes(paths[name], picture)
-    for line in answer(analysis):
+    for line in answer(run.analysis):
         logger.info("%s", line)
 
 
-def _checkpoint_content(
-    paths: Mapping[str, Path],
-    trained: TrainedNetwork,
-    measured: Measurement,
-    test: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Assemble the complete checkpoint; `test` is its entry on the test set."""
-    inference = InferenceTimings.read(paths["inference_timings"])
-    training = TrainTimings.read(paths["train_timings"])
-    results = InferenceResults(
-        spikes=measured.counts,
-        seconds=inference.measurement_time_seconds,
-        evaluation=test,
-        energy_proxies=measured.proxies.as_checkpoint_entry(),
-    )
-    return build_complete(trained, results, training.model_dump(exclude_unset=True))
-
-
-def _playground(
-    paths: Mapping[str, Path],
-    checkpoint: CompleteCheckpoint,
-    counted: MeasuredSamples,
-    samples: Samples,
-    analysis: EnergyAnalysis,
-) -> str:
+def _playground(paths: Mapping[str, Path], run: PricedRun) -> str:
     """Make the page on which people draw, or one that says why there is none."""
+    samples = run.samples
+    analysis = run.analysis
     if not isinstance(samples, LabelledImages):
         return unplayable_page("The playground shows networks that read images only.")
-    images = samples.select(slice(counted.measurement.n_samples))
+    images = samples.select(slice(run.counted.measurement.n_samples))
     headline_profile = analysis.chosen
     others = [
         profile
@@ -169,13 +72,13 @@ def _playground(
         if profile.id != headline_profile.id
     ]
     inputs = PlaygroundInputs(
-        checkpoint=checkpoint,
-        measured=counted.measurement,
+        checkpoint=run.checkpoint,
+        measured=run.counted.measurement,
         images=images,
         profiles=(headline_profile, *others),
-        early=counted.early,
+        early=run.counted.early,
         opponent=choose_opponent(
-            paths["baseline"], images, headline_profile, checkpoint
+            paths["baseline"], images, headline_profile, run.checkpoint
         ),
         notes=reported_notes(analysis.verdicts, analysis.compares_with_published),
     )
@@ -186,12 +89,11 @@ def _playground(
         return unplayable_page(str(error))
 
 
-def _raster(
-    trained: TrainedNetwork, measured: Measurement, samples: Samples, sample: int
-) -> SpikeRaster:
+def _raster(run: PricedRun, sample: int) -> SpikeRaster:
     """Collect the spikes of one sample."""
-    title = str(trained.data["title"])
-    return raster_of(measured, samples, sample, trained.encoder.step_ms, title)
+    title = str(run.trained.data["title"])
+    step_ms = run.trained.encoder.step_ms
+    return raster_of(run.counted.measurement, run.samples, sample, step_ms, title)
 
 
 def _pictures(
@@ -212,36 +114,3 @@ def _pictures(
         ),
     }
     return {name: chart.png() for name, chart in charts.items()}
-
-
-def _write_graph(path: Path, trained: TrainedNetwork) -> None:
-    """Write the network as a NIR graph, without nodes if NIR lacks its neuron."""
-    try:
-        graph = nir_graph(trained)
-    except ParameterError as error:  # a neuron added by a user
-        logger.warning("%s has no nodes: %s", path, error)
-        graph = graph_without_nodes(str(error))
-    write_nir(path, graph)
-
-
-def _summary(
-    metrics: Mapping[str, Any], trained: TrainedNetwork, evaluated: EvaluationMetrics
-) -> dict[str, Any]:
-    """The few figures by which runs are compared: a table of 100 columns."""
-    figures = {
-        "accuracy": evaluated.test_accuracy_percent,
-        "accuracy_val": trained.best_validation_accuracy_percent,
-        "energy_nj": metrics.get("energy_nj"),
-        "events": metrics["synaptic_events_per_inference"],
-        "ratio": metrics.get("ratio"),
-    }
-    return short(figures) | {"data": trained.data["source"]}
-
-
-def short(figures: Mapping[str, float | None]) -> dict[str, float]:
-    """Round figures to fit DVC's tables: 6 digits, events to whole numbers."""
-    known = {name: value for name, value in figures.items() if value is not None}
-    return {
-        name: round(value) if name.endswith("events") else float(f"{value:.6g}")
-        for name, value in known.items()
-    }

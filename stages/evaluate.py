@@ -1,11 +1,18 @@
-"""evaluate: accuracy on the whole test set, at the end of the window and before it."""
+"""evaluate: accuracy on the whole test set, and the files of the finished network.
+
+These are the complete checkpoint, which holds weights, spike counts and accuracies, and
+the NIR graph.
+"""
 
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from spikejoule.core.errors import ParameterError
 from spikejoule.core.parameters import ParameterFile
 from spikejoule.core.store import write_csv
+from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import load_samples
 from spikejoule.evaluation.accuracy import (
     accuracy_by_step,
@@ -18,12 +25,21 @@ from spikejoule.evaluation.evaluation import (
     save_predictions,
 )
 from spikejoule.evaluation.inference import (
+    InferenceTimings,
     load_events_for,
     measure_network,
     read_measurement,
 )
-from spikejoule.evaluation.params import EvaluateParams
-from spikejoule.network.trained import load_trained
+from spikejoule.evaluation.params import EvaluateParams, MeasureInferenceParams
+from spikejoule.network.checkpoint import complete_checkpoint, write_complete
+from spikejoule.network.trained import (
+    InferenceResults,
+    TrainedNetwork,
+    build_complete,
+    load_trained,
+)
+from spikejoule.nir.writing import graph_without_nodes, nir_graph, write_nir
+from spikejoule.training.epochs import TrainTimings
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +47,12 @@ logger = logging.getLogger(__name__)
 class Params(ParameterFile, extra="ignore"):
     """What this stage reads of params.yaml."""
 
+    measure_inference: MeasureInferenceParams
     evaluate: EvaluateParams
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write predictions, accuracies with their intervals, and the early exit."""
+    """Write accuracies with their intervals, the early exit, checkpoint and graph."""
     confidence = params.evaluate.confidence
     test = load_samples(paths["test"])
     validation = load_samples(paths["validation"])
@@ -61,6 +78,14 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     by_step = accuracy_by_step(outcomes, confidence)
     overall = evaluation.overall
     metrics = EvaluationMetrics.of(measured, overall, early, trained.data["source"])
+    counted = measured.first(params.measure_inference.n_samples)
+    # Refuse here what could not be read again, before anything is written.
+    content = _checkpoint_content(
+        paths, trained, counted, evaluation.as_checkpoint_entry(metrics)
+    )
+    complete_checkpoint(paths["checkpoint"], content)
+    write_complete(paths["checkpoint"], content)
+    _write_graph(paths["nir"], trained)
     save_predictions(paths["predictions"], test, measured)
     evaluation.write(paths["confusion"], paths["per_class"])
     write_csv(
@@ -90,3 +115,31 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         test.subject.samples,
         trained.data["title"],
     )
+
+
+def _checkpoint_content(
+    paths: Mapping[str, Path],
+    trained: TrainedNetwork,
+    measured: Measurement,
+    test: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Assemble the complete checkpoint; `test` is its entry on the test set."""
+    inference = InferenceTimings.read(paths["inference_timings"])
+    training = TrainTimings.read(paths["train_timings"])
+    results = InferenceResults(
+        spikes=measured.counts,
+        seconds=inference.measurement_time_seconds,
+        evaluation=test,
+        energy_proxies=measured.proxies.as_checkpoint_entry(),
+    )
+    return build_complete(trained, results, training.model_dump(exclude_unset=True))
+
+
+def _write_graph(path: Path, trained: TrainedNetwork) -> None:
+    """Write the network as a NIR graph, without nodes if NIR lacks its neuron."""
+    try:
+        graph = nir_graph(trained)
+    except ParameterError as error:  # a neuron added by a user
+        logger.warning("%s has no nodes: %s", path, error)
+        graph = graph_without_nodes(str(error))
+    write_nir(path, graph)
