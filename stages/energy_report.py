@@ -8,9 +8,16 @@ from typing import Annotated
 from spikejoule.compare.params import EnergyReportParams
 from spikejoule.core.parameters import Only
 from spikejoule.core.store import write_bytes, write_text
-from spikejoule.data.images import LabelledImages, subject_of_data
+from spikejoule.counts.measurement import Measurement
+from spikejoule.data.images import (
+    LabelledImages,
+    Samples,
+    load_samples,
+    subject_of_data,
+)
 from spikejoule.evaluation.evaluation import Evaluation
-from spikejoule.network.trained import TrainedNetwork
+from spikejoule.evaluation.inference import read_measurement
+from spikejoule.network.trained import TrainedNetwork, load_trained
 from spikejoule.playground.content import PlaygroundInputs
 from spikejoule.playground.opponent import choose_opponent
 from spikejoule.playground.page import playground_page, unplayable_page
@@ -41,15 +48,25 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the page, the card, the page to draw on, and the figures."""
     evaluation = Evaluation.read(paths["confusion"], params.evaluate.confidence)
     run = priced_run(paths, params)
-    raster = _raster(run, params.energy_report.figure_sample)
-    provenance = network_provenance(run.trained, paths["trained"])
+    trained = load_trained(paths["trained"])
+    samples = load_samples(paths["test"])
+    measured = read_measurement(paths, trained, samples).first(run.counted.n_samples)
+    title = str(trained.data["title"])
+    raster = raster_of(
+        measured,
+        samples,
+        params.energy_report.figure_sample,
+        trained.encoder.step_ms,
+        title,
+    )
+    provenance = network_provenance(trained, paths["trained"])
     page = PageContent(run.analysis, run.counted.early, raster, provenance)
     texts = {
         "energy_page": energy_page(page),
         "energy_card": energy_card(page),
-        "playground": _playground(paths, run),
+        "playground": _playground(paths, run, measured, samples),
     }
-    pictures = _pictures(run.trained, raster, evaluation)
+    pictures = _pictures(trained, raster, evaluation)
     for name, text in texts.items():
         write_text(paths[name], text)
     for name, picture in pictures.items():
@@ -58,13 +75,14 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         logger.info("%s", line)
 
 
-def _playground(paths: Mapping[str, Path], run: PricedRun) -> str:
+def _playground(
+    paths: Mapping[str, Path], run: PricedRun, measured: Measurement, samples: Samples
+) -> str:
     """Make the page on which people draw, or one that says why there is none."""
-    samples = run.samples
     analysis = run.analysis
     if not isinstance(samples, LabelledImages):
         return unplayable_page("The playground shows networks that read images only.")
-    images = samples.select(slice(run.counted.measurement.n_samples))
+    images = samples.select(slice(measured.n_samples))
     headline_profile = analysis.chosen
     others = [
         profile
@@ -73,7 +91,7 @@ def _playground(paths: Mapping[str, Path], run: PricedRun) -> str:
     ]
     inputs = PlaygroundInputs(
         checkpoint=run.checkpoint,
-        measured=run.counted.measurement,
+        measured=measured,
         images=images,
         profiles=(headline_profile, *others),
         early=run.counted.early,
@@ -87,13 +105,6 @@ def _playground(paths: Mapping[str, Path], run: PricedRun) -> str:
     except PlaygroundError as error:
         logger.warning("%s says only: %s", paths["playground"], error)
         return unplayable_page(str(error))
-
-
-def _raster(run: PricedRun, sample: int) -> SpikeRaster:
-    """Collect the spikes of one sample."""
-    title = str(run.trained.data["title"])
-    step_ms = run.trained.encoder.step_ms
-    return raster_of(run.counted.measurement, run.samples, sample, step_ms, title)
 
 
 def _pictures(

@@ -13,7 +13,7 @@ from spikejoule.core.errors import ParameterError
 from spikejoule.core.parameters import ParameterFile
 from spikejoule.core.store import write_csv
 from spikejoule.counts.measurement import Measurement
-from spikejoule.data.images import load_samples
+from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.evaluation.accuracy import (
     accuracy_by_step,
     choose_early_exit,
@@ -31,6 +31,7 @@ from spikejoule.evaluation.inference import (
     read_measurement,
 )
 from spikejoule.evaluation.params import EvaluateParams, MeasureInferenceParams
+from spikejoule.evaluation.runs import counted_runs, exits_of, save_runs
 from spikejoule.network.checkpoint import complete_checkpoint, write_complete
 from spikejoule.network.trained import (
     InferenceResults,
@@ -86,6 +87,18 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     complete_checkpoint(paths["checkpoint"], content)
     write_complete(paths["checkpoint"], content)
     _write_graph(paths["nir"], trained)
+    images = test.images if isinstance(test, LabelledImages) else None
+    labels = test.labels[: counted.n_samples]
+    save_runs(
+        paths["counts"],
+        counted_runs(
+            counted,
+            trained.encoder,
+            None if images is None else images[: counted.n_samples],
+            exits_of(counted, labels, early),
+        ),
+        labels,
+    )
     save_predictions(paths["predictions"], test, measured)
     evaluation.write(paths["confusion"], paths["per_class"])
     write_csv(

@@ -6,33 +6,32 @@ from typing import Any
 
 from spikejoule.compare.outputs import COLUMNS, energy_rows, headline
 from spikejoule.core.store import write_csv, write_json
-from spikejoule.evaluation.evaluation import EvaluationMetrics
-from spikejoule.network.trained import TrainedNetwork
+from spikejoule.network.checkpoint import CompleteCheckpoint
 from stages.pricing import Params, priced_run
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the table of energies, the headline, and the summary of the run."""
-    evaluated = EvaluationMetrics.read(paths["evaluate_metrics"])
     run = priced_run(paths, params)
     metrics = headline(run.analysis)
     write_json(paths["energy_metrics"], metrics)
-    write_json(paths["summary"], _summary(metrics, run.trained, evaluated))
+    write_json(paths["summary"], _summary(metrics, run.checkpoint))
     write_csv(paths["energy_table"], COLUMNS, energy_rows(run.analysis))
 
 
 def _summary(
-    metrics: Mapping[str, Any], trained: TrainedNetwork, evaluated: EvaluationMetrics
+    metrics: Mapping[str, Any], checkpoint: CompleteCheckpoint
 ) -> dict[str, Any]:
     """The few figures by which runs are compared: a table of 100 columns."""
+    file = checkpoint.file
     figures = {
-        "accuracy": evaluated.test_accuracy_percent,
-        "accuracy_val": trained.best_validation_accuracy_percent,
+        "accuracy": file.test_accuracy,
+        "accuracy_val": file.training_results.best_val_accuracy,
         "energy_nj": metrics.get("energy_nj"),
         "events": metrics["synaptic_events_per_inference"],
         "ratio": metrics.get("ratio"),
     }
-    return short(figures) | {"data": trained.data["source"]}
+    return short(figures) | {"data": file.spikejoule.data["source"]}
 
 
 def short(figures: Mapping[str, float | None]) -> dict[str, float]:

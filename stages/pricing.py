@@ -7,17 +7,15 @@ from typing import Annotated
 
 from spikejoule.baselines.counts import load_baseline
 from spikejoule.compare.analysis import EnergyAnalysis, analyse
-from spikejoule.compare.from_checkpoint import MeasuredSamples, analysis_inputs
+from spikejoule.compare.from_checkpoint import analysis_inputs
 from spikejoule.compare.params import EnergyReportParams
 from spikejoule.core.parameters import Only, ParameterFile, Seed
-from spikejoule.data.images import LabelledImages, Samples, load_samples
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import load_profiles, select_profile
 from spikejoule.evaluation.accuracy import EarlyExit
-from spikejoule.evaluation.inference import read_measurement
-from spikejoule.evaluation.params import EvaluateParams, MeasureInferenceParams
+from spikejoule.evaluation.params import EvaluateParams
+from spikejoule.evaluation.runs import CountedSamples, load_runs
 from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
-from spikejoule.network.trained import TrainedNetwork, load_trained
 
 KEYS = ("profile", "arithmetic_profile", "bootstrap_samples")
 
@@ -29,27 +27,22 @@ class Params(ParameterFile, extra="ignore"):
     """
 
     seed: Seed
-    measure_inference: MeasureInferenceParams
     evaluate: Annotated[EvaluateParams, Only(("confidence",))]
     energy_report: Annotated[EnergyReportParams, Only(KEYS)]
 
 
 @dataclass(frozen=True, eq=False)
 class PricedRun:
-    """A finished network, what it did for the test samples, and its analysis.
+    """A finished network, what it did for the test samples, and what that costs.
 
     Attributes:
-        trained: the network, with the history of its training.
-        checkpoint: the complete checkpoint.
-        samples: all test samples.
-        counted: those that are counted.
+        checkpoint: the network.
+        counted: what it did for the test samples.
         analysis: the priced counts.
     """
 
-    trained: TrainedNetwork
     checkpoint: CompleteCheckpoint
-    samples: Samples
-    counted: MeasuredSamples
+    counted: CountedSamples
     analysis: EnergyAnalysis
 
 
@@ -64,21 +57,14 @@ def priced_run(paths: Mapping[str, Path], params: Params) -> PricedRun:
         params.energy_report.arithmetic_profile,
         "energy_report.arithmetic_profile",
     )
-    trained = load_trained(paths["trained"])
     checkpoint = read_complete(paths["checkpoint"])
-    samples = load_samples(paths["test"])
-    measured = read_measurement(paths, trained, samples)
-    measured = measured.first(params.measure_inference.n_samples)
-    labels = samples.labels[: measured.n_samples]
-    images = None
-    if isinstance(samples, LabelledImages):
-        images = samples.images[: measured.n_samples]
     early = EarlyExit.read(paths["early_exit"])
-    counted = MeasuredSamples(measured, labels, images, early)
-    baselines = load_baseline(paths["baseline"], labels, trained.network.n_input)
+    counted = load_runs(paths["counts"], checkpoint, early)
+    n_input = checkpoint.network.n_input
+    baselines = load_baseline(paths["baseline"], counted.labels, n_input)
     inputs = analysis_inputs(checkpoint, counted, baselines)
     bootstrap = BootstrapSettings(
         params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
     )
     analysis = analyse(inputs, profiles, chosen, arithmetic, bootstrap)
-    return PricedRun(trained, checkpoint, samples, counted, analysis)
+    return PricedRun(checkpoint, counted, analysis)

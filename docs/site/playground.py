@@ -15,12 +15,13 @@ from typing import Final
 from ruamel.yaml import YAML
 
 from spikejoule.compare.analysis import analyse
-from spikejoule.compare.from_checkpoint import MeasuredSamples, analysis_inputs
+from spikejoule.compare.from_checkpoint import analysis_inputs
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import HardwareProfile, headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
+from spikejoule.evaluation.runs import CountedSamples, counted_runs, exits_of
 from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
 from spikejoule.network.trained import load_trained
 from spikejoule.playground.content import (
@@ -62,7 +63,9 @@ def record(project: Path) -> PlaygroundRecord:
     checkpoint = read_complete(paths["checkpoint"])
     measured = read_measurement(paths, load_trained(paths["trained"]), images)
     early = EarlyExit.read(paths["early_exit"])
-    counted = MeasuredSamples(measured, images.labels, images.images, early)
+    exits = exits_of(measured, images.labels, early)
+    runs = counted_runs(measured, checkpoint.encoder, images.images, exits)
+    counted = CountedSamples(runs, images.labels, early)
     return playground_record(
         PlaygroundInputs(
             checkpoint=checkpoint,
@@ -78,7 +81,7 @@ def record(project: Path) -> PlaygroundRecord:
     )
 
 
-def _notes(checkpoint: CompleteCheckpoint, counted: MeasuredSamples) -> dict[str, str]:
+def _notes(checkpoint: CompleteCheckpoint, counted: CountedSamples) -> dict[str, str]:
     """The comparison with reference networks, as in the energy report."""
     profiles = load_profiles()
     headline = _profiles()[0]

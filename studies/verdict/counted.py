@@ -10,12 +10,13 @@ from pathlib import Path
 
 from spikejoule.baselines.counts import load_baseline
 from spikejoule.cli.inputs import run_checkpoint
-from spikejoule.compare.from_checkpoint import MeasuredSamples, analysis_inputs
+from spikejoule.compare.from_checkpoint import analysis_inputs
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.yaml_files import ArtifactPaths
 from spikejoule.data.images import LabelledImages, Samples
 from spikejoule.energy.ledger import Variant, baseline_variants
 from spikejoule.evaluation.accuracy import EarlyExit
+from spikejoule.evaluation.runs import CountedSamples, counted_runs, exits_of
 from spikejoule.network.checkpoint import read_complete
 
 
@@ -54,13 +55,15 @@ def counted_networks(
             f"{files['checkpoint']} was measured on {n_samples} test samples, but "
             f"the project has {len(samples)}: run the stage prepare again."
         )
-    counted = MeasuredSamples(
-        measurement=run_checkpoint(checkpoint, samples),
-        labels=samples.labels,
-        images=samples.images if isinstance(samples, LabelledImages) else None,
-        early=EarlyExit.read(files["early_exit"]),
+    measured = run_checkpoint(checkpoint, samples)
+    early = EarlyExit.read(files["early_exit"])
+    runs = counted_runs(
+        measured,
+        checkpoint.encoder,
+        samples.images if isinstance(samples, LabelledImages) else None,
+        exits_of(measured, samples.labels, early),
     )
-    inputs = analysis_inputs(checkpoint, counted)
+    inputs = analysis_inputs(checkpoint, CountedSamples(runs, samples.labels, early))
     spiking = [
         replace(variant, weights_sha256=weights_sha256) for variant in inputs.variants
     ]

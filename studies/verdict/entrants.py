@@ -27,11 +27,8 @@ from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import EventList, load_events
 from spikejoule.energy.count import count_operations
 from spikejoule.energy.ledger import (
-    EARLY_EXIT,
     SPIKING,
-    WHOLE_WINDOW,
     Accuracies,
-    Execution,
     Variant,
     baseline_variants,
     spiking_variants,
@@ -44,6 +41,7 @@ from spikejoule.evaluation.accuracy import (
     step_outcomes,
 )
 from spikejoule.evaluation.inference import measure_network
+from spikejoule.evaluation.runs import EARLY_EXIT, WHOLE_WINDOW, counted_runs
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.network import State
 from spikejoule.network.quantisation import FLOAT_BITS, Quantisation
@@ -246,17 +244,19 @@ class Splits:
             WHOLE_WINDOW: _stopped(outcomes, never),
             EARLY_EXIT: _stopped(outcomes, early.margin_spikes),
         }
-        executions = [
-            Execution(
-                method,
-                Accuracies(way.validation.accuracy_percent, way.test.accuracy_percent),
-                way.steps if method == EARLY_EXIT else None,
+        accuracies = {
+            method: Accuracies(
+                way.validation.accuracy_percent, way.test.accuracy_percent
             )
             for method, way in ways.items()
-        ]
-        variants = spiking_variants(
-            name, measured["test"], encoder, self.test.samples.images, executions
+        }
+        runs = counted_runs(
+            measured["test"],
+            encoder,
+            self.test.samples.images,
+            ways[EARLY_EXIT].steps,
         )
+        variants = spiking_variants(name, runs, accuracies)
         n_classes = measured["test"].network.n_output
         entrants = []
         for variant in variants:

@@ -19,8 +19,8 @@ from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.core.store import read_json
 from spikejoule.core.user_files import named_object
 from spikejoule.core.yaml_files import ArtifactPaths
-from spikejoule.energy.ledger import EARLY_EXIT, WHOLE_WINDOW
 from spikejoule.energy.prices import HardwareProfile
+from spikejoule.evaluation.runs import EARLY_EXIT, WHOLE_WINDOW
 from spikejoule.network.trained import load_trained
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.reading import read_nir

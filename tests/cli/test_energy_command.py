@@ -10,16 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikejoule.compare.from_checkpoint import (
-    MeasuredSamples,
-    analysis_inputs,
-    training_record,
-)
+from spikejoule.compare.from_checkpoint import analysis_inputs, training_record
 from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.events import PRODUCTS, Products
 from spikejoule.evaluation.inference import measure_network
+from spikejoule.evaluation.runs import CountedSamples, counted_runs
 from spikejoule.network.checkpoint import (
     CompleteCheckpoint,
     read_complete,
@@ -312,7 +309,9 @@ def test_constant_currents_are_recorded(
     )
     checkpoint = stored(tmp_path, content)
     recorded = analysis_inputs(checkpoint)
-    counted = analysis_inputs(checkpoint, MeasuredSamples(measured))
+    counted = analysis_inputs(
+        checkpoint, CountedSamples(counted_runs(measured, code, None))
+    )
     assert recorded.operations.columns == counted.operations.columns
     means = counted.operations.counts.mean(axis=0)
     assert recorded.operations.means.tolist() == pytest.approx(means.tolist())

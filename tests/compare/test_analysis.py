@@ -13,6 +13,7 @@ from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import Ledger, spiking_variants
 from spikejoule.energy.operations import Column, OperationCounts
 from spikejoule.energy.prices import load_profiles
+from spikejoule.evaluation.runs import counted_runs
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.report.statements import answer
 from tests.energy.by_hand import (
@@ -104,9 +105,8 @@ def test_neuron_updates_where_no_bias_forces_them() -> None:
     assert inputs().neuron_updates == (3 * 4, 3 * 4)
     network = replace(NETWORK, neuron=LeakyIntegrateAndFire(bias=False))
     unbiased = Measurement(STATE, network, measured().layers)
-    variants = spiking_variants(
-        "n", unbiased, Poisson(time_window=3, max_rate=80.0), None
-    )
+    encoder = Poisson(time_window=3, max_rate=80.0)
+    variants = spiking_variants("n", counted_runs(unbiased, encoder, None))
     given = replace(inputs(), network=network, variants=variants)
     assert given.neuron_updates == (12, unbiased.lazy_updates.sum())
 

@@ -15,10 +15,7 @@ from spikejoule.compare.outputs import headline
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import (
-    EARLY_EXIT,
-    WHOLE_WINDOW,
     Accuracies,
-    Execution,
     Ledger,
     SideName,
     Variant,
@@ -27,6 +24,7 @@ from spikejoule.energy.ledger import (
 )
 from spikejoule.energy.operations import Column, OperationCounts
 from spikejoule.energy.prices import HardwareProfile
+from spikejoule.evaluation.runs import EARLY_EXIT, WHOLE_WINDOW, counted_runs
 from spikejoule.report.statements import answer
 from tests.energy.by_hand import analysis, baseline, inputs, measured, profile
 
@@ -262,16 +260,16 @@ def counted_networks() -> tuple[Variant, ...]:
     """Return spiking networks, one with early exit, and two conventional ones."""
     images = np.array([[255, 0, 9], [0, 0, 0], [1, 2, 3]], dtype=np.uint8)
     encoder = Poisson(time_window=3, max_rate=80.0)
-    executions = [
-        Execution(WHOLE_WINDOW, Accuracies(98.0, 97.9)),
-        Execution(EARLY_EXIT, Accuracies(97.5, 97.0), np.array([1, 2, 3])),
-    ]
+    accuracies = {
+        WHOLE_WINDOW: Accuracies(98.0, 97.9),
+        EARLY_EXIT: Accuracies(97.5, 97.0),
+    }
+    exits = np.array([1, 2, 3])
     relu = baseline(10, [1, 2, 3])
     quantised = baseline(7, [3, 3, 3], "8 bits", weight_bits=8)
-    ours = spiking_variants(
-        "ours", measured(3, pruned=True), encoder, images, executions
-    )
-    unknown = spiking_variants("unknown", measured(3), encoder, None)
+    runs = counted_runs(measured(3, pruned=True), encoder, images, exits)
+    ours = spiking_variants("ours", runs, accuracies)
+    unknown = spiking_variants("unknown", counted_runs(measured(3), encoder, None))
     conventional = [
         replace(variant, weights_sha256=64 * "0")
         for variant in baseline_variants((relu, quantised), 3)

@@ -29,18 +29,12 @@ from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.encoders.regular import Regular
 from spikejoule.encoding.events import PRODUCTS
 from spikejoule.energy.count import count_operations
-from spikejoule.energy.ledger import (
-    EARLY_EXIT,
-    WHOLE_WINDOW,
-    Execution,
-    Variant,
-    baseline_variants,
-    spiking_variants,
-)
+from spikejoule.energy.ledger import Variant, baseline_variants, spiking_variants
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import PACKAGED, load_profiles, price
 from spikejoule.engine import run_network
 from spikejoule.evaluation.accuracy import exit_steps, step_outcomes
+from spikejoule.evaluation.runs import EARLY_EXIT, WHOLE_WINDOW, counted_runs
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.integers import floats_of, integers_of, with_grids
 from spikejoule.network.network import Network, weights_and_biases
@@ -135,10 +129,8 @@ class Case:
         outcomes = step_outcomes(self.measured, np.zeros(len(self.images), int))
         steps = exit_steps(outcomes, LEAD)
         assert len(set(steps.tolist())) > 1
-        executions = [Execution(WHOLE_WINDOW), Execution(EARLY_EXIT, None, steps)]
-        ways = spiking_variants(
-            "n", self.measured, self.encoder, self.images, executions
-        )
+        runs = counted_runs(self.measured, self.encoder, self.images, steps)
+        ways = spiking_variants("n", runs)
         return {way.way: way for way in ways}
 
 

@@ -9,16 +9,11 @@ import yaml
 from numpy.typing import NDArray
 
 from spikejoule.data.images import Dataset
-from spikejoule.energy.ledger import (
-    EARLY_EXIT,
-    WHOLE_WINDOW,
-    Execution,
-    Variant,
-    spiking_variants,
-)
+from spikejoule.energy.ledger import Variant, spiking_variants
 from spikejoule.energy.prices import prices_pj, weights_of
 from spikejoule.evaluation.accuracy import exit_steps, step_outcomes
 from spikejoule.evaluation.inference import measure_network
+from spikejoule.evaluation.runs import EARLY_EXIT, WHOLE_WINDOW, counted_runs
 from spikejoule.playground.content import (
     PlaygroundRecord,
     check_playable,
@@ -142,12 +137,10 @@ def energies_by_ledger(
 ) -> dict[str, Variant]:
     """The networks as the energy ledger counts them, by their names on the page."""
     inputs = playground.inputs
-    ways = (Execution(WHOLE_WINDOW), Execution(EARLY_EXIT, exit_steps=exits))
     encoder = inputs.checkpoint.encoder
-    variants = spiking_variants(
-        "spiking", inputs.measured, encoder, inputs.images.images, ways
-    )
-    spiking = {variant.method: variant for variant in variants}
+    runs = counted_runs(inputs.measured, encoder, inputs.images.images, exits)
+    variants = spiking_variants("spiking", runs)
+    spiking = {variant.way: variant for variant in variants}
     assert inputs.opponent is not None
     return {
         "spiking": spiking[WHOLE_WINDOW],

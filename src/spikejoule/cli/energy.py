@@ -22,7 +22,7 @@ from spikejoule.cli.inputs import (
     test_samples,
 )
 from spikejoule.compare.analysis import analyse
-from spikejoule.compare.from_checkpoint import MeasuredSamples, analysis_inputs
+from spikejoule.compare.from_checkpoint import analysis_inputs
 from spikejoule.compare.from_graph import graph_inputs
 from spikejoule.compare.inputs import AnalysisInputs
 from spikejoule.compare.notes import Note, fact
@@ -35,6 +35,7 @@ from spikejoule.encoding.counting import class_counts
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import accuracy
+from spikejoule.evaluation.runs import CountedSamples, counted_runs
 from spikejoule.network.checkpoint import read_complete
 from spikejoule.nir.executor import GraphRun
 from spikejoule.nir.options import chosen_conventions
@@ -81,7 +82,7 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
             "--samples needs --images: without images there are none to choose from."
         )
     checkpoint = read_complete(options.file)
-    measured: MeasuredSamples | None = None
+    counted: CountedSamples | None = None
     labels = None
     notes: tuple[Note, ...] = ()
     if options.images is not None:
@@ -89,14 +90,15 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
         measurement = run_checkpoint(checkpoint, samples)
         labels = samples.labels
         pixels = samples.images if isinstance(samples, LabelledImages) else None
-        measured = MeasuredSamples(measurement, labels, pixels)
+        runs = counted_runs(measurement, checkpoint.encoder, pixels)
+        counted = CountedSamples(runs, labels)
         notes = (fact("counted on", title), *_facts_of(measurement, labels))
     baselines: tuple[CountedBaseline, ...] = ()
     if options.baselines is not None:
         n_input = checkpoint.network.n_input
         baselines = load_baseline(options.baselines, labels, n_input)
     try:
-        inputs = analysis_inputs(checkpoint, measured, baselines)
+        inputs = analysis_inputs(checkpoint, counted, baselines)
     except ArtifactError as error:
         raise ArtifactError(f"{options.file}: {error}") from error
     if baselines:  # these replace the published networks

@@ -27,8 +27,6 @@ from spikejoule.compare.training import TrainingEnergy, training_ledger
 from spikejoule.energy.dataflow import DATAFLOWS
 from spikejoule.energy.estimates import BootstrapSettings, Energy
 from spikejoule.energy.ledger import (
-    EARLY_EXIT,
-    WHOLE_WINDOW,
     EnergyRow,
     Ledger,
     Variant,
@@ -38,6 +36,7 @@ from spikejoule.energy.ledger import (
 from spikejoule.energy.operations import INFERENCE
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.training.record import TRAINING
+from spikejoule.evaluation.runs import EARLY_EXIT, WHOLE_WINDOW
 
 SNN: Final = "snn"
 """Name of the analysed network in the table, over its whole window. Other ways of

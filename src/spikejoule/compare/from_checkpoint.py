@@ -4,11 +4,9 @@ A complete checkpoint records mean spikes per inference. With a `Measurement`, c
 are exact per image.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.compare.inputs import AnalysisInputs
@@ -17,94 +15,68 @@ from spikejoule.compare.published import published_networks
 from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.measurement import (
     LayerCounts,
-    Measurement,
     activity_of_layers,
 )
 from spikejoule.counts.proxies import energy_proxies
 from spikejoule.counts.records import Activity
 from spikejoule.data.images import subject_of_data
-from spikejoule.energy.count import count_operations
-from spikejoule.energy.ledger import (
-    EARLY_EXIT,
-    SPIKING,
-    WHOLE_WINDOW,
-    Accuracies,
-    Execution,
-    Variant,
-    spiking_variants,
-)
+from spikejoule.energy.ledger import Accuracies, spiking_variants
 from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
 from spikejoule.energy.training.record import TrainingRecord
-from spikejoule.evaluation.accuracy import EarlyExit, exit_steps, step_outcomes
+from spikejoule.evaluation.runs import (
+    EARLY_EXIT,
+    WHOLE_WINDOW,
+    CountedRun,
+    CountedSamples,
+)
 from spikejoule.network.checkpoint import CompleteCheckpoint
 
 _COUNTING = "`spikejoule energy --images`"
 
 
-@dataclass(frozen=True, eq=False)
-class MeasuredSamples:
-    """Test samples that were run through the network of a checkpoint.
-
-    Attributes:
-        measurement: their spikes.
-        labels: class of each sample, [N]; None if unknown.
-        images: uint8 [N, height, width], to count what encoding them takes; None for
-            samples that are not images.
-        early: the early exit rule and its accuracies; None without.
-    """
-
-    measurement: Measurement
-    labels: NDArray[Any] | None = None
-    images: NDArray[np.uint8] | None = None
-    early: EarlyExit | None = None
-
-
 def analysis_inputs(
     checkpoint: CompleteCheckpoint,
-    measured: MeasuredSamples | None = None,
+    counted: CountedSamples | None = None,
     baselines: tuple[CountedBaseline, ...] = (),
 ) -> AnalysisInputs:
     """Collect what an energy analysis of a checkpoint needs.
 
     Args:
         checkpoint: the network, and the spikes that its file records.
-        measured: measured test samples; None for the recorded means.
+        counted: counted test samples; None for the recorded means.
         baselines: conventional networks on the same samples.
 
     Raises:
-        ArtifactError: nothing was measured, and the file records too little
+        ArtifactError: nothing was counted, and the file records too little
             (`recorded_activity`).
     """
     network = checkpoint.network
     encoder = checkpoint.encoder
     data = checkpoint.file.spikejoule.data
-    accuracy = _accuracy(checkpoint)
     bound = network.with_weights(checkpoint.state)
     name = network_name(bound, encoder.name, checkpoint.pruned)
+    accuracies = {WHOLE_WINDOW: _accuracy(checkpoint)}
     labels = None
-    if measured is None:
-        activity = recorded_activity(checkpoint)
-        operations = count_operations(activity)
+    runs: tuple[CountedRun, ...]
+    if counted is None:
+        recorded = recorded_activity(checkpoint)
+        runs = (CountedRun(WHOLE_WINDOW, False, recorded, None),)
         n_images = checkpoint.file.inference_spikes.n_samples
-        proxies = energy_proxies(activity)
-        bits = network.weight_bits
-        variants: tuple[Variant, ...] = (
-            Variant(SPIKING, name, WHOLE_WINDOW, accuracy, bits, operations),
-        )
     else:
-        if measured.labels is not None:
-            labels = measured.labels.astype(np.int64)
-        n_images = measured.measurement.n_samples
-        proxies = measured.measurement.proxies
-        executions = _executions(measured, accuracy)
-        variants = spiking_variants(
-            name, measured.measurement, encoder, measured.images, executions
-        )
+        runs = counted.runs
+        n_images = counted.n_samples
+        if counted.labels is not None:
+            labels = counted.labels.astype(np.int64)
+        if counted.early is not None:
+            accuracies[EARLY_EXIT] = Accuracies(
+                counted.early.validation.accuracy_percent,
+                counted.early.test.accuracy_percent,
+            )
     return AnalysisInputs(
         title=str(data.get("title", "not recorded")),
         network=network,
-        variants=variants,
-        proxies=proxies,
+        variants=spiking_variants(name, runs, accuracies),
+        proxies=energy_proxies(runs[0].activity),
         n_images=n_images or None,
         step_ms=encoder.step_ms,
         encoder=encoder,
@@ -114,22 +86,6 @@ def analysis_inputs(
         training=training_record(checkpoint),
         subject=subject_of_data(data),
     )
-
-
-def _executions(
-    measured: MeasuredSamples, accuracy: Accuracies | None
-) -> list[Execution]:
-    """List the whole window, and early exit if its rule and the labels are known."""
-    executions = [Execution(WHOLE_WINDOW, accuracy)]
-    early = measured.early
-    if early is not None and measured.labels is not None:
-        outcomes = step_outcomes(measured.measurement, measured.labels)
-        accuracies = Accuracies(
-            early.validation.accuracy_percent, early.test.accuracy_percent
-        )
-        steps = exit_steps(outcomes, early.margin_spikes)
-        executions.append(Execution(EARLY_EXIT, accuracies, steps))
-    return executions
 
 
 def recorded_activity(checkpoint: CompleteCheckpoint) -> Activity:

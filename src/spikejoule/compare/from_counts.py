@@ -20,8 +20,9 @@ from spikejoule.counts.proxies import energy_proxies
 from spikejoule.counts.records import Activity
 from spikejoule.data.subject import Subject, numbered
 from spikejoule.energy.count import count_operations
-from spikejoule.energy.ledger import SPIKING, WHOLE_WINDOW, Accuracies, Variant
+from spikejoule.energy.ledger import SPIKING, Accuracies, Variant
 from spikejoule.evaluation.accuracy import accuracy, class_labels
+from spikejoule.evaluation.runs import WHOLE_WINDOW
 
 _MOST_NAMED: Final = 4
 """Most silent layers that a note names."""

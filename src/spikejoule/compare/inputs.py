@@ -14,10 +14,11 @@ from spikejoule.counts.records import SpikingGraph
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import STEP_MS
-from spikejoule.energy.ledger import WHOLE_WINDOW, Accuracies, Variant
+from spikejoule.energy.ledger import Accuracies, Variant
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.terms import UPDATES
 from spikejoule.energy.training.record import TrainingRecord
+from spikejoule.evaluation.runs import WHOLE_WINDOW
 
 Obstacle = Literal[
     "parts not counted", "nothing to compare with", "unknown accuracy", "guessing"

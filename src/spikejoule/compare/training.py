@@ -15,12 +15,7 @@ from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.counts.values import activity_of_products
 from spikejoule.energy.dataflow import DENSE, TRAINING_RANGE, Dataflow
 from spikejoule.energy.estimates import BootstrapSettings, Energy
-from spikejoule.energy.ledger import (
-    CONVENTIONAL,
-    Accuracies,
-    Ledger,
-    Variant,
-)
+from spikejoule.energy.ledger import CONVENTIONAL, Accuracies, Ledger, Variant
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.training.counting import count_training

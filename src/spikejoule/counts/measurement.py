@@ -1,6 +1,6 @@
 """The counts of a trained network, derived from the spikes of its layers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -232,6 +232,28 @@ def activity_of_layers(
         exit_steps=counted.exit_steps,
         samples=counted.samples,
     )
+
+
+def layers_of_activity(activity: Activity) -> LayerCounts:
+    """Return the counts of a trained network by layer: `activity_of_layers` undone."""
+    network = activity.network
+    counts = activity.counts
+    layers = [counts[layer.name] for layer in network.layers]
+    connections = [counts[connection.name] for connection in network.connections]
+    return LayerCounts(
+        spikes=_columns(layer.spikes for layer in layers),
+        events=_columns(node.events for node in connections),
+        updates=_columns(layer.updates for layer in layers[1:]),
+        macs=connections[0].macs,
+        products=activity.products,
+        exit_steps=activity.exit_steps,
+        samples=activity.samples,
+    )
+
+
+def _columns(counts: Iterable[Counts | None]) -> Counts:
+    """Join counts [N] as columns; all are known."""
+    return np.stack([count for count in counts if count is not None], axis=1)
 
 
 def _scaled(updates: Counts, per_step: int, layer: Node) -> Counts:

@@ -9,15 +9,13 @@ total, ratio and verdict, is computed from the ledger.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.core.errors import ArtifactError
-from spikejoule.counts.measurement import Measurement, clocked_updates
-from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.count import count_operations
 from spikejoule.energy.dataflow import DATAFLOWS, ZERO_SKIPPING, Dataflow
 from spikejoule.energy.estimates import (
@@ -30,15 +28,11 @@ from spikejoule.energy.estimates import (
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile, Status, prices_pj, weights_of
 from spikejoule.energy.terms import PARTS, TERMS
-from spikejoule.evaluation.accuracy import stopped_after
+from spikejoule.evaluation.runs import CountedRun
 
 SideName = Literal["spiking", "conventional"]
 SPIKING: Final = "spiking"
 CONVENTIONAL: Final = "conventional"
-
-WHOLE_WINDOW: Final = "whole window"
-EARLY_EXIT: Final = "early exit"
-"""Methods of a spiking network. Those of a conventional one are named by dataflow."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +59,7 @@ class Variant:
     Attributes:
         side: ``spiking`` or ``conventional``.
         network: name of the network, such as ``ReLU 784-100-10, 90 % pruned``.
-        method: ``whole window`` or ``early exit``; ``dense`` or ``zero-skipping``; or
-            ``training``.
+        method: that of a `CountedRun`; the name of a dataflow; or ``training``.
         accuracies: None if unknown.
         weight_bits: width of the weights: 32 for floating point, fewer for integers.
         operations: counts of N images, or their mean.
@@ -113,77 +106,31 @@ def way_of(method: str, lazy: bool) -> str:
     return f"{method}, lazy updates" if lazy else method
 
 
-@dataclass(frozen=True, eq=False)
-class Execution:
-    """One way of running a spiking network.
-
-    Attributes:
-        method: its name, ``whole window`` or ``early exit``.
-        accuracies: None if unknown.
-        exit_steps: number of steps, from 1, that each image runs for, [N]; None for the
-            whole window.
-    """
-
-    method: str
-    accuracies: Accuracies | None = None
-    exit_steps: NDArray[np.int64] | None = None
-
-
-_WHOLE_WINDOW_ONLY = (Execution(WHOLE_WINDOW),)
-
-
 def spiking_variants(
     name: str,
-    measured: Measurement,
-    encoder: Encoder,
-    images: NDArray[np.uint8] | None,
-    executions: Sequence[Execution] = _WHOLE_WINDOW_ONLY,
+    runs: Sequence[CountedRun],
+    accuracies: Mapping[str, Accuracies | None] = MappingProxyType({}),
 ) -> tuple[Variant, ...]:
-    """Count a spiking network for each way of running it.
-
-    Each way is counted with clocked neuron updates, and once more with lazy updates if
-    they are fewer.
+    """Count the operations of a spiking network in every way of running it.
 
     Args:
         name: the network's name.
-        measured: the spikes of N images in the network.
-        encoder: the encoder of the images.
-        images: uint8 [N, height, width]; None for samples that are not images.
-        executions: ways of running the network.
+        runs: the ways.
+        accuracies: of each method, where known.
     """
-    network = measured.network
-    variants: list[Variant] = []
-    for execution in executions:
-        exits = execution.exit_steps
-        if exits is None:
-            run = measured
-            steps = np.full(measured.n_samples, measured.time_window)
-        else:
-            run = stopped_after(measured, exits)
-            steps = exits
-        clocked = clocked_updates(network, steps)
-        # With a bias, lazy updates are counted over the whole window, so after an early
-        # exit they would exceed the clocked ones.
-        lazy = np.minimum(run.lazy_updates, clocked)
-        updates_if_lazy = {False: clocked}
-        if (lazy < clocked).any():
-            updates_if_lazy[True] = lazy
-        encoding = None if images is None else encoder.operations(images, exits)
-        for is_lazy, updates in updates_if_lazy.items():
-            activity = run.activity(updates, exits)
-            variants.append(
-                Variant(
-                    side=SPIKING,
-                    network=name,
-                    method=execution.method,
-                    accuracies=execution.accuracies,
-                    weight_bits=network.weight_bits,
-                    operations=count_operations(activity, encoding),
-                    lazy=is_lazy,
-                    pruned=measured.pruned,
-                )
-            )
-    return tuple(variants)
+    return tuple(
+        Variant(
+            side=SPIKING,
+            network=name,
+            method=run.method,
+            accuracies=accuracies.get(run.method),
+            weight_bits=run.activity.network.weight_bits,
+            operations=count_operations(run.activity, run.encoding),
+            lazy=run.lazy,
+            pruned=run.activity.pruned,
+        )
+        for run in runs
+    )
 
 
 def baseline_variants(

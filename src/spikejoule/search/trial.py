@@ -24,6 +24,7 @@ from spikejoule.energy.ledger import (
 from spikejoule.energy.prices import price
 from spikejoule.engine import engine_to_train
 from spikejoule.evaluation.inference import measure_network
+from spikejoule.evaluation.runs import counted_runs
 from spikejoule.network.trained import save_trained
 from spikejoule.params import Params
 from spikejoule.search.space import Search
@@ -99,7 +100,7 @@ def trained_spiking(
         "best_epoch": result.best_epoch,
         "synaptic_events_per_inference": measured.proxies.synaptic_events_per_inference,
     }
-    variants = spiking_variants("", measured, encoder, images)
+    variants = spiking_variants("", counted_runs(measured, encoder, images))
     return Outcome(metrics, variants, digest)
 
 

@@ -7,14 +7,12 @@ import pytest
 
 from spikejoule.baselines.counts import load_baseline
 from spikejoule.compare.analysis import EnergyAnalysis, analyse
-from spikejoule.compare.from_checkpoint import MeasuredSamples, analysis_inputs
-from spikejoule.data.images import LabelledImages, load_images
+from spikejoule.compare.from_checkpoint import analysis_inputs
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.terms import TERMS
 from spikejoule.evaluation.accuracy import EarlyExit
-from spikejoule.evaluation.inference import read_measurement
+from spikejoule.evaluation.runs import load_runs
 from spikejoule.network.checkpoint import read_complete
-from spikejoule.network.trained import load_trained
 from spikejoule.tracking.recorded import measured_alike
 from studies.verdict.project import Project
 
@@ -24,19 +22,10 @@ PROFILE = "lemaire-complete"
 def analysis_of(project: Project) -> EnergyAnalysis:
     """Analyse the spikes that the pipeline measured, as `energy_report` does."""
     paths = {name: project.directory / path for name, path in project.paths.items()}
-    n_samples = project.params.measure_inference.n_samples
-    images = load_images(paths["test"])
-    measured = read_measurement(paths, load_trained(paths["trained"]), images)
-    first: LabelledImages = images.select(slice(n_samples))
-    counted = MeasuredSamples(
-        measured.first(n_samples),
-        first.labels,
-        first.images,
-        EarlyExit.read(paths["early_exit"]),
-    )
-    inputs = analysis_inputs(
-        read_complete(paths["checkpoint"]), counted, load_baseline(paths["baseline"])
-    )
+    checkpoint = read_complete(paths["checkpoint"])
+    early = EarlyExit.read(paths["early_exit"])
+    counted = load_runs(paths["counts"], checkpoint, early)
+    inputs = analysis_inputs(checkpoint, counted, load_baseline(paths["baseline"]))
     profiles = project.profiles
     chosen = profiles[PROFILE]
     return analyse(inputs, profiles, chosen, None, BootstrapSettings(10))

@@ -1,0 +1,213 @@
+"""Ways of running a spiking network, counted: what each sample takes in each way.
+
+The network runs its whole window or stops early, and updates its neurons in every step
+(clocked) or only when needed (lazy). Prices follow from these counts alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.schema import Array, ArrayFile
+from spikejoule.core.store import FilePath
+from spikejoule.counts.measurement import (
+    LayerCounts,
+    Measurement,
+    activity_of_layers,
+    clocked_updates,
+    layers_of_activity,
+)
+from spikejoule.counts.records import Activity
+from spikejoule.encoding.encoder import Encoder, EncodingOperations
+from spikejoule.evaluation.accuracy import (
+    EarlyExit,
+    exit_steps,
+    step_outcomes,
+    stopped_after,
+)
+from spikejoule.network.checkpoint import CompleteCheckpoint
+
+WHOLE_WINDOW: Final = "whole window"
+EARLY_EXIT: Final = "early exit"
+"""Methods of running a spiking network."""
+
+
+@dataclass(frozen=True, eq=False)
+class CountedRun:
+    """One way of running a spiking network on N samples.
+
+    Attributes:
+        method: ``whole window`` or ``early exit``.
+        lazy: whether neurons are updated only when needed.
+        activity: what it did for each sample.
+        encoding: what encoding the images takes; None for samples that are not images.
+    """
+
+    method: str
+    lazy: bool
+    activity: Activity
+    encoding: EncodingOperations | None
+
+
+@dataclass(frozen=True, eq=False)
+class CountedSamples:
+    """What a spiking network did for N test samples.
+
+    Attributes:
+        runs: the counts of each way of running it; first the whole window, clocked.
+        labels: class of each sample, [N]; None if unknown.
+        early: the rule of early exit and its accuracies; None without.
+    """
+
+    runs: tuple[CountedRun, ...]
+    labels: NDArray[Any] | None = None
+    early: EarlyExit | None = None
+
+    @property
+    def n_samples(self) -> int:
+        """N."""
+        return self.runs[0].activity.n_rows
+
+
+def counted_runs(
+    measured: Measurement,
+    encoder: Encoder,
+    images: NDArray[np.uint8] | None,
+    exits: NDArray[np.int64] | None = None,
+) -> tuple[CountedRun, ...]:
+    """Count every way of running a network: first the whole window, clocked.
+
+    Lazy updates are counted as well if they are fewer.
+
+    Args:
+        measured: the spikes of N samples in the network.
+        encoder: the encoder of the samples.
+        images: uint8 [N, height, width]; None for samples that are not images.
+        exits: number of steps, from 1, that each sample runs for with early exit, [N];
+            None without early exit.
+    """
+    whole = np.full(measured.n_samples, measured.time_window)
+    runs = _of_method(WHOLE_WINDOW, measured, whole)
+    if exits is not None:
+        runs += _of_method(EARLY_EXIT, stopped_after(measured, exits), exits)
+    encodings = {
+        method: None if images is None else encoder.operations(images, steps)
+        for method, steps in ((WHOLE_WINDOW, None), (EARLY_EXIT, exits))
+    }
+    return tuple(
+        CountedRun(method, lazy, activity, encodings[method])
+        for method, lazy, activity in runs
+    )
+
+
+def _of_method(
+    method: str, measured: Measurement, steps: NDArray[np.int64]
+) -> list[tuple[str, bool, Activity]]:
+    """Count one method with clocked updates, and with lazy ones if they are fewer."""
+    clocked = clocked_updates(measured.network, steps)
+    # With a bias, lazy updates are counted over the whole window, so after an early
+    # exit they would exceed the clocked ones.
+    lazy = np.minimum(measured.lazy_updates, clocked)
+    exits = steps if method == EARLY_EXIT else None
+    runs = [(method, False, measured.activity(clocked, exits))]
+    if (lazy < clocked).any():
+        runs.append((method, True, measured.activity(lazy, exits)))
+    return runs
+
+
+def exits_of(
+    measured: Measurement, labels: NDArray[Any], early: EarlyExit
+) -> NDArray[np.int64]:
+    """Return the step after which each sample stops by a rule of early exit, [N]."""
+    return exit_steps(step_outcomes(measured, labels), early.margin_spikes)
+
+
+_ENCODING: Final = tuple(field.name for field in fields(EncodingOperations))
+RUNS: Final = ArrayFile(
+    "spikejoule/counted-runs/1",
+    {
+        "methods": Array("U", ("K",)),
+        "lazy": Array("uint8", ("K",), high=1),
+        "labels": Array("uint8", ("N",)),
+        "run*.spikes": Array("int64", ("N", "L"), low=0),
+        "run*.events": Array("int64", ("N", "C"), low=0),
+        "run*.updates": Array("int64", ("N", "*"), low=0),
+        "run*.macs": Array("int64", ("N",), low=0),
+        "run*.exit_steps": Array("int64", ("N",), low=1),
+        "run*.encoding": Array("int64", ("N", len(_ENCODING)), low=0),
+    },
+)
+
+
+def save_runs(
+    path: FilePath, runs: Sequence[CountedRun], labels: NDArray[np.uint8]
+) -> None:
+    """Write counted runs of one network of this project, and the labels [N]."""
+    arrays: dict[str, NDArray[Any]] = {
+        "methods": np.array([run.method for run in runs]),
+        "lazy": np.array([run.lazy for run in runs], np.uint8),
+        "labels": labels,
+    }
+    for number, run in enumerate(runs):
+        counted = layers_of_activity(run.activity)
+        known = {
+            "spikes": counted.spikes,
+            "events": counted.events,
+            "updates": counted.updates,
+            "macs": counted.macs,
+            "exit_steps": counted.exit_steps,
+        }
+        if run.encoding is not None:
+            columns = [getattr(run.encoding, name) for name in _ENCODING]
+            known["encoding"] = np.stack(columns, axis=1)
+        arrays |= {
+            f"run{number}.{name}": array.astype(np.int64)
+            for name, array in known.items()
+            if array is not None
+        }
+    RUNS.write(path, arrays)
+
+
+def load_runs(
+    path: FilePath, checkpoint: CompleteCheckpoint, early: EarlyExit
+) -> CountedSamples:
+    """Read the counted runs of the network in a checkpoint.
+
+    Args:
+        path: a file of `save_runs`.
+        checkpoint: the network that was counted.
+        early: its early exit.
+
+    Raises:
+        ArtifactError: the file is missing or damaged, or is of another network.
+    """
+    arrays = RUNS.read(path)
+    network = checkpoint.network.with_weights(checkpoint.state)
+    encoder = checkpoint.encoder
+    runs = []
+    for number, method in enumerate(arrays["methods"].tolist()):
+        own = {
+            name.removeprefix(f"run{number}."): array
+            for name, array in arrays.items()
+            if name.startswith(f"run{number}.")
+        }
+        encoding = own.pop("encoding", None)
+        found = (own["spikes"].shape[1], own["events"].shape[1])
+        if found != (len(network.layers), len(network.connections)):
+            raise ArtifactError(f"{path} counts another network: run evaluate again.")
+        counted = LayerCounts(**own, products=encoder.input_products)
+        runs.append(
+            CountedRun(
+                method=method,
+                lazy=bool(arrays["lazy"][number]),
+                activity=activity_of_layers(
+                    network, encoder.time_window, counted, checkpoint.pruned
+                ),
+                encoding=None if encoding is None else EncodingOperations(*encoding.T),
+            )
+        )
+    return CountedSamples(tuple(runs), arrays["labels"], early)
