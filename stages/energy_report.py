@@ -26,17 +26,8 @@ from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.evaluation import Evaluation, EvaluationMetrics
 from spikejoule.evaluation.inference import InferenceTimings, read_measurement
 from spikejoule.evaluation.params import EvaluateParams, MeasureInferenceParams
-from spikejoule.network.checkpoint import (
-    CompleteCheckpoint,
-    complete_checkpoint,
-    write_complete,
-)
-from spikejoule.network.trained import (
-    InferenceResults,
-    TrainedNetwork,
-    build_complete,
-    load_trained,
-)
+from spikejoule.network.checkpoint import Checkpoint
+from spikejoule.network.trained import InferenceResults, completed
 from spikejoule.nir.writing import graph_without_nodes, nir_graph, write_nir
 from spikejoule.playground.content import PlaygroundInputs
 from spikejoule.playground.opponent import choose_opponent
@@ -79,7 +70,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         params.energy_report.arithmetic_profile,
         "energy_report.arithmetic_profile",
     )
-    trained = load_trained(paths["trained"])
+    trained = Checkpoint.read_trained(paths["trained"])
     samples = load_samples(paths["test"])
     n_samples = params.measure_inference.n_samples
     measured = read_measurement(paths, trained, samples).first(n_samples)
@@ -89,11 +80,10 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     labels = samples.labels[: measured.n_samples]
     baselines = load_baseline(paths["baseline"], labels, trained.network.n_input)
 
-    # Assemble the complete checkpoint; refuse here what could not be read again.
-    content = _checkpoint_content(
+    # Assemble the complete checkpoint.
+    checkpoint = _complete_checkpoint(
         paths, trained, measured, evaluation.as_checkpoint_entry(evaluated)
     )
-    checkpoint = complete_checkpoint(paths["checkpoint"], content)
 
     # Count, price and compare.
     images = None
@@ -119,7 +109,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     }
 
     # Write.
-    write_complete(paths["checkpoint"], content)
+    checkpoint.write(paths["checkpoint"])
     _write_graph(paths["nir"], trained)
     write_json(paths["energy_metrics"], metrics)
     write_json(paths["summary"], _summary(metrics, trained, evaluated))
@@ -132,12 +122,12 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         logger.info("%s", line)
 
 
-def _checkpoint_content(
+def _complete_checkpoint(
     paths: Mapping[str, Path],
-    trained: TrainedNetwork,
+    trained: Checkpoint,
     measured: Measurement,
     test: Mapping[str, Any],
-) -> dict[str, Any]:
+) -> Checkpoint:
     """Assemble the complete checkpoint; `test` is its entry on the test set."""
     inference = InferenceTimings.read(paths["inference_timings"])
     training = TrainTimings.read(paths["train_timings"])
@@ -147,12 +137,12 @@ def _checkpoint_content(
         evaluation=test,
         energy_proxies=measured.proxies.as_checkpoint_entry(),
     )
-    return build_complete(trained, results, training.model_dump(exclude_unset=True))
+    return completed(trained, results, training.model_dump(exclude_unset=True))
 
 
 def _playground(
     paths: Mapping[str, Path],
-    checkpoint: CompleteCheckpoint,
+    checkpoint: Checkpoint,
     counted: MeasuredSamples,
     samples: Samples,
     analysis: EnergyAnalysis,
@@ -186,7 +176,7 @@ def _playground(
 
 
 def _raster(
-    trained: TrainedNetwork, measured: Measurement, samples: Samples, sample: int
+    trained: Checkpoint, measured: Measurement, samples: Samples, sample: int
 ) -> SpikeRaster:
     """Collect the spikes of one sample."""
     title = str(trained.data["title"])
@@ -194,7 +184,7 @@ def _raster(
 
 
 def _pictures(
-    trained: TrainedNetwork, raster: SpikeRaster, evaluation: Evaluation
+    trained: Checkpoint, raster: SpikeRaster, evaluation: Evaluation
 ) -> dict[str, bytes]:
     """Draw the figures as PNG, by artifact."""
     title = str(trained.data["title"])
@@ -213,7 +203,7 @@ def _pictures(
     return {name: chart.png() for name, chart in charts.items()}
 
 
-def _write_graph(path: Path, trained: TrainedNetwork) -> None:
+def _write_graph(path: Path, trained: Checkpoint) -> None:
     """Write the network as a NIR graph, without nodes if NIR lacks its neuron."""
     try:
         graph = nir_graph(trained)
@@ -224,7 +214,7 @@ def _write_graph(path: Path, trained: TrainedNetwork) -> None:
 
 
 def _summary(
-    metrics: Mapping[str, Any], trained: TrainedNetwork, evaluated: EvaluationMetrics
+    metrics: Mapping[str, Any], trained: Checkpoint, evaluated: EvaluationMetrics
 ) -> dict[str, Any]:
     """The few figures by which runs are compared: a table of 100 columns."""
     figures = {

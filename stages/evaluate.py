@@ -23,7 +23,7 @@ from spikejoule.evaluation.inference import (
     read_measurement,
 )
 from spikejoule.evaluation.params import EvaluateParams
-from spikejoule.network.trained import load_trained
+from spikejoule.network.checkpoint import Checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     confidence = params.evaluate.confidence
     test = load_samples(paths["test"])
     validation = load_samples(paths["validation"])
-    trained = load_trained(paths["trained"])
+    trained = Checkpoint.read_trained(paths["trained"])
     validation_events = load_events_for(trained, paths["events_validation"], validation)
     measured = read_measurement(paths, trained, test)
     measured_validation = measure_network(

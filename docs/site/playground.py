@@ -21,8 +21,7 @@ from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
 from spikejoule.energy.prices import HardwareProfile, headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
-from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
-from spikejoule.network.trained import load_trained
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.playground.content import (
     PlaygroundInputs,
     PlaygroundRecord,
@@ -59,8 +58,8 @@ def record(project: Path) -> PlaygroundRecord:
     paths = {name: project / path for name, path in names.items()}
     images = load_samples(paths["test"])
     assert isinstance(images, LabelledImages)
-    checkpoint = read_complete(paths["checkpoint"])
-    measured = read_measurement(paths, load_trained(paths["trained"]), images)
+    checkpoint = Checkpoint.read(paths["checkpoint"])
+    measured = read_measurement(paths, checkpoint, images)
     early = EarlyExit.read(paths["early_exit"])
     counted = MeasuredSamples(measured, images.labels, images.images, early)
     return playground_record(
@@ -78,7 +77,7 @@ def record(project: Path) -> PlaygroundRecord:
     )
 
 
-def _notes(checkpoint: CompleteCheckpoint, counted: MeasuredSamples) -> dict[str, str]:
+def _notes(checkpoint: Checkpoint, counted: MeasuredSamples) -> dict[str, str]:
     """The comparison with reference networks, as in the energy report."""
     profiles = load_profiles()
     headline = _profiles()[0]

@@ -16,7 +16,7 @@ from spikejoule.data.images import LabelledImages, Samples
 from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
 from spikejoule.energy.ledger import Variant, baseline_variants
 from spikejoule.evaluation.accuracy import EarlyExit
-from spikejoule.network.checkpoint import read_complete
+from spikejoule.network.checkpoint import Checkpoint
 
 
 def stored_files(paths: ArtifactPaths) -> dict[str, Path]:
@@ -45,7 +45,7 @@ def counted_networks(
     Raises:
         ArtifactError: a file is missing or damaged, or was counted on other samples.
     """
-    checkpoint = read_complete(files["checkpoint"])
+    checkpoint = Checkpoint.read(files["checkpoint"])
     n_input = checkpoint.network.n_input
     n_samples = checkpoint.file.inference_spikes.n_samples
     samples = test.select(slice(n_samples))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikejoule.core import torch_files
 from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoders.direct import Direct
@@ -21,15 +22,13 @@ from spikejoule.energy.from_checkpoint import (
 )
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.checkpoint import (
-    CompleteCheckpoint,
-    read_complete,
-    write_complete,
+    Checkpoint,
 )
 from spikejoule.network.pruning import pruning_masks
 from spikejoule.network.trained import (
     InferenceResults,
     TrainedNetwork,
-    build_complete,
+    completed,
 )
 from tests.energy.test_profiles import GOOD
 from tests.tools.cli import Cli
@@ -144,7 +143,7 @@ def seed_checkpoint(tmp_path: Path) -> Path:
     for section in ("training_spikes", "inference_spikes"):
         for name in [name for name in content[section] if name.endswith("_per_layer")]:
             del content[section][name]
-    write_complete(tmp_path / "seed.pth", content)
+    torch_files.write(tmp_path / "seed.pth", content)
     return tmp_path / "seed.pth"
 
 
@@ -206,7 +205,7 @@ class TestForeignCheckpoints:
     def test_without_inference_spikes(self, tmp_path: Path, cli: Cli) -> None:
         content = complete_content()
         del content["inference_spikes"]
-        write_complete(tmp_path / "c.pth", content)
+        torch_files.write(tmp_path / "c.pth", content)
         assert "`spikejoule energy --images`" in cli.refusal(
             "energy", tmp_path / "c.pth"
         )
@@ -218,7 +217,7 @@ class TestForeignCheckpoints:
     def test_without_what_training_needs(self, tmp_path: Path, cli: Cli) -> None:
         content = complete_content()
         del content["training_spikes"]
-        write_complete(tmp_path / "c.pth", content)
+        torch_files.write(tmp_path / "c.pth", content)
         assert (
             "training_energy_mj"
             not in cli.json("energy", tmp_path / "c.pth")["headline"]
@@ -236,13 +235,13 @@ def measured_content(
     measured = measure(network, mnist5k, N_IMAGES, pruned)
     proxies = measured.proxies.as_checkpoint_entry()
     results = InferenceResults(measured.counts, 0.25, EVALUATION, proxies)
-    content = build_complete(network, results, TRAIN_TIMINGS)
-    return content, measured
+    complete = completed(network.checkpoint(), results, TRAIN_TIMINGS)
+    return complete.content, measured
 
 
-def stored(tmp_path: Path, content: dict[str, Any]) -> CompleteCheckpoint:
-    write_complete(tmp_path / "c.pth", content)
-    return read_complete(tmp_path / "c.pth")
+def stored(tmp_path: Path, content: dict[str, Any]) -> Checkpoint:
+    torch_files.write(tmp_path / "c.pth", content)
+    return Checkpoint.read(tmp_path / "c.pth")
 
 
 def test_the_last_batch_of_an_epoch_is_smaller(tmp_path: Path) -> None:
@@ -295,7 +294,7 @@ class TestPruned:
     ) -> None:
         content, _ = measured_content(network, mnist5k, pruned=True)
         del content["energy_proxies"]["per_layer"]["hidden_to_output"]
-        write_complete(tmp_path / "c.pth", content)
+        torch_files.write(tmp_path / "c.pth", content)
         assert "hidden_to_output" in cli.refusal("energy", tmp_path / "c.pth")
 
 
@@ -305,7 +304,8 @@ def test_constant_currents_are_recorded(
 ) -> None:
     """Their counts are in `tests/energy/test_recount.py`."""
     network = trained_network()
-    history = tuple({**epoch, "input_macs": 5000} for epoch in network.history)
+    counted = {"input_macs": 5000}
+    history = [epoch.model_copy(update=counted) for epoch in network.history]
     code = Direct(time_window=50, direct_products=products)
     content, measured = measured_content(
         replace(network, encoder=code, history=history), mnist5k

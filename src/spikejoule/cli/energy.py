@@ -35,7 +35,7 @@ from spikejoule.energy.notes import Note, fact, sentence
 from spikejoule.energy.outputs import analysis_values
 from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import accuracy
-from spikejoule.network.checkpoint import read_complete
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.nir.executor import GraphRun
 from spikejoule.nir.options import chosen_conventions
 from spikejoule.nir.reading import read_nir
@@ -78,7 +78,7 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
         raise DataError(
             "--samples needs --images: without images there are none to choose from."
         )
-    checkpoint = read_complete(options.file)
+    checkpoint = Checkpoint.read(options.file)
     measured: MeasuredSamples | None = None
     labels = None
     notes: tuple[Note, ...] = ()

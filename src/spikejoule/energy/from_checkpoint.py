@@ -35,7 +35,7 @@ from spikejoule.energy.published import published_networks
 from spikejoule.energy.training import TrainingRecord
 from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
 from spikejoule.evaluation.accuracy import EarlyExit, exit_steps, step_outcomes
-from spikejoule.network.checkpoint import CompleteCheckpoint
+from spikejoule.network.checkpoint import Checkpoint
 
 _COUNTING = "`spikejoule energy --images`"
 
@@ -59,7 +59,7 @@ class MeasuredSamples:
 
 
 def analysis_inputs(
-    checkpoint: CompleteCheckpoint,
+    checkpoint: Checkpoint,
     measured: MeasuredSamples | None = None,
     baselines: tuple[CountedBaseline, ...] = (),
 ) -> AnalysisInputs:
@@ -131,7 +131,7 @@ def _executions(
     return executions
 
 
-def recorded_activity(checkpoint: CompleteCheckpoint) -> Activity:
+def recorded_activity(checkpoint: Checkpoint) -> Activity:
     """Return the mean activity per inference that a checkpoint records.
 
     Spikes alone do not determine the events of pruned networks and convolutions, or the
@@ -183,7 +183,7 @@ def _required(mean: float | None, name: str) -> float:
     return mean
 
 
-def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
+def training_record(checkpoint: Checkpoint) -> TrainingRecord | None:
     """Return what a checkpoint records of its training.
 
     None if it lacks spikes, batch size, or counts that spikes do not determine.
@@ -210,7 +210,7 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
 
 
 def _record_of_totals(
-    checkpoint: CompleteCheckpoint, setup: TrainingSetup
+    checkpoint: Checkpoint, setup: TrainingSetup
 ) -> TrainingRecord | None:
     """Return the record of a training whose epochs are not recorded, in one row."""
     results = checkpoint.file.training_results
@@ -230,7 +230,7 @@ def _record_of_totals(
     return setup.record(layers, (), n_epochs, np.array([batches]))
 
 
-def _accuracy(checkpoint: CompleteCheckpoint) -> Accuracies | None:
+def _accuracy(checkpoint: Checkpoint) -> Accuracies | None:
     percent = checkpoint.file.test_accuracy
     if percent is None:
         return None

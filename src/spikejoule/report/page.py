@@ -24,7 +24,7 @@ from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.report import views
 
 if TYPE_CHECKING:
-    from spikejoule.network.trained import TrainedNetwork
+    from spikejoule.network.checkpoint import Checkpoint
     from spikejoule.report.charts.raster import SpikeRaster
 
 # A DOI may contain almost any character but spaces; punctuation that ends a sentence or
@@ -50,7 +50,7 @@ class PageContent:
 
 
 def network_provenance(
-    network: "TrainedNetwork", path: Path
+    network: "Checkpoint", path: Path
 ) -> tuple[tuple[str, str], ...]:
     """Return data, parameters and checksum of the trained network in a file."""
     data = network.data

@@ -13,8 +13,7 @@ from spikejoule.energy.from_checkpoint import MeasuredSamples, analysis_inputs
 from spikejoule.energy.terms import TERMS
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
-from spikejoule.network.checkpoint import read_complete
-from spikejoule.network.trained import load_trained
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.tracking.recorded import measured_alike
 from studies.verdict.project import Project
 
@@ -26,7 +25,9 @@ def analysis_of(project: Project) -> EnergyAnalysis:
     paths = {name: project.directory / path for name, path in project.paths.items()}
     n_samples = project.params.measure_inference.n_samples
     images = load_images(paths["test"])
-    measured = read_measurement(paths, load_trained(paths["trained"]), images)
+    measured = read_measurement(
+        paths, Checkpoint.read_trained(paths["trained"]), images
+    )
     first: LabelledImages = images.select(slice(n_samples))
     counted = MeasuredSamples(
         measured.first(n_samples),
@@ -35,7 +36,7 @@ def analysis_of(project: Project) -> EnergyAnalysis:
         EarlyExit.read(paths["early_exit"]),
     )
     inputs = analysis_inputs(
-        read_complete(paths["checkpoint"]), counted, load_baseline(paths["baseline"])
+        Checkpoint.read(paths["checkpoint"]), counted, load_baseline(paths["baseline"])
     )
     profiles = project.profiles
     chosen = profiles[PROFILE]
