@@ -11,7 +11,7 @@ from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy.count import count_operations
 from spikejoule.energy.prices import load_profiles, price
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.network.checkpoint import read_complete
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.network.network import Network
 from spikejoule.network.torch_twin import initial_state
 
@@ -19,7 +19,7 @@ from spikejoule.network.torch_twin import initial_state
 def main(arguments: list[str]) -> None:
     images = load_mnist5k().test.select(slice(200))
     if arguments:
-        checkpoint = read_complete(arguments[0])
+        checkpoint = Checkpoint.read(arguments[0])
         network = checkpoint.network
         encoder = checkpoint.encoder
         state = checkpoint.state

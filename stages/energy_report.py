@@ -17,7 +17,7 @@ from spikejoule.data.images import (
 )
 from spikejoule.evaluation.evaluation import Evaluation
 from spikejoule.evaluation.inference import read_measurement
-from spikejoule.network.trained import TrainedNetwork, load_trained
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.playground.content import PlaygroundInputs
 from spikejoule.playground.opponent import choose_opponent
 from spikejoule.playground.page import playground_page, unplayable_page
@@ -48,7 +48,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the page, the card, the page to draw on, and the figures."""
     evaluation = Evaluation.read(paths["confusion"], params.evaluate.confidence)
     run = priced_run(paths, params)
-    trained = load_trained(paths["trained"])
+    trained = Checkpoint.read_trained(paths["trained"])
     samples = load_samples(paths["test"])
     measured = read_measurement(paths, trained, samples).first(run.counted.n_samples)
     title = str(trained.data["title"])
@@ -108,7 +108,7 @@ def _playground(
 
 
 def _pictures(
-    trained: TrainedNetwork, raster: SpikeRaster, evaluation: Evaluation
+    trained: Checkpoint, raster: SpikeRaster, evaluation: Evaluation
 ) -> dict[str, bytes]:
     """Draw the figures as PNG, by artifact."""
     title = str(trained.data["title"])

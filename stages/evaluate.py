@@ -32,13 +32,8 @@ from spikejoule.evaluation.inference import (
 )
 from spikejoule.evaluation.params import EvaluateParams, MeasureInferenceParams
 from spikejoule.evaluation.runs import counted_runs, exits_of, save_runs
-from spikejoule.network.checkpoint import complete_checkpoint, write_complete
-from spikejoule.network.trained import (
-    InferenceResults,
-    TrainedNetwork,
-    build_complete,
-    load_trained,
-)
+from spikejoule.network.checkpoint import Checkpoint
+from spikejoule.network.trained import InferenceResults, completed
 from spikejoule.nir.writing import graph_without_nodes, nir_graph, write_nir
 from spikejoule.training.epochs import TrainTimings
 
@@ -57,7 +52,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     confidence = params.evaluate.confidence
     test = load_samples(paths["test"])
     validation = load_samples(paths["validation"])
-    trained = load_trained(paths["trained"])
+    trained = Checkpoint.read_trained(paths["trained"])
     validation_events = load_events_for(trained, paths["events_validation"], validation)
     measured = read_measurement(paths, trained, test)
     measured_validation = measure_network(
@@ -80,25 +75,19 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     overall = evaluation.overall
     metrics = EvaluationMetrics.of(measured, overall, early, trained.data["source"])
     counted = measured.first(params.measure_inference.n_samples)
-    # Refuse here what could not be read again, before anything is written.
-    content = _checkpoint_content(
+    checkpoint = _complete_checkpoint(
         paths, trained, counted, evaluation.as_checkpoint_entry(metrics)
     )
-    complete_checkpoint(paths["checkpoint"], content)
-    write_complete(paths["checkpoint"], content)
-    _write_graph(paths["nir"], trained)
-    images = test.images if isinstance(test, LabelledImages) else None
-    labels = test.labels[: counted.n_samples]
-    save_runs(
-        paths["counts"],
-        counted_runs(
-            counted,
-            trained.encoder,
-            None if images is None else images[: counted.n_samples],
-            exits_of(counted, labels, early),
-        ),
-        labels,
+    samples = test.select(slice(counted.n_samples))
+    runs = counted_runs(
+        counted,
+        trained.encoder,
+        samples.images if isinstance(samples, LabelledImages) else None,
+        exits_of(counted, samples.labels, early),
     )
+    checkpoint.write(paths["checkpoint"])
+    _write_graph(paths["nir"], trained)
+    save_runs(paths["counts"], runs, samples.labels)
     save_predictions(paths["predictions"], test, measured)
     evaluation.write(paths["confusion"], paths["per_class"])
     write_csv(
@@ -130,12 +119,12 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
 
 
-def _checkpoint_content(
+def _complete_checkpoint(
     paths: Mapping[str, Path],
-    trained: TrainedNetwork,
+    trained: Checkpoint,
     measured: Measurement,
     test: Mapping[str, Any],
-) -> dict[str, Any]:
+) -> Checkpoint:
     """Assemble the complete checkpoint; `test` is its entry on the test set."""
     inference = InferenceTimings.read(paths["inference_timings"])
     training = TrainTimings.read(paths["train_timings"])
@@ -145,10 +134,10 @@ def _checkpoint_content(
         evaluation=test,
         energy_proxies=measured.proxies.as_checkpoint_entry(),
     )
-    return build_complete(trained, results, training.model_dump(exclude_unset=True))
+    return completed(trained, results, training.model_dump(exclude_unset=True))
 
 
-def _write_graph(path: Path, trained: TrainedNetwork) -> None:
+def _write_graph(path: Path, trained: Checkpoint) -> None:
     """Write the network as a NIR graph, without nodes if NIR lacks its neuron."""
     try:
         graph = nir_graph(trained)

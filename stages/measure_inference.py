@@ -14,7 +14,7 @@ from spikejoule.evaluation.inference import (
     save_inference_events,
 )
 from spikejoule.evaluation.params import MeasureInferenceParams
-from spikejoule.network.trained import load_trained
+from spikejoule.network.checkpoint import Checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     The headline covers the first `measure_inference.n_samples`; `evaluate` classifies
     all samples.
     """
-    trained = load_trained(paths["trained"])
+    trained = Checkpoint.read_trained(paths["trained"])
     events = load_events_for(trained, paths["events_test"])
     # The first call compiles or loads the kernels, which is not to be timed.
     measure_network(trained.state, trained.network, events.select(slice(1)))

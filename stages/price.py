@@ -6,7 +6,7 @@ from typing import Any
 
 from spikejoule.compare.outputs import COLUMNS, energy_rows, headline
 from spikejoule.core.store import write_csv, write_json
-from spikejoule.network.checkpoint import CompleteCheckpoint
+from spikejoule.network.checkpoint import Checkpoint
 from stages.pricing import Params, priced_run
 
 
@@ -19,9 +19,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     write_csv(paths["energy_table"], COLUMNS, energy_rows(run.analysis))
 
 
-def _summary(
-    metrics: Mapping[str, Any], checkpoint: CompleteCheckpoint
-) -> dict[str, Any]:
+def _summary(metrics: Mapping[str, Any], checkpoint: Checkpoint) -> dict[str, Any]:
     """The few figures by which runs are compared: a table of 100 columns."""
     file = checkpoint.file
     figures = {

@@ -15,7 +15,7 @@ from spikejoule.energy.prices import load_profiles, select_profile
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.params import EvaluateParams
 from spikejoule.evaluation.runs import CountedSamples, load_runs
-from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
+from spikejoule.network.checkpoint import Checkpoint
 
 KEYS = ("profile", "arithmetic_profile", "bootstrap_samples")
 
@@ -41,7 +41,7 @@ class PricedRun:
         analysis: the priced counts.
     """
 
-    checkpoint: CompleteCheckpoint
+    checkpoint: Checkpoint
     counted: CountedSamples
     analysis: EnergyAnalysis
 
@@ -57,7 +57,7 @@ def priced_run(paths: Mapping[str, Path], params: Params) -> PricedRun:
         params.energy_report.arithmetic_profile,
         "energy_report.arithmetic_profile",
     )
-    checkpoint = read_complete(paths["checkpoint"])
+    checkpoint = Checkpoint.read(paths["checkpoint"])
     early = EarlyExit.read(paths["early_exit"])
     counted = load_runs(paths["counts"], checkpoint, early)
     n_input = checkpoint.network.n_input

@@ -17,7 +17,6 @@ from spikejoule.encoding.params import EncodeParams
 from spikejoule.engine import BatchOutcome, engine_to_train
 from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.network.params import ModelParams
-from spikejoule.network.trained import save_trained
 from spikejoule.training.epochs import TrainMetrics, TrainTimings, history_rows
 from spikejoule.training.free_cores import FreeCores
 from spikejoule.training.params import TrainParams
@@ -63,10 +62,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         observers = (progress, meter) if run is None else (progress, meter, run)
         training = Training(data, engine, params.train, params.seed, observers)
         result = train(training, resume)
-        save_trained(
-            paths["trained"],
-            result.trained_network(description.model_dump(exclude_unset=True)),
-        )
+        trained = result.trained_network(description.model_dump(exclude_unset=True))
+        trained.checkpoint().write(paths["trained"])
         if run is not None:
             run.trained(paths["trained"])
         _write_results(paths, result, network.layer_names)

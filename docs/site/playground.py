@@ -22,8 +22,7 @@ from spikejoule.energy.prices import HardwareProfile, headline_profile, load_pro
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.evaluation.runs import CountedSamples, counted_runs, exits_of
-from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
-from spikejoule.network.trained import load_trained
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.playground.content import (
     PlaygroundInputs,
     PlaygroundRecord,
@@ -60,8 +59,8 @@ def record(project: Path) -> PlaygroundRecord:
     paths = {name: project / path for name, path in names.items()}
     images = load_samples(paths["test"])
     assert isinstance(images, LabelledImages)
-    checkpoint = read_complete(paths["checkpoint"])
-    measured = read_measurement(paths, load_trained(paths["trained"]), images)
+    checkpoint = Checkpoint.read(paths["checkpoint"])
+    measured = read_measurement(paths, checkpoint, images)
     early = EarlyExit.read(paths["early_exit"])
     exits = exits_of(measured, images.labels, early)
     runs = counted_runs(measured, checkpoint.encoder, images.images, exits)
@@ -81,7 +80,7 @@ def record(project: Path) -> PlaygroundRecord:
     )
 
 
-def _notes(checkpoint: CompleteCheckpoint, counted: CountedSamples) -> dict[str, str]:
+def _notes(checkpoint: Checkpoint, counted: CountedSamples) -> dict[str, str]:
     """The comparison with reference networks, as in the energy report."""
     profiles = load_profiles()
     headline = _profiles()[0]

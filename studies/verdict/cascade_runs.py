@@ -27,9 +27,9 @@ from spikejoule.data.images import LabelledImages
 from spikejoule.energy.ledger import SPIKING, SideName
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.engine.choice import use_threads
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.pruning import PruningSettings
-from spikejoule.network.trained import load_trained, save_trained
 from spikejoule.params import Params
 from spikejoule.training.training import Training, train
 from studies.verdict.entrants import Split, Splits
@@ -144,9 +144,9 @@ def _spiking(
         training = spiking_training(params, images.splits)
         train(training)
         data = images.description.model_dump(exclude_unset=True)
-        save_trained(file, training.trained_network(data))
+        training.trained_network(data).checkpoint().write(file)
         write_times(file, training, 1)
-    entrants = splits.of_checkpoint(load_trained(file))
+    entrants = splits.of_checkpoint(Checkpoint.read_trained(file))
     network = OutsideNetwork.of(file_digest(file, "sha256"), entrants)
     return KeptNetwork(preset, network, read_json(times_of(file)))
 

@@ -17,7 +17,7 @@ from spikejoule.data.images import LabelledImages, Samples
 from spikejoule.energy.ledger import Variant, baseline_variants
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.runs import CountedSamples, counted_runs, exits_of
-from spikejoule.network.checkpoint import read_complete
+from spikejoule.network.checkpoint import Checkpoint
 
 
 def stored_files(paths: ArtifactPaths) -> dict[str, Path]:
@@ -46,7 +46,7 @@ def counted_networks(
     Raises:
         ArtifactError: a file is missing or damaged, or was counted on other samples.
     """
-    checkpoint = read_complete(files["checkpoint"])
+    checkpoint = Checkpoint.read(files["checkpoint"])
     n_input = checkpoint.network.n_input
     n_samples = checkpoint.file.inference_spikes.n_samples
     samples = test.select(slice(n_samples))

@@ -42,10 +42,10 @@ from spikejoule.evaluation.accuracy import (
 )
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.runs import EARLY_EXIT, WHOLE_WINDOW, counted_runs
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.network import State
 from spikejoule.network.quantisation import FLOAT_BITS, Quantisation
-from spikejoule.network.trained import TrainedNetwork
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import engine_chain, run_graph
 from studies.verdict.cascades import Answers, Entrant
@@ -208,7 +208,7 @@ class Splits:
         )
         return Entrant(variant, activity.network.n_output, validation, test)
 
-    def of_checkpoint(self, trained: TrainedNetwork) -> list[Entrant]:
+    def of_checkpoint(self, trained: Checkpoint) -> list[Entrant]:
         """Count a network trained by this project, on images in its own encoding."""
         measured = {}
         for split, images in self.by_name.items():

@@ -21,7 +21,7 @@ from spikejoule.core.user_files import named_object
 from spikejoule.core.yaml_files import ArtifactPaths
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.evaluation.runs import EARLY_EXIT, WHOLE_WINDOW
-from spikejoule.network.trained import load_trained
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.reading import read_nir
 from spikejoule.params import Params
@@ -151,7 +151,7 @@ class Images:
         return OutsideNetwork.of(file_digest(path, "sha256"), entrants)
 
     def _checkpoint(self, path: Path) -> list[Entrant]:
-        trained = load_trained(path)
+        trained = Checkpoint.read_trained(path)
         trained_on = trained.data["sha256"], trained.seed
         if trained_on != (self.data["sha256"], self.seed):
             raise DataError(

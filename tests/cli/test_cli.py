@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from spikejoule.cli import build_parser, main
 from spikejoule.cli.arguments import EXAMPLES
-from spikejoule.network.checkpoint import write_complete
+from spikejoule.core import torch_files
 from tests.tools.cli import Cli
 from tests.tools.examples import complete_content, write_example
 
@@ -23,7 +23,7 @@ def file(tmp_path: Path) -> Path:
 def test_inspect_shows_every_entry_as_text_and_json(tmp_path: Path, cli: Cli) -> None:
     content = complete_content()
     content["training_history"]["losses"][0] = float("nan")
-    write_complete(tmp_path / "c.pth", content)
+    torch_files.write(tmp_path / "c.pth", content)
     report = cli.json("inspect", tmp_path / "c.pth")
     assert set(report) == set(content)
     assert report["test_accuracy"] == 91.25

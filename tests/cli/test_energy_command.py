@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from spikejoule.compare.from_checkpoint import analysis_inputs, training_record
+from spikejoule.core import torch_files
 from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoders.direct import Direct
@@ -18,16 +19,10 @@ from spikejoule.encoding.events import PRODUCTS, Products
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.runs import CountedSamples, counted_runs
 from spikejoule.network.checkpoint import (
-    CompleteCheckpoint,
-    read_complete,
-    write_complete,
+    Checkpoint,
 )
 from spikejoule.network.pruning import pruning_masks
-from spikejoule.network.trained import (
-    InferenceResults,
-    TrainedNetwork,
-    build_complete,
-)
+from spikejoule.network.trained import InferenceResults, completed
 from tests.energy.test_profiles import GOOD
 from tests.tools.cli import Cli
 from tests.tools.examples import (
@@ -61,7 +56,7 @@ def totals(energy: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def measure(
-    network: TrainedNetwork, mnist5k: Dataset, n_images: int, pruned: bool = False
+    network: Checkpoint, mnist5k: Dataset, n_images: int, pruned: bool = False
 ) -> Measurement:
     """Run a network on the first test images."""
     images = mnist5k.test.select(slice(n_images))
@@ -141,7 +136,7 @@ def seed_checkpoint(tmp_path: Path) -> Path:
     for section in ("training_spikes", "inference_spikes"):
         for name in [name for name in content[section] if name.endswith("_per_layer")]:
             del content[section][name]
-    write_complete(tmp_path / "seed.pth", content)
+    torch_files.write(tmp_path / "seed.pth", content)
     return tmp_path / "seed.pth"
 
 
@@ -203,7 +198,7 @@ class TestForeignCheckpoints:
     def test_without_inference_spikes(self, tmp_path: Path, cli: Cli) -> None:
         content = complete_content()
         del content["inference_spikes"]
-        write_complete(tmp_path / "c.pth", content)
+        torch_files.write(tmp_path / "c.pth", content)
         assert "`spikejoule energy --images`" in cli.refusal(
             "energy", tmp_path / "c.pth"
         )
@@ -215,7 +210,7 @@ class TestForeignCheckpoints:
     def test_without_what_training_needs(self, tmp_path: Path, cli: Cli) -> None:
         content = complete_content()
         del content["training_spikes"]
-        write_complete(tmp_path / "c.pth", content)
+        torch_files.write(tmp_path / "c.pth", content)
         assert (
             "training_energy_mj"
             not in cli.json("energy", tmp_path / "c.pth")["headline"]
@@ -225,7 +220,7 @@ class TestForeignCheckpoints:
 
 
 def measured_content(
-    network: TrainedNetwork, mnist5k: Dataset, pruned: bool = False
+    network: Checkpoint, mnist5k: Dataset, pruned: bool = False
 ) -> tuple[dict[str, Any], Measurement]:
     """The checkpoint of a network that ran on the first test images, and what it did
     there.
@@ -233,13 +228,13 @@ def measured_content(
     measured = measure(network, mnist5k, N_IMAGES, pruned)
     proxies = measured.proxies.as_checkpoint_entry()
     results = InferenceResults(measured.counts, 0.25, EVALUATION, proxies)
-    content = build_complete(network, results, TRAIN_TIMINGS)
-    return content, measured
+    complete = completed(network.checkpoint(), results, TRAIN_TIMINGS)
+    return complete.content, measured
 
 
-def stored(tmp_path: Path, content: dict[str, Any]) -> CompleteCheckpoint:
-    write_complete(tmp_path / "c.pth", content)
-    return read_complete(tmp_path / "c.pth")
+def stored(tmp_path: Path, content: dict[str, Any]) -> Checkpoint:
+    torch_files.write(tmp_path / "c.pth", content)
+    return Checkpoint.read(tmp_path / "c.pth")
 
 
 def test_the_last_batch_of_an_epoch_is_smaller(tmp_path: Path) -> None:
@@ -260,7 +255,7 @@ class TestPruned:
     """Where synapses are gone, spikes times fan-out is no count of events."""
 
     @pytest.fixture
-    def network(self) -> TrainedNetwork:
+    def network(self) -> Checkpoint:
         """One of which 70 % of the synapses are gone."""
         network = trained_network()
         masks = pruning_masks(network.state, 0.7)
@@ -272,7 +267,7 @@ class TestPruned:
         return replace(network, state=state, training_config=config)
 
     def test_every_command_gives_the_events_of_a_recount(
-        self, network: TrainedNetwork, mnist5k: Dataset, tmp_path: Path, cli: Cli
+        self, network: Checkpoint, mnist5k: Dataset, tmp_path: Path, cli: Cli
     ) -> None:
         content, measured = measured_content(network, mnist5k, pruned=True)
         stored(tmp_path, content)
@@ -288,11 +283,11 @@ class TestPruned:
             assert events == pytest.approx(recount / N_IMAGES)
 
     def test_events_that_are_not_recorded_are_not_guessed(
-        self, network: TrainedNetwork, mnist5k: Dataset, tmp_path: Path, cli: Cli
+        self, network: Checkpoint, mnist5k: Dataset, tmp_path: Path, cli: Cli
     ) -> None:
         content, _ = measured_content(network, mnist5k, pruned=True)
         del content["energy_proxies"]["per_layer"]["hidden_to_output"]
-        write_complete(tmp_path / "c.pth", content)
+        torch_files.write(tmp_path / "c.pth", content)
         assert "hidden_to_output" in cli.refusal("energy", tmp_path / "c.pth")
 
 
@@ -302,7 +297,8 @@ def test_constant_currents_are_recorded(
 ) -> None:
     """Their counts are in `tests/energy/test_recount.py`."""
     network = trained_network()
-    history = tuple({**epoch, "input_macs": 5000} for epoch in network.history)
+    counted = {"input_macs": 5000}
+    history = [epoch.model_copy(update=counted) for epoch in network.history]
     code = Direct(time_window=50, direct_products=products)
     content, measured = measured_content(
         replace(network, encoder=code, history=history), mnist5k

@@ -65,7 +65,7 @@ def test_table_page_and_json(tmp_path: Path, cli: Cli) -> None:
 
 def test_a_graph_of_ours_needs_its_events_alone(tmp_path: Path, cli: Cli) -> None:
     """dt is 1e-4, which other simulators take; a step is one of 1 ms."""
-    write_nir(tmp_path / "ours.nir", nir_graph(trained_network((12,))))
+    write_nir(tmp_path / "ours.nir", nir_graph(trained_network((12,)).checkpoint()))
     options = (
         "energy",
         tmp_path / "ours.nir",

@@ -55,7 +55,8 @@ def test_an_exported_network_costs_the_same_as_a_graph(
     neuron: dict[str, Any], pruned: bool
 ) -> None:
     """Every term of every sample, in the event engine and the graph executor."""
-    network = trained_network((20, 12), neuron=LeakyIntegrateAndFire(**neuron))
+    trained = trained_network((20, 12), neuron=LeakyIntegrateAndFire(**neuron))
+    network = trained.checkpoint()
     state = dict(network.state)
     if pruned:
         generator = np.random.default_rng(1)

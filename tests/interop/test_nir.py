@@ -95,7 +95,7 @@ def differing(
 def spikes_of(
     run: Run, folder: Path, network: TrainedNetwork, inputs: torch.Tensor
 ) -> torch.Tensor:
-    write_nir(folder / "network.nir", nir_graph(network))
+    write_nir(folder / "network.nir", nir_graph(network.checkpoint()))
     with torch.no_grad():
         return run(str(folder / "network.nir"), inputs)
 

@@ -12,7 +12,7 @@ import yaml
 
 from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError
-from spikejoule.network import checkpoint, trained
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.network.integers import integers_of
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.trained import TrainedNetwork
@@ -43,7 +43,7 @@ class TestTorchFiles:
             tmp_path / "evil.pth",
             _use_new_zipfile_serialization=new_format,
         )
-        refusal(checkpoint.read_complete, tmp_path / "evil.pth")
+        refusal(Checkpoint.read, tmp_path / "evil.pth")
         assert not flag.exists()
         torch.load(tmp_path / "evil.pth", weights_only=False)
         assert flag.exists(), "the file was harmless, so the test above showed nothing"
@@ -64,7 +64,7 @@ class TestTorchFiles:
         content = complete_content()
         content["spikejoule"]["data"] = {"title": "\x1b[2J\x07gone"}
         content["training_config"]["optimizer"] = "\x1b]0;title\x07"
-        checkpoint.write_complete(tmp_path / "c.pth", content)
+        torch_files.write(tmp_path / "c.pth", content)
         shown = cli.text("inspect", "--all", tmp_path / "c.pth")
         assert "\\e[2J" in shown
         assert shown.replace("\n", "").isprintable()
@@ -98,8 +98,8 @@ class TestTrainedNetwork:
     def test_round_trip(
         self, tmp_path: Path, network: TrainedNetwork, model_class: str
     ) -> None:
-        trained.save_trained(tmp_path / "t.pth", network)
-        loaded = trained.load_trained(tmp_path / "t.pth")
+        network.checkpoint().write(tmp_path / "t.pth")
+        loaded = Checkpoint.read_trained(tmp_path / "t.pth")
         assert loaded.network == network.network
         assert list(loaded.state) == list(network.state)
         for name, weights in network.state.items():
@@ -107,10 +107,10 @@ class TestTrainedNetwork:
             np.testing.assert_array_equal(loaded.state[name], weights)
         for name in ("encoder", "seed", "training_config", "history", "data", "engine"):
             assert getattr(loaded, name) == getattr(network, name)
-        trained.save_trained(tmp_path / "again.pth", loaded)
+        loaded.write(tmp_path / "again.pth")
         again = (tmp_path / "again.pth").read_bytes()
         assert again == (tmp_path / "t.pth").read_bytes()
-        complete = checkpoint.read_complete(write_example(tmp_path / "c.pth", network))
+        complete = Checkpoint.read(write_example(tmp_path / "c.pth", network))
         assert complete.content["model_class"] == model_class
         assert complete.network == network.network
         assert complete.encoder == network.encoder
@@ -139,14 +139,14 @@ class TestTrainedNetwork:
             (off, r"layer1\.synapses\.weight are not on their grid"),
         ):
             with pytest.raises((ArtifactError, ValueError), match=words):
-                trained.save_trained(tmp_path / "t.pth", network)
+                network.checkpoint().write(tmp_path / "t.pth")
         assert list(tmp_path.iterdir()) == []
 
     def test_a_file_without_its_training_is_refused(self, tmp_path: Path) -> None:
         content = complete_content()
         del content["spikejoule"]
-        checkpoint.write_complete(tmp_path / "c.pth", content)
-        assert "train again" in refusal(trained.load_trained, tmp_path / "c.pth")
+        torch_files.write(tmp_path / "c.pth", content)
+        assert "train again" in refusal(Checkpoint.read_trained, tmp_path / "c.pth")
 
 
 class TestBuildComplete:
@@ -227,7 +227,7 @@ class TestReadComplete:
     ) -> None:
         content = torch_files.to_plain(complete_content(quantised_network()))
         torch.save(content, tmp_path / "c.pth")
-        checkpoint.read_complete(tmp_path / "c.pth")
+        Checkpoint.read(tmp_path / "c.pth")
         change(content)
         torch.save(content, tmp_path / "c.pth")
-        assert words in refusal(checkpoint.read_complete, tmp_path / "c.pth")
+        assert words in refusal(Checkpoint.read, tmp_path / "c.pth")

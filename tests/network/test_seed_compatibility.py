@@ -16,7 +16,7 @@ import torch
 
 from spikejoule.data.images import Dataset
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.network.checkpoint import read_complete, write_complete
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests.tools.cli import Cli
 from tests.tools.examples import (
@@ -186,10 +186,10 @@ class TestTheSeedsCheckpointHere:
     def test_inspect(self, seed_checkpoint: Path, tmp_path: Path, cli: Cli) -> None:
         with pytest.raises(Exception, match="numpy"):
             torch.load(seed_checkpoint, weights_only=True)
-        checkpoint = read_complete(seed_checkpoint)
+        checkpoint = Checkpoint.read(seed_checkpoint)
         for name, weights in trained_network().state.items():
             np.testing.assert_array_equal(checkpoint.state[name], weights)
-        write_complete(tmp_path / "plain.pth", checkpoint.content)
+        checkpoint.write(tmp_path / "plain.pth")
         plain = torch.load(tmp_path / "plain.pth", weights_only=True)
         assert plain["test_accuracy"] == 84.43
         text = cli.text("inspect", "--all", seed_checkpoint)

@@ -17,11 +17,10 @@ from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.none import NoEncoding
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import run_network
-from spikejoule.network.checkpoint import read_complete
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.network.layers import layers_of
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.network.trained import TrainedNetwork, load_trained, save_trained
 from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
 from spikejoule.nir.writing import metadata_of, nir_graph, write_nir
@@ -31,8 +30,9 @@ from tests.tools.networks import spike_trains
 DT = 1e-4
 
 
-def with_neuron(**parameters: Any) -> TrainedNetwork:
-    return trained_network((20, 12), neuron=LeakyIntegrateAndFire(**parameters))
+def with_neuron(**parameters: Any) -> Checkpoint:
+    neuron = LeakyIntegrateAndFire(**parameters)
+    return trained_network((20, 12), neuron=neuron).checkpoint()
 
 
 def through_a_file(folder: Path, network: Any) -> nir.NIRGraph:
@@ -71,14 +71,14 @@ class TestMetadata:
         self, encoder: Encoder, step_ms: float, inputs: str, tmp_path: Path
     ) -> None:
         network = replace(trained_network(), encoder=encoder)
-        stated = metadata_of(through_a_file(tmp_path, network))
+        stated = metadata_of(through_a_file(tmp_path, network.checkpoint()))
         assert (stated.encoding, stated.step_ms) == (encoder.entry(), step_ms)
         assert stated.input == inputs
 
     def test_of_another_writer_or_damaged(self) -> None:
         with pytest.raises(ArtifactError, match="must have metadata of the format"):
             metadata_of(nir.NIRGraph({}, [], {"producer": "somebody"}))
-        graph = nir_graph(trained_network())
+        graph = nir_graph(trained_network().checkpoint())
         graph.metadata["reset"] = "bounce"
         with pytest.raises(ArtifactError, match="metadata: reset is 'bounce'"):
             metadata_of(graph)
@@ -96,9 +96,9 @@ class TestIntegers:
     def test_bit_for_bit_those_of_the_checkpoint(
         self, weight_bits: int, state_bits: int, neuron: dict[str, Any], tmp_path: Path
     ) -> None:
-        network = quantised_network(weight_bits, state_bits, **neuron)
-        save_trained(tmp_path / "trained.pth", network)
-        graph = through_a_file(tmp_path, network)
+        checkpoint = quantised_network(weight_bits, state_bits, **neuron).checkpoint()
+        checkpoint.write(tmp_path / "trained.pth")
+        graph = through_a_file(tmp_path, checkpoint)
         stored = torch.load(tmp_path / "trained.pth", weights_only=True)["quantisation"]
         found = metadata_of(graph).quantisation.model_dump()
         ours = found.pop("integers")
@@ -117,7 +117,9 @@ def test_groups_of_channels(tmp_path: Path) -> None:
     }
     write_nir(
         tmp_path / "network.nir",
-        nir_graph(replace(trained_network(), network=network, state=state)),
+        nir_graph(
+            replace(trained_network().checkpoint(), network=network, state=state)
+        ),
     )
     graph = nir.read(tmp_path / "network.nir", type_check=False)
     assert [graph.nodes[f"synapses{k}"].groups for k in (1, 2)] == [2, 2]
@@ -132,11 +134,13 @@ def test_groups_of_channels(tmp_path: Path) -> None:
 
 def test_same_bytes_whenever_and_wherever_from(tmp_path: Path) -> None:
     network = quantised_network(4)
-    save_trained(tmp_path / "trained.pth", network)
+    trained = network.checkpoint()
+    trained.write(tmp_path / "trained.pth")
     write_example(tmp_path / "complete.pth", network)
-    write_nir(tmp_path / "1.nir", nir_graph(network))
+    write_nir(tmp_path / "1.nir", nir_graph(trained))
     time.sleep(1.1)  # HDF5 can keep times, in seconds
-    write_nir(tmp_path / "2.nir", nir_graph(load_trained(tmp_path / "trained.pth")))
-    write_nir(tmp_path / "3.nir", nir_graph(read_complete(tmp_path / "complete.pth")))
+    for number, name in ((2, "trained.pth"), (3, "complete.pth")):
+        graph = nir_graph(Checkpoint.read(tmp_path / name))
+        write_nir(tmp_path / f"{number}.nir", graph)
     first, *others = [(tmp_path / f"{number}.nir").read_bytes() for number in (1, 2, 3)]
     assert others == [first, first]

@@ -14,8 +14,7 @@ from spikejoule.energy.ledger import baseline_variants
 from spikejoule.energy.prices import load_profiles
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
-from spikejoule.network.checkpoint import read_complete
-from spikejoule.network.trained import load_trained
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.playground.content import PlaygroundInputs
 from spikejoule.playground.opponent import Opponent
 from spikejoule.playground.page import playground_page
@@ -96,9 +95,9 @@ def inputs_of(project: Path, repository: Path, method: str) -> PlaygroundInputs:
     paths = {name: project / path for name, path in artifact_paths(repository).items()}
     samples = load_samples(paths["test"])
     assert isinstance(samples, LabelledImages)
-    measured = read_measurement(paths, load_trained(paths["trained"]), samples)
     counts = load_baseline(paths["baseline"])
-    checkpoint = read_complete(paths["checkpoint"])
+    checkpoint = Checkpoint.read(paths["checkpoint"])
+    measured = read_measurement(paths, checkpoint, samples)
     variants = baseline_variants(counts, measured.n_samples)
     is_integer = measured.network.weight_bits < 32
     variant = next(

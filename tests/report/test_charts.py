@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib
@@ -14,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from spikejoule.data.sources.fashion_mnist import FashionMnist
 from spikejoule.data.subject import DIGITS
 from spikejoule.encoding.events import EventList
+from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.report.charts.accuracy import conventional_front
 from spikejoule.report.charts.canvas import (
     PALETTE,
@@ -26,6 +26,7 @@ from spikejoule.report.charts.learning import (
 )
 from spikejoule.report.charts.raster import SpikeRaster, spike_raster
 from tests.energy.by_hand import analysis, baseline, inputs, training
+from tests.tools.examples import trained_network
 
 
 def raster() -> SpikeRaster:
@@ -110,16 +111,18 @@ def test_same_bytes_again_described_in_the_pages_colours(
     assert not re.search(r"#[0-9a-f]{6}\b", svg)
 
 
-def history(n_epochs: int) -> list[dict[str, Any]]:
-    """Return epochs of a training, as far as the curves need them."""
+def history(n_epochs: int) -> list[EpochRecord]:
+    """Return epochs of a training."""
+    (record, *_) = trained_network().history
     return [
-        {
-            "epoch": epoch,
-            "spikes": [epoch, 2.0],
-            "train_loss": 1 / epoch,
-            "train_accuracy_percent": 99 - 10 / epoch,
-            "validation_accuracy_percent": 98 - 10 / epoch,
-        }
+        record.model_copy(
+            update={
+                "epoch": epoch,
+                "train_loss": 1 / epoch,
+                "train_accuracy_percent": 99 - 10 / epoch,
+                "validation_accuracy_percent": 98 - 10 / epoch,
+            }
+        )
         for epoch in range(1, n_epochs + 1)
     ]
 

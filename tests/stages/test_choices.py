@@ -21,7 +21,7 @@ from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.encoding.events import PRODUCTS, load_events
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
-from spikejoule.network.trained import load_trained
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.nir.writing import metadata_of
 from spikejoule.params import load_params
 from tests import naive
@@ -135,7 +135,7 @@ def test_a_combination(
 def check_the_integers(paths: dict[str, Path]) -> None:
     """Loops over the integers of the file count what the stage has counted."""
     stated = torch.load(paths["trained"], weights_only=True)["quantisation"]
-    trained = load_trained(paths["trained"])
+    trained = Checkpoint.read_trained(paths["trained"])
     integers = {name: values.numpy() for name, values in stated["integers"].items()}
     decays = [leak / 256 for leak in stated["leak_factors"]]
     constants = (stated["thresholds"], decays, trained.network.neuron.reset)

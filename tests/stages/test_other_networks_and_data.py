@@ -11,8 +11,7 @@ from spikejoule.compare.names import layers
 from spikejoule.data.sources.n_mnist import NMnist
 from spikejoule.encoding.encoded_files import load_encoded_images
 from spikejoule.evaluation.inference import read_measurement
-from spikejoule.network.checkpoint import read_complete
-from spikejoule.network.trained import load_trained
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
 from spikejoule.tracking.publishing import build_run_record
@@ -69,9 +68,9 @@ def run_pipeline(
 def test_convolutions_pooling_and_recurrence(tmp_path: Path, repository: Path) -> None:
     """Counts in all files agree, and with a run of the NIR graph."""
     paths = run_pipeline(repository, tmp_path / "project", WITH_LAYERS)
-    trained = load_trained(paths["trained"])
+    trained = Checkpoint.read_trained(paths["trained"])
     network = trained.network
-    complete = read_complete(paths["checkpoint"])
+    complete = Checkpoint.read(paths["checkpoint"])
     assert network == complete.network
     counted = complete.file.inference_spikes.n_samples
     measured = read_measurement(paths, trained).first(counted)

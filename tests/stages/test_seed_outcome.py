@@ -15,8 +15,7 @@ import pytest
 
 from spikejoule.core.yaml_files import artifact_paths, read_mapping
 from spikejoule.evaluation.inference import read_measurement
-from spikejoule.network.checkpoint import read_complete
-from spikejoule.network.trained import load_trained
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.params import Params, parse_params
 from spikejoule.search.space import with_values
 from stages import encode, measure_inference, prepare, train
@@ -48,12 +47,12 @@ def test_full_mnist_gives_the_seeds_outcome(
     assert trained["stop_reason"] == "patience"
     assert 6 <= trained["epochs_trained"] <= 9
     assert trained["best_validation_accuracy_percent"] == pytest.approx(84.64, abs=1.0)
-    training = read_complete(paths["trained"]).content["training_spikes"]
+    training = Checkpoint.read(paths["trained"]).content["training_spikes"]
     check(
         training["per_sample_per_layer"],
         {"input": (409.8, 0.002), "hidden": (399.0, 0.10), "output": (218.1, 0.05)},
     )
-    measured = read_measurement(paths, load_trained(paths["trained"]))
+    measured = read_measurement(paths, Checkpoint.read_trained(paths["trained"]))
     inference = measured.first(params.measure_inference.n_samples).counts.means
     check(
         inference,

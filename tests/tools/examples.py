@@ -16,7 +16,7 @@ from spikejoule.counts.proxies import energy_proxies
 from spikejoule.counts.values import activity_of_products
 from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.network.checkpoint import write_complete
+from spikejoule.network.checkpoint import Checkpoint, EpochRecord
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.integers import floats_of, integers_of, with_grids
 from spikejoule.network.network import Network
@@ -26,7 +26,7 @@ from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.trained import (
     InferenceResults,
     TrainedNetwork,
-    build_complete,
+    completed,
 )
 
 # Timings and figures of a run, as the stages write them.
@@ -60,31 +60,31 @@ def trained_network(
         encoder=Poisson(time_window=50, max_rate=80.0),
         seed=7,
         training_config=copy.deepcopy(_FILES["training_config"]),
-        history=tuple(
-            {
-                "epoch": epoch,
-                "learning_rate": 0.003 / epoch,
-                "train_loss": 1.0 / epoch,
-                "train_accuracy_percent": 80.0 + epoch,
-                "validation_accuracy_percent": 85.0 + epoch,
-                "spikes": tuple(spikes),
-                "synaptic_events": tuple(
+        history=[
+            EpochRecord(
+                epoch=epoch,
+                learning_rate=0.003 / epoch,
+                train_loss=1.0 / epoch,
+                train_accuracy_percent=80.0 + epoch,
+                validation_accuracy_percent=85.0 + epoch,
+                spikes=tuple(spikes),
+                synaptic_events=tuple(
                     n_spikes * fan_out
                     for n_spikes, fan_out in zip(
                         spikes, network.layer_sizes[1:], strict=False
                     )
                 ),
-                "synapses_touched": tuple(
+                synapses_touched=tuple(
                     n_spikes * fan_out // 2
                     for n_spikes, fan_out in zip(
                         spikes, network.layer_sizes[1:], strict=False
                     )
                 ),
-                "pruned_fraction": 0.0,
-                "samples": 100,
-            }
+                pruned_fraction=0.0,
+                samples=100,
+            )
             for epoch, spikes in enumerate(spikes_by_epoch, start=1)
-        ),
+        ],
         best_epoch=2,
         data=copy.deepcopy(_FILES["data"]),
         engine="event",
@@ -132,19 +132,24 @@ def inference_spikes(trained: TrainedNetwork) -> SpikeCounts:
     )
 
 
-def complete_content(network: TrainedNetwork | None = None) -> dict[str, Any]:
+def complete_checkpoint(network: TrainedNetwork | None = None) -> Checkpoint:
     """Assemble the complete checkpoint of a network."""
     network = network or trained_network()
     spikes = inference_spikes(network)
     means = LayerCounts(spikes=np.array([[*spikes.means.values()]]))
     proxies = energy_proxies(activity_of_layers(network.network, 50, means))
     measured = InferenceResults(spikes, 0.25, EVALUATION, proxies.as_checkpoint_entry())
-    return build_complete(network, measured, TRAIN_TIMINGS)
+    return completed(network.checkpoint(), measured, TRAIN_TIMINGS)
+
+
+def complete_content(network: TrainedNetwork | None = None) -> dict[str, Any]:
+    """Return the entries of a complete checkpoint, to be changed."""
+    return copy.deepcopy(complete_checkpoint(network).content)
 
 
 def write_example(path: Path, network: TrainedNetwork | None = None) -> Path:
     """Write the complete checkpoint of a network and return `path`."""
-    write_complete(path, complete_content(network))
+    complete_checkpoint(network).write(path)
     return path
 
 

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from spikejoule.evaluation.inference import read_measurement
-from spikejoule.network.trained import load_trained
+from spikejoule.network.checkpoint import Checkpoint
 from tests.tools.committed import committed_rows
 from tests.tools.pipeline_tools import artifact_paths
 
@@ -48,7 +48,7 @@ def digests(paths: Mapping[str, Path]) -> dict[str, str]:
     `paths` has the artifacts `events_validation`, `events_test`, `trained`,
     `inference_events`, `predictions` and `history`; spike counts are made from these.
     """
-    counts = read_measurement(paths, load_trained(paths["trained"])).counts
+    counts = read_measurement(paths, Checkpoint.read_trained(paths["trained"])).counts
     arrays = {
         "inference_spikes.per_sample": counts.per_sample,
         "inference_spikes.per_step": counts.per_step,

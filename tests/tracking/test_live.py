@@ -16,7 +16,6 @@ from mlflow import MlflowClient
 from spikejoule.core.provenance import file_digest
 from spikejoule.energy.prices import load_profiles
 from spikejoule.energy.training.history import TrainingSetup, joules_by_epoch
-from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.tracking import live
 from spikejoule.tracking.curves import Curves
 from spikejoule.tracking.live import LiveRun
@@ -27,14 +26,13 @@ from tests.tools.processes import sleeping
 from tests.tools.recorded import runs
 
 SECONDS = 60
-TRAINED = trained_network()
+TRAINED = trained_network().checkpoint()
 PRICES = load_profiles()["45nm-fp32"]
 CURVES = Curves(TrainingSetup.of(TRAINED), PRICES)
 PARAMETERS = {"train.lr": 0.003, "seed": 7, "train.threads": 0}
 CURVE = "by_epoch/train_loss"
 EPOCHS = [
-    EpochRecord.model_validate({**TRAINED.history[0], "epoch": number})
-    for number in (1, 2, 3)
+    TRAINED.history[0].model_copy(update={"epoch": number}) for number in (1, 2, 3)
 ]
 Start = Callable[[], psutil.Process]
 

@@ -113,7 +113,7 @@ CURVE = "by_epoch/validation_accuracy_percent"
 
 def trained_and_published(store: Store, folder: Path, lr: float) -> str:
     """Train for three samples of the machine's load, publish, and return the run."""
-    curves = Curves(TrainingSetup.of(trained_network()), None)
+    curves = Curves(TrainingSetup.of(trained_network().checkpoint()), None)
     name = f"lr-{lr}"
     weights = folder / f"{name}.pth"
     record = record_of(weights, name, accuracy=87.0)

@@ -13,13 +13,12 @@ from mlflow.exceptions import MlflowException, RestException
 from spikejoule.core.errors import StoreError
 from spikejoule.core.provenance import file_digest
 from spikejoule.energy.prices import PACKAGED
-from spikejoule.network.checkpoint import write_complete
 from spikejoule.tracking import publishing
 from spikejoule.tracking.datasets import DataSplit
 from spikejoule.tracking.publishing import Publication, RunRecord
 from spikejoule.tracking.registry import MODEL_NAME, ModelFiles, Registration
 from spikejoule.tracking.store import Store, opened, project_store
-from tests.tools.examples import complete_content, trained_network
+from tests.tools.examples import trained_network, write_example
 from tests.tools.processes import start_python
 
 PROFILE = "45nm-fp32"
@@ -42,11 +41,9 @@ def record_of(
 ) -> RunRecord:
     network = trained_network()
     data = {**network.data, **changes}
-    history = tuple(
-        {**epoch, "validation_accuracy_percent": accuracy} for epoch in network.history
-    )
-    network = replace(network, history=history, data=data, seed=seed)
-    write_complete(path, complete_content(network))
+    reached = {"validation_accuracy_percent": accuracy}
+    history = [epoch.model_copy(update=reached) for epoch in network.history]
+    write_example(path, replace(network, history=history, data=data, seed=seed))
     return RunRecord(
         result_id=result,
         tags={"mlflow.source.git.commit": "c0ffee", "data.source": "mnist5k"},

@@ -15,9 +15,10 @@ import pytest
 import torch
 from mlflow.exceptions import MlflowException
 
+from spikejoule.core import torch_files
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.energy.prices import PACKAGED
-from spikejoule.network.checkpoint import read_complete, write_complete
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.tracking.registry import ModelFiles, save_served_model
 from tests import naive
 from tests.tools.examples import complete_content, trained_network, write_example
@@ -68,7 +69,7 @@ class TestAnswer:
     def test_spikes_and_class_are_those_of_plain_loops(
         self, model: Any, checkpoint_path: Path, images: np.ndarray
     ) -> None:
-        checkpoint = read_complete(checkpoint_path)
+        checkpoint = Checkpoint.read(checkpoint_path)
         inputs = encode(images, T, 80.0, draw_key(SEED, "test", 0)).to_dense(np.int64)
         rows = model.predict(images)
         assert model.metadata.signature.outputs.input_names() == [*rows]
@@ -102,7 +103,7 @@ class TestAnswer:
         network = replace(trained_network(), encoder=Direct(time_window=T))
         content = complete_content(network)
         content["energy_proxies"]["input_macs_per_inference"] = 1.0
-        write_complete(tmp_path / "c.pth", content)
+        torch_files.write(tmp_path / "c.pth", content)
         files = ModelFiles(tmp_path / "c.pth", PACKAGED, ARITHMETIC, example=images[0])
         save_served_model(tmp_path / "saved", files, "a-run")
         model = mlflow.pyfunc.load_model(str(tmp_path / "saved"))

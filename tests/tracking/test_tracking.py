@@ -15,7 +15,6 @@ from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import read_json, write_json
 from spikejoule.core.yaml_files import artifact_paths
 from spikejoule.data.images import load_samples
-from spikejoule.network.trained import save_trained
 from spikejoule.params import Params, load_params
 from spikejoule.tracking.datasets import DataSplit
 from spikejoule.tracking.failures import in_one_line, kind_of_failure
@@ -273,6 +272,6 @@ class TestRunRecord:
         assert result() == known[0]
         change("evaluate_metrics", test_accuracy_percent=91.26)
         known.append(result())
-        save_trained(paths["trained"], trained_network())
+        trained_network().checkpoint().write(paths["trained"])
         known.append(result())
         assert len(set(known)) == 4

@@ -36,7 +36,7 @@ from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.evaluation.runs import CountedSamples, counted_runs
-from spikejoule.network.checkpoint import read_complete
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.nir.executor import GraphRun
 from spikejoule.nir.options import chosen_conventions
 from spikejoule.nir.reading import read_nir
@@ -81,7 +81,7 @@ def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
         raise DataError(
             "--samples needs --images: without images there are none to choose from."
         )
-    checkpoint = read_complete(options.file)
+    checkpoint = Checkpoint.read(options.file)
     counted: CountedSamples | None = None
     labels = None
     notes: tuple[Note, ...] = ()

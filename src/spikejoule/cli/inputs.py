@@ -22,7 +22,7 @@ from spikejoule.encoding.binning import bin_all
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.events import EVENTS, EventList, load_events
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.network.checkpoint import CompleteCheckpoint
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.nir.options import CONVENTION_OPTIONS
 
 _FOR_CHECKPOINTS = ("images", "baselines")
@@ -145,7 +145,7 @@ def test_samples(source: str, n_samples: int | None) -> tuple[str, Samples]:
     return title, test.select(first_samples(n_samples, len(test), what))
 
 
-def run_checkpoint(checkpoint: CompleteCheckpoint, samples: Samples) -> Measurement:
+def run_checkpoint(checkpoint: Checkpoint, samples: Samples) -> Measurement:
     """Run the network on samples, encoded with the seed of its training."""
     seed = checkpoint.file.spikejoule.seed
     if seed is None:

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from spikejoule.core.store import json_text
 from spikejoule.core.terminal import columns
-from spikejoule.network.checkpoint import read_complete
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.nir.reading import read_nir
 
@@ -32,7 +32,7 @@ def inspect(options: argparse.Namespace) -> str:
     if options.file.suffix == ".nir":
         content = _graph_content(read_nir(options.file))
     else:
-        content = read_complete(options.file).content
+        content = Checkpoint.read(options.file).content
     values = json.loads(to_json(content, fallback=_json_value, inf_nan_mode="strings"))
     if options.json:
         return json_text(values)

@@ -7,7 +7,7 @@ from spikejoule.core.errors import DataError
 from spikejoule.core.store import write_text
 from spikejoule.data.images import LabelledImages
 from spikejoule.energy.prices import headline_profile, load_profiles
-from spikejoule.network.checkpoint import CompleteCheckpoint, read_complete
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.playground.content import PlaygroundInputs
 from spikejoule.playground.opponent import choose_opponent
 from spikejoule.playground.page import playground_page
@@ -15,7 +15,7 @@ from spikejoule.playground.page import playground_page
 
 def write_page(options: argparse.Namespace) -> str:
     """Run the network on test images, and write the page."""
-    checkpoint = read_complete(options.file)
+    checkpoint = Checkpoint.read(options.file)
     profiles = load_profiles(options.hardware)
     headline = headline_profile(profiles, options.profile, "--profile")
     others = [profile for profile in profiles.values() if profile.id != headline.id]
@@ -37,7 +37,7 @@ def write_page(options: argparse.Namespace) -> str:
     return f"wrote {options.html}\n"
 
 
-def _recorded_source(checkpoint: CompleteCheckpoint) -> str:
+def _recorded_source(checkpoint: Checkpoint) -> str:
     """The data that the network was trained on; MNIST also from `$MNIST_DIR`."""
     source = str(checkpoint.file.spikejoule.data.get("source", "mnist"))
     return "auto" if source == "mnist" else source

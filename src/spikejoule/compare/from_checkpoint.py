@@ -29,13 +29,13 @@ from spikejoule.evaluation.runs import (
     CountedRun,
     CountedSamples,
 )
-from spikejoule.network.checkpoint import CompleteCheckpoint
+from spikejoule.network.checkpoint import Checkpoint
 
 _COUNTING = "`spikejoule energy --images`"
 
 
 def analysis_inputs(
-    checkpoint: CompleteCheckpoint,
+    checkpoint: Checkpoint,
     counted: CountedSamples | None = None,
     baselines: tuple[CountedBaseline, ...] = (),
 ) -> AnalysisInputs:
@@ -88,7 +88,7 @@ def analysis_inputs(
     )
 
 
-def recorded_activity(checkpoint: CompleteCheckpoint) -> Activity:
+def recorded_activity(checkpoint: Checkpoint) -> Activity:
     """Return the mean activity per inference that a checkpoint records.
 
     Spikes alone do not determine the events of pruned networks and convolutions, or the
@@ -140,7 +140,7 @@ def _required(mean: float | None, name: str) -> float:
     return mean
 
 
-def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
+def training_record(checkpoint: Checkpoint) -> TrainingRecord | None:
     """Return what a checkpoint records of its training.
 
     None if it lacks spikes, batch size, or counts that spikes do not determine.
@@ -167,7 +167,7 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
 
 
 def _record_of_totals(
-    checkpoint: CompleteCheckpoint, setup: TrainingSetup
+    checkpoint: Checkpoint, setup: TrainingSetup
 ) -> TrainingRecord | None:
     """Return the record of a training whose epochs are not recorded, in one row."""
     results = checkpoint.file.training_results
@@ -187,7 +187,7 @@ def _record_of_totals(
     return setup.record(layers, (), n_epochs, np.array([batches]))
 
 
-def _accuracy(checkpoint: CompleteCheckpoint) -> Accuracies | None:
+def _accuracy(checkpoint: Checkpoint) -> Accuracies | None:
     percent = checkpoint.file.test_accuracy
     if percent is None:
         return None

@@ -21,8 +21,8 @@ from spikejoule.data.images import Samples
 from spikejoule.encoding.encoded_files import load_events_of
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import run_network
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.network.network import Network
-from spikejoule.network.trained import TrainedNetwork
 
 
 def measure_network(
@@ -47,7 +47,7 @@ def measure_network(
 
 
 def load_events_for(
-    trained: TrainedNetwork, path: Path, samples: Samples | None = None
+    trained: Checkpoint, path: Path, samples: Samples | None = None
 ) -> EventList:
     """Read the events for a network.
 
@@ -111,7 +111,7 @@ def _layers_of(arrays: Arrays) -> dict[str, EventList]:
 
 
 def read_measurement(
-    paths: Mapping[str, Path], trained: TrainedNetwork, samples: Samples | None = None
+    paths: Mapping[str, Path], trained: Checkpoint, samples: Samples | None = None
 ) -> Measurement:
     """Read the measurement of all test images.
 

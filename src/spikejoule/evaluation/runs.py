@@ -29,7 +29,7 @@ from spikejoule.evaluation.accuracy import (
     step_outcomes,
     stopped_after,
 )
-from spikejoule.network.checkpoint import CompleteCheckpoint
+from spikejoule.network.checkpoint import Checkpoint
 
 WHOLE_WINDOW: Final = "whole window"
 EARLY_EXIT: Final = "early exit"
@@ -173,7 +173,7 @@ def save_runs(
 
 
 def load_runs(
-    path: FilePath, checkpoint: CompleteCheckpoint, early: EarlyExit
+    path: FilePath, checkpoint: Checkpoint, early: EarlyExit
 ) -> CountedSamples:
     """Read the counted runs of the network in a checkpoint.
 

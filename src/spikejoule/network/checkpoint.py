@@ -1,4 +1,4 @@
-"""The complete checkpoint: one file with the weights and all an energy analysis needs.
+"""The checkpoint: one file with the weights and all an energy analysis needs.
 
 The schema, `surrogate_complete_v1`, is that of the original notebook: accuracies in
 percent, spikes as totals and as means per sample or inference. This project's additions
@@ -8,19 +8,21 @@ meaning. With several hidden layers, `n_hidden` is the list of their sizes,
 `fanout_input_to_hidden` are those of the first, and `n_syn_hidden_output` that of the
 last.
 
-`network.trained` writes it: the train stage without later measurements, the end of the
-pipeline with them. This module reads it, whichever program wrote it. Sections may be
-missing, and their entries too, except those of an epoch; what is present must have its
-type and range; unknown entries are kept unchecked.
+The train stage writes it without clock times and measurements, so training twice gives
+the same bytes; the end of the pipeline writes it with both (:mod:`network.trained`).
+It is read whichever program wrote it. Sections may be missing, and their entries too,
+except those of an epoch; what is present must have its type and range; unknown entries
+are kept unchecked.
 
 An integer network also states its widths, grids and integers. Its weights are stored
 under their usual names as well, as the float32 numbers that the integers represent.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +45,15 @@ from spikejoule.network.neurons import NEURONS
 from spikejoule.network.quantisation import LEAK_ONE, Quantisation
 
 SCHEMA_VERSION: Final = "surrogate_complete_v1"
+
+SCHEMA_NAMES: Final = {"learning_rate": "lr", "grad_clip_max_norm": "grad_clip_norm"}
+"""By name in the schema: the name in params.yaml. Checkpoints contain both names."""
+
+# What a file lacks that does not record its training, by section.
+_OF_TRAINING: Final = {
+    "": ("training_config", "optimizer_state_dict", "spikejoule"),
+    "spikejoule": ("history", "best_epoch", "seed", "data", "engine"),
+}
 
 Exponent = Annotated[int, Field(ge=-150, le=150)]
 Size = Annotated[int, Field(ge=1, le=2**53)]
@@ -252,8 +263,8 @@ class ArchitectureSection(Section):
     input_shape: list[int] = Field(default_factory=list)
 
 
-class CompleteFile(Section):
-    """The content of a complete checkpoint by section."""
+class CheckpointFile(Section):
+    """The content of a checkpoint by section."""
 
     model_state_dict: dict[str, Any]
     architecture: ArchitectureSection
@@ -269,84 +280,171 @@ class CompleteFile(Section):
 
 
 @dataclass(frozen=True, eq=False)
-class CompleteCheckpoint:
-    """A complete checkpoint that has passed every check of `read_complete`.
+class Checkpoint:
+    """A network with its weights, and the entries of its file.
 
     Attributes:
-        content: the dictionary in the file.
-        file: the same by name; missing entries are None or empty.
         network: its layers and neuron constants.
-        state: the weights, float32, by their names in the file.
+        state: the weights, float32, by the names of `Network.parameter_shapes`.
         encoder: the encoding of images into spikes.
+        content: the entries in the order of the file: plain values, arrays, tensors.
+        file: the same by name; missing entries are None or empty.
     """
 
-    content: dict[str, Any]
-    file: CompleteFile
     network: Network
     state: dict[str, NDArray[np.float32]]
     encoder: Encoder
+    content: dict[str, Any]
+    file: CheckpointFile
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a checkpoint of this project or of the original notebook.
+
+        Weights, architecture and encoding must be present and fit each other; other
+        sections may be missing. ArtifactError, in one sentence, if the file is missing
+        or damaged, contains code, has another schema, or if its parts do not fit.
+        """
+        # Imported here, because pricing a graph needs no PyTorch.
+        from spikejoule.core import torch_files
+
+        content = torch_files.read(path)
+        file = _checked(path, content)
+        with _about_the_network(path):
+            network = _network(file)
+            state = _state(file, network)
+            network = network.learned_from(state)
+            if file.quantisation is not None:
+                network = _quantised(network, file.quantisation, state)
+        encoder = encoder_of_entry(path, file.encoding)
+        return cls(network, state, encoder, content, file)
+
+    @classmethod
+    def read_trained(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a checkpoint that records its training, as those of this project do.
+
+        ArtifactError as for `read`, and if a record is missing.
+        """
+        checkpoint = cls.read(path)
+        for name, needed in _OF_TRAINING.items():
+            section = checkpoint.content[name] if name else checkpoint.content
+            for entry in needed:
+                if entry not in section:
+                    raise _untrained(path, f"'{entry}'")
+        project = checkpoint.file.spikejoule
+        if project.best_epoch not in range(1, len(project.history) + 1):
+            raise _untrained(path, f"epoch {project.best_epoch} of its history")
+        return checkpoint
+
+    @classmethod
+    def of(cls, network: Network, encoder: Encoder, content: dict[str, Any]) -> Self:
+        """Return a checkpoint of this project, with all its entries.
+
+        ArtifactError if an entry breaks the schema, or the weights misfit.
+        """
+        name = "the checkpoint"
+        file = _checked(name, content)
+        with _about_the_network(name):
+            state = _state(file, network)
+        return cls(network, state, encoder, content, file)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the file atomically; equal content gives equal bytes.
+
+        `torch.load(..., weights_only=True)` opens it.
+        """
+        from spikejoule.core import torch_files
+
+        torch_files.write(path, self.content)
 
     @property
     def pruned(self) -> bool:
         """Whether training removed synapses."""
         return bool(self.file.training_config.pruned_fraction)
 
+    # These are recorded in a file that `read_trained` accepts.
 
-def write_complete(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
-    """Write a complete checkpoint atomically.
+    @property
+    def seed(self) -> int:
+        """The experiment's seed, from which all random draws follow."""
+        seed = self.file.spikejoule.seed
+        assert seed is not None
+        return seed
 
-    `torch.load(..., weights_only=True)` opens it.
-    """
-    # Imported here, because pricing a graph needs no PyTorch.
-    from spikejoule.core import torch_files
+    @property
+    def data(self) -> dict[str, Any]:
+        """The content of metrics/data.json: source, note, counts, checksums."""
+        return self.file.spikejoule.data
 
-    torch_files.write(path, content)
+    @property
+    def history(self) -> list[EpochRecord]:
+        """The epochs of its training."""
+        return self.file.spikejoule.history
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch (from 1 on) of the weights."""
+        best_epoch = self.file.spikejoule.best_epoch
+        assert best_epoch is not None
+        return best_epoch
+
+    @property
+    def best_validation_accuracy_percent(self) -> float:
+        """Validation accuracy of the weights."""
+        return self.history[self.best_epoch - 1].validation_accuracy_percent
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine that trained."""
+        return self.file.spikejoule.engine
+
+    @property
+    def training_config(self) -> dict[str, Any]:
+        """The parameters of the train stage, plain values."""
+        return {
+            name: value
+            for name, value in self.content["training_config"].items()
+            if name not in SCHEMA_NAMES
+        }
+
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """The entry of the encoding, with the seed of its random draws."""
+        return {**self.encoder.entry(), "seed": self.seed}
 
 
-def read_complete(path: str | os.PathLike[str]) -> CompleteCheckpoint:
-    """Read a complete checkpoint of this project or of the original notebook.
-
-    Weights, architecture and encoding must be present and fit each other; other
-    sections may be missing. ArtifactError, in one sentence, if the file is missing or
-    damaged, contains code, has another schema, or if its parts do not fit.
-    """
-    from spikejoule.core import torch_files
-
-    return complete_checkpoint(path, torch_files.read(path))
+def _untrained(path: str | os.PathLike[str], lacking: str) -> ArtifactError:
+    return ArtifactError(
+        f"{path} does not record its training (it lacks {lacking}): train again."
+    )
 
 
-def complete_checkpoint(
+def _checked(
     path: str | os.PathLike[str], content: Mapping[str, Any]
-) -> CompleteCheckpoint:
-    """Check the content of a file, written or not yet; errors as `read_complete`."""
+) -> CheckpointFile:
+    """The sections of a file; ArtifactError if one breaks the schema."""
     if content.get("schema_version") != SCHEMA_VERSION:
         stated = content.get("schema_version", "no schema")
         raise ArtifactError(
             f"{path} must be a complete checkpoint of the schema "
             f"{SCHEMA_VERSION!r}, but is one of {stated!r}."
         )
-    file = CompleteFile.from_content(path, content)
+    return CheckpointFile.from_content(path, content)
+
+
+@contextmanager
+def _about_the_network(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn errors about the network of a file into an ArtifactError."""
     try:
-        network = _network(file)
-        state = _state(file, network)
-        network = network.learned_from(state)
-        if file.quantisation is not None:
-            network = _quantised(network, file.quantisation, state)
+        yield
     # RuntimeError: NumPy has no form of some tensor types.
     except (ParameterError, ValueError, TypeError, RuntimeError) as error:
         raise ArtifactError(
             f"{path} does not describe a valid network: {error}: write it again."
         ) from error
-    return CompleteCheckpoint(
-        content=dict(content),
-        file=file,
-        network=network,
-        state=state,
-        encoder=encoder_of_entry(path, content["encoding"]),
-    )
 
 
-def _network(file: CompleteFile) -> Network:
+def _network(file: CheckpointFile) -> Network:
     """The network of a file, with the initial constants of its neurons."""
     sizes = file.architecture
     neuron = _neuron(sizes.model_extra or {})
@@ -372,7 +470,7 @@ def _neuron(entry: Mapping[str, Any]) -> Neuron:
         raise ValueError(f"neurons: {first_problem(error)}") from error
 
 
-def _state(file: CompleteFile, network: Network) -> dict[str, NDArray[np.float32]]:
+def _state(file: CheckpointFile, network: Network) -> dict[str, NDArray[np.float32]]:
     """The weights of a file; ValueError if they are not those of the network."""
     stored = file.model_state_dict
     shapes = network.parameter_shapes()

@@ -1,11 +1,8 @@
-"""The result of a training: the best weights and their provenance, in a checkpoint.
+"""The checkpoint of a training, and of the network's measurements after it.
 
-The schema is that of the original notebook, from which this project started (see
-`network.checkpoint`). `save_trained` omits clock times and later measurements, so
-training twice gives the same bytes; `build_complete` adds both.
+Sources of the entries: see :mod:`spikejoule.network.checkpoint`.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,16 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule import __version__
-from spikejoule.core.errors import ArtifactError
 from spikejoule.core.provenance import library_versions
 from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.network.checkpoint import (
+    SCHEMA_NAMES,
     SCHEMA_VERSION,
-    complete_checkpoint,
+    Checkpoint,
+    EpochRecord,
     quantisation_section,
-    read_complete,
-    write_complete,
 )
 from spikejoule.network.network import Network
 
@@ -39,13 +35,11 @@ _CLOCK_KEYS: Final = (
     "epoch_times_seconds",
     "processor_seconds",
 )
-_SCHEMA_NAMES: Final = {"learning_rate": "lr", "grad_clip_max_norm": "grad_clip_norm"}
-"""By name in the schema: the name in params.yaml. Checkpoints contain both names."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
-    """A trained network and its provenance.
+    """The result of a training: the best weights and their provenance.
 
     Attributes:
         network: layers and neurons.
@@ -53,8 +47,7 @@ class TrainedNetwork:
         encoder: the encoding of images into spikes.
         seed: the experiment's seed, from which all random draws follow.
         training_config: the parameters of the train stage, plain values.
-        history: one mapping per epoch, with the fields of
-            `network.checkpoint.EpochRecord`.
+        history: the epochs.
         best_epoch: the epoch (from 1 on) of the best weights.
         data: the content of metrics/data.json: source, note, counts, checksums.
         engine: name of the engine that trained.
@@ -66,26 +59,73 @@ class TrainedNetwork:
     encoder: Encoder
     seed: int
     training_config: dict[str, Any]
-    history: tuple[dict[str, Any], ...]
+    history: Sequence[EpochRecord]
     best_epoch: int
     data: dict[str, Any]
     engine: str
     optimizer_state: dict[str, Any]
 
-    @property
-    def pruned(self) -> bool:
-        """Whether training removed synapses."""
-        return bool(self.training_config.get("pruned_fraction"))
+    def checkpoint(self) -> Checkpoint:
+        """Return the checkpoint, without clock times and measurements.
 
-    @property
-    def best_validation_accuracy_percent(self) -> float:
-        """Validation accuracy of the best weights."""
-        return float(self.history[self.best_epoch - 1]["validation_accuracy_percent"])
-
-    @property
-    def encoding(self) -> dict[str, Any]:
-        """The checkpoint entry of the encoding, with the seed of its random draws."""
-        return {**self.encoder.entry(), "seed": self.seed}
+        Raises ArtifactError if an entry breaks the schema, such as a missing weight,
+        and ValueError if the weights of an integer network are not on their grids.
+        """
+        network = self.network
+        history = self.history
+        spikes = np.sum([record.spikes for record in history], axis=0).tolist()
+        n_samples = sum(record.samples for record in history)
+        best = history[self.best_epoch - 1]
+        renamed = {
+            schema_name: self.training_config.get(name)
+            for schema_name, name in SCHEMA_NAMES.items()
+        }
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "model_class": SEED_CLASS if _notebook_runs(network) else OWN_CLASS,
+            "model_state_dict": self.state,
+            **quantisation_section(network, self.state),
+            "architecture": {
+                **_sizes_entry(network),
+                **_connectivity_entry(network),
+                **network.neuron.entry(),
+                **_layers_entry(network),
+                "layer_names": list(network.layer_names),
+                "layer_sizes": list(network.layer_sizes),
+            },
+            **_sizes_entry(network),
+            "encoding": {
+                **self.encoder.entry(),
+                "seed": self.seed,
+                self.encoder.formula_name: self.encoder.formula,
+            },
+            "training_config": {**renamed, **self.training_config},
+            "training_results": {
+                "epochs_trained": len(history),
+                "total_samples": n_samples,
+                "best_val_accuracy": best.validation_accuracy_percent,
+                "final_train_accuracy": history[-1].train_accuracy_percent,
+            },
+            "training_history": {
+                "losses": [record.train_loss for record in history],
+                "train_acc": [record.train_accuracy_percent for record in history],
+                "val_acc": [record.validation_accuracy_percent for record in history],
+            },
+            "training_spikes": {
+                **_spikes_entry(network.layer_names, spikes, n_samples, "sample"),
+                "total_samples": n_samples,
+            },
+            "connectivity": _connectivity_entry(network),
+            "optimizer_state_dict": self.optimizer_state,
+            "spikejoule": {
+                "engine": self.engine,
+                "data": self.data,
+                "best_epoch": self.best_epoch,
+                "seed": self.seed,
+                "history": [record.entry() for record in history],
+            },
+        }
+        return Checkpoint.of(network, self.encoder, content)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,140 +145,36 @@ class InferenceResults:
     energy_proxies: Mapping[str, Any]
 
 
-def save_trained(path: str | os.PathLike[str], trained: TrainedNetwork) -> None:
-    """Write `trained` to `path` atomically; equal content gives equal bytes.
-
-    Raises ArtifactError if an entry breaks the schema, such as a missing weight, and
-    ValueError if the weights of an integer network are not on their grids.
-    """
-    content = trained_content(trained)
-    complete_checkpoint(path, content)
-    write_complete(path, content)
-
-
-def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
-    """Read a file of `save_trained`, or the complete checkpoint of the pipeline.
-
-    Raises ArtifactError if the file is missing or damaged, or does not record its
-    training. No pickle is executed.
-    """
-    checkpoint = read_complete(path)
-    content = checkpoint.content
-    try:
-        additions = content["spikejoule"]
-        history = tuple(additions["history"])
-        best_epoch = additions["best_epoch"]
-        if not 1 <= best_epoch <= len(history):
-            raise LookupError(f"epoch {best_epoch} of its history")
-        return TrainedNetwork(
-            network=checkpoint.network,
-            state=checkpoint.state,
-            encoder=checkpoint.encoder,
-            seed=additions["seed"],
-            training_config={
-                name: value
-                for name, value in content["training_config"].items()
-                if name not in _SCHEMA_NAMES
-            },
-            history=history,
-            best_epoch=best_epoch,
-            data=additions["data"],
-            engine=additions["engine"],
-            optimizer_state=content["optimizer_state_dict"],
-        )
-    except LookupError as error:
-        raise ArtifactError(
-            f"{path} does not record its training (it lacks {error}): train again."
-        ) from error
-
-
-def trained_content(trained: TrainedNetwork) -> dict[str, Any]:
-    """The checkpoint entries that are known after training, without clock times.
-
-    Raises ValueError if the weights of an integer network are not on their grids.
-    """
-    network = trained.network
-    history = trained.history
-    spikes = np.sum([record["spikes"] for record in history], axis=0).tolist()
-    n_samples = sum(record["samples"] for record in history)
-    renamed = {
-        schema_name: trained.training_config.get(name)
-        for schema_name, name in _SCHEMA_NAMES.items()
-    }
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "model_class": SEED_CLASS if _notebook_runs(network) else OWN_CLASS,
-        "model_state_dict": trained.state,
-        **quantisation_section(network, trained.state),
-        "architecture": {
-            **_sizes_entry(network),
-            **_connectivity_entry(network),
-            **network.neuron.entry(),
-            **_layers_entry(network),
-            "layer_names": list(network.layer_names),
-            "layer_sizes": list(network.layer_sizes),
-        },
-        **_sizes_entry(network),
-        "encoding": {
-            **trained.encoding,
-            trained.encoder.formula_name: trained.encoder.formula,
-        },
-        "training_config": {**renamed, **trained.training_config},
-        "training_results": {
-            "epochs_trained": len(history),
-            "total_samples": n_samples,
-            "best_val_accuracy": trained.best_validation_accuracy_percent,
-            "final_train_accuracy": history[-1]["train_accuracy_percent"],
-        },
-        "training_history": {
-            "losses": [record["train_loss"] for record in history],
-            "train_acc": [record["train_accuracy_percent"] for record in history],
-            "val_acc": [record["validation_accuracy_percent"] for record in history],
-        },
-        "training_spikes": {
-            **_spikes_entry(network.layer_names, spikes, n_samples, "sample"),
-            "total_samples": n_samples,
-        },
-        "connectivity": _connectivity_entry(network),
-        "optimizer_state_dict": trained.optimizer_state,
-        "spikejoule": {
-            "engine": trained.engine,
-            "data": trained.data,
-            "best_epoch": trained.best_epoch,
-            "seed": trained.seed,
-            "history": list(history),
-        },
-    }
-
-
-def build_complete(
-    trained: TrainedNetwork,
+def completed(
+    trained: Checkpoint,
     measured: InferenceResults,
     training_timings: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Assemble the complete checkpoint: all keys of the schema, and this project's own.
-
-    The result consists of plain values, NumPy arrays and tensors.
+) -> Checkpoint:
+    """Return the complete checkpoint: all keys of the schema, and this project's own.
 
     Args:
-        trained: the result of the train stage.
+        trained: the checkpoint of the train stage.
         measured: the measurements on the test images.
         training_timings: the content of results/timings/train.json.
+
+    Raises:
+        ArtifactError: an entry breaks the schema.
     """
-    content = trained_content(trained)
-    content["training_results"]["training_time_seconds"] = training_timings[
-        "training_time_seconds"
-    ]
-    content["training_history"]["epoch_times"] = list(
-        training_timings["epoch_times_seconds"]
-    )
+    content = trained.content
     spikes = measured.spikes
     totals = tuple(spikes.totals.values())
     environment = {
         key: value for key, value in training_timings.items() if key not in _CLOCK_KEYS
     }
-    return {
-        **content,
+    later = {
+        "training_results": {
+            **content["training_results"],
+            "training_time_seconds": training_timings["training_time_seconds"],
+        },
+        "training_history": {
+            **content["training_history"],
+            "epoch_times": list(training_timings["epoch_times_seconds"]),
+        },
         "timestamp": _timestamp(training_timings),
         "test_accuracy": measured.evaluation["test_accuracy_percent"],
         "inference_spikes": {
@@ -255,6 +191,7 @@ def build_complete(
             "training_environment": environment,
         },
     }
+    return Checkpoint.of(trained.network, trained.encoder, {**content, **later})
 
 
 def _notebook_runs(network: Network) -> bool:

@@ -36,7 +36,7 @@ from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.schema import Record
 from spikejoule.core.store import write_bytes
 from spikejoule.network.checkpoint import (
-    CompleteCheckpoint,
+    Checkpoint,
     QuantisationEntry,
     quantisation_section,
 )
@@ -46,7 +46,6 @@ from spikejoule.network.integers import layer_constants, neuron_constants
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.nodes import Connection, Convolution, Dense, Pooling, Shape
-from spikejoule.network.trained import TrainedNetwork
 
 FORMAT: Final = "spikejoule_nir_v1"
 
@@ -115,7 +114,7 @@ def _plain(value: Any, key: str = "") -> Any:
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
-def nir_graph(trained: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
+def nir_graph(trained: Checkpoint) -> nir.NIRGraph:
     """Return a network as `input -> synapses1 -> neurons1 -> ... -> output`.
 
     `pooling2` or `flatten2` may precede `synapses2`, and recurrent weights are
@@ -165,9 +164,7 @@ def nir_graph(trained: TrainedNetwork | CompleteCheckpoint) -> nir.NIRGraph:
     )
 
 
-def _metadata(
-    trained: TrainedNetwork | CompleteCheckpoint, neuron: LeakyIntegrateAndFire
-) -> dict[str, Any]:
+def _metadata(trained: Checkpoint, neuron: LeakyIntegrateAndFire) -> dict[str, Any]:
     """Return the entries of `NirMetadata`."""
     encoder = trained.encoder
     is_float = trained.network.quantisation is None

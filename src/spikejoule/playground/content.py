@@ -25,7 +25,7 @@ from spikejoule.evaluation.accuracy import (
     step_outcomes,
     stopped_after,
 )
-from spikejoule.network.checkpoint import CompleteCheckpoint
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.integers import integers_of, layer_constants
 from spikejoule.network.network import Network
@@ -64,7 +64,7 @@ class PlaygroundInputs:
         notes: what the energy report says, by the id of a price list.
     """
 
-    checkpoint: CompleteCheckpoint
+    checkpoint: Checkpoint
     measured: Measurement
     images: LabelledImages
     profiles: tuple[HardwareProfile, ...]

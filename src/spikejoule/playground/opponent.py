@@ -12,7 +12,7 @@ from spikejoule.core.store import FilePath
 from spikejoule.data.images import LabelledImages
 from spikejoule.energy.ledger import Variant, baseline_variants, is_comparable
 from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
-from spikejoule.network.checkpoint import CompleteCheckpoint
+from spikejoule.network.checkpoint import Checkpoint
 
 CHOSEN_AS: Final = (
     "the run's cheapest one of at least the same accuracy, or its most accurate one if "
@@ -51,7 +51,7 @@ def choose_opponent(
     path: FilePath,
     images: LabelledImages,
     profile: HardwareProfile,
-    checkpoint: CompleteCheckpoint,
+    checkpoint: Checkpoint,
 ) -> Opponent:
     """Choose among the networks in a file of the stage `baseline`.
 

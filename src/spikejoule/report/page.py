@@ -30,7 +30,7 @@ from spikejoule.report.statements import (
 )
 
 if TYPE_CHECKING:
-    from spikejoule.network.trained import TrainedNetwork
+    from spikejoule.network.checkpoint import Checkpoint
     from spikejoule.report.charts.raster import SpikeRaster
 
 # A DOI may contain almost any character but spaces; punctuation that ends a sentence or
@@ -56,7 +56,7 @@ class PageContent:
 
 
 def network_provenance(
-    network: "TrainedNetwork", path: Path
+    network: "Checkpoint", path: Path
 ) -> tuple[tuple[str, str], ...]:
     """Return data, parameters and checksum of the trained network in a file."""
     data = network.data

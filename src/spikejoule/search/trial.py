@@ -25,7 +25,6 @@ from spikejoule.energy.prices import price
 from spikejoule.engine import engine_to_train
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.runs import counted_runs
-from spikejoule.network.trained import save_trained
 from spikejoule.params import Params
 from spikejoule.search.space import Search
 from spikejoule.training.training import Training, TrainingData, train
@@ -86,10 +85,11 @@ def trained_spiking(
     learned_from = TrainingData(data.train, encoder, events, validation.labels)
     training = Training(learned_from, engine, params.train, params.seed)
     result = train(training, state_store)
-    trained = result.trained_network(data.description.model_dump(exclude_unset=True))
+    description = data.description.model_dump(exclude_unset=True)
+    trained = result.trained_network(description).checkpoint()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "trained.pth"
-        save_trained(file, trained)
+        trained.write(file)
         digest = file_digest(file, "sha256")
     measured = measure_network(
         trained.state, trained.network, events, pruned=trained.pruned

@@ -19,8 +19,7 @@ from spikejoule.core.yaml_files import PARAMS_FILE
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.energy.prices import load_profiles, select_profile
 from spikejoule.energy.training.history import TrainingSetup
-from spikejoule.network.checkpoint import EpochRecord
-from spikejoule.network.trained import TrainedNetwork, load_trained
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.params import Params
 from spikejoule.tracking.curves import Curves
 from spikejoule.tracking.datasets import DataSplit, log_splits
@@ -221,7 +220,7 @@ def publish_outputs(
 
 
 def _curves(
-    trained: TrainedNetwork, paths: Mapping[str, Path], params: Params
+    trained: Checkpoint, paths: Mapping[str, Path], params: Params
 ) -> list[dict[str, float]]:
     """Return the rows of a training's curves, its joules at the headline's prices."""
     profile = select_profile(
@@ -229,8 +228,7 @@ def _curves(
         params.energy_report.profile,
         "energy_report.profile",
     )
-    history = [EpochRecord.model_validate(entry) for entry in trained.history]
-    return Curves(TrainingSetup.of(trained), profile).rows(history)
+    return Curves(TrainingSetup.of(trained), profile).rows(trained.history)
 
 
 def build_run_record(
@@ -247,7 +245,7 @@ def build_run_record(
     Raises:
         ArtifactError: an output is missing or damaged.
     """
-    trained = load_trained(paths["trained"])
+    trained = Checkpoint.read_trained(paths["trained"])
 
     # What else made the result is in the files: libraries in the checkpoint, engine and
     # device in the timings, each image file's checksum in the data's description.

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.energy.prices import load_profiles, select_profile
-from spikejoule.network.checkpoint import read_complete
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.tracking.datasets import logged_splits
 from spikejoule.tracking.mlflow_private import VERSIONS_TAG
 from spikejoule.tracking.store import RESULT_TAG
@@ -118,7 +118,7 @@ def register(
         champion = client.get_registered_model(MODEL_NAME).aliases.get(CHAMPION)
         is_champion = str(existing.version) == str(champion)
         return Registration(int(existing.version), is_champion)
-    checkpoint = read_complete(files.checkpoint).file
+    checkpoint = Checkpoint.read(files.checkpoint).file
     version_tags = {
         **tags,
         ACCURACY_TAG: str(checkpoint.training_results.best_val_accuracy),
@@ -275,7 +275,7 @@ def _signature(files: ModelFiles, artifacts: Mapping[str, str]) -> "ModelSignatu
 
     from spikejoule.tracking.served_model import Answers
 
-    checkpoint = read_complete(files.checkpoint)
+    checkpoint = Checkpoint.read(files.checkpoint)
     seed = checkpoint.file.spikejoule.seed
     if seed is None:
         seed = checkpoint.content["encoding"].get("seed") or 0

@@ -23,7 +23,7 @@ from spikejoule.core.errors import DataError, ParameterError, SpikejouleError
 from spikejoule.energy.count import count_operations
 from spikejoule.energy.prices import load_profiles, price, select_profile
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.network.checkpoint import read_complete
+from spikejoule.network.checkpoint import Checkpoint
 
 MAX_IMAGES: Final = 10_000
 """Limit on the images of one request."""
@@ -62,7 +62,7 @@ class Answers:
     """
 
     def __init__(self, files: Mapping[str, str]) -> None:
-        self._checkpoint = read_complete(files["checkpoint"])
+        self._checkpoint = Checkpoint.read(files["checkpoint"])
         self._profiles = load_profiles(files["price_list"])
 
     def __call__(

@@ -175,7 +175,7 @@ class Training:
             encoder=self._data.encoder,
             seed=self._seed,
             training_config={**config, "optimizer": "Adam"},
-            history=tuple(record.entry() for record in self.history),
+            history=tuple(self.history),
             best_epoch=self.best_epoch,
             data=dict(data),
             engine=self._engine.name,

@@ -20,13 +20,11 @@ from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.evaluation.accuracy import choose_early_exit, step_outcomes
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.network.checkpoint import write_complete
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.trained import (
     InferenceResults,
     TrainedNetwork,
-    build_complete,
-    save_trained,
+    completed,
 )
 from spikejoule.tracking.live import TRAINED_TAG
 from spikejoule.tracking.store import FILES_TAG
@@ -61,7 +59,8 @@ def networks(
     """
     drawn = trained_network((2,), seed)
     *before, best = drawn.history
-    history = (*before, {**best, "validation_accuracy_percent": percent})
+    reached = {"validation_accuracy_percent": percent}
+    history = (*before, best.model_copy(update=reached))
     spiking = replace(drawn, encoder=Latency(time_window=5), history=history)
     images = stored_images(project)
     conventional = [relu(SMALL, 9, seed, 98.9, images)]
@@ -104,7 +103,7 @@ def record_networks(
         folder.mkdir()
         for file, place in write_files(project, folder, counted).items():
             artifacts[file] = place
-        save_trained(folder / "trained.pth", counted.spiking)
+        counted.spiking.checkpoint().write(folder / "trained.pth")
         weights_sha256 = file_digest(folder / "trained.pth", "sha256")
     about = {
         "model.hidden": f"[{size}]",
@@ -145,8 +144,8 @@ def write_files(project: Path, folder: Path, counted: RunNetworks) -> dict[Path,
         {**EVALUATION, "test_accuracy_percent": TEST_PERCENT},
         measured.proxies.as_checkpoint_entry(),
     )
-    content = build_complete(counted.spiking, results, TRAIN_TIMINGS)
-    write_complete(files["checkpoint"], content)
+    complete = completed(counted.spiking.checkpoint(), results, TRAIN_TIMINGS)
+    complete.write(files["checkpoint"])
     outcomes = step_outcomes(measured, images.labels)
     choose_early_exit(outcomes, outcomes, None).write(files["early_exit"])
     save_baseline(files["baseline"], counted.conventional, images.labels)

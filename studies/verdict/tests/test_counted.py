@@ -12,7 +12,7 @@ from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.terms import TERMS
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.runs import load_runs
-from spikejoule.network.checkpoint import read_complete
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.tracking.recorded import measured_alike
 from studies.verdict.project import Project
 
@@ -22,7 +22,7 @@ PROFILE = "lemaire-complete"
 def analysis_of(project: Project) -> EnergyAnalysis:
     """Analyse the spikes that the pipeline measured, as `energy_report` does."""
     paths = {name: project.directory / path for name, path in project.paths.items()}
-    checkpoint = read_complete(paths["checkpoint"])
+    checkpoint = Checkpoint.read(paths["checkpoint"])
     early = EarlyExit.read(paths["early_exit"])
     counted = load_runs(paths["counts"], checkpoint, early)
     inputs = analysis_inputs(checkpoint, counted, load_baseline(paths["baseline"]))

@@ -26,7 +26,7 @@ from spikejoule.network.checkpoint import EpochRecord, TrainingConfigSection
 from spikejoule.network.network import Network
 
 if TYPE_CHECKING:
-    from spikejoule.network.trained import TrainedNetwork
+    from spikejoule.network.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +46,12 @@ class TrainingSetup:
     engine: str
 
     @classmethod
-    def of(cls, trained: "TrainedNetwork") -> Self:
+    def of(cls, trained: "Checkpoint") -> Self:
         """Return the setup of a trained network."""
         return cls(
             network=trained.network,
             encoder=trained.encoder,
-            config=TrainingConfigSection.model_validate(trained.training_config),
+            config=trained.file.training_config,
             engine=trained.engine,
         )
 

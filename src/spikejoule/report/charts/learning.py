@@ -1,6 +1,6 @@
 """Training curves, the energy of training, and the confusion matrix."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from spikejoule.report.units import joules
 
 if TYPE_CHECKING:
     from spikejoule.compare.analysis import EnergyAnalysis
+    from spikejoule.network.checkpoint import EpochRecord
 
 _MOST_NUMBERED = 40
 """Classes of a matrix whose cells show their numbers, at most."""
@@ -22,7 +23,7 @@ _MOST_NUMBERED = 40
 
 @canvas.house_style()
 def training_curves(
-    history: Sequence[Mapping[str, Any]],
+    history: Sequence[EpochRecord],
     best_epoch: int,
     source: str,
     held_out: str = "Validation",
@@ -30,16 +31,15 @@ def training_curves(
     """Draw loss, and accuracy on training and held-out images, over the epochs.
 
     Args:
-        history: one mapping per epoch with the fields of
-            `network.checkpoint.EpochRecord`.
+        history: the epochs.
         best_epoch: the epoch whose weights were kept, from 1.
         source: the training images.
         held_out: the images by which the weights were chosen.
     """
-    epochs = [row["epoch"] for row in history]
-    losses = [row["train_loss"] for row in history]
-    training = [row["train_accuracy_percent"] for row in history]
-    validation = [row["validation_accuracy_percent"] for row in history]
+    epochs = [record.epoch for record in history]
+    losses = [record.train_loss for record in history]
+    training = [record.train_accuracy_percent for record in history]
+    validation = [record.validation_accuracy_percent for record in history]
     best = validation[epochs.index(best_epoch)]
     style = {"marker": "o", "markersize": 3}
     figure = Figure(figsize=(9.6, 3.6))
