@@ -90,7 +90,6 @@ def test_a_refused_parameter_names_how_outputs_come_back(
             "energy_report",
             {
                 "energy_report.figure_sample": N_TEST,
-                "measure_inference.n_samples": "null",
             },
             f"allowed: 0 to {N_TEST - 1}",
         ),

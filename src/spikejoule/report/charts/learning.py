@@ -23,7 +23,7 @@ _MOST_NUMBERED = 40
 
 @canvas.house_style()
 def training_curves(
-    history: Sequence[EpochRecord],
+    history: "Sequence[EpochRecord]",
     best_epoch: int,
     source: str,
     held_out: str = "Validation",
