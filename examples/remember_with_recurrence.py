@@ -12,7 +12,8 @@ import sys
 import numpy as np
 
 from spikejoule.encoding import EventList, predict
-from spikejoule.engine import EngineSettings, engine_to_train
+from spikejoule.engine import EngineSettings
+from spikejoule.engine.learning import chosen_trainer
 from spikejoule.network import LearningSettings, Network
 from spikejoule.network.layers import layers_of
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
@@ -42,7 +43,7 @@ def accuracy_percent(word: str) -> float:
     neuron = LeakyIntegrateAndFire(decay=0.0)
     network = Network.of_chain((2 * CHANNELS,), layers_of([word]), len(DELAYS), neuron)
     learning = LearningSettings(logit_scale=1.0, grad_clip_norm=1.0)
-    engine, _ = engine_to_train(EngineSettings(), network, learning, 1)
+    engine, _ = chosen_trainer(EngineSettings(), network, learning, 1)
     events, labels = delayed_coincidences(2000, seed=1)
     test, test_labels = delayed_coincidences(1000, seed=2)
     generator = np.random.default_rng(3)

@@ -9,7 +9,8 @@ import sys
 import numpy as np
 
 from spikejoule.encoding import EventList, predict
-from spikejoule.engine import EngineSettings, engine_to_train
+from spikejoule.engine import EngineSettings
+from spikejoule.engine.learning import chosen_trainer
 from spikejoule.network import LearningSettings, Network
 
 INPUTS = 30
@@ -33,7 +34,7 @@ def main() -> None:
     test_events, test_labels = samples(500)
     network = Network.of_layers(INPUTS, (32,), CLASSES)
     learning = LearningSettings(surrogate="arctangent", logit_scale=0.3)
-    engine, _ = engine_to_train(EngineSettings(), network, learning, 1)
+    engine, _ = chosen_trainer(EngineSettings(), network, learning, 1)
     print(
         f"{events.n_events:,} spikes: {100 * events.density:.1f} % of all inputs and "
         "steps"

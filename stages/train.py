@@ -12,7 +12,7 @@ from spikejoule.core.host_energy import HostEnergy
 from spikejoule.core.store import write_csv
 from spikejoule.data.images import DataDescription, load_samples
 from spikejoule.encoding.encoded_files import EncodedImages, load_events_of
-from spikejoule.engine import BatchOutcome, engine_to_train
+from spikejoule.engine.learning import BatchOutcome, chosen_trainer
 from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.network.trained import save_trained
 from spikejoule.params import Params
@@ -31,7 +31,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     description = DataDescription.read(paths["data_metrics"])
     samples = data.samples
     network = params.model.network_of(samples.shape, samples.subject.n_classes)
-    engine, threads = engine_to_train(params.train, network, params.train, params.seed)
+    engine, threads = chosen_trainer(params.train, network, params.train, params.seed)
     logger.info(
         "%s engine on %s, threads: %d at most", engine.name, engine.device, threads
     )

@@ -18,7 +18,7 @@ from spikejoule.energy import DENSE, Dataflow, OperationCounts, TrainingRecord
 from spikejoule.energy.dataflow import TRAINING_RANGE
 from spikejoule.energy.training import count_training
 from spikejoule.energy.training.pricing import record_of_baseline
-from spikejoule.engine import make_engine
+from spikejoule.engine.learning import make_trainer
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.integers import with_grids
 from spikejoule.network.layers import (
@@ -402,7 +402,7 @@ def test_dense_products_are_those_of_the_engine(
     training = VARIANTS["dense"](setting, state)
     samples, labels = batches_of(setting, 1)[0]
     training.train_batch(samples, labels)
-    engine = make_engine("dense", network, state, learning, np.float64)
+    engine = make_trainer("dense", network, state, learning, np.float64)
     with FlopCounterMode(display=False) as flops:
         engine.gradients(EventList.from_dense(np.array(samples)), np.array(labels))
     assert 2 * products_of(training) == flops.get_total_flops()

@@ -13,8 +13,8 @@ from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.events import EventList
-from spikejoule.engine import engine_to_train
 from spikejoule.engine.interface import EngineSettings
+from spikejoule.engine.learning import chosen_trainer
 from spikejoule.network.layers import (
     ConvolutionLayer,
     DenseLayer,
@@ -177,7 +177,7 @@ def test_integers_in_a_chain_train_on_one_thread() -> None:
     network = Network.of_chain((9,), layers_of(["5r"]), 3, None, Quantisation(6, 16))
     before = (torch.get_num_threads(), numba.get_num_threads())
     try:
-        engine, threads = engine_to_train(EngineSettings(), network, LEARNING, 1)
+        engine, threads = chosen_trainer(EngineSettings(), network, LEARNING, 1)
         assert (engine.name, threads, torch.get_num_threads()) == ("dense", 1, 1)
     finally:
         torch.set_num_threads(before[0])

@@ -63,7 +63,7 @@ def _sources_digest() -> str:
     package = Path(__file__).parents[1]
     # Surrogates are emitted into kernels, but are in the model's package.
     surrogates = package / "network" / "surrogates"
-    folders = [Path(__file__).parent, surrogates, *package.glob("*/kernels")]
+    folders = [Path(__file__).parent, surrogates, *package.rglob("kernels")]
     for path in sorted(path for folder in folders for path in folder.glob("*.py")):
         name = path.relative_to(package).as_posix()
         digest.update(name.encode() + b"\0" + path.read_bytes())
