@@ -128,6 +128,7 @@ def assert_agrees(
     outcome, gradients = engine.gradients(events, labels)
     assert outcome.spikes == expected.totals, engine.name
     assert outcome.synaptic_events == expected.events
+    assert outcome.synapses_touched == expected.touched
     assert outcome.correct == expected.correct
     reached = None
     if engine.name == "event":

@@ -69,7 +69,9 @@ def assert_currents_agree(case: Case, events: EventList) -> None:
     # In every such step, each input that is not zero is multiplied at its synapses.
     macs = times * np.sum((case.dense[:, 0] != 0) @ synapses.sum(axis=0))
     counts = expected._replace(
-        totals=(0, *expected.totals[1:]), events=(0, *expected.events[1:])
+        totals=(0, *expected.totals[1:]),
+        events=(0, *expected.events[1:]),
+        touched=(0, *expected.touched[1:]),
     )
     case.assert_engines_agree(events, counts, macs)
 
