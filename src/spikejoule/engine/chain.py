@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.compiling.emit import LANES
-from spikejoule.encoding.events import EventList, source_type
-from spikejoule.engine.kernel_calls import reset_code, run_in_lanes
-from spikejoule.engine.kernels.chain import ChainArrays, Link, run_population
+from spikejoule.encoding.events import source_type
+from spikejoule.engine.kernel_calls import reset_code
+from spikejoule.engine.kernels.chain import ChainArrays, Link
 from spikejoule.engine.layout import ConnectionLayout, Integers, ParameterLayout, Plane
 from spikejoule.network.network import Network
 from spikejoule.network.nodes import Convolution, Pooling
@@ -214,16 +214,17 @@ def link_tables(layout: ParameterLayout) -> list[LinkTables]:
     return tables
 
 
-def chain_arrays(
-    layout: ParameterLayout, tables: Sequence[LinkTables], parameters: NDArray[Any]
-) -> ChainArrays:
-    """Join the tables of all links to those of the network.
+def chain_arrays(layout: ParameterLayout, parameters: NDArray[Any]) -> ChainArrays:
+    """Return what the kernels of chains read: the tables of all links, joined.
 
     Args:
-        layout: of the network.
-        tables: of :func:`link_tables`.
-        parameters: flat; the kernels read this array.
+        layout: positions of the parameters.
+        parameters: flat, those that run; the kernels read this array.
+
+    Returns:
+        the arrays; the engine writes the neurons' constants.
     """
+    tables = link_tables(layout)
     dtype = parameters.dtype
     links = _numbered(layout, tables)
     # Each link has one more place than taps: for units outside every pooling window.
@@ -308,25 +309,3 @@ def _element_units(populations: Sequence[Plane]) -> Integers:
         units[plane.elements] = np.arange(math.prod(plane.shape))
         parts.append(units)
     return np.concatenate(parts)
-
-
-class ChainKernels:
-    """Floating-point kernels for any chain.
-
-    Args:
-        layout: of the parameters.
-        parameters: those that run, flat; the kernels read this array.
-
-    Attributes:
-        tables: of all links.
-    """
-
-    def __init__(self, layout: ParameterLayout, parameters: NDArray[Any]) -> None:
-        self.tables = link_tables(layout)
-        self._layout = layout
-        self.arrays = chain_arrays(layout, self.tables, parameters)
-
-    def run_layer(self, events: EventList, number: int) -> EventList:
-        """Return the spikes of a layer, from 0, for those of the layer before."""
-        n_units = self._layout.forward[number].connection.n_out
-        return run_in_lanes(run_population, number, events, self.arrays, n_units)

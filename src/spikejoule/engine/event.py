@@ -1,37 +1,42 @@
 """The event engine: runs a network on event lists, with compiled kernels on the CPU."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.encoding.events import EventList
-from spikejoule.engine.fully_connected import FullyConnectedKernels
+from spikejoule.engine.fully_connected import network_arrays
 from spikejoule.engine.interface import check_input
-from spikejoule.engine.kernel_calls import neuron_table
+from spikejoule.engine.kernel_calls import neuron_table, run_in_lanes
+from spikejoule.engine.kernels.forward import run_layer
+from spikejoule.engine.kernels.structures import NetworkArrays
 from spikejoule.engine.layout import ParameterLayout
 from spikejoule.engine.quantised import run_integers
 from spikejoule.network.network import Network, State
 
 if TYPE_CHECKING:
-    from spikejoule.engine.chain import ChainKernels
+    from spikejoule.engine.kernels.chain import ChainArrays
 
-Kernels = Union[FullyConnectedKernels, "ChainKernels"]
-"""The kernels of one network, with its arrays. Each runs one layer at a time."""
+Arrays = Union[NetworkArrays, "ChainArrays"]
 
 
-def _kernels_for(layout: ParameterLayout, parameters: NDArray[Any]) -> Kernels:
-    """Return the kernels for a network.
+def _kernel_for(
+    layout: ParameterLayout, parameters: NDArray[Any]
+) -> tuple[Callable[..., None], Arrays]:
+    """Return the kernel that runs a layer of a network, and the arrays it reads.
 
-    There are two sets because those of fully connected layers keep a block of
-    potentials in registers over all steps, which patches at several positions prevent.
+    There are two because that of fully connected layers keeps a block of potentials in
+    registers over all steps, which patches at several positions prevent.
     """
     if layout.network.is_plain:
-        return FullyConnectedKernels(layout, parameters)
-    # Imported here: most networks need none of its kernels.
-    from spikejoule.engine.chain import ChainKernels
+        return run_layer, network_arrays(layout, parameters)
+    # Imported here: fully connected layers need none of this.
+    from spikejoule.engine.chain import chain_arrays
+    from spikejoule.engine.kernels.chain import run_population
 
-    return ChainKernels(layout, parameters)
+    return run_population, chain_arrays(layout, parameters)
 
 
 class EventEngine:
@@ -48,7 +53,7 @@ class EventEngine:
     Attributes:
         layout: positions of the parameters.
         parameters: flat, real [P].
-        kernels: of the network.
+        arrays: what the kernels read.
     """
 
     name = "event"
@@ -58,7 +63,7 @@ class EventEngine:
     ) -> None:
         self.layout = ParameterLayout.of(network)
         self.parameters = self.layout.pack(state, dtype)
-        self.kernels = _kernels_for(self.layout, self.parameters)
+        self._run_layer, self.arrays = _kernel_for(self.layout, self.parameters)
         self.use_network(network)
 
     @property
@@ -75,7 +80,7 @@ class EventEngine:
         """Pass the constants of the neurons, learned ones too, to the kernels."""
         learned = self.layout.unpack_learned(self.parameters)
         network = self._network.learned_from(learned)
-        self.kernels.arrays.constants[:] = neuron_table(network, self.parameters.dtype)
+        self.arrays.constants[:] = neuron_table(network, self.parameters.dtype)
 
     def run(self, events: EventList) -> list[EventList]:
         """Return the spikes of every layer after the input, the output last."""
@@ -84,7 +89,8 @@ class EventEngine:
             state = self.layout.unpack(self.parameters)
             return run_integers(self._network, state, events)
         layers = []
-        for number in range(len(self.layout.forward)):
-            events = self.kernels.run_layer(events, number)
+        for number, layer in enumerate(self.layout.forward):
+            n_units = layer.connection.n_out
+            events = run_in_lanes(self._run_layer, number, events, self.arrays, n_units)
             layers.append(events)
         return layers

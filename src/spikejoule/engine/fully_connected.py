@@ -1,13 +1,11 @@
-"""The kernels that run fully connected layers, with the arrays of the network."""
+"""The arrays of a network of fully connected layers, for the kernels."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.encoding.events import EventList
-from spikejoule.engine.kernel_calls import reset_code, run_in_lanes
-from spikejoule.engine.kernels.forward import run_layer
+from spikejoule.engine.kernel_calls import reset_code
 from spikejoule.engine.kernels.structures import Layer, NetworkArrays
 from spikejoule.engine.layout import ParameterLayout
 
@@ -33,29 +31,22 @@ def layer_table(layout: ParameterLayout) -> tuple[Layer, ...]:
     return tuple(layers)
 
 
-class FullyConnectedKernels:
-    """Floating-point kernels for fully connected layers.
+def network_arrays(layout: ParameterLayout, parameters: NDArray[Any]) -> NetworkArrays:
+    """Return what the kernels of fully connected layers read.
 
     Args:
         layout: positions of the parameters.
-        parameters: flat, those that run; the kernels read them in place.
+        parameters: flat, those that run; the kernels read this array.
 
-    Attributes:
-        layers: positions of each layer's parameters.
+    Returns:
+        the arrays; the engine writes the neurons' constants.
     """
-
-    def __init__(self, layout: ParameterLayout, parameters: NDArray[Any]) -> None:
-        network = layout.network
-        self.layers = layer_table(layout)
-        self.arrays = NetworkArrays(
-            layers=np.array(self.layers, dtype=np.int64),
-            parameters=parameters,
-            constants=np.empty((len(self.layers), 6), parameters.dtype),
-            reset=reset_code(network),
-            on_grid=int(network.quantisation is not None),
-        )
-
-    def run_layer(self, events: EventList, number: int) -> EventList:
-        """Return the spikes of a layer, from 0, for those of the layer before."""
-        n_units = self.layers[number].n_units
-        return run_in_lanes(run_layer, number, events, self.arrays, n_units)
+    layers = layer_table(layout)
+    network = layout.network
+    return NetworkArrays(
+        layers=np.array(layers, dtype=np.int64),
+        parameters=parameters,
+        constants=np.empty((len(layers), 6), parameters.dtype),
+        reset=reset_code(network),
+        on_grid=int(network.quantisation is not None),
+    )

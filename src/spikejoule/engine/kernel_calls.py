@@ -1,14 +1,13 @@
 """How Python calls the kernels that run a network: neurons, inputs, lanes."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.encoding.events import EventList
 from spikejoule.encoding.kernels import LaneSpikes, collect_events
-from spikejoule.engine.kernels.chain import ChainArrays
 from spikejoule.engine.kernels.structures import (
     RESET_BY_SUBTRACTION,
     RESET_TO_ZERO,
@@ -20,6 +19,9 @@ from spikejoule.engine.kernels.structures import (
 from spikejoule.network.integers import layer_constants, neuron_constants
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+
+if TYPE_CHECKING:
+    from spikejoule.engine.kernels.chain import ChainArrays
 
 
 def reset_code(network: Network) -> int:
@@ -73,7 +75,7 @@ def run_in_lanes(
     kernel: Callable[..., None],
     number: int,
     events: EventList,
-    arrays: NetworkArrays | ChainArrays,
+    arrays: "NetworkArrays | ChainArrays",
     n_units: int,
 ) -> EventList:
     """Return the spikes of a layer, computed in lanes of samples.

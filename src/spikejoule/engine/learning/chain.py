@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.compiling.emit import LANES, aligned_zeros
-from spikejoule.engine.chain import ChainKernels, int32
+from spikejoule.engine.chain import int32, link_tables
+from spikejoule.engine.kernels.chain import ChainArrays
 from spikejoule.engine.kernels.structures import ConstantInputs
 from spikejoule.engine.layout import (
     ConnectionLayout,
@@ -65,20 +66,18 @@ class ChainGradients:
 
     Args:
         layout: of the parameters.
-        kernels: the kernels that run the network.
+        chain: what the forward pass reads.
         lanes: number of parts in which a batch's gradient is summed.
     """
 
-    def __init__(
-        self, layout: ParameterLayout, kernels: ChainKernels, lanes: int
-    ) -> None:
+    def __init__(self, layout: ParameterLayout, chain: ChainArrays, lanes: int) -> None:
         self._layout = layout
-        self._chain = kernels.arrays
+        self._chain = chain
         self._lanes = lanes
         dtype = self._chain.parameters.dtype
         self._gradient = new_gradient(layout, lanes, lanes, dtype)
         self._transposed_from = int32(transposed_weights(layout))
-        tables = kernels.tables
+        tables = link_tables(layout)
         n_members = np.concatenate([table.n_members for table in tables])
         self._backward = ChainBackward(
             transposed=aligned_zeros((self._transposed_from.size,), dtype),

@@ -11,9 +11,9 @@ from spikejoule.compiling.emit import aligned_zeros, even_parts
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.event import EventEngine
-from spikejoule.engine.fully_connected import FullyConnectedKernels
 from spikejoule.engine.interface import check_input
 from spikejoule.engine.kernel_calls import constant_inputs
+from spikejoule.engine.kernels.structures import NetworkArrays
 from spikejoule.engine.learning.chain import ChainGradients
 from spikejoule.engine.learning.fully_connected import FullyConnectedGradients
 from spikejoule.engine.learning.gradient_set import GradientSet
@@ -69,10 +69,10 @@ def gradient_lanes(network: Network) -> int:
 
 def _gradients_for(engine: EventEngine, lanes: int) -> GradientSet:
     """Return the kernels that train the network of an engine."""
-    kernels = engine.kernels
-    if isinstance(kernels, FullyConnectedKernels):
-        return FullyConnectedGradients(engine.layout, kernels, lanes)
-    return ChainGradients(engine.layout, kernels, lanes)
+    arrays = engine.arrays
+    if isinstance(arrays, NetworkArrays):
+        return FullyConnectedGradients(engine.layout, arrays, lanes)
+    return ChainGradients(engine.layout, arrays, lanes)
 
 
 class EventTrainer:

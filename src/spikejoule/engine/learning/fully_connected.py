@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from spikejoule.compiling.emit import LANES, aligned_zeros, padded
 from spikejoule.encoding.events import source_type
 from spikejoule.encoding.kernels import SPARE_SPIKES
-from spikejoule.engine.fully_connected import FullyConnectedKernels
-from spikejoule.engine.kernels.structures import ConstantInputs, Layer
+from spikejoule.engine.fully_connected import layer_table
+from spikejoule.engine.kernels.structures import ConstantInputs, Layer, NetworkArrays
 from spikejoule.engine.layout import Masks, ParameterLayout
 from spikejoule.engine.learning.gradient_set import new_gradient
 from spikejoule.engine.learning.kernels.backward import (
@@ -39,16 +39,16 @@ class FullyConnectedGradients:
 
     Args:
         layout: positions of the parameters.
-        kernels: the kernels that run the network.
+        network: what the forward pass reads.
         lanes: number of parts in which a batch's gradient is summed.
     """
 
     def __init__(
-        self, layout: ParameterLayout, kernels: FullyConnectedKernels, lanes: int
+        self, layout: ParameterLayout, network: NetworkArrays, lanes: int
     ) -> None:
         self._layout = layout
-        self._layers = kernels.layers
-        self._network = kernels.arrays
+        self._layers = layer_table(layout)
+        self._network = network
         self._lanes = lanes
         last = self._layers[-1]
         before_last = self._layers[-2].stride if len(self._layers) > 1 else 0
