@@ -31,25 +31,25 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     description = DataDescription.read(paths["data_metrics"])
     samples = data.samples
     network = params.model.network_of(samples.shape, samples.subject.n_classes)
-    engine, threads = chosen_trainer(params.train, network, params.train, params.seed)
+    trainer, threads = chosen_trainer(params.train, network, params.train, params.seed)
     logger.info(
-        "%s engine on %s, threads: %d at most", engine.name, engine.device, threads
+        "%s engine on %s, threads: %d at most", trainer.name, trainer.device, threads
     )
-    is_adaptive = engine.name == "event" and params.train.threads == 0
+    is_adaptive = trainer.name == "event" and params.train.threads == 0
     cores = FreeCores(threads) if is_adaptive else None
-    facts = {"engine": engine.name, "device": engine.device}
-    if engine.name == "dense":  # its rounding depends on the number of threads
+    facts = {"engine": trainer.name, "device": trainer.device}
+    if trainer.name == "dense":  # its rounding depends on the number of threads
         facts["threads"] = str(params.train.threads)
     n_samples = params.train.max_epochs * len(samples)
     with (
         resumable("train", params, facts) as resume,
-        shown_run(params, network, engine.name, resume.key) as run,
+        shown_run(params, network, trainer.name, resume.key) as run,
         tqdm(total=n_samples, unit=" samples", leave=False, disable=None) as bar,
     ):
         progress = Progress(bar, params.train.max_epochs, len(samples), cores)
         meter = HostMeter()
         observers = (progress, meter) if run is None else (progress, meter, run)
-        training = Training(data, engine, params.train, params.seed, observers)
+        training = Training(data, trainer, params.train, params.seed, observers)
         result = train(training, resume)
         save_trained(
             paths["trained"],
@@ -63,8 +63,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             epoch_times_seconds=list(result.epoch_seconds),
             timestamp=resume.started,
             processor_seconds=result.processor_seconds,
-            device=engine.device,
-            engine=engine.name,
+            device=trainer.device,
+            engine=trainer.name,
             threads=threads,
             host_joules=meter.joules,
         ).write(paths["train_timings"])
@@ -77,8 +77,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         len(result.history),
         result.stop_reason,
         sum(result.epoch_seconds),
-        engine.name,
-        engine.device,
+        trainer.name,
+        trainer.device,
         "not measured" if meter.joules is None else f"{meter.joules:.0f} J",
     )
 

@@ -138,8 +138,8 @@ def spiking_training(params: Params, splits: Splits) -> Training:
     validation = splits["validation"]
     events = encode_samples(setup.encoder, validation, params.seed, "validation").events
     data = TrainingData(splits["train"], setup.encoder, events, validation.labels)
-    engine, _ = chosen_trainer(params.train, setup.network, params.train, params.seed)
-    return Training(data, engine, params.train, params.seed)
+    trainer, _ = chosen_trainer(params.train, setup.network, params.train, params.seed)
+    return Training(data, trainer, params.train, params.seed)
 
 
 @dataclass(frozen=True, eq=False)

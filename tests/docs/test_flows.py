@@ -100,5 +100,5 @@ def test_layers_are_parsed_once(repository: Path) -> None:
         network = params.model.network_of((28, 28), 10)
         chosen_trainer(params.train, network, params.train, params.seed)
 
-    calls = check_flow(repository, "From `model.layers` to an engine", run)
+    calls = check_flow(repository, "From `model.layers` to a trainer", run)
     assert [call.function for call in calls].count("layers_of") == 1

@@ -340,7 +340,7 @@ class Training:
         self.epoch_seconds = list(plain["seconds"])
         self.processor_seconds = plain["processor_seconds"]
 
-        # The best weights, in the engine's order, so that files get the same bytes.
+        # The best weights, in the trainer's order, so that files get the same bytes.
         best = checkpoint.part("best.").arrays
         self.best_epoch = plain["best_epoch"]
         if self.best_epoch:
@@ -348,7 +348,7 @@ class Training:
         exponents = tuple(plain["best_exponents"])
         self.network = with_exponents(self._trainer.network, exponents)
 
-        # The engine, and the schedule, which is replayed.
+        # The trainer, and the schedule, which is replayed.
         self._trainer.restore(Snapshot.of_arrays(checkpoint.part("engine.").arrays))
         accuracies = [record.validation_accuracy_percent for record in self.history]
         self._schedule.after_epochs(accuracies, self._n_batches)
