@@ -1,9 +1,10 @@
-"""The kernels that run chains with convolution, pooling and recurrence: their tables.
+"""The tables of chains with convolution, pooling and recurrence, for the kernels.
 
-The event engine takes them for every network that is not a plain stack of fully
-connected layers. kernels/chain.py explains positions, places, taps and links; this
-module computes the tables that describe them, once per network. A fully connected layer
-is a convolution whose kernel covers its whole input, so it has one output position.
+The event engine needs them for every network that is not a plain stack of fully
+connected layers. kernels/patches.py explains positions, places and taps, and
+kernels/chain.py links; this module computes them once per network. A fully connected
+layer is a convolution whose kernel covers its whole input, so it has one output
+position.
 """
 
 import math
@@ -107,7 +108,7 @@ class LinkTables:
         shifts: shift of each sending unit's group within an output position, [n].
         taps: of all places.
         tap_offsets: distances between taps.
-        members: positions of the sender, ordered by place.
+        members: positions of the sender, ordered by place; only training reads them.
         n_members: positions of each place.
         n_transposed: transposed weights, which only training holds; 0 where no gradient
             flows back.

@@ -1,7 +1,7 @@
 """The event engine: runs a network on event lists, with compiled kernels on the CPU."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -9,22 +9,16 @@ from numpy.typing import DTypeLike, NDArray
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.fully_connected import network_arrays
 from spikejoule.engine.interface import check_input
-from spikejoule.engine.kernel_calls import neuron_table, run_in_lanes
+from spikejoule.engine.kernel_calls import KernelArrays, neuron_table, run_in_lanes
 from spikejoule.engine.kernels.forward import run_layer
-from spikejoule.engine.kernels.structures import NetworkArrays
 from spikejoule.engine.layout import ParameterLayout
 from spikejoule.engine.quantised import run_integers
 from spikejoule.network.network import Network, State
 
-if TYPE_CHECKING:
-    from spikejoule.engine.kernels.chain import ChainArrays
-
-Arrays = Union[NetworkArrays, "ChainArrays"]
-
 
 def _kernel_for(
     layout: ParameterLayout, parameters: NDArray[Any]
-) -> tuple[Callable[..., None], Arrays]:
+) -> tuple[Callable[..., None], KernelArrays]:
     """Return the kernel that runs a layer of a network, and the arrays it reads.
 
     There are two because that of fully connected layers keeps a block of potentials in

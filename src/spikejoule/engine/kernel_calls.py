@@ -1,7 +1,7 @@
 """How Python calls the kernels that run a network: neurons, inputs, lanes."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -21,7 +21,11 @@ from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 
 if TYPE_CHECKING:
+    # Fully connected layers need no module of chains.
     from spikejoule.engine.kernels.chain import ChainArrays
+
+KernelArrays = Union[NetworkArrays, "ChainArrays"]
+"""What the kernels read of a network: fully connected layers, or any chain."""
 
 
 def reset_code(network: Network) -> int:
@@ -75,7 +79,7 @@ def run_in_lanes(
     kernel: Callable[..., None],
     number: int,
     events: EventList,
-    arrays: "NetworkArrays | ChainArrays",
+    arrays: KernelArrays,
     n_units: int,
 ) -> EventList:
     """Return the spikes of a layer, computed in lanes of samples.
