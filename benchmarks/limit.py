@@ -13,9 +13,9 @@ module does this, with one addition a word in place of Adam's formula, for the r
 an event of the batch reached.
 
 Each thread owns a part of the columns of both layers, in vectors that
-`spikejoule.engine.kernels.vector.accumulate_rows` keeps in registers. So no two threads
-write the same number, and a thread's part of a sample's deltas fits into the
-first-level cache.
+`spikejoule.engine.learning.kernels.vector.accumulate_rows` keeps in registers. So no
+two threads write the same number, and a thread's part of a sample's deltas fits into
+the first-level cache.
 """
 
 from collections.abc import Mapping
@@ -30,8 +30,10 @@ from benchmarks.measurement import Measurement, Plan
 from benchmarks.peers.project import epoch_events
 from spikejoule.compiling.emit import LANES, aligned_zeros, padded
 from spikejoule.encoding.events import EventList
-from spikejoule.engine.kernels.structures import Block, BySource, Rows
-from spikejoule.engine.kernels.vector import MAX_BLOCK, accumulate_rows
+from spikejoule.engine.kernels.structures import Block, Rows
+from spikejoule.engine.kernels.vector import MAX_BLOCK
+from spikejoule.engine.learning.kernels.structures import BySource
+from spikejoule.engine.learning.kernels.vector import accumulate_rows
 
 # Samples whose gradient additions are done together: the fastest of 1, 4 and 16.
 GROUP_SAMPLES = 16

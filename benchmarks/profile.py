@@ -32,12 +32,12 @@ from benchmarks.machine import describe, positive, timed
 from benchmarks.peers.project import EventEngine
 from spikejoule.core.terminal import text_table
 from spikejoule.encoding.events import EventList
-from spikejoule.engine import event, optimizer
-from spikejoule.engine.fully_connected import FullyConnectedKernels
+from spikejoule.engine.learning import event, optimizer
+from spikejoule.engine.learning.fully_connected import FullyConnectedGradients
 
 # The calls of a training step that are timed.
 CALLS = {
-    "gradient": (FullyConnectedKernels, "add_gradients"),
+    "gradient": (FullyConnectedGradients, "add_gradients"),
     "gather": (event, "gather_gradient"),
     "optimizer": (optimizer, "adam_step"),
 }

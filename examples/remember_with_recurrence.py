@@ -13,7 +13,8 @@ import numpy as np
 
 from spikejoule.encoding.counting import predict
 from spikejoule.encoding.events import EventList
-from spikejoule.engine import EngineSettings, engine_to_train
+from spikejoule.engine import EngineSettings
+from spikejoule.engine.learning import chosen_trainer
 from spikejoule.network.layers import layers_of
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
@@ -44,17 +45,17 @@ def accuracy_percent(word: str) -> float:
     neuron = LeakyIntegrateAndFire(decay=0.0)
     network = Network.of_chain((2 * CHANNELS,), layers_of([word]), len(DELAYS), neuron)
     learning = LearningSettings(logit_scale=1.0, grad_clip_norm=1.0)
-    engine, _ = engine_to_train(EngineSettings(), network, learning, 1)
+    trainer, _ = chosen_trainer(EngineSettings(), network, learning, 1)
     events, labels = delayed_coincidences(2000, seed=1)
     test, test_labels = delayed_coincidences(1000, seed=2)
     generator = np.random.default_rng(3)
     for epoch in range(EPOCHS):
         order = generator.permutation(len(labels))
         for chosen in np.split(order, range(50, len(order), 50)):
-            engine.train_batch(
+            trainer.train_batch(
                 events.select(chosen), labels[chosen], 0.01 * (1 - epoch / EPOCHS)
             )
-    return 100 * float((predict(engine.run(test)[-1]) == test_labels).mean())
+    return 100 * float((predict(trainer.run(test)[-1]) == test_labels).mean())
 
 
 def main() -> None:

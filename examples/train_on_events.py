@@ -10,7 +10,8 @@ import numpy as np
 
 from spikejoule.encoding.counting import predict
 from spikejoule.encoding.events import EventList
-from spikejoule.engine import EngineSettings, engine_to_train
+from spikejoule.engine import EngineSettings
+from spikejoule.engine.learning import chosen_trainer
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 
@@ -35,7 +36,7 @@ def main() -> None:
     test_events, test_labels = samples(500)
     network = Network.of_layers(INPUTS, (32,), CLASSES)
     learning = LearningSettings(surrogate="arctangent", logit_scale=0.3)
-    engine, _ = engine_to_train(EngineSettings(), network, learning, 1)
+    trainer, _ = chosen_trainer(EngineSettings(), network, learning, 1)
     print(
         f"{events.n_events:,} spikes: {100 * events.density:.1f} % of all inputs and "
         "steps"
@@ -44,9 +45,9 @@ def main() -> None:
         losses = []
         order = generator.permutation(len(labels))
         for chosen in np.split(order, range(BATCH, len(order), BATCH)):
-            outcome = engine.train_batch(events.select(chosen), labels[chosen], 0.01)
+            outcome = trainer.train_batch(events.select(chosen), labels[chosen], 0.01)
             losses.append(outcome.mean_loss)
-        right = (predict(engine.run(test_events)[-1]) == test_labels).mean()
+        right = (predict(trainer.run(test_events)[-1]) == test_labels).mean()
         print(
             f"epoch {epoch}: loss {np.mean(losses):.3f}, test accuracy "
             f"{100 * right:.1f} %"

@@ -11,7 +11,7 @@ import numpy as np
 
 from spikejoule.data.sources.mnist5k import load_mnist5k
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.engine import make_engine
+from spikejoule.engine.learning import make_trainer
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from spikejoule.network.torch_twin import initial_state
@@ -35,21 +35,21 @@ def main() -> None:
     learning = LearningSettings(
         surrogate="fast_sigmoid", logit_scale=0.3, label_smoothing=0.1
     )
-    engines = [
-        make_engine(name, network, state, learning, dtype=np.float64)
+    trainers = [
+        make_trainer(name, network, state, learning, dtype=np.float64)
         for name in ("event", "dense")
     ]
     print("compiling, once per machine")
-    for engine in engines:
-        engine.warm_up(events.select(slice(BATCH)))
+    for trainer in trainers:
+        trainer.warm_up(events.select(slice(BATCH)))
     seconds = [0.0, 0.0]
     for first in range(0, len(images), BATCH):
         batch = slice(first, first + BATCH)
         outcomes = []
-        for number, engine in enumerate(engines):
+        for number, trainer in enumerate(trainers):
             started = time.perf_counter()
             outcomes.append(
-                engine.train_batch(events.select(batch), images.labels[batch], 0.003)
+                trainer.train_batch(events.select(batch), images.labels[batch], 0.003)
             )
             seconds[number] += time.perf_counter() - started
         event, dense = outcomes
@@ -63,8 +63,8 @@ def main() -> None:
         ):
             sys.exit(f"error: the dense engine counts {dense.spikes}.")
     differences = [
-        np.abs(value - engines[1].state()[name]).max()
-        for name, value in engines[0].state().items()
+        np.abs(value - trainers[1].state()[name]).max()
+        for name, value in trainers[0].state().items()
     ]
     print(f"largest difference of a weight: {max(differences):.1e}")
     print(f"seconds in training: event {seconds[0]:.2f}, dense {seconds[1]:.2f}")

@@ -64,5 +64,5 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         "%s test samples: %s spikes per inference, %s synaptic events",
         f"{counted.counts.n_samples:,}",
         ", ".join(f"{name} {means[name]:.1f}" for name in names),
-        f"{counted.proxies.synaptic_events_per_inference:,.0f}",
+        f"{counted.synaptic_events.sum(axis=1).mean():,.0f}",
     )

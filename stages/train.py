@@ -14,7 +14,7 @@ from spikejoule.core.store import write_csv
 from spikejoule.data.images import DataDescription, load_samples
 from spikejoule.encoding.encoded_files import EncodedImages, load_events_of
 from spikejoule.encoding.params import EncodeParams
-from spikejoule.engine import BatchOutcome, engine_to_train
+from spikejoule.engine.learning import BatchOutcome, chosen_trainer
 from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.network.params import ModelParams
 from spikejoule.training.epochs import TrainMetrics, TrainTimings, history_rows
@@ -42,25 +42,25 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     description = DataDescription.read(paths["data_metrics"])
     samples = data.samples
     network = params.model.network_of(samples.shape, samples.subject.n_classes)
-    engine, threads = engine_to_train(params.train, network, params.train, params.seed)
+    trainer, threads = chosen_trainer(params.train, network, params.train, params.seed)
     logger.info(
-        "%s engine on %s, threads: %d at most", engine.name, engine.device, threads
+        "%s engine on %s, threads: %d at most", trainer.name, trainer.device, threads
     )
-    is_adaptive = engine.name == "event" and params.train.threads == 0
+    is_adaptive = trainer.name == "event" and params.train.threads == 0
     cores = FreeCores(threads) if is_adaptive else None
-    facts = {"engine": engine.name, "device": engine.device}
-    if engine.name == "dense":  # its rounding depends on the number of threads
+    facts = {"engine": trainer.name, "device": trainer.device}
+    if trainer.name == "dense":  # its rounding depends on the number of threads
         facts["threads"] = str(params.train.threads)
     n_samples = params.train.max_epochs * len(samples)
     with (
         resumable("train", params, params.train.resume, facts) as resume,
-        shown_run(network, engine.name, resume.key) as run,
+        shown_run(network, trainer.name, resume.key) as run,
         tqdm(total=n_samples, unit=" samples", leave=False, disable=None) as bar,
     ):
         progress = Progress(bar, params.train.max_epochs, len(samples), cores)
         meter = HostMeter()
         observers = (progress, meter) if run is None else (progress, meter, run)
-        training = Training(data, engine, params.train, params.seed, observers)
+        training = Training(data, trainer, params.train, params.seed, observers)
         result = train(training, resume)
         trained = result.trained_network(description.model_dump(exclude_unset=True))
         trained.checkpoint().write(paths["trained"])
@@ -72,8 +72,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             epoch_times_seconds=list(result.epoch_seconds),
             timestamp=resume.started,
             processor_seconds=result.processor_seconds,
-            device=engine.device,
-            engine=engine.name,
+            device=trainer.device,
+            engine=trainer.name,
             threads=threads,
             host_joules=meter.joules,
         ).write(paths["train_timings"])
@@ -86,8 +86,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         len(result.history),
         result.stop_reason,
         sum(result.epoch_seconds),
-        engine.name,
-        engine.device,
+        trainer.name,
+        trainer.device,
         "not measured" if meter.joules is None else f"{meter.joules:.0f} J",
     )
 

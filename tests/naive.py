@@ -614,7 +614,7 @@ class Batch(NamedTuple):
 
     Mean loss, correct samples, spikes of each layer (the input first), gradients of
     the mean loss, spikes [B, T, neurons] of each layer after the input, synaptic events
-    of each connection.
+    of each connection, and its synapses that a sample's spikes reach, each once.
     """
 
     loss: float
@@ -623,6 +623,7 @@ class Batch(NamedTuple):
     gradients: dict[str, Any]
     spikes: list[Any]
     events: tuple[int, ...]
+    touched: tuple[int, ...]
 
 
 def batch_gradient(state, dense, labels, model):
@@ -653,6 +654,7 @@ def _batch(state, samples, labels, passed, model):
     loss = 0.0
     correct = 0
     events = [0] * len(fan_outs)
+    touched = [0] * len(connections)
     gradients = {name: np.zeros(np.shape(value)) for name, value in state.items()}
     for number, (sample, layers) in enumerate(zip(samples, passed, strict=True)):
         label = labels[number]
@@ -663,6 +665,9 @@ def _batch(state, samples, labels, passed, model):
         for k, (sender, reached) in enumerate(fan_outs):
             for count, fan_out in zip(counts[sender], reached, strict=True):
                 events[k] += count * fan_out
+        for k, (sender, _, pairs) in enumerate(connections):
+            for source, _ in pairs:
+                touched[k] += any(step[source] for step in trains[sender])
         sample_loss, count_gradient = cross_entropy(counts[-1], label, model.loss)
         penalty_loss, costs = penalty(layers, model.loss)
         loss += (sample_loss + penalty_loss) / len(labels)
@@ -691,7 +696,9 @@ def _batch(state, samples, labels, passed, model):
             gradients[name] += gradient / len(labels)
     spikes = _spikes(passed)
     totals = (int(np.sum(samples)), *(int(layer.sum()) for layer in spikes))
-    return Batch(loss, correct, totals, gradients, spikes, tuple(events))
+    return Batch(
+        loss, correct, totals, gradients, spikes, tuple(events), tuple(touched)
+    )
 
 
 def gradients_reached(network, currents_or_spikes, spikes):

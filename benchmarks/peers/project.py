@@ -13,7 +13,7 @@ from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
-from spikejoule.engine import make_engine
+from spikejoule.engine.learning import make_trainer
 
 
 def encoder_of(job: Job) -> Encoder:
@@ -33,7 +33,7 @@ class _EngineRow:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.engine = make_engine(
+        self.engine = make_trainer(
             self.engine_name, job.network, initial_state(job), job.learning
         )
         self._pass = 0

@@ -26,7 +26,7 @@ from spikejoule.data.images import DataDescription, LabelledImages, load_images
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
-from spikejoule.engine import engine_to_train
+from spikejoule.engine.learning import chosen_trainer
 from spikejoule.network.checkpoint import EpochRecord, TrainingConfigSection
 from spikejoule.network.network import State
 from spikejoule.params import Params, parse_params
@@ -139,8 +139,8 @@ def spiking_training(params: Params, splits: Splits) -> Training:
     validation = splits["validation"]
     events = encode_samples(setup.encoder, validation, params.seed, "validation").events
     data = TrainingData(splits["train"], setup.encoder, events, validation.labels)
-    engine, _ = engine_to_train(params.train, setup.network, params.train, params.seed)
-    return Training(data, engine, params.train, params.seed)
+    trainer, _ = chosen_trainer(params.train, setup.network, params.train, params.seed)
+    return Training(data, trainer, params.train, params.seed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ SMALL_KERNEL = """
 import json
 from pathlib import Path
 import numpy as np
-from spikejoule.engine.kernels.optimizer import clip_coefficient
+from spikejoule.engine.learning.kernels.optimizer import clip_coefficient
 value = clip_coefficient(np.array([9.0, 16.0]), 1.0)
 assert abs(value - 0.2) < 1e-6
 print(json.dumps({

@@ -90,7 +90,7 @@ def test_a_model_becomes_a_report(repository: Path) -> None:
 
 
 def test_layers_are_parsed_once(repository: Path) -> None:
-    from spikejoule.engine import engine_to_train
+    from spikejoule.engine.learning import chosen_trainer
 
     content = committed_params().model_dump(mode="json")
     content["model"]["layers"] = ["4c5s2", "20r"]
@@ -98,7 +98,7 @@ def test_layers_are_parsed_once(repository: Path) -> None:
     def run() -> None:
         params = parse_params(content)
         network = params.model.network_of((28, 28), 10)
-        engine_to_train(params.train, network, params.train, params.seed)
+        chosen_trainer(params.train, network, params.train, params.seed)
 
-    calls = check_flow(repository, "From `model.layers` to an engine", run)
+    calls = check_flow(repository, "From `model.layers` to a trainer", run)
     assert [call.function for call in calls].count("layers_of") == 1

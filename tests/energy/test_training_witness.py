@@ -19,7 +19,7 @@ from spikejoule.energy.dataflow import DENSE, TRAINING_RANGE, Dataflow
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.training.counting import count_training
 from spikejoule.energy.training.record import TrainingRecord
-from spikejoule.engine import make_engine
+from spikejoule.engine.learning import make_trainer
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.integers import with_grids
 from spikejoule.network.layers import (
@@ -403,7 +403,7 @@ def test_dense_products_are_those_of_the_engine(
     training = VARIANTS["dense"](setting, state)
     samples, labels = batches_of(setting, 1)[0]
     training.train_batch(samples, labels)
-    engine = make_engine("dense", network, state, learning, np.float64)
+    engine = make_trainer("dense", network, state, learning, np.float64)
     with FlopCounterMode(display=False) as flops:
         engine.gradients(EventList.from_dense(np.array(samples)), np.array(labels))
     assert 2 * products_of(training) == flops.get_total_flops()

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from spikejoule.encoding.events import EventList
-from spikejoule.engine import BatchOutcome, make_engine
-from spikejoule.engine.interface import Engine
+from spikejoule.engine.learning import BatchOutcome, Trainer, make_trainer
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
@@ -25,10 +24,10 @@ def engines(
     state: Mapping[str, Any],
     learning: LearningSettings = LEARNING,
     dtype: type = np.float64,
-) -> list[Engine]:
+) -> list[Trainer]:
     """Return the network in both engines; only in the event engine without PyTorch."""
     names = ("event", "dense") if WITH_TORCH else ("event",)
-    return [make_engine(name, network, dict(state), learning, dtype) for name in names]
+    return [make_trainer(name, network, dict(state), learning, dtype) for name in names]
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def assert_spikes(layers: Sequence[EventList], expected: Sequence[np.ndarray]) -
 
 
 def assert_agrees(
-    engine: Engine,
+    engine: Trainer,
     events: EventList,
     labels: np.ndarray,
     expected: naive.Batch,
@@ -129,6 +128,7 @@ def assert_agrees(
     outcome, gradients = engine.gradients(events, labels)
     assert outcome.spikes == expected.totals, engine.name
     assert outcome.synaptic_events == expected.events
+    assert outcome.synapses_touched == expected.touched
     assert outcome.correct == expected.correct
     reached = None
     if engine.name == "event":

@@ -13,8 +13,8 @@ from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.events import EventList
-from spikejoule.engine import engine_to_train
 from spikejoule.engine.interface import EngineSettings
+from spikejoule.engine.learning import chosen_trainer
 from spikejoule.network.layers import (
     ConvolutionLayer,
     DenseLayer,
@@ -129,6 +129,29 @@ def test_any_chain(
     case.assert_engines_agree(EventList.from_dense(case.dense), expected)
 
 
+@pytest.mark.parametrize("pruned", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((9,), ["20", "6"]),
+        ((9,), ["6r", "5r"]),
+        ((2, 6, 6), ["4c3p1g2", "2avg", "6r"]),
+    ],
+)
+def test_a_synapse_is_touched_once_by_each_sample(
+    shape: tuple[int, ...], words: list[str], pruned: bool
+) -> None:
+    """However many spikes of the sample reach it."""
+    chain = (shape, [*layers_of(words)])
+    case = case_of(chain, 2)
+    if pruned:
+        case = case.pruned()
+    expected = case.by_loops(populations_of(*chain, 3))
+    pairs = zip(expected.touched, expected.events, strict=True)
+    assert all(0 < touched < events for touched, events in pairs)
+    case.assert_engines_agree(EventList.from_dense(case.dense), expected)
+
+
 @pytest.mark.parametrize(
     ("words", "encoder"),
     [
@@ -177,7 +200,7 @@ def test_integers_in_a_chain_train_on_one_thread() -> None:
     network = Network.of_chain((9,), layers_of(["5r"]), 3, None, Quantisation(6, 16))
     before = (torch.get_num_threads(), numba.get_num_threads())
     try:
-        engine, threads = engine_to_train(EngineSettings(), network, LEARNING, 1)
+        engine, threads = chosen_trainer(EngineSettings(), network, LEARNING, 1)
         assert (engine.name, threads, torch.get_num_threads()) == ("dense", 1, 1)
     finally:
         torch.set_num_threads(before[0])

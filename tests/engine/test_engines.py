@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import PRODUCTS, Currents, EventList, Products
 from spikejoule.engine import choose_engine, make_engine
-from spikejoule.engine.event import EventEngine
+from spikejoule.engine.learning import make_trainer
+from spikejoule.engine.learning.event import EventTrainer
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from spikejoule.network.surrogates import SURROGATES
@@ -68,7 +69,9 @@ def assert_currents_agree(case: Case, events: EventList) -> None:
     # In every such step, each input that is not zero is multiplied at its synapses.
     macs = times * np.sum((case.dense[:, 0] != 0) @ synapses.sum(axis=0))
     counts = expected._replace(
-        totals=(0, *expected.totals[1:]), events=(0, *expected.events[1:])
+        totals=(0, *expected.totals[1:]),
+        events=(0, *expected.events[1:]),
+        touched=(0, *expected.touched[1:]),
     )
     case.assert_engines_agree(events, counts, macs)
 
@@ -163,7 +166,7 @@ def test_a_network_that_fires_has_gradients_everywhere() -> None:
 def test_a_batch_leaves_nothing_behind() -> None:
     """Batches of other sizes, windows and kinds do not affect the next one."""
     network, state = firing_network(9, 33, 5, 3)
-    engine = EventEngine(network, state, LEARNING, np.float64)
+    engine = EventTrainer(network, state, LEARNING, np.float64)
     inputs = []
     for n_samples, n_steps in ((7, 6), (1, 6), (2, 9), (8, 1)):
         case = case_of(network, state, n_steps, n_samples)
@@ -172,7 +175,7 @@ def test_a_batch_leaves_nothing_behind() -> None:
     inputs += [(currents, case.labels), inputs[0]]
     for events, labels in inputs:
         engine.warm_up(events)
-        fresh = EventEngine(network, engine.state(), LEARNING, np.float64)
+        fresh = EventTrainer(network, engine.state(), LEARNING, np.float64)
         outcome, gradients = engine.gradients(events, labels)
         expected, fresh_gradients = fresh.gradients(events, labels)
         assert outcome == expected
@@ -197,7 +200,7 @@ def test_adam_and_clipping_are_those_of_torch(
         logit_scale=0.3, weight_decay=0.01, grad_clip_norm=clip_norm
     )
     network, state = firing_network(12, 17, 4, **neuron)
-    engine = make_engine(name, network, state, learning, np.float64)
+    engine = make_trainer(name, network, state, learning, np.float64)
     parameters = {
         key: torch.nn.Parameter(torch.tensor(value)) for key, value in state.items()
     }
@@ -233,7 +236,7 @@ def test_adam_and_clipping_are_those_of_torch(
 
 def test_weights_of_pixels_that_never_fire_do_not_slow_training_down() -> None:
     network, state = firing_network(60, 32, 10)
-    engine = EventEngine(network, state, LearningSettings(weight_decay=0.1))
+    engine = EventTrainer(network, state, LearningSettings(weight_decay=0.1))
     dense = np.zeros((4, 3, 60), dtype=np.uint8)
     dense[:, :, :5] = 1
     events = EventList.from_dense(dense)

@@ -22,6 +22,7 @@ from spikejoule.engine.kernels.structures import (
     NeuronConstants,
     Spikes,
 )
+from spikejoule.engine.learning import make_trainer
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
@@ -111,8 +112,8 @@ def test_gradients_in_single_precision(surrogate: str, reset: str) -> None:
     n_learning = 0
     for width, following in pairwise((*WIDTHS, 17)):
         network, state = exact(13, width, following, reset=reset)
-        single = make_engine("event", network, state, learning)
-        double = make_engine("dense", network, state, learning, dtype=np.float64)
+        single = make_trainer("event", network, state, learning)
+        double = make_trainer("dense", network, state, learning, dtype=np.float64)
         outcome, gradients = single.gradients(events, np.arange(5))
         exact_outcome, expected = double.gradients(events, np.arange(5))
         assert outcome.spikes == exact_outcome.spikes

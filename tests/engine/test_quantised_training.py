@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine
+from spikejoule.engine.learning import make_trainer
 from spikejoule.engine.quantised import run_integers
 from spikejoule.network.integers import layer_constants, quantisation_of, with_grids
 from spikejoule.network.learning import LearningSettings
@@ -69,7 +70,7 @@ def assert_integers_agree(case: Case, populations: Any = None) -> list[np.ndarra
         assert_spikes(run_integers(network, state, events), expected.spikes)
         replace(case, network=network).assert_engines_agree(events, expected)
     else:
-        engine = make_engine("dense", network, state, LEARNING, np.float64)
+        engine = make_trainer("dense", network, state, LEARNING, np.float64)
         assert_agrees(engine, events, case.labels, expected)
         # A file holds the rounded weights; they give the same spikes.
         reloaded = make_engine("dense", network, engine.state())

@@ -9,11 +9,11 @@ from spikejoule.compiling import compiled
 from spikejoule.compiling.emit import LANES
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.events import EventList
-from spikejoule.engine import make_engine
-from spikejoule.engine.event import EventEngine
-from spikejoule.engine.kernels.sampling import keep_deltas
 from spikejoule.engine.kernels.structures import Rows, Spikes
-from spikejoule.engine.sampling import DeltaSampler
+from spikejoule.engine.learning import make_trainer
+from spikejoule.engine.learning.event import EventTrainer
+from spikejoule.engine.learning.kernels.sampling import keep_deltas
+from spikejoule.engine.learning.sampling import DeltaSampler
 from spikejoule.network.layers import layers_of
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
@@ -36,9 +36,9 @@ def deep_case(*hidden: int, n_steps: int = 7, n_samples: int = 4) -> Case:
     return Case(network, state, dense, labels, SAMPLED)
 
 
-def adapted_engine(case: Case, learning: LearningSettings) -> EventEngine:
+def adapted_engine(case: Case, learning: LearningSettings) -> EventTrainer:
     """An engine whose scales keep the wanted fraction of a batch's deltas."""
-    engine = EventEngine(case.network, case.state, learning, np.float64)
+    engine = EventTrainer(case.network, case.state, learning, np.float64)
     events = EventList.from_dense(case.dense)
     for seed in range(150):
         outcome, _ = engine.gradients(events, case.labels, seed=seed)
@@ -75,7 +75,7 @@ def test_no_bias() -> None:
     case = deep_case(30, 40, 20)
     events = EventList.from_dense(case.dense)
     engine = adapted_engine(case, SAMPLED)
-    exact_engine = EventEngine(case.network, case.state, LEARNING, np.float64)
+    exact_engine = EventTrainer(case.network, case.state, LEARNING, np.float64)
     name = "layer1.synapses.weight"
     _, exact = exact_engine.gradients(events, case.labels)
     n_draws = 2000
@@ -99,7 +99,7 @@ def test_weights_of_the_last_hidden_layers_have_the_exact_gradient() -> None:
     """Only what goes through a sampled layer changes, and what was kept is counted."""
     case = deep_case(30, 40)
     events = EventList.from_dense(case.dense)
-    _, exact = EventEngine(case.network, case.state, LEARNING, np.float64).gradients(
+    _, exact = EventTrainer(case.network, case.state, LEARNING, np.float64).gradients(
         events, case.labels
     )
     outcome, sampled = adapted_engine(case, SAMPLED).gradients(events, case.labels)
@@ -116,10 +116,10 @@ def test_weights_of_the_last_hidden_layers_have_the_exact_gradient() -> None:
 def test_a_snapshot_continues_with_the_same_draws() -> None:
     case = deep_case(30, 40, 20)
     events = EventList.from_dense(case.dense)
-    engine = EventEngine(case.network, case.state, SAMPLED)
+    engine = EventTrainer(case.network, case.state, SAMPLED)
     for _ in range(30):
         engine.train_batch(events, case.labels, 0.01, seed=3)
-    resumed = EventEngine(case.network, case.state, SAMPLED)
+    resumed = EventTrainer(case.network, case.state, SAMPLED)
     resumed.restore(type(engine.snapshot()).of_arrays(engine.snapshot().arrays()))
     for _ in range(3):
         outcome = engine.train_batch(events, case.labels, 0.01, seed=3)
@@ -161,11 +161,11 @@ def test_an_odd_number_of_words_stays_in_its_memory() -> None:
     assert n_kept == 3 * LANES
     assert marked[4] == 12345
     case = deep_case(16, 16)
-    engine = EventEngine(case.network, case.state, SAMPLED)
+    engine = EventTrainer(case.network, case.state, SAMPLED)
     engine.train_batch(EventList.from_dense(case.dense), case.labels, 0.01)
     n_steps = case.dense.shape[1]
     assert n_steps % 2
-    assert engine._kernels._workspace.marked.shape[1] >= n_steps + 1
+    assert engine._gradients._workspace.marked.shape[1] >= n_steps + 1
 
 
 @pytest.mark.parametrize("name", ["event", pytest.param("dense", marks=needs_torch)])
@@ -176,4 +176,4 @@ def test_where_it_is_not_supported(name: str) -> None:
     networks = [shallow, recurrent] if name == "event" else [deep]
     for network in networks:
         with pytest.raises(ParameterError, match="two or more fully connected"):
-            make_engine(name, network, firing_state(network, 0), SAMPLED)
+            make_trainer(name, network, firing_state(network, 0), SAMPLED)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from spikejoule.encoding.events import EventList, load_events, save_events
-from spikejoule.engine.event import EventEngine
+from spikejoule.engine.learning.event import EventTrainer
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from tests.engine.agreement import assert_spikes
@@ -36,9 +36,9 @@ def test_a_wide_network_equals_its_used_part(tmp_path: Path) -> None:
     used = {**state, first: state[first][:, USED]}
     # Weight decay would also change the weights of silent units.
     learning = LearningSettings(weight_decay=0.0, grad_clip_norm=0.0)
-    wide = EventEngine(network, state, learning)
+    wide = EventTrainer(network, state, learning)
     narrow_network = Network.of_layers(len(USED), (9,), 3)
-    narrow = EventEngine(narrow_network, used, learning)
+    narrow = EventTrainer(narrow_network, used, learning)
     labels = np.arange(12) % 3
     for _ in range(3):
         outcome = wide.train_batch(spikes, labels, 0.01)

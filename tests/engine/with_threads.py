@@ -14,7 +14,7 @@ import numpy as np
 
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.engine import make_engine
+from spikejoule.engine.learning import make_trainer
 from spikejoule.network.layers import layers_of
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
@@ -57,7 +57,7 @@ def digest(name: str) -> str:
     learning = LEARNING
     if name == "sampled deltas":
         learning = changed(LEARNING, backward="sampled", backward_fraction=0.2)
-    engine = make_engine("event", network, state, learning)
+    engine = make_trainer("event", network, state, learning)
     encoder = Direct(time_window=9) if name == CURRENTS else POISSON
     results = hashlib.sha256()
     for step in range(5):

@@ -10,7 +10,7 @@ import torch
 from spikejoule.core import torch_files
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.engine import make_engine
+from spikejoule.engine.learning import make_trainer
 from spikejoule.network.layers import layers_of
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
@@ -85,7 +85,7 @@ def trained(name: str, case: dict[str, Any], state_store: Any = None) -> Trainin
     quantisation = bits and Quantisation(bits, 32)
     network = Network.of_chain(in_shape, hidden, 2, neuron, quantisation)
     state = {key: value.numpy() for key, value in initial_state(network, 1).items()}
-    engine = make_engine(name, network, state, settings)
+    engine = make_trainer(name, network, state, settings)
     return train(Training(problem(), engine, settings, SEED), state_store)
 
 
@@ -137,7 +137,7 @@ def test_the_dense_engine_resumes_on_another_number_of_threads(
 
     def run(threads: int, state_store: Any = None) -> bytes:
         torch.set_num_threads(threads)
-        engine = make_engine("dense", network, state, settings)
+        engine = make_trainer("dense", network, state, settings)
         return content(train(Training(data, engine, settings, SEED), state_store))
 
     before = torch.get_num_threads()

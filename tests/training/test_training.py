@@ -11,8 +11,8 @@ from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
-from spikejoule.engine import make_engine
-from spikejoule.engine.interface import BatchOutcome, Engine
+from spikejoule.engine.learning import make_trainer
+from spikejoule.engine.learning.interface import BatchOutcome, Trainer
 from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
@@ -53,11 +53,11 @@ def problem() -> TrainingData:
     return TrainingData(chosen, encoder, events, validation_labels)
 
 
-def fresh_engine(name: str = "event", learning: LearningSettings = LEARNING) -> Engine:
+def fresh_engine(name: str = "event", learning: LearningSettings = LEARNING) -> Trainer:
     state = {
         key: value.numpy() for key, value in initial_state(ARCHITECTURE, 1).items()
     }
-    return make_engine(name, ARCHITECTURE, state, learning)
+    return make_trainer(name, ARCHITECTURE, state, learning)
 
 
 def trained(
@@ -142,7 +142,7 @@ def stop_by_loop(
 class Watched:
     """An engine that recounts every batch."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Trainer) -> None:
         self._engine = engine
         self.totals = np.zeros(3, dtype=np.int64)
         self.correct = 0

@@ -24,7 +24,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import FunctionType
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import numba
 import platformdirs
@@ -63,7 +63,7 @@ def _sources_digest() -> str:
     package = Path(__file__).parents[1]
     # Surrogates are emitted into kernels, but are in the model's package.
     surrogates = package / "network" / "surrogates"
-    folders = [Path(__file__).parent, surrogates, *package.glob("*/kernels")]
+    folders = [Path(__file__).parent, surrogates, *package.rglob("kernels")]
     for path in sorted(path for folder in folders for path in folder.glob("*.py")):
         name = path.relative_to(package).as_posix()
         digest.update(name.encode() + b"\0" + path.read_bytes())
@@ -109,18 +109,18 @@ def compiled_apart(function: Function) -> Any:
     Reference counts of arrays are off in it, which saves time; it can therefore neither
     allocate an array nor return one.
     """
-    apart = _Apart(function, **numba_private.WITHOUT_REFERENCE_COUNTS)
+    name = _name_apart(function, **numba_private.WITHOUT_REFERENCE_COUNTS)
 
     def define(typing_context, *kinds):
         taken = _without_literals(kinds)
 
         def codegen(context, builder, signature, arguments):
-            status, value = apart.call(context, taken, builder, arguments)
+            status, value = _call_apart(name, context, taken, builder, arguments)
             with cgutils.if_unlikely(builder, status.is_error):
                 context.call_conv.return_status_propagate(builder, status)
             return value
 
-        returned = apart.result_for(taken).signature.return_type
+        returned = _result_apart(name, taken).signature.return_type
         return returned(*kinds), codegen
 
     return _intrinsic(define, function)
@@ -133,15 +133,15 @@ def compiled_parallel(function: Function) -> Function:
     int64, on numba's threads, whether Python or a kernel calls it. It returns nothing,
     and is compiled apart. numba's own ``prange`` compiles its body within each caller.
     """
-    apart = _Apart(function)
+    name = _name_apart(function)
 
     def define(typing_context, n_places, *kinds):
         taken = (types.int64, *_without_literals(kinds))
-        apart.result_for(taken)
+        _result_apart(name, taken)
 
         def codegen(context, builder, signature, arguments):
             count = context.cast(builder, arguments[0], n_places, types.int64)
-            call = functools.partial(apart.call, context, taken)
+            call = functools.partial(_call_apart, name, context, taken)
             _share_out(context, builder, call, count, arguments[1:])
             return context.get_dummy_value()
 
@@ -177,45 +177,49 @@ def _without_literals(kinds: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(types.unliteral(kind) for kind in kinds)
 
 
-class _Apart:
-    """A function compiled apart, which callers find by a name.
+_APART: dict[str, Any] = {}
+"""The dispatcher of each function compiled apart, by its name.
 
-    The name is the same in every process, so a caller from the cache finds it too.
-    """
+Callers find the function by this name, which is the same in every process, so a caller
+from the cache finds it too.
+"""
 
-    by_name: ClassVar[dict[str, "_Apart"]] = {}
 
-    def __init__(self, function: Function, **flags: Any) -> None:
-        self._module = function.__module__
-        self._name = f"{self._module}.{function.__qualname__}"
-        self._dispatcher: Any = compiled(function, no_cpython_wrapper=True, **flags)
-        self.by_name[self._name] = self
+def _name_apart(function: Function, **flags: Any) -> str:
+    """Register a function compiled apart; return its name."""
+    name = f"{function.__module__}.{function.__qualname__}"
+    _APART[name] = compiled(function, no_cpython_wrapper=True, **flags)
+    return name
 
-    def result_for(self, kinds: tuple[Any, ...]) -> Any:
-        """Compile or load the function for arguments of some types."""
-        self._dispatcher.compile(kinds)
-        return self._dispatcher.overloads[kinds]
 
-    def call(
-        self,
-        context: Any,
-        kinds: tuple[Any, ...],
-        builder: Any,
-        arguments: Sequence[Any],
-    ) -> Any:
-        """Emit a call; return its status and its result."""
-        provide = functools.partial(_provide, self._module, self._name, kinds)
-        described = provide()
-        numba_private.call_before_loading(context, provide)
-        function_type = context.call_conv.get_function_type(
-            described.restype, described.argtypes
-        )
-        function = cgutils.get_or_insert_function(
-            builder.module, function_type, f"{self._name}{kinds}"
-        )
-        return context.call_conv.call_function(
-            builder, function, described.restype, described.argtypes, arguments
-        )
+def _result_apart(name: str, kinds: tuple[Any, ...]) -> Any:
+    """Compile or load a function apart for arguments of some types."""
+    dispatcher = _APART[name]
+    dispatcher.compile(kinds)
+    return dispatcher.overloads[kinds]
+
+
+def _call_apart(
+    name: str,
+    context: Any,
+    kinds: tuple[Any, ...],
+    builder: Any,
+    arguments: Sequence[Any],
+) -> Any:
+    """Emit a call of a function compiled apart; return its status and its result."""
+    module = _APART[name].__module__
+    provide = functools.partial(_provide, module, name, kinds)
+    described = provide()
+    numba_private.call_before_loading(context, provide)
+    function_type = context.call_conv.get_function_type(
+        described.restype, described.argtypes
+    )
+    function = cgutils.get_or_insert_function(
+        builder.module, function_type, f"{name}{kinds}"
+    )
+    return context.call_conv.call_function(
+        builder, function, described.restype, described.argtypes, arguments
+    )
 
 
 def _provide(module: str, name: str, kinds: tuple[Any, ...]) -> Any:
@@ -225,7 +229,7 @@ def _provide(module: str, name: str, kinds: tuple[Any, ...]) -> Any:
         numba's description of the function.
     """
     importlib.import_module(module)
-    result = _Apart.by_name[name].result_for(kinds)
+    result = _result_apart(name, kinds)
     address = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
     binding.add_symbol(f"{name}{kinds}", address)
     return result.fndesc

@@ -1,36 +1,30 @@
-"""Engines that train and run a network: one interface, two implementations.
+"""Engines that run a network: one interface, two implementations.
 
-interface        settings, the Engine protocol, results of a batch, and snapshots
-choice           which engine a run uses, on which device and with how many threads
+interface        settings, the choice by name, and the Engine protocol
+choice           which engine runs a network, on which device, with how many threads
 dense            the PyTorch network: the reference, and the engine on a GPU
 event            event lists and compiled kernels: the default on a CPU
+learning         trainers: engines with gradients and an optimizer
 
 The event engine consists of
 
 layout           the place of each parameter in one flat array
-kernel_set       the interface of its kernels
 fully_connected  kernels of fully connected layers
 chain            kernels of convolution, pooling and recurrence
-quantised        grids while a quantised network trains, integers when it runs
-optimizer        gradient clipping and Adam
-sharing          how threads share the gradient of a batch
+kernel_calls     how Python calls these kernels
+quantised        quantised networks in integers
 kernels          the compiled functions
+
+Running a network imports and makes nothing of `learning`.
 """
 
-from spikejoule.engine.choice import engine_to_train, make_engine, run_network
-from spikejoule.engine.interface import (
-    BatchOutcome,
-    Engine,
-    EngineSettings,
-    choose_engine,
-)
+from spikejoule.engine.choice import make_engine, run_network
+from spikejoule.engine.interface import Engine, EngineSettings, choose_engine
 
 __all__ = [
-    "BatchOutcome",
     "Engine",
     "EngineSettings",
     "choose_engine",
-    "engine_to_train",
     "make_engine",
     "run_network",
 ]

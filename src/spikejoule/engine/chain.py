@@ -1,9 +1,10 @@
-"""The kernels of chains with convolution, pooling and recurrence, and their tables.
+"""The tables of chains with convolution, pooling and recurrence, for the kernels.
 
-The event engine takes them for every network that is not a plain stack of fully
-connected layers. kernels/chain.py explains positions, places, taps and links; this
-module computes the tables that describe them, once per network. A fully connected layer
-is a convolution whose kernel covers its whole input, so it has one output position.
+The event engine needs them for every network that is not a plain stack of fully
+connected layers. kernels/patches.py explains positions, places and taps, and
+kernels/chain.py links; this module computes them once per network. A fully connected
+layer is a convolution whose kernel covers its whole input, so it has one output
+position.
 """
 
 import math
@@ -15,30 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.compiling.emit import LANES, aligned_zeros
-from spikejoule.encoding.events import EventList, source_type
-from spikejoule.engine.kernel_set import new_gradient, reset_code, run_in_lanes
-from spikejoule.engine.kernels.chain import (
-    ChainArrays,
-    ChainTraining,
-    Link,
-    add_lane,
-    run_population,
-)
-from spikejoule.engine.kernels.structures import (
-    BatchGradient,
-    ConstantInputs,
-    LabelledBatch,
-    Learning,
-    Sampling,
-)
-from spikejoule.engine.layout import (
-    ConnectionLayout,
-    Integers,
-    Masks,
-    ParameterLayout,
-    Plane,
-)
+from spikejoule.compiling.emit import LANES
+from spikejoule.encoding.events import source_type
+from spikejoule.engine.kernel_calls import reset_code
+from spikejoule.engine.kernels.chain import ChainArrays, Link
+from spikejoule.engine.layout import ConnectionLayout, Integers, ParameterLayout, Plane
 from spikejoule.network.network import Network
 from spikejoule.network.nodes import Convolution, Pooling
 
@@ -126,10 +108,10 @@ class LinkTables:
         shifts: shift of each sending unit's group within an output position, [n].
         taps: of all places.
         tap_offsets: distances between taps.
-        members: positions of the sender, ordered by place.
+        members: positions of the sender, ordered by place; only training reads them.
         n_members: positions of each place.
-        transposed: index of each transposed weight among the parameters, flat, -1 in
-            the padding; empty where no gradient flows back.
+        n_transposed: transposed weights, which only training holds; 0 where no gradient
+            flows back.
         factor: factor on the weights: 1 / window size behind average pooling.
     """
 
@@ -141,7 +123,7 @@ class LinkTables:
     tap_offsets: TapOffsets
     members: Integers
     n_members: Integers
-    transposed: Integers
+    n_transposed: int
     factor: float
 
     @classmethod
@@ -170,10 +152,10 @@ class LinkTables:
         # All channels of a position are at the same place; those of channel 0 come
         # first.
         position_places = places[: sender.positions]
-        reach = int(target.columns.max()) + 1
         channel_groups = channels // layout.weight_axes[2]
         # Nothing flows back to the input, which is sender 0.
         flows_back = network.senders[layout.number] > 0
+        n_transposed = layout.n_taps * target.reach * sender.width if flows_back else 0
         return cls(
             link=NO_LINK._replace(
                 n_units=math.prod(target.shape),
@@ -183,7 +165,7 @@ class LinkTables:
                 vectors=target.group_width // LANES,
                 bias_start=layout.biases.start,
                 n_places=source.positions + 1,
-                reach=reach,
+                reach=target.reach,
                 is_ordered=int(target.positions == 1 and target.groups == 1),
                 counted=layout.number,
             ),
@@ -194,11 +176,11 @@ class LinkTables:
             tap_offsets=TapOffsets(
                 target=target.width,
                 weights=target.group_width,
-                transposed=reach * sender.width,
+                transposed=target.reach * sender.width,
             ),
             members=np.argsort(position_places, kind="stable"),
             n_members=np.bincount(position_places, minlength=source.positions + 1),
-            transposed=_transposed(layout, sender, reach) if flows_back else NOTHING,
+            n_transposed=n_transposed,
             factor=factor,
         )
 
@@ -212,27 +194,11 @@ READER = LinkTables(
     tap_offsets=TapOffsets(0, 0, 0),
     members=np.zeros(1, dtype=np.int64),
     n_members=np.ones(1, dtype=np.int64),
-    transposed=NOTHING,
+    n_transposed=0,
     factor=1.0,
 )
 """The link behind the output: one place without taps, so the backward pass needs no
 special case for the last population."""
-
-
-def _transposed(layout: ConnectionLayout, sender: Plane, reach: int) -> Integers:
-    """Return the index of each transposed weight among the parameters, flat.
-
-    The transposed weights are [tap, reach, width of the sender]; -1 marks padding.
-    """
-    axes = layout.weight_axes
-    groups, targets, sources, n_taps = np.ix_(*map(np.arange, axes))
-    channels = groups * axes[2] + sources
-    columns = groups * layout.target.group_width + targets
-    starts = layout.weights.start + channels * layout.weights.length
-    matrices = np.full((axes[3], reach, sender.width), -1)
-    places = starts + n_taps * layout.target.group_width + targets
-    matrices[n_taps, columns, sender.columns[channels]] = places
-    return matrices.reshape(-1)
 
 
 def link_tables(layout: ParameterLayout) -> list[LinkTables]:
@@ -249,44 +215,38 @@ def link_tables(layout: ParameterLayout) -> list[LinkTables]:
     return tables
 
 
-def chain_arrays(
-    layout: ParameterLayout, tables: Sequence[LinkTables], parameters: NDArray[Any]
-) -> ChainArrays:
-    """Join the tables of all links to those of the network.
+def chain_arrays(layout: ParameterLayout, parameters: NDArray[Any]) -> ChainArrays:
+    """Return what the kernels of chains read: the tables of all links, joined.
 
     Args:
-        layout: of the network.
-        tables: of :func:`link_tables`.
-        parameters: flat; the kernels read this array.
+        layout: positions of the parameters.
+        parameters: flat, those that run; the kernels read this array.
+
+    Returns:
+        the arrays; the engine writes the neurons' constants.
     """
+    tables = link_tables(layout)
     dtype = parameters.dtype
     links = _numbered(layout, tables)
     # Each link has one more place than taps: for units outside every pooling window.
     n_taps = np.concatenate([np.append(table.taps.counts, 0) for table in tables])
-    n_members = np.concatenate([table.n_members for table in tables])
     populations = [connection.target for connection in layout.forward]
-    n_transposed = sum(table.transposed.size for table in tables)
     return ChainArrays(
         links=np.array(links, dtype=np.int64),
         parameters=parameters,
-        transposed=aligned_zeros((n_transposed,), dtype),
-        sources=_int32(_joined_sources(tables, links)),
-        taps_of=_int32(np.cumsum([0, *n_taps])),
-        taps=_int32(_joined_taps(tables)),
-        members_of=_int32(np.cumsum([0, *n_members])),
-        members=_int32(np.concatenate([table.members for table in tables])),
-        units=_int32(_element_units(populations)),
+        sources=int32(_joined_sources(tables, links)),
+        taps_of=int32(np.cumsum([0, *n_taps])),
+        taps=int32(_joined_taps(tables)),
+        units=int32(_element_units(populations)),
         elements=np.empty(0, source_type(max(link.stride for link in links))),
-        fan_outs=np.concatenate(layout.fan_outs({})),
         factors=np.array([table.factor for table in tables], dtype),
         constants=np.empty((len(layout.forward), 6), dtype),
         reset=reset_code(layout.network),
         on_grid=0,
-        learned_start=layout.learned_start,
     )
 
 
-def _int32(values: NDArray[Any]) -> NDArray[np.int32]:
+def int32(values: NDArray[Any]) -> NDArray[np.int32]:
     return values.astype(np.int32)
 
 
@@ -332,7 +292,7 @@ def _joined_sources(tables: Sequence[LinkTables], links: Sequence[Link]) -> Inte
 
 def _joined_taps(tables: Sequence[LinkTables]) -> Integers:
     """Return target, weights and transposed weights of each tap, flat."""
-    first_transposed = _starts([table.transposed.size for table in tables])
+    first_transposed = _starts([table.n_transposed for table in tables])
     joined = []
     for table, first in zip(tables, first_transposed, strict=True):
         targets = table.taps.targets * table.tap_offsets.target
@@ -350,61 +310,3 @@ def _element_units(populations: Sequence[Plane]) -> Integers:
         units[plane.elements] = np.arange(math.prod(plane.shape))
         parts.append(units)
     return np.concatenate(parts)
-
-
-class ChainKernels:
-    """Floating-point kernels for any chain, a
-    :class:`spikejoule.engine.kernel_set.KernelSet`.
-
-    Args:
-        layout: of the parameters.
-        parameters: those that run, flat; the kernels read this array.
-        lanes: number of parts in which a batch's gradient is summed.
-    """
-
-    def __init__(
-        self, layout: ParameterLayout, parameters: NDArray[Any], lanes: int
-    ) -> None:
-        tables = link_tables(layout)
-        self._layout = layout
-        self._lanes = lanes
-        self._gradient = new_gradient(layout, lanes, lanes, parameters.dtype)
-        transposed = np.concatenate([table.transposed for table in tables])
-        # Padding is taken from the last vector of the parameters, which is zeros.
-        self._transposed_from = _int32(
-            np.where(transposed < 0, layout.size - LANES, transposed)
-        )
-        self.arrays = chain_arrays(layout, tables, parameters)
-
-    def prune(self, masks: Masks) -> None:
-        """Count only the remaining synapses from now on."""
-        self.arrays.fan_outs[:] = np.concatenate(self._layout.fan_outs(masks))
-
-    def add_gradients(
-        self,
-        batch: LabelledBatch,
-        currents: ConstantInputs,
-        learning: Learning,
-        sampling: Sampling,
-        threads: int,
-    ) -> BatchGradient:
-        """Run both passes of a batch; each lane is one thread's, whatever `threads`."""
-        arrays = self.arrays
-        gradient = self._gradient
-        np.take(
-            arrays.parameters,
-            self._transposed_from,
-            out=arrays.transposed,
-            # Without a mode other than "raise", numpy buffers `out`; all indices exist.
-            mode="clip",
-        )
-        gradient.counts[:] = 0
-        training = ChainTraining(batch, currents, learning, arrays, gradient)
-        # Plain tuples: numba looks up their types faster than those of named tuples.
-        add_lane(self._lanes, tuple(map(tuple, training)))
-        return gradient
-
-    def run_layer(self, events: EventList, number: int) -> EventList:
-        """Return the spikes of layer `number` for those of the layer before."""
-        n_units = self._layout.forward[number].connection.n_out
-        return run_in_lanes(run_population, number, events, self.arrays, n_units)

@@ -7,9 +7,8 @@ from numpy.typing import DTypeLike
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.events import EventList
-from spikejoule.engine.interface import Engine, EngineSettings, choose_engine
+from spikejoule.engine.interface import Engine, choose_engine
 from spikejoule.network.integers import with_grids
-from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network, State
 
 logger = logging.getLogger(__name__)
@@ -36,13 +35,13 @@ def use_threads(count: int) -> int:
     return granted
 
 
-def _chosen(name: str, device: str, network: Network) -> str:
+def engine_for(name: str, device: str, network: Network) -> str:
     """Return the name of the engine for a network, see `choose_engine`."""
     is_integer_chain = network.quantisation is not None and not network.is_plain
     return choose_engine(name, device, network.neuron.name, is_integer_chain)
 
 
-def _with_fitting_grids(network: Network, state: State) -> Network:
+def with_fitting_grids(network: Network, state: State) -> Network:
     """Give a quantised network without grids those that fit its weights."""
     quantisation = network.quantisation
     if quantisation is None or quantisation.exponents:
@@ -51,68 +50,25 @@ def _with_fitting_grids(network: Network, state: State) -> Network:
 
 
 def make_engine(
-    name: str,
-    network: Network,
-    state: State,
-    settings: LearningSettings | None = None,
-    dtype: DTypeLike = np.float32,
+    name: str, network: Network, state: State, dtype: DTypeLike = np.float32
 ) -> Engine:
-    """Make an engine on the CPU. Only its own libraries are imported.
+    """Make an engine that runs on the CPU. Only its own libraries are imported.
 
     Args:
         name: ``event`` or ``dense``, from :func:`choose_engine`.
         network: layers and neurons; a quantised network without grids gets those that
             fit its weights.
-        state: initial parameters by name.
-        settings: how to learn; not needed to run.
+        state: parameters by name.
         dtype: float32, or float64 for exact comparisons.
     """
-    network = _with_fitting_grids(network, state)
-    if settings is not None:
-        plain_layers = len(network.layer_names) - 2 if network.is_plain else 0
-        settings.check_backward(name, plain_layers)
+    network = with_fitting_grids(network, state)
     if name == "event":
         from spikejoule.engine.event import EventEngine
 
-        return EventEngine(network, state, settings, dtype)
+        return EventEngine(network, state, dtype)
     from spikejoule.engine.dense import DenseEngine
 
-    return DenseEngine(network, state, settings, dtype=dtype)
-
-
-def engine_to_train(
-    settings: EngineSettings, network: Network, learning: LearningSettings, seed: int
-) -> tuple[Engine, int]:
-    """Make the engine that the settings ask for, with fresh weights.
-
-    Args:
-        settings: engine, device, threads.
-        network: layers and neurons.
-        learning: loss, gradient and optimizer.
-        seed: of the initial weights.
-
-    Returns:
-        the engine, and the number of threads that it uses.
-
-    Raises:
-        ParameterError: the engine does not fit the network, or there is no such device.
-    """
-    from spikejoule.network.torch_twin import initial_state
-
-    threads = use_threads(settings.threads)
-    name = _chosen(settings.engine, settings.device, network)
-    device = "cpu" if name == "event" else resolve_device(settings.device)
-    if settings.engine == "auto" and name == "dense" and device == "cpu":
-        # The last bits of PyTorch's sums depend on the number of threads. Whoever did
-        # not choose the engine gets the same result on every machine.
-        threads = use_threads(1)
-    state = {key: value.numpy() for key, value in initial_state(network, seed).items()}
-    if device == "cpu":
-        return make_engine(name, network, state, learning), threads
-    from spikejoule.engine.dense import DenseEngine
-
-    network = _with_fitting_grids(network, state)
-    return DenseEngine(network, state, learning, device), threads
+    return DenseEngine(network, state, dtype=dtype)
 
 
 def run_network(
@@ -132,7 +88,7 @@ def run_network(
     Returns:
         the spikes of every layer after the input, the output last.
     """
-    return make_engine(_chosen(engine, "cpu", network), network, state).run(events)
+    return make_engine(engine_for(engine, "cpu", network), network, state).run(events)
 
 
 def resolve_device(device: str) -> str:

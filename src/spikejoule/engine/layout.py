@@ -9,7 +9,7 @@ bias row follows the weights of each connection. Padding is zero and stays zero.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -87,6 +87,11 @@ class Plane:
             np.arange(self.channels), self.channels // self.groups
         )
         return group * self.group_width + within
+
+    @property
+    def reach(self) -> int:
+        """Elements of a position up to its last channel."""
+        return int(self.columns[-1]) + 1
 
     @property
     def elements(self) -> Integers:
@@ -220,28 +225,14 @@ class ConnectionLayout:
         )
 
 
-@dataclass(eq=False)
-class _Rows:
-    """All rows, while they are being laid out."""
-
-    blocks: list[RowBlock] = field(default_factory=list)
-    n_rows: int = 0
-    size: int = 0
-
-    def add(self, n_rows: int, length: int, optimized: bool = True) -> RowBlock:
-        block = RowBlock(self.n_rows, self.size, n_rows, length, optimized)
-        self.blocks.append(block)
-        self.n_rows += n_rows
-        self.size = block.end
-        return block
-
-    def in_chunks(self) -> ParameterRows:
-        starts = np.concatenate([block.starts for block in self.blocks])
-        lengths = np.concatenate([block.lengths for block in self.blocks])
-        # A chunk is whole rows: it ends before the first row that passes its share.
-        shares = np.arange(1, CHUNKS) * self.size / CHUNKS
-        bounds = np.searchsorted(starts + lengths, shares)
-        return ParameterRows(starts, lengths, np.array([0, *bounds, lengths.size]))
+def _add_rows(
+    blocks: list[RowBlock], n_rows: int, length: int, optimized: bool = True
+) -> RowBlock:
+    """Lay out rows behind those of all other blocks."""
+    first_row = blocks[-1].first_row + blocks[-1].n_rows if blocks else 0
+    start = blocks[-1].end if blocks else 0
+    blocks.append(RowBlock(first_row, start, n_rows, length, optimized))
+    return blocks[-1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,7 +243,7 @@ class ParameterLayout:
         network: the network.
         connections: forward connections in order, then recurrent ones.
         learned: learned neuron parameters, one row per layer; None without any.
-        rows: all rows in order, in chunks of about equal size.
+        blocks: all rows in order.
         places: of each parameter of the state dict, in its order.
         size: elements of the flat array; its last vector is zeros and in no row.
     """
@@ -260,18 +251,18 @@ class ParameterLayout:
     network: Network
     connections: tuple[ConnectionLayout, ...]
     learned: RowBlock | None
-    rows: ParameterRows
+    blocks: tuple[RowBlock, ...]
     places: Mapping[str, ParameterPlace]
     size: int
 
     @classmethod
     def of(cls, network: Network) -> "ParameterLayout":
         """Lay out the parameters of a chain."""
-        rows = _Rows()
+        blocks: list[RowBlock] = []
         forward = network.forward_connections
         recurrent = [node for node in network.connections if node not in forward]
         connections = tuple(
-            _add(rows, network, node) for node in (*forward, *recurrent)
+            _add(blocks, network, node) for node in (*forward, *recurrent)
         )
         places: dict[str, ParameterPlace] = {}
         for layout in connections:
@@ -281,16 +272,16 @@ class ParameterLayout:
                 places[name.replace("weight", "bias")] = layout.bias_place
         learned = None
         if network.neuron.learned_names:
-            learned = rows.add(len(forward), LANES)
+            learned = _add_rows(blocks, len(forward), LANES)
             places |= _learned_places(network.neuron.learned_names, learned)
         return cls(
             network=network,
             connections=connections,
             learned=learned,
-            rows=rows.in_chunks(),
+            blocks=tuple(blocks),
             places={name: places[name] for name in network.parameter_shapes()},
             # The vector of zeros at the end serves transposed weights as padding.
-            size=rows.size + LANES,
+            size=blocks[-1].end + LANES,
         )
 
     @property
@@ -324,6 +315,16 @@ class ParameterLayout:
             int(np.count_nonzero(touched[rows])) * n_weights
             for rows, n_weights in self._weight_rows
         )
+
+    @cached_property
+    def rows(self) -> ParameterRows:
+        """All rows in order, in chunks of about equal size."""
+        starts = np.concatenate([block.starts for block in self.blocks])
+        lengths = np.concatenate([block.lengths for block in self.blocks])
+        # A chunk is whole rows: it ends before the first row that passes its share.
+        shares = np.arange(1, CHUNKS) * self.blocks[-1].end / CHUNKS
+        bounds = np.searchsorted(starts + lengths, shares)
+        return ParameterRows(starts, lengths, np.array([0, *bounds, lengths.size]))
 
     @property
     def learned_start(self) -> int:
@@ -385,7 +386,9 @@ class ParameterLayout:
         )
 
 
-def _add(rows: _Rows, network: Network, connection: Connection) -> ConnectionLayout:
+def _add(
+    blocks: list[RowBlock], network: Network, connection: Connection
+) -> ConnectionLayout:
     """Lay out a connection."""
     before = network.nodes[network.sources[connection.name][0]]
     # The kernels of fully connected layers take one row per unit for any input shape.
@@ -403,8 +406,8 @@ def _add(rows: _Rows, network: Network, connection: Connection) -> ConnectionLay
         source=source,
         target=target,
         n_taps=n_taps,
-        weights=rows.add(source.channels, n_taps * target.group_width),
-        biases=rows.add(1, target.width, optimized=has_biases),
+        weights=_add_rows(blocks, source.channels, n_taps * target.group_width),
+        biases=_add_rows(blocks, 1, target.width, optimized=has_biases),
     )
 
 

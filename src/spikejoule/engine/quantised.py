@@ -1,69 +1,21 @@
-"""Quantised networks: parameters on grids in training, integers in inference."""
-
-from typing import Any
+"""Running a quantised network in integers."""
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.encoding.events import EventList
 from spikejoule.encoding.kernels import LaneSpikes, collect_events
 from spikejoule.engine.interface import check_input
-from spikejoule.engine.kernel_set import spikes_of
+from spikejoule.engine.kernel_calls import spikes_of
 from spikejoule.engine.kernels.integer import run_integer_layer
-from spikejoule.engine.kernels.structures import Grids, IntegerParameters
-from spikejoule.engine.layout import ParameterLayout
+from spikejoule.engine.kernels.structures import IntegerParameters
 from spikejoule.network.integers import (
     integers_of,
     layer_constants,
-    neuron_constants,
     quantisation_of,
 )
 from spikejoule.network.network import Network, State
 
 _STATE_TYPES = {16: np.int16, 32: np.int32}
-
-
-def neuron_table(network: Network, dtype: DTypeLike) -> NDArray[Any]:
-    """Return the constants of each layer's LIF neurons, on grids if it is quantised.
-
-    Returns:
-        real [L, 6], see ``NetworkArrays.constants``.
-    """
-    if network.quantisation is None:
-        constants = [
-            (decay, threshold, 0, 0, 0, 0)
-            for threshold, decay in neuron_constants(network)
-        ]
-        return np.array(constants, dtype)
-    on_grids = [
-        (
-            layer.decay,
-            layer.value(layer.threshold),
-            layer.value(1),
-            1 / layer.value(1),
-            layer.value(layer.lowest),
-            layer.value(layer.highest),
-        )
-        for layer in layer_constants(network)
-    ]
-    # A bound of 32-bit integers may exceed float32; it becomes infinite, no bound.
-    with np.errstate(over="ignore"):
-        return np.array(on_grids).astype(dtype)
-
-
-def row_grids(network: Network, layout: ParameterLayout, dtype: DTypeLike) -> Grids:
-    """Return the grid of every row of parameters of a quantised network."""
-    quantisation = quantisation_of(network)
-    n_rows = layout.rows.starts.size
-    per_unit = np.empty(n_rows, dtype)
-    limits = np.empty(n_rows, dtype)
-    for layer, exponent in zip(layout.connections, quantisation.exponents, strict=True):
-        first_row = layer.weights.first_row
-        bias_row = layer.biases.first_row
-        per_unit[first_row : bias_row + 1] = 2.0**exponent
-        limits[first_row:bias_row] = quantisation.largest_weight
-        limits[bias_row] = quantisation.largest_bias
-    return Grids(per_unit, 1 / per_unit, limits)
 
 
 def run_integers(network: Network, state: State, events: EventList) -> list[EventList]:

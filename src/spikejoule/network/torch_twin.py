@@ -155,13 +155,14 @@ class SpikingNetwork(nn.Module):
 
     Args:
         network: layers and neurons.
-        surrogate: the surrogate derivative, with its slope.
+        surrogate: the surrogate derivative, with its slope; None for a network that
+            only runs: no gradient flows back through its spikes.
 
     Attributes:
         layers: the layers by name.
     """
 
-    def __init__(self, network: Network, surrogate: Surrogate) -> None:
+    def __init__(self, network: Network, surrogate: Surrogate | None = None) -> None:
         super().__init__()
         self.layers: dict[str, SpikingLayer] = {}
         pairs = zip(network.chain, network.neurons, strict=True)
@@ -169,7 +170,9 @@ class SpikingNetwork(nn.Module):
             name = f"layer{number}"
             self.layers[name] = SpikingLayer(layer, neuron)
             self.add_module(name, self.layers[name])
-        self._derivative = surrogate.derivative
+        self._derivative: Derivative = torch.zeros_like
+        if surrogate is not None:
+            self._derivative = surrogate.derivative
 
     def use_grids(self, network: Network) -> None:
         """Compute on the grids of a quantised network from now on."""

@@ -22,7 +22,7 @@ from spikejoule.energy.ledger import (
     spiking_variants,
 )
 from spikejoule.energy.prices import price
-from spikejoule.engine import engine_to_train
+from spikejoule.engine.learning import chosen_trainer
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.runs import counted_runs
 from spikejoule.params import Params
@@ -81,9 +81,9 @@ def trained_spiking(
     events = encode_samples(encoder, validation, params.seed, "validation").events
     settings = params.train.model_copy(update={"threads": threads})
     network = params.model.network_of(data.train.shape, data.train.subject.n_classes)
-    engine, _ = engine_to_train(settings, network, params.train, params.seed)
+    trainer, _ = chosen_trainer(settings, network, params.train, params.seed)
     learned_from = TrainingData(data.train, encoder, events, validation.labels)
-    training = Training(learned_from, engine, params.train, params.seed)
+    training = Training(learned_from, trainer, params.train, params.seed)
     result = train(training, state_store)
     description = data.description.model_dump(exclude_unset=True)
     trained = result.trained_network(description).checkpoint()

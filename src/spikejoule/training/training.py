@@ -23,10 +23,10 @@ from spikejoule.data.images import Samples
 from spikejoule.encoding.counting import predict
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import EventList
-from spikejoule.engine.interface import (
+from spikejoule.engine.learning.interface import (
     BatchOutcome,
-    Engine,
     Snapshot,
+    Trainer,
     exponents_of,
     with_exponents,
 )
@@ -76,23 +76,23 @@ class TrainingData:
 
 
 def accuracy_percent(
-    engine: Engine, events: EventList, labels: NDArray[np.integer]
+    trainer: Trainer, events: EventList, labels: NDArray[np.integer]
 ) -> float:
     """Percentage of samples that the network classifies correctly."""
-    predictions = predict(engine.run(events)[-1])
+    predictions = predict(trainer.run(events)[-1])
     return 100.0 * int((predictions == labels).sum()) / len(labels)
 
 
 class Training:
     """A training in progress: it runs epoch after epoch until it has a `stop_reason`.
 
-    Its attributes and the engine's snapshot are the state from which a training
+    Its attributes and the trainer's snapshot are the state from which a training
     resumes after a kill. The schedule is not saved: it is replayed over the batches
     and epochs.
 
     Args:
         data: the samples.
-        engine: the network with its optimizer.
+        trainer: the network with its optimizer.
         settings: how to train.
         seed: seed of all draws: shuffling, augmentation, spikes.
         observers: called after every batch and epoch.
@@ -112,7 +112,7 @@ class Training:
     def __init__(
         self,
         data: TrainingData,
-        engine: Engine,
+        trainer: Trainer,
         settings: TrainingSettings,
         seed: int,
         observers: tuple[TrainingObserver, ...] = (),
@@ -123,7 +123,7 @@ class Training:
                 f"have {data.validation_events.n_steps} steps; encode them again"
             )
         self._data = data
-        self._engine = engine
+        self._trainer = trainer
         self._settings = settings
         self._seed = seed
         self._n_batches = -(-len(data.samples) // settings.batch_size)
@@ -135,7 +135,7 @@ class Training:
         self.processor_seconds = 0.0
         self.best_epoch = 0
         self.state: dict[str, NDArray[Any]] = {}
-        self.network: Network = engine.network
+        self.network: Network = trainer.network
 
     @property
     def stop_reason(self) -> str:
@@ -159,7 +159,7 @@ class Training:
     @property
     def optimizer_state(self) -> dict[str, Any]:
         """Adam's state after the last epoch."""
-        return self._engine.optimizer_state(self._schedule.learning_rate)
+        return self._trainer.optimizer_state(self._schedule.learning_rate)
 
     def trained_network(self, data: Mapping[str, Any]) -> TrainedNetwork:
         """The best network and its provenance.
@@ -178,7 +178,7 @@ class Training:
             history=tuple(self.history),
             best_epoch=self.best_epoch,
             data=dict(data),
-            engine=self._engine.name,
+            engine=self._trainer.name,
             optimizer_state=self.optimizer_state,
         )
 
@@ -188,7 +188,7 @@ class Training:
         Random draws depend on seed, epoch and sample only, so this changes none.
         """
         few = np.arange(min(2, len(self._data.samples)))
-        self._engine.warm_up(self._encoded(1, self._inputs(1, few), few))
+        self._trainer.warm_up(self._encoded(1, self._inputs(1, few), few))
 
     def run_epoch(self) -> None:
         """Train for one epoch, validate, and keep the weights if they are the best."""
@@ -197,15 +197,15 @@ class Training:
 
         # Remove the synapses that are due, and fit the grids to the weights.
         fraction = self._prune(epoch)
-        self._engine.choose_grids()
+        self._trainer.choose_grids()
 
         # Learn from every training sample once.
         learned = self._learn(epoch)
-        self._check_finite(epoch, learned["train_loss"], self._engine.learned_state())
+        self._check_finite(epoch, learned["train_loss"], self._trainer.learned_state())
 
         # Validate.
         accuracy = accuracy_percent(
-            self._engine, self._data.validation_events, self._data.validation_labels
+            self._trainer, self._data.validation_events, self._data.validation_labels
         )
         self._schedule.after_epoch(accuracy)
         record = EpochRecord(
@@ -223,15 +223,15 @@ class Training:
         self.epoch_seconds.append(time.perf_counter() - started)
         if is_best and self._settings.is_pruned_by(epoch, self._settings.max_epochs):
             self.best_epoch = epoch
-            self.state = self._engine.state()
-            self.network = self._engine.network
+            self.state = self._trainer.state()
+            self.network = self._trainer.network
 
     def _prune(self, epoch: int) -> float:
         """Remove the synapses that are due; returns the fraction removed so far."""
         settings = self._settings
         fraction = settings.pruned_fraction_at(epoch, settings.max_epochs)
         if fraction > settings.pruned_fraction_at(epoch - 1, settings.max_epochs):
-            self._engine.prune(pruning_masks(self._engine.learned_state(), fraction))
+            self._trainer.prune(pruning_masks(self._trainer.learned_state(), fraction))
         return fraction
 
     def _learn(self, epoch: int) -> dict[str, Any]:
@@ -252,7 +252,7 @@ class Training:
 
             # The step.
             rate = schedule.learning_rate
-            outcome = self._engine.train_batch(
+            outcome = self._trainer.train_batch(
                 events, data.samples.labels[chosen], rate, self._seed
             )
             schedule.after_batch()
@@ -312,7 +312,7 @@ class Training:
     def checkpoint(self) -> SavedState:
         """The state after the last epoch."""
         parts = {
-            "engine": self._engine.snapshot().arrays(),
+            "engine": self._trainer.snapshot().arrays(),
             "best": self.state,
         }
         arrays = {
@@ -340,16 +340,16 @@ class Training:
         self.epoch_seconds = list(plain["seconds"])
         self.processor_seconds = plain["processor_seconds"]
 
-        # The best weights, in the engine's order, so that files get the same bytes.
+        # The best weights, in the trainer's order, so that files get the same bytes.
         best = checkpoint.part("best.").arrays
         self.best_epoch = plain["best_epoch"]
         if self.best_epoch:
-            self.state = {name: best[name] for name in self._engine.state()}
+            self.state = {name: best[name] for name in self._trainer.state()}
         exponents = tuple(plain["best_exponents"])
-        self.network = with_exponents(self._engine.network, exponents)
+        self.network = with_exponents(self._trainer.network, exponents)
 
-        # The engine, and the schedule, which is replayed.
-        self._engine.restore(Snapshot.of_arrays(checkpoint.part("engine.").arrays))
+        # The trainer, and the schedule, which is replayed.
+        self._trainer.restore(Snapshot.of_arrays(checkpoint.part("engine.").arrays))
         accuracies = [record.validation_accuracy_percent for record in self.history]
         self._schedule.after_epochs(accuracies, self._n_batches)
         for observer in self.observers:

@@ -12,23 +12,28 @@ from spikejoule.compiling import compiled_apart, compiled_inline, compiled_paral
 from spikejoule.compiling.emit import LANES
 from spikejoule.compiling.streams import stream_start
 from spikejoule.engine.kernels.forward import layer_forward, set_biases
-from spikejoule.engine.kernels.sampling import keep_deltas
 from spikejoule.engine.kernels.structures import (
     DECAY_PLACE,
     RESET_BY_SUBTRACTION,
     THRESHOLD_PLACE,
     Block,
-    LayerBackward,
     LayerForward,
     Rows,
     Spikes,
-    Surrogate,
     layer_at,
     neuron_at,
     sample_spikes,
+)
+from spikejoule.engine.learning.kernels.sampling import keep_deltas
+from spikejoule.engine.learning.kernels.structures import (
+    LayerBackward,
+    Surrogate,
     steps_of,
 )
-from spikejoule.engine.kernels.through_time import TILE_VECTORS, membrane_deltas
+from spikejoule.engine.learning.kernels.through_time import (
+    TILE_VECTORS,
+    membrane_deltas,
+)
 
 
 @compiled_inline
@@ -149,16 +154,16 @@ def class_loss(sample, spikes, batch, learning, counts, count_gradient):
 
 
 @compiled_parallel
-def transpose_weights(part, network, parts):
+def transpose_weights(part, network, transposed, parts):
     """Copy one part of the weights of every layer but the first as [target, source].
 
     Args:
         part: from 0.
-        network: ``NetworkArrays``, whose transposed weights are written.
+        network: ``NetworkArrays``.
+        transposed: receives the transposed weights, see ``BackwardArrays``.
         parts: number of parts.
     """
     parameters = network.parameters
-    transposed = network.transposed
     for number in range(1, network.layers.shape[0]):
         layer = layer_at(network.layers, number)
         source_stride = layer_at(network.layers, number - 1).stride
@@ -179,7 +184,7 @@ def _potentials(slot, number, start, training):
     the cache that a group needs. The gradients of learned neurons need both.
     """
     workspace = training.workspace
-    if training.network.learned_start >= 0:
+    if training.backward.learned_start >= 0:
         return workspace.potentials[slot, number]
     return workspace.deltas[slot, number, start:]
 
@@ -264,7 +269,7 @@ def _backward(group, place, training):
             sampled=1 if number + 1 < last and scales.size > 0 else 0,
             kept=kept,
             amplitudes=amplitudes,
-            next_weights=network.transposed[following.transposed_start :],
+            next_weights=training.backward.transposed[following.transposed_start :],
             neuron=neuron_at(network, number),
             surrogate=surrogate,
             costs=workspace.costs[slot, number]

@@ -1,4 +1,4 @@
-"""Gradient clipping and Adam for the event engine; see kernels/optimizer.py."""
+"""Adam, gradient clipping and grids for the event trainer; see kernels/optimizer.py."""
 
 import math
 from collections.abc import Callable
@@ -8,15 +8,23 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.compiling.emit import aligned_zeros
-from spikejoule.engine.kernels.optimizer import TINY, adam_step, clip_coefficient
-from spikejoule.engine.kernels.structures import (
+from spikejoule.engine.kernels.structures import ParameterRows
+from spikejoule.engine.layout import ParameterLayout
+from spikejoule.engine.learning.kernels.optimizer import (
+    TINY,
+    adam_step,
+    clip_coefficient,
+)
+from spikejoule.engine.learning.kernels.structures import (
     AdamArrays,
     AdamSettings,
     BatchGradient,
+    Grids,
     Moments,
-    ParameterRows,
 )
+from spikejoule.network.integers import quantisation_of
 from spikejoule.network.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
+from spikejoule.network.network import Network
 
 BETA1, BETA2 = ADAM_BETAS
 
@@ -90,3 +98,18 @@ class Adam:
         )
         chunks = self._rows.chunks.size - 1
         adam_step(chunks, tuple(arrays), tuple(self._rows), tuple(settings))
+
+
+def row_grids(network: Network, layout: ParameterLayout, dtype: DTypeLike) -> Grids:
+    """Return the grid of every row of parameters of a quantised network."""
+    quantisation = quantisation_of(network)
+    n_rows = layout.rows.starts.size
+    per_unit = np.empty(n_rows, dtype)
+    limits = np.empty(n_rows, dtype)
+    for layer, exponent in zip(layout.connections, quantisation.exponents, strict=True):
+        first_row = layer.weights.first_row
+        bias_row = layer.biases.first_row
+        per_unit[first_row : bias_row + 1] = 2.0**exponent
+        limits[first_row:bias_row] = quantisation.largest_weight
+        limits[bias_row] = quantisation.largest_bias
+    return Grids(per_unit, 1 / per_unit, limits)

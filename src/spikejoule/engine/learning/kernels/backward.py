@@ -20,24 +20,21 @@ from spikejoule.compiling import (
     compiled_parallel,
 )
 from spikejoule.compiling.emit import LANES
-from spikejoule.engine.kernels.deltas import (
+from spikejoule.engine.kernels.forward import add_product, block_size
+from spikejoule.engine.kernels.structures import Block, Rows, Spikes, layer_at
+from spikejoule.engine.learning.kernels.deltas import (
     learned_gradients,
     sample_deltas,
     transpose_weights,
 )
-from spikejoule.engine.kernels.forward import add_product, block_size
-from spikejoule.engine.kernels.structures import (
-    Block,
+from spikejoule.engine.learning.kernels.structures import (
     BySource,
     Group,
-    Rows,
-    Spikes,
-    layer_at,
     named_training,
     steps_of,
     synapses_touched,
 )
-from spikejoule.engine.kernels.vector import (
+from spikejoule.engine.learning.kernels.vector import (
     NARROW,
     accumulate_narrow_rows,
     accumulate_rows,
@@ -151,7 +148,7 @@ def _prepare_weights(number, group, training):
     n_samples = group.end - group.first
     n_rows = n_samples * n_steps
     n_layers = network.layers.shape[0]
-    fan_outs = network.fan_outs
+    fan_outs = training.backward.fan_outs
     touched = training.gradient.touched[group.lane]
     synaptic_events = training.gradient.counts[slot, n_layers + 2 :]
     layer = layer_at(network.layers, number)
@@ -192,7 +189,7 @@ def _prepare_group(group, training):
         loss, predicted = sample_deltas(group, place, training)
         losses[place] = loss
         n_correct += predicted == labels[group.first + place]
-        if network.learned_start >= 0:
+        if training.backward.learned_start >= 0:
             learned_gradients(group, place, training)
     training.gradient.counts[group.slot, 0] += n_correct
     for number in range(network.layers.shape[0]):
@@ -232,6 +229,7 @@ def _add_others(number, group, training):
     The losses are added with the last layer.
     """
     network = training.network
+    backward = training.backward
     workspace = training.workspace
     slot = group.slot
     n_samples = group.end - group.first
@@ -246,11 +244,11 @@ def _add_others(number, group, training):
             sums[layer.bias_start + unit] += bias_gradients[
                 sample * layer.stride + unit
             ]
-    if network.learned_start >= 0:
-        touched[network.learned_row + number] = True
+    if backward.learned_start >= 0:
+        touched[backward.learned_row + number] = True
         for sample in range(n_samples):
             for place in range(learned.shape[3]):
-                start = network.learned_start + number * LANES
+                start = backward.learned_start + number * LANES
                 sums[start + place] += learned[slot, sample, number, place]
     if number == network.layers.shape[0] - 1:
         for sample in range(n_samples):
@@ -300,7 +298,9 @@ def add_lanes(lanes, threads, arrays):
         threads: number of parts in which the weights are transposed.
         arrays: as for :func:`add_lane`.
     """
-    transpose_weights(threads, named_training(arrays).network, threads)
+    training = named_training(arrays)
+    transposed = training.backward.transposed
+    transpose_weights(threads, training.network, transposed, threads)
     add_lane(lanes, arrays)
 
 

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.compiling.emit import LANES
-from spikejoule.engine.kernels.backward import GROUP_SAMPLES
-from spikejoule.engine.kernels.vector import MAX_BLOCK, NARROW
+from spikejoule.engine.kernels.vector import MAX_BLOCK
+from spikejoule.engine.learning.kernels.backward import GROUP_SAMPLES
+from spikejoule.engine.learning.kernels.vector import NARROW
 
 
 class Sharing(NamedTuple):

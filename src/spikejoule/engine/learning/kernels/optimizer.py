@@ -28,11 +28,11 @@ import math
 import numpy as np
 
 from spikejoule.compiling import compiled, compiled_parallel
-from spikejoule.engine.kernels.structures import (
+from spikejoule.engine.kernels.structures import ParameterRows
+from spikejoule.engine.learning.kernels.structures import (
     AdamArrays,
     AdamSettings,
     BatchGradient,
-    ParameterRows,
 )
 
 TINY = 1e-16

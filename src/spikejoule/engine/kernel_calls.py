@@ -1,57 +1,31 @@
-"""The interface between the event engine and its two sets of kernels."""
+"""How Python calls the kernels that run a network: neurons, inputs, lanes."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
-from spikejoule.compiling.emit import aligned_zeros
 from spikejoule.encoding.events import EventList
 from spikejoule.encoding.kernels import LaneSpikes, collect_events
-from spikejoule.engine.kernels.chain import ChainArrays
 from spikejoule.engine.kernels.structures import (
     RESET_BY_SUBTRACTION,
     RESET_TO_ZERO,
-    BatchGradient,
     ConstantInputs,
-    LabelledBatch,
     LayerInput,
-    Learning,
     NetworkArrays,
-    Sampling,
     Spikes,
 )
-from spikejoule.engine.layout import Masks, ParameterLayout
+from spikejoule.network.integers import layer_constants, neuron_constants
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 
+if TYPE_CHECKING:
+    # Fully connected layers need no module of chains.
+    from spikejoule.engine.kernels.chain import ChainArrays
 
-class KernelSet(Protocol):
-    """Compiled kernels with the arrays and the working memory of one network."""
-
-    @property
-    def arrays(self) -> NetworkArrays | ChainArrays:
-        """Arrays of the network; the engine writes the neurons' constants."""
-
-    def prune(self, masks: Masks) -> None:
-        """Count only the remaining synapses from now on."""
-
-    def add_gradients(
-        self,
-        batch: LabelledBatch,
-        currents: ConstantInputs,
-        learning: Learning,
-        sampling: Sampling,
-        threads: int,
-    ) -> BatchGradient:
-        """Run both passes of a batch; return losses, counts and lane gradients."""
-
-    def run_layer(self, events: EventList, number: int) -> EventList:
-        """Return the spikes of layer `number` for those of the layer before.
-
-        Layers after the input are counted from 0.
-        """
+KernelArrays = Union[NetworkArrays, "ChainArrays"]
+"""What the kernels read of a network: fully connected layers, or any chain."""
 
 
 def reset_code(network: Network) -> int:
@@ -61,26 +35,32 @@ def reset_code(network: Network) -> int:
     return RESET_BY_SUBTRACTION if neuron.reset == "subtract" else RESET_TO_ZERO
 
 
-def new_gradient(
-    layout: ParameterLayout, lanes: int, parts: int, dtype: DTypeLike
-) -> BatchGradient:
-    """Allocate the results of a batch.
+def neuron_table(network: Network, dtype: DTypeLike) -> NDArray[Any]:
+    """Return the constants of each layer's LIF neurons, on grids if it is quantised.
 
-    Args:
-        layout: of the parameters.
-        lanes: copies of the gradient.
-        parts: parts of the batch that count separately: lanes, or slots for groups.
-        dtype: of the parameters.
+    Returns:
+        real [L, 6], see ``NetworkArrays.constants``.
     """
-    # Correct samples, spikes of each layer with the input, events of each connection.
-    n_counts = 2 + 2 * len(layout.forward) + 2 * len(layout.connections)
-    return BatchGradient(
-        gradients=aligned_zeros((lanes, layout.size), dtype),
-        touched=np.zeros((lanes, layout.rows.starts.size), dtype=np.bool_),
-        squares=np.zeros(layout.rows.chunks.size - 1),
-        losses=np.zeros(lanes),
-        counts=np.zeros((parts, n_counts), dtype=np.int64),
-    )
+    if network.quantisation is None:
+        constants = [
+            (decay, threshold, 0, 0, 0, 0)
+            for threshold, decay in neuron_constants(network)
+        ]
+        return np.array(constants, dtype)
+    on_grids = [
+        (
+            layer.decay,
+            layer.value(layer.threshold),
+            layer.value(1),
+            1 / layer.value(1),
+            layer.value(layer.lowest),
+            layer.value(layer.highest),
+        )
+        for layer in layer_constants(network)
+    ]
+    # A bound of 32-bit integers may exceed float32; it becomes infinite, no bound.
+    with np.errstate(over="ignore"):
+        return np.array(on_grids).astype(dtype)
 
 
 def constant_inputs(events: EventList, dtype: DTypeLike) -> ConstantInputs:
@@ -99,7 +79,7 @@ def run_in_lanes(
     kernel: Callable[..., None],
     number: int,
     events: EventList,
-    arrays: NetworkArrays | ChainArrays,
+    arrays: KernelArrays,
     n_units: int,
 ) -> EventList:
     """Return the spikes of a layer, computed in lanes of samples.

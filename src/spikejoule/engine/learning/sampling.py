@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.compiling.streams import stream_start
-from spikejoule.engine.kernels.structures import Sampling
+from spikejoule.engine.learning.kernels.structures import Sampling
 
 FIRST_SCALE = 1e-12
 """Below any delta: the first batches keep nearly all of them."""
