@@ -146,8 +146,8 @@ def _training(analysis: EnergyAnalysis) -> dict[str, Any]:
     if conventional is not None:
         numbers["training_conventional"] = conventional.variant.network
         numbers |= millijoules("training_conventional", conventional.energy)
-        numbers["training_ratio_low"] = conventional.ratio.low
-        numbers["training_ratio_high"] = conventional.ratio.high
+        numbers["training_ratio_low"] = conventional.ratio_low
+        numbers["training_ratio_high"] = conventional.ratio_high
     if analysis.arithmetic is not None:
         arithmetic = training.total_of(analysis.arithmetic.id)
         numbers |= millijoules("training_arithmetic", arithmetic)

@@ -26,14 +26,6 @@ WAYS: dict[bool, tuple[Dataflow, ...]] = {True: TRAINING_RANGE, False: (DENSE,)}
 """The dataflows of a training that skips zeros, and of one that does not."""
 
 
-@dataclass(frozen=True)
-class TrainingRatio:
-    """Energy of the spiking training over the conventional one's, over dataflows."""
-
-    low: float
-    high: float
-
-
 @dataclass(frozen=True, eq=False)
 class ConventionalTraining:
     """The training of a conventional network, beside that of the spiking one.
@@ -41,12 +33,14 @@ class ConventionalTraining:
     Attributes:
         variant: the network, trained in the first dataflow.
         energy: of its training, over the same dataflows.
-        ratio: energy of the spiking training over this one's.
+        ratio_low, ratio_high: energy of the spiking training over this one's, over the
+            same dataflows.
     """
 
     variant: Variant
     energy: Energy
-    ratio: TrainingRatio
+    ratio_low: float
+    ratio_high: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,10 +197,12 @@ class TrainingEnergy:
         level = best if own_percent is None else min(own_percent, best)
         reaching = [variant for variant in energies if percents[variant] >= level]
         cheapest = min(reaching, key=lambda variant: energies[variant].middle_pj)
-        return ConventionalTraining(cheapest, energies[cheapest], self._ratio(cheapest))
+        return ConventionalTraining(
+            cheapest, energies[cheapest], *self._ratios(cheapest)
+        )
 
-    def _ratio(self, conventional: Variant) -> TrainingRatio:
-        """Return the ratio of both sides in each dataflow, from lowest to highest."""
+    def _ratios(self, conventional: Variant) -> tuple[float, float]:
+        """Return the lowest and the highest ratio of both sides over dataflows."""
         theirs = self._numbers(conventional, self.dataflows)
         ratios = []
         for own, their in zip(self.own, theirs, strict=True):
@@ -214,7 +210,7 @@ class TrainingEnergy:
             other = self.ledger.total(their, self.prices.id)
             # The same price is low or high for both sides.
             ratios += [spiking.low_pj / other.low_pj, spiking.high_pj / other.high_pj]
-        return TrainingRatio(min(ratios), max(ratios))
+        return min(ratios), max(ratios)
 
 
 def training_ledger(

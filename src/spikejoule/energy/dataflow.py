@@ -37,13 +37,6 @@ class Dataflow:
     gradients: Extent = "sample"
     biases: Literal["weights", "own"] = "weights"
 
-    @property
-    def name(self) -> str:
-        """How it runs, in words."""
-        return _NAMES[self.skips_zeros]
-
-
-_NAMES: Final = {True: "zero-skipping", False: "dense"}
 
 ZERO_SKIPPING: Final = Dataflow()
 """The default: work grows with the spikes, or with the values other than zero."""

@@ -59,7 +59,7 @@ class Variant:
     Attributes:
         side: ``spiking`` or ``conventional``.
         network: name of the network, such as ``ReLU 784-100-10, 90 % pruned``.
-        method: that of a `CountedRun`; the name of a dataflow; or ``training``.
+        method: that of a `CountedRun`; ``zero-skipping`` or ``dense``; or ``training``.
         accuracies: None if unknown.
         weight_bits: width of the weights: 32 for floating point, fewer for integers.
         operations: counts of N images, or their mean.
@@ -99,6 +99,11 @@ class Variant:
     def test_percent(self) -> float | None:
         """Accuracy on test images; None if unknown."""
         return None if self.accuracies is None else self.accuracies.test_percent
+
+
+ZERO_SKIPPING_METHOD: Final = "zero-skipping"
+DENSE_METHOD: Final = "dense"
+"""Methods of running a conventional network."""
 
 
 def way_of(method: str, lazy: bool) -> str:
@@ -164,7 +169,7 @@ def baseline_variant(
     return Variant(
         side=CONVENTIONAL,
         network=baseline.name,
-        method=dataflow.name,
+        method=ZERO_SKIPPING_METHOD if dataflow.skips_zeros else DENSE_METHOD,
         accuracies=Accuracies(
             baseline.validation_accuracy_percent, baseline.accuracy_percent
         ),

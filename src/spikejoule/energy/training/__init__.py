@@ -6,7 +6,6 @@ arrays        the arrays of a training, and their memories
 step          a step in any dataflow: its sizes, and the forward pass
 backward      the backward pass
 optimizer     Adam
-data          samples
-counting      the counts of a training
+counting      the counts of a training, its data included
 kinds         their energy by phase and kind of access
 """

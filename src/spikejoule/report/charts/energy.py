@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spikejoule.energy.dataflow import DENSE
+from spikejoule.energy.ledger import DENSE_METHOD
 from spikejoule.energy.prices import measured_on_mnist
 from spikejoule.energy.terms import in_words
 from spikejoule.report.charts import canvas
@@ -106,7 +106,7 @@ def _draw_baselines(axes: Axes, analysis: "EnergyAnalysis") -> None:
             f"{side.name}: {energy_words(side.energy)}",
             color=canvas.VERMILION,
             # Marks may overlap: the shape shows the method, the size the network.
-            marker="D" if side.way == DENSE.name else "^",
+            marker="D" if side.way == DENSE_METHOD else "^",
             markersize=sizes.setdefault(side.network, (7, 4)[len(sizes) % 2]),
             markerfacecolor=canvas.PAPER,
             label=side.name,
