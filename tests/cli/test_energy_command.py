@@ -21,9 +21,7 @@ from spikejoule.energy.from_checkpoint import (
     training_record,
 )
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.network.checkpoint import (
-    Checkpoint,
-)
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.network.pruning import pruning_masks
 from spikejoule.network.trained import (
     InferenceResults,

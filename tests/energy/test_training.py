@@ -22,9 +22,9 @@ from spikejoule.energy.training.history import (
     record_of_epochs,
 )
 from spikejoule.energy.training.kinds import pj_by_kind
-from spikejoule.network.checkpoint import EpochRecord, TrainingConfigSection
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.sections import EpochRecord, TrainingConfigSection
 from spikejoule.network.surrogates import SURROGATES
 from spikejoule.report.page import energy_text
 from tests.energy.by_hand import (

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.energy.estimates import PJ_PER_J, joules
-from spikejoule.network.checkpoint import EpochRecord
+from spikejoule.network.sections import EpochRecord
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
 
