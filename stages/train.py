@@ -15,8 +15,8 @@ from spikejoule.data.images import DataDescription, load_samples
 from spikejoule.encoding.encoded_files import EncodedImages, load_events_of
 from spikejoule.encoding.params import EncodeParams
 from spikejoule.engine.learning import BatchOutcome, chosen_trainer
-from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.network.params import ModelParams
+from spikejoule.network.sections import EpochRecord
 from spikejoule.training.epochs import TrainMetrics, TrainTimings, history_rows
 from spikejoule.training.free_cores import FreeCores
 from spikejoule.training.params import TrainParams

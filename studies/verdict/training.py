@@ -25,7 +25,7 @@ from spikejoule.energy.prices import HardwareProfile, price
 from spikejoule.energy.training.counting import count_training
 from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
 from spikejoule.energy.training.record import TrainingRecord
-from spikejoule.network.checkpoint import EpochRecord
+from spikejoule.network.sections import EpochRecord
 from studies.verdict.networks import FOLDER
 
 TABLE: Final = FOLDER / "training-mnist.csv"

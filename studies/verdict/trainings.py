@@ -27,8 +27,8 @@ from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
 from spikejoule.engine.learning import chosen_trainer
-from spikejoule.network.checkpoint import EpochRecord, TrainingConfigSection
 from spikejoule.network.network import State
+from spikejoule.network.sections import EpochRecord, TrainingConfigSection
 from spikejoule.params import Params, parse_params
 from spikejoule.training.relu import activations
 from spikejoule.training.training import Training, TrainingData

@@ -18,9 +18,7 @@ from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.events import PRODUCTS, Products
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.runs import CountedSamples, counted_runs
-from spikejoule.network.checkpoint import (
-    Checkpoint,
-)
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.network.pruning import pruning_masks
 from spikejoule.network.trained import InferenceResults, completed
 from tests.energy.test_profiles import GOOD

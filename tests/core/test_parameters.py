@@ -1,13 +1,23 @@
-"""Kinds: how they are discovered, chosen, and refused."""
+"""Kinds: how they are discovered, chosen, and refused. The keys that a stage reads."""
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from pydantic import Field
 
-from spikejoule.core.parameters import Kind, Kinds, ParameterSection, chooses
+from spikejoule.core.errors import ParameterError
+from spikejoule.core.parameters import (
+    Kind,
+    Kinds,
+    Only,
+    ParameterFile,
+    ParameterSection,
+    chooses,
+    parsed,
+)
 
 BASE = """
 from abc import abstractmethod
@@ -95,3 +105,26 @@ def test_a_parameter_may_not_have_the_name_of_a_key(folder: Path) -> None:
         TypeError, match="Order has a key fat, so no drink can have a parameter"
     ):
         chooses(drinks(folder, tea=TEA, milk=MILK))(Order)
+
+
+class Cup(ParameterSection):
+    """A section of two keys."""
+
+    size: int = Field(ge=1)
+    colour: str = "white"
+
+
+class Params(ParameterFile, extra="ignore"):
+    """What a stage reads of a params.yaml."""
+
+    cup: Annotated[Cup, Only(("size",))]
+
+
+def test_a_stage_reads_only_the_keys_that_it_names() -> None:
+    content = {"cup": {"size": 2, "colour": 5, "lid": True}, "saucer": 3}
+    params = parsed(content, Params)
+    assert params.flattened() == {"cup.size": 2}
+    with pytest.raises(AttributeError, match="colour"):
+        _ = params.cup.colour
+    with pytest.raises(ParameterError, match=r"^cup\.size: 0 is not allowed"):
+        parsed({"cup": {**content["cup"], "size": 0}}, Params)

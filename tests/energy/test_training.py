@@ -22,9 +22,9 @@ from spikejoule.energy.training.history import (
 )
 from spikejoule.energy.training.kinds import pj_by_kind
 from spikejoule.energy.training.record import TrainingRecord
-from spikejoule.network.checkpoint import EpochRecord, TrainingConfigSection
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.sections import EpochRecord, TrainingConfigSection
 from spikejoule.network.surrogates import SURROGATES
 from spikejoule.report.page import energy_text
 from spikejoule.report.statements import says, training_assumptions

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from spikejoule.data.sources.fashion_mnist import FashionMnist
 from spikejoule.data.subject import DIGITS
 from spikejoule.encoding.events import EventList
-from spikejoule.network.checkpoint import EpochRecord
+from spikejoule.network.sections import EpochRecord
 from spikejoule.report.charts.accuracy import conventional_front
 from spikejoule.report.charts.canvas import (
     PALETTE,

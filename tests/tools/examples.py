@@ -16,13 +16,14 @@ from spikejoule.counts.proxies import energy_proxies
 from spikejoule.counts.values import activity_of_products
 from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.network.checkpoint import Checkpoint, EpochRecord
+from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.integers import floats_of, integers_of, with_grids
 from spikejoule.network.network import Network
 from spikejoule.network.neuron import Neuron
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
+from spikejoule.network.sections import EpochRecord
 from spikejoule.network.trained import (
     InferenceResults,
     TrainedNetwork,

@@ -13,9 +13,9 @@ from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.learning import make_trainer
 from spikejoule.engine.learning.interface import BatchOutcome, Trainer
-from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
+from spikejoule.network.sections import EpochRecord
 from spikejoule.network.torch_twin import initial_state
 from spikejoule.training.free_cores import FreeCores
 from spikejoule.training.settings import TrainingSettings

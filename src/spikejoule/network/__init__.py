@@ -10,5 +10,6 @@ surrogates, learning        surrogate gradients; loss and optimizer
 quantisation, integers      the rules of integer networks; their integers
 pruning                     which synapses are removed, and when
 torch_twin                  the spiking network in PyTorch
-trained, checkpoint         the result of a training; the complete checkpoint
+checkpoint, sections        a checkpoint, read and written; the sections of its file
+trained                     the checkpoint of a training and of measurements
 """

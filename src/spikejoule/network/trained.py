@@ -19,10 +19,10 @@ from spikejoule.network.checkpoint import (
     SCHEMA_NAMES,
     SCHEMA_VERSION,
     Checkpoint,
-    EpochRecord,
     quantisation_section,
 )
 from spikejoule.network.network import Network
+from spikejoule.network.sections import EpochRecord
 
 SEED_CLASS: Final = "SimpleSpikingNetwork"
 """Class in the original notebook, for the networks that `_notebook_runs` accepts."""

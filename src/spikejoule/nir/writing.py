@@ -35,17 +35,14 @@ from spikejoule import __version__
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.schema import Record
 from spikejoule.core.store import write_bytes
-from spikejoule.network.checkpoint import (
-    Checkpoint,
-    QuantisationEntry,
-    quantisation_section,
-)
+from spikejoule.network.checkpoint import Checkpoint, quantisation_section
 from spikejoule.network.graph import Edge
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.integers import layer_constants, neuron_constants
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.nodes import Connection, Convolution, Dense, Pooling, Shape
+from spikejoule.network.sections import QuantisationEntry
 
 FORMAT: Final = "spikejoule_nir_v1"
 

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from spikejoule.energy.prices import HardwareProfile, load_profiles
 from spikejoule.energy.training.history import TrainingSetup, joules_by_epoch
-from spikejoule.network.checkpoint import EpochRecord, TrainingConfigSection
 from spikejoule.network.network import Network
+from spikejoule.network.sections import EpochRecord, TrainingConfigSection
 from spikejoule.params import Params
 
 _NOT_CURVES = ("samples", "input_macs")
@@ -21,7 +21,7 @@ def epoch_row(
     """Convert an epoch to a row of `log_history`, for live and for published runs.
 
     Args:
-        record: the fields of a `network.checkpoint.EpochRecord`.
+        record: the fields of a `network.sections.EpochRecord`.
         layer_names: names of the layers; their spikes become means per sample.
     """
     row = {

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from spikejoule.core.schema import Count, Percent, Record, Seconds, Text
-from spikejoule.network.checkpoint import EpochRecord
+from spikejoule.network.sections import EpochRecord
 from spikejoule.training.schedules import Schedule
 
 

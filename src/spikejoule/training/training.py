@@ -30,9 +30,9 @@ from spikejoule.engine.learning.interface import (
     exponents_of,
     with_exponents,
 )
-from spikejoule.network.checkpoint import EpochRecord
 from spikejoule.network.network import Network
 from spikejoule.network.pruning import pruning_masks
+from spikejoule.network.sections import EpochRecord
 from spikejoule.network.trained import TrainedNetwork
 from spikejoule.training.epochs import RunningSchedule
 from spikejoule.training.kernels.augment import augment

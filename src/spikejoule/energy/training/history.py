@@ -22,8 +22,8 @@ from spikejoule.energy.training.record import (
     Augmented,
     TrainingRecord,
 )
-from spikejoule.network.checkpoint import EpochRecord, TrainingConfigSection
 from spikejoule.network.network import Network
+from spikejoule.network.sections import EpochRecord, TrainingConfigSection
 
 if TYPE_CHECKING:
     from spikejoule.network.checkpoint import Checkpoint

@@ -15,7 +15,7 @@ from spikejoule.report.units import joules
 
 if TYPE_CHECKING:
     from spikejoule.compare.analysis import EnergyAnalysis
-    from spikejoule.network.checkpoint import EpochRecord
+    from spikejoule.network.sections import EpochRecord
 
 _MOST_NUMBERED = 40
 """Classes of a matrix whose cells show their numbers, at most."""
