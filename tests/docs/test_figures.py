@@ -35,7 +35,8 @@ def stated(committed: Path) -> dict[str, Any]:
         figures[f"{layer}_spikes_per_inference"] = count
     figures["energy_uj"] = figures["energy_nj"] / 1000
     for end in ("low", "high"):
-        figures[f"training_{end}_j"] = figures[f"training_{end}_mj"] / 1000
+        for name in ("training", "training_conventional"):
+            figures[f"{name}_{end}_j"] = figures[f"{name}_{end}_mj"] / 1000
     figures["sparsity_percent"] = 100 * figures["sparsity_ratio"]
     figures["training_in_millions"] = figures["training_in_inferences"] / 1e6
     # What a training sample takes, by phase and by kind of access.

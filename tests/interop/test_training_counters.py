@@ -124,7 +124,7 @@ def test_the_dense_step_of_the_page() -> None:
         energies_pj[np.isin(phases, names)].sum() / 1e6 / BATCH
         for names in (PHASES[:2], PHASES[2:3], PHASES[3:])
     )
-    expected = row("here, densely", [forward, backward, optimizer])
+    expected = row("here, dense", [forward, backward, optimizer])
     assert expected in PAGE.read_text(encoding="utf-8")
 
 
