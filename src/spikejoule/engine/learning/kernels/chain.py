@@ -24,6 +24,7 @@ from spikejoule.compiling.bits import LISTED_AT_ONCE
 from spikejoule.compiling.emit import LANES
 from spikejoule.engine.kernels.chain import (
     ChainArrays,
+    SampleMemory,
     SamplePass,
     aligned_zeros_like,
     link_at,
@@ -106,15 +107,21 @@ class BackwardMemory(NamedTuple):
 class BothPasses(NamedTuple):
     """What both passes of a sample work with.
 
+    One record without nested ones: numba counts the references of all arrays in a
+    record each time that it is read.
+
     Attributes:
-        forward: ``SamplePass``, whose potentials are replaced by dL/dv.
+        chain, n_steps: as in ``SamplePass``.
+        memory: as there; potentials are replaced by dL/dv.
         backward: ``ChainBackward``.
-        memory: working memory of the backward pass.
+        scratch: ``BackwardMemory``.
     """
 
-    forward: SamplePass
+    chain: ChainArrays
+    memory: SampleMemory
+    n_steps: int
     backward: ChainBackward
-    memory: BackwardMemory
+    scratch: BackwardMemory
 
 
 class ChainTraining(NamedTuple):
@@ -178,7 +185,7 @@ def _add_place_products(following, place, link, work, n_steps, into):
         n_steps: steps to do.
         into: receives dL/ds, ``Rows`` with all channels of the place.
     """
-    chain = work.forward.chain
+    chain = work.chain
     at = link.first_place + place
     place_taps = PlaceTaps(
         chain.taps,
@@ -201,16 +208,16 @@ def population_backward(number, work, surrogate, gradient):
     Args:
         number: of the population's link.
         work: ``BothPasses``, whose potentials hold v of this population and receive
-            dL/dv in its place; ``memory.learned`` receives sums as well.
+            dL/dv in its place; ``scratch.learned`` receives sums as well.
         surrogate: ``Surrogate``.
         gradient: the lane's, flat [P]; its biases receive.
     """
-    chain = work.forward.chain
+    chain = work.chain
     backward = work.backward
-    memory = work.memory
-    n_steps = work.forward.n_steps
-    deltas = work.forward.memory.potentials
-    slopes = memory.slopes
+    scratch = work.scratch
+    n_steps = work.n_steps
+    deltas = work.memory.potentials
+    slopes = scratch.slopes
     link = link_at(chain.links, number)
     following = link_at(chain.links, number + 1)
     own = link_at(chain.links, link.recurrent)
@@ -220,7 +227,7 @@ def population_backward(number, work, surrogate, gradient):
     stride = link.stride
     start = link.first_unit * (n_steps + 1)
     next_deltas = Rows(deltas, following.first_unit * (n_steps + 1), following.stride)
-    learned = Rows(memory.learned, 2 * number * LANES, LANES)
+    learned = Rows(scratch.learned, 2 * number * LANES, LANES)
     # No step follows the last one.
     deltas[start + n_steps * stride : start + (n_steps + 1) * stride] = 0
     # dL/ds of a recurrent population depends on dL/dv of the step after, so its steps
@@ -244,7 +251,7 @@ def population_backward(number, work, surrogate, gradient):
                         SpikeGradients(
                             Rows(slopes, step * width + column, width),
                             factor,
-                            Row(memory.costs, link.first_unit + element),
+                            Row(scratch.costs, link.first_unit + element),
                         ),
                         Rows(deltas, start + step * stride + element, stride),
                         at_once,
@@ -261,8 +268,8 @@ def _add_learned(number, work, gradient):
     next sample, also where nothing is learned.
     """
     learned_start = work.backward.learned_start
-    neuron = neuron_at(work.forward.chain, number)
-    learned = work.memory.learned
+    neuron = neuron_at(work.chain, number)
+    learned = work.scratch.learned
     decay = float(neuron.decay)
     threshold = float(neuron.threshold)
     first = 2 * number * LANES
@@ -293,11 +300,11 @@ def weight_gradient(number, delay, spikes, work, gradient):
         the synaptic events, including those of spikes in the last step, which a
         recurrent link would deliver after the end.
     """
-    chain = work.forward.chain
-    n_steps = work.forward.n_steps
+    chain = work.chain
+    n_steps = work.n_steps
     link = link_at(chain.links, number)
     patches = patches_of(chain, link, chain.factors[number])
-    deltas = work.forward.memory.potentials
+    deltas = work.memory.potentials
     row = link.first_unit * (n_steps + 1) + delay * link.stride
     for step in range(n_steps - delay):
         add_patch_gradients(spikes, step, patches, gradient, Row(deltas, row))
@@ -313,7 +320,7 @@ def _synaptic_events(link, spikes, work):
     fan_outs = work.backward.fan_outs
     events = np.int64(0)
     first = np.uint64(link.first_source)
-    for event in range(np.uint64(offsets[0]), np.uint64(offsets[work.forward.n_steps])):
+    for event in range(np.uint64(offsets[0]), np.uint64(offsets[work.n_steps])):
         events += fan_outs[first + np.uint64(sources[event])]
     return events
 
@@ -323,8 +330,8 @@ def _synapses_touched(link, n_sources, spikes, work):
     """Count the synapses of a link that a sample's spikes reach, each once."""
     end = link.first_source + n_sources
     fan_outs = work.backward.fan_outs[link.first_source : end]
-    seen = work.memory.seen[:n_sources]
-    return synapses_touched(spikes, 0, work.forward.n_steps, fan_outs, seen)
+    seen = work.scratch.seen[:n_sources]
+    return synapses_touched(spikes, 0, work.n_steps, fan_outs, seen)
 
 
 @compiled_inline
@@ -334,17 +341,17 @@ def _current_gradient(currents, work, gradient):
     A constant input x acts in every step, so its weights receive x times the sum of
     dL/dv over the steps.
     """
-    chain = work.forward.chain
+    chain = work.chain
     link = link_at(chain.links, 0)
-    deltas = work.forward.memory.potentials
-    sums = work.forward.memory.biases
+    deltas = work.memory.potentials
+    sums = work.memory.biases
     sums[: link.stride] = 0
-    for step in range(work.forward.n_steps):
+    for step in range(work.n_steps):
         for element in range(link.stride):
             sums[element] += deltas[step * link.stride + element]
     for k in range(currents.offsets[0], currents.offsets[1]):
         patches = patches_of(chain, link, chain.factors[0] * currents.values[k])
-        source = single_input(currents, k, work.forward.memory)
+        source = single_input(currents, k, work.memory)
         add_patch_gradients(source, 0, patches, gradient, Row(sums, 0))
 
 
@@ -352,10 +359,10 @@ def _current_gradient(currents, work, gradient):
 def _spike_costs(number, n_spikes, work, penalties, batch_size):
     """Set the cost of each spike of a population, and return the sample's penalty.
 
-    See ``deltas._spike_costs``. The costs of all elements are in ``memory.costs``, [U].
+    See ``deltas._spike_costs``. The costs of all elements are ``scratch.costs``, [U].
     """
-    chain = work.forward.chain
-    costs = work.memory.costs
+    chain = work.chain
+    costs = work.scratch.costs
     link = link_at(chain.links, number)
     units = chain.units
     penalty, by_spike = above_target(n_spikes, penalties[number])
@@ -366,13 +373,13 @@ def _spike_costs(number, n_spikes, work, penalties, batch_size):
 
 
 @compiled_inline
-def _forward(sample, training, work, counts):
+def _forward(sample, training, forward, work, counts):
     """Run a sample through all populations; return its penalty.
 
-    Leaves the cost of each spike in ``memory.costs`` where spikes are penalised.
+    Leaves the cost of each spike in ``scratch.costs`` where spikes are penalised.
     """
-    memory = work.memory
-    forward = work.forward
+    scratch = work.scratch
+    memory = forward.memory
     n_steps = forward.n_steps
     learning = training.learning
     batch_size = training.batch.labels.size
@@ -386,8 +393,8 @@ def _forward(sample, training, work, counts):
     counts[1] += offsets[n_steps] - offsets[0]
     for number in range(forward.chain.constants.shape[0]):
         received = Spikes(sources, offsets)
-        sources = memory.sources[number]
-        offsets = forward.memory.offsets[number]
+        sources = scratch.sources[number]
+        offsets = memory.offsets[number]
         out = Spikes(sources, offsets)
         n_spikes = population_forward(number, received, currents, forward, out)
         counts[2 + number] += n_spikes
@@ -401,23 +408,22 @@ def _forward(sample, training, work, counts):
 @compiled_inline
 def _loss(sample, training, work, counts):
     """Return a sample's cross-entropy; add its derivatives to the output's costs."""
-    memory = work.memory
-    forward = work.forward
+    scratch = work.scratch
     learning = training.learning
-    last = forward.chain.constants.shape[0] - 1
-    output = link_at(forward.chain.links, last)
+    last = work.chain.constants.shape[0] - 1
+    output = link_at(work.chain.links, last)
     class_counts = np.zeros(output.n_units, np.int64)
-    count_gradient = np.zeros(output.n_units, forward.chain.parameters.dtype)
+    count_gradient = np.zeros(output.n_units, work.chain.parameters.dtype)
     loss, predicted = class_loss(
         sample,
-        Spikes(memory.sources[last], forward.memory.offsets[last]),
+        Spikes(scratch.sources[last], work.memory.offsets[last]),
         training.batch,
         learning,
         class_counts,
         count_gradient,
     )
     counts[0] += predicted == training.batch.labels[sample]
-    costs = memory.costs[output.first_unit :]
+    costs = scratch.costs[output.first_unit :]
     for unit in range(output.n_units):
         costs[unit] = count_gradient[unit] + (costs[unit] if learning.penalised else 0)
     return loss
@@ -426,10 +432,10 @@ def _loss(sample, training, work, counts):
 @compiled_inline
 def _backward(sample, training, work, counts, gradient):
     """Add a sample's gradient to that of its lane, and count what its spikes reach."""
-    chain = work.forward.chain
-    sources = work.memory.sources
-    offsets = work.forward.memory.offsets
-    n_steps = work.forward.n_steps
+    chain = work.chain
+    sources = work.scratch.sources
+    offsets = work.memory.offsets
+    n_steps = work.n_steps
     learning = training.learning
     surrogate = Surrogate(code=learning.surrogate, a=learning.a, b=learning.b)
     n_layers = chain.constants.shape[0]
@@ -477,17 +483,16 @@ def add_lane(lane, arrays):
     total = training.gradient
     n_steps = steps_of(batch)
     backward = training.backward
-    work = BothPasses(
-        SamplePass(chain, new_memory(chain, n_steps), n_steps),
-        backward,
-        _new_backward_memory(chain, backward, n_steps, batch.sources),
-    )
+    memory = new_memory(chain, n_steps)
+    scratch = _new_backward_memory(chain, backward, n_steps, batch.sources)
+    forward = SamplePass(chain, memory, n_steps)
+    work = BothPasses(chain, memory, n_steps, backward, scratch)
     counts = total.counts[lane]
     gradient = total.gradients[lane]
     loss = 0.0
     total.touched[lane] = True
     for sample in range(batch.bounds[lane], batch.bounds[lane + 1]):
-        loss += _forward(sample, training, work, counts)
+        loss += _forward(sample, training, forward, work, counts)
         loss += _loss(sample, training, work, counts)
         _backward(sample, training, work, counts, gradient)
     total.losses[lane] = loss
