@@ -10,7 +10,7 @@ from spikejoule.baselines.counts import CountedBaseline, TrainingRun
 from spikejoule.compare.outputs import headline
 from spikejoule.encoding.encoders.none import NoEncoding
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.energy.dataflow import DENSE, TRAINING_RANGE, ZERO_SKIPPING
+from spikejoule.energy.dataflow import DENSE, TRAINING_RANGE, ZERO_SKIPPING, Dataflow
 from spikejoule.energy.operations import Column
 from spikejoule.energy.prices import load_profiles
 from spikejoule.energy.terms import TERMS
@@ -172,6 +172,11 @@ def test_both_sides_are_counted_in_the_same_dataflows() -> None:
     ]
     assert result.conventional.ratio_low == min(ratios)
     assert result.conventional.ratio_high == max(ratios)
+
+
+def test_gradients_over_a_batch_need_every_product() -> None:
+    with pytest.raises(ValueError, match="skips_zeros=False"):
+        Dataflow(gradients="batch")
 
 
 def test_the_report_says_which_steps_were_run() -> None:

@@ -31,11 +31,21 @@ class Dataflow:
             ``batch``, whose values and deltas are then all kept.
         biases: whether biases share the memory of their layer's ``weights`` (Lemaire et
             al. 2022, arXiv:2210.13107), or have their ``own``.
+
+    Raises ValueError for gradients over a batch with zeros skipped: each batch would
+    have its own set of weights with a gradient.
     """
 
     skips_zeros: bool = True
     gradients: Extent = "sample"
     biases: Literal["weights", "own"] = "weights"
+
+    def __post_init__(self) -> None:
+        if self.skips_zeros and self.gradients == "batch":
+            raise ValueError(
+                "gradients over a batch are counted only where every product is "
+                "computed (skips_zeros=False)"
+            )
 
 
 ZERO_SKIPPING: Final = Dataflow()
