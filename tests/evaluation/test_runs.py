@@ -59,7 +59,7 @@ def test_operations_are_the_same_after_writing_and_reading(
     assert read.labels.tolist() == LABELS.tolist()
     ways = [(run.method, run.lazy) for run in read.runs]
     assert ways == [(run.method, run.lazy) for run in samples.runs]
-    assert len(ways) == (2 if encoder.input_products else 4)
+    assert len(ways) == 4
     for ours, theirs in zip(samples.runs, read.runs, strict=True):
         expected = count_operations(ours.activity, ours.encoding)
         found = count_operations(theirs.activity, theirs.encoding)
