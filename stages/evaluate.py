@@ -15,6 +15,8 @@ from spikejoule.core.store import write_csv
 from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.evaluation.accuracy import (
+    EarlyExit,
+    StepOutcomes,
     accuracy_by_step,
     choose_early_exit,
     step_outcomes,
@@ -50,34 +52,22 @@ class Params(ParameterFile, extra="ignore"):
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write accuracies with their intervals, the early exit, checkpoint and graph."""
     confidence = params.evaluate.confidence
-    test = load_samples(paths["test"])
-    validation = load_samples(paths["validation"])
     trained = Checkpoint.read_trained(paths["trained"])
-    validation_events = load_events_for(trained, paths["events_validation"], validation)
+    test = load_samples(paths["test"])
     measured = read_measurement(paths, trained, test)
-    measured_validation = measure_network(
-        trained.state, trained.network, validation_events, pruned=trained.pruned
-    )
+
+    # Classify.
     evaluation = evaluate_predictions(
         test.labels, measured.predictions, trained.network.n_output, confidence
     )
     outcomes = step_outcomes(measured, test.labels)
-    validated = step_outcomes(measured_validation, validation.labels)
-    on_test_images = bool(trained.data["validated_on_test"])
-    by_lead = params.evaluate.early_exit_rule == "lead"
-    tolerance_percent = (
-        params.evaluate.early_exit_tolerance_percent if by_lead else None
-    )
-    early = choose_early_exit(
-        validated, outcomes, tolerance_percent, confidence, on_test_images
-    )
     by_step = accuracy_by_step(outcomes, confidence)
+    early = _early_exit(paths, params, trained, outcomes)
     overall = evaluation.overall
     metrics = EvaluationMetrics.of(measured, overall, early, trained.data["source"])
+
+    # Count the first samples in every way of running the network.
     counted = measured.first(params.measure_inference.n_samples)
-    checkpoint = _complete_checkpoint(
-        paths, trained, counted, evaluation.as_checkpoint_entry(metrics)
-    )
     samples = test.select(slice(counted.n_samples))
     runs = counted_runs(
         counted,
@@ -85,6 +75,11 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         samples.images if isinstance(samples, LabelledImages) else None,
         exits_of(counted, samples.labels, early),
     )
+    checkpoint = _complete_checkpoint(
+        paths, trained, counted, evaluation.as_checkpoint_entry(metrics)
+    )
+
+    # Write.
     checkpoint.write(paths["checkpoint"])
     _write_graph(paths["nir"], trained)
     save_runs(paths["counts"], runs, samples.labels)
@@ -97,16 +92,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
     early.write(paths["early_exit"])
     metrics.write(paths["evaluate_metrics"])
-    logger.info(
-        "stopping %s: test accuracy %.2f %%, %s synaptic events and %.1f steps "
-        "in place of %s and %d",
-        early.rule_in_words,
-        early.test.accuracy_percent,
-        f"{early.test.synaptic_events_per_inference:,.0f}",
-        early.test.mean_exit_step,
-        f"{early.whole_window.test.synaptic_events_per_inference:,.0f}",
-        measured.time_window,
-    )
+    _log(early, measured.time_window)
     logger.info(
         "test accuracy %.2f %% (%g %% interval %.2f to %.2f) on %s %s of %s",
         overall.percent,
@@ -116,6 +102,42 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         f"{overall.n_samples:,}",
         test.subject.samples,
         trained.data["title"],
+    )
+
+
+def _early_exit(
+    paths: Mapping[str, Path],
+    params: Params,
+    trained: Checkpoint,
+    outcomes: StepOutcomes,
+) -> EarlyExit:
+    """Choose the early exit on validation samples; `outcomes` are of test samples."""
+    validation = load_samples(paths["validation"])
+    events = load_events_for(trained, paths["events_validation"], validation)
+    measured = measure_network(
+        trained.state, trained.network, events, pruned=trained.pruned
+    )
+    by_lead = params.evaluate.early_exit_rule == "lead"
+    return choose_early_exit(
+        step_outcomes(measured, validation.labels),
+        outcomes,
+        params.evaluate.early_exit_tolerance_percent if by_lead else None,
+        params.evaluate.confidence,
+        bool(trained.data["validated_on_test"]),
+    )
+
+
+def _log(early: EarlyExit, time_window: int) -> None:
+    """Log what early exit saves."""
+    logger.info(
+        "stopping %s: test accuracy %.2f %%, %s synaptic events and %.1f steps "
+        "in place of %s and %d",
+        early.rule_in_words,
+        early.test.accuracy_percent,
+        f"{early.test.synaptic_events_per_inference:,.0f}",
+        early.test.mean_exit_step,
+        f"{early.whole_window.test.synaptic_events_per_inference:,.0f}",
+        time_window,
     )
 
 

@@ -1,0 +1,78 @@
+"""The file of counted runs: `price` counts the same operations as from the spikes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoders.direct import Direct
+from spikejoule.encoding.encoders.poisson import Poisson
+from spikejoule.energy.count import count_operations
+from spikejoule.evaluation.accuracy import choose_early_exit, step_outcomes
+from spikejoule.evaluation.inference import measure_network
+from spikejoule.evaluation.runs import (
+    CountedSamples,
+    counted_runs,
+    load_runs,
+    save_runs,
+)
+from spikejoule.network.checkpoint import Checkpoint
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from tests.tools.examples import complete_checkpoint, trained_network
+
+LABELS = np.array([3, 1, 4, 1, 5, 9], np.uint8)
+EXITS = np.array([50, 1, 7, 20, 49, 50])
+
+
+def counted(encoder: Encoder) -> tuple[Checkpoint, CountedSamples]:
+    """Count a network without biases, for which lazy updates are fewer."""
+    trained = trained_network(neuron=LeakyIntegrateAndFire(bias=False))
+    trained = replace(trained, encoder=encoder)
+    images = np.zeros((6, 28, 28), np.uint8)
+    images[:, 14, 9:12] = np.arange(6)[:, None] + 200
+    events = encoder.events(images, np.uint64(1))
+    measured = measure_network(trained.state, trained.network, events)
+    outcomes = step_outcomes(measured, LABELS)
+    early = choose_early_exit(outcomes, outcomes, None)
+    runs = counted_runs(measured, encoder, images, EXITS)
+    return complete_checkpoint(trained), CountedSamples(runs, LABELS, early)
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        Poisson(time_window=50, max_rate=80.0),
+        Direct(time_window=50, direct_products="every_step"),
+    ],
+)
+def test_operations_are_the_same_after_writing_and_reading(
+    tmp_path: Path, encoder: Encoder
+) -> None:
+    checkpoint, samples = counted(encoder)
+    assert samples.early is not None
+    save_runs(tmp_path / "counts.npz", samples.runs, LABELS)
+    read = load_runs(tmp_path / "counts.npz", checkpoint, samples.early)
+    assert read.labels is not None
+    assert read.labels.tolist() == LABELS.tolist()
+    ways = [(run.method, run.lazy) for run in read.runs]
+    assert ways == [(run.method, run.lazy) for run in samples.runs]
+    assert len(ways) == 4
+    for ours, theirs in zip(samples.runs, read.runs, strict=True):
+        expected = count_operations(ours.activity, ours.encoding)
+        found = count_operations(theirs.activity, theirs.encoding)
+        assert found.columns == expected.columns
+        assert (found.counts == expected.counts).all()
+
+
+def test_counts_of_another_network_are_refused(
+    tmp_path: Path,
+) -> None:
+    _, samples = counted(Poisson(time_window=50, max_rate=80.0))
+    assert samples.early is not None
+    save_runs(tmp_path / "counts.npz", samples.runs, LABELS)
+    other = complete_checkpoint(trained_network(hidden=(20, 20)))
+    with pytest.raises(ArtifactError, match="counts another network"):
+        load_runs(tmp_path / "counts.npz", other, samples.early)
