@@ -2,7 +2,8 @@
 
 Samples (`data`) become lists of spikes (`encoding`), a network of leaky
 integrate-and-fire neurons (`network`, `engine`) learns from them (`training`), its
-spikes are counted (`counts`), and the counts become energies (`energy`).
+spikes are counted (`counts`), the counts become energies (`energy`), and these are
+compared with those of conventional networks (`compare`) and explained (`report`).
 
 This module imports nothing heavy: `price`, which counts a running PyTorch model,
 `verify`, `count_as` and their classes (`pricing`) are imported at first use.

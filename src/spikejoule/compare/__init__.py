@@ -6,10 +6,13 @@ published         published conventional networks, conventional.csv
 training          trainings of both sides, over dataflows
 break_even        where a network stops winning
 exchange          what a multiply-accumulate must cost for it to win
+inputs            what an analysis starts from
 analysis          everything together
 outputs           the table and the headline as files
 from_checkpoint   the analysis of a trained network
 from_counts       the analysis of a network that is counted while it runs
 from_graph        the analysis of a NIR graph
+names             names of networks, formatted from their fields
 notes             what a reader must know of a counted network
+params            the section `energy_report` of params.yaml
 """

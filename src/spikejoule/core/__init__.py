@@ -11,4 +11,7 @@ parameters   sections of params.yaml, and choices between kinds of one thing
 resume       resuming work after a kill
 processes    whether another process still runs
 provenance   code, libraries and digests of files
+extras       the extras that bring further modules
+terminal     text that fits the terminal
+host_energy  what the computer draws, from the processor's counters
 """

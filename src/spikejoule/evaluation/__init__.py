@@ -4,6 +4,7 @@ accuracy    accuracy with its interval, by step, and with early exit
 evaluation  the metrics of a test set, and their files
 params      the sections `measure_inference` and `evaluate` of params.yaml
 inference   running a trained network on spikes, and the files of measured inference
+runs        ways of running a network, counted, and their file
 """
 
 from typing import Literal

@@ -9,7 +9,7 @@ meaning. With several hidden layers, `n_hidden` is the list of their sizes,
 last.
 
 The train stage writes it without clock times and measurements, so training twice gives
-the same bytes; the end of the pipeline writes it with both (:mod:`network.trained`).
+the same bytes; the stage `evaluate` writes it with both (:mod:`network.trained`).
 It is read whichever program wrote it; sections may be missing
 (:mod:`network.sections`).
 

@@ -21,6 +21,9 @@ report          `Report`: printed, saved, checked against a budget
 conventional    `Baseline`: a conventional network to compare with, counted on the same
                 samples
 verify_graph    `verify`: compare a model with its NIR graph, spike by spike
+graph           `price_graph`: a NIR graph and its spikes in, an analysis out
 parameters      weights, thresholds and other constants that differ between the two
 other_counters  `count_as`: what NeuroBench, SpikingJelly and PyTorch count
+
+torch_private   what PyTorch has no public way for
 """

@@ -1,8 +1,13 @@
-"""The energy report: page, card, text and charts.
+"""The energy report: page, card, text and charts. All words are here.
 
-page      page, card and text, filled from templates
-views     the values and rows that the templates place
-charts    charts, one function each, as PNG and as the page's SVG
+page        page, card and text, filled from templates
+views       the values and rows that the templates place
+statements  sentences about a network, filled from the templates in `sentences`
+contents    which terms a total includes
+words       single values in words
+units       energies and numbers in words
+values      an analysis as JSON values, for `spikejoule energy --json`
+charts      charts, one function each, as PNG and as the page's SVG
 """
 
 from spikejoule.report.page import PageContent, energy_card, energy_page

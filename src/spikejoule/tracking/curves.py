@@ -62,7 +62,7 @@ class Curves:
             config=TrainingConfigSection.model_validate(config),
             engine=engine,
         )
-        # An unknown price list is refused by the stage energy_report.
+        # An unknown price list is refused by the stage price.
         return cls(setup, load_profiles().get(params.energy_report.profile))
 
     def rows(self, history: Sequence[EpochRecord]) -> list[dict[str, float]]:
