@@ -82,7 +82,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     # Write.
     checkpoint.write(paths["checkpoint"])
     _write_graph(paths["nir"], trained)
-    save_runs(paths["counts"], runs, samples.labels)
+    save_runs(paths["counts"], runs, samples.labels, checkpoint)
     save_predictions(paths["predictions"], test, measured)
     evaluation.write(paths["confusion"], paths["per_class"])
     write_csv(

@@ -8,8 +8,13 @@ no outputs, so a change of parameters reruns only the stages that read them.
 from collections.abc import Mapping
 from pathlib import Path
 
+from spikejoule.energy.prices import load_profiles, select_profile
 from spikejoule.params import Params
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Do nothing more: reading `params` has checked them."""
+    """Check that the price lists exist; reading `params` has checked all else."""
+    profiles = load_profiles(paths["hardware"])
+    for name in ("profile", "arithmetic_profile"):
+        chosen = getattr(params.energy_report, name)
+        select_profile(profiles, chosen, f"energy_report.{name}")

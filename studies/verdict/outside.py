@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from spikejoule.baselines.counts import load_baseline, load_network, weights_digest
+from spikejoule.baselines.counts import load_baseline, load_network
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
-from spikejoule.core.provenance import content_digest, file_digest
+from spikejoule.core.provenance import arrays_digest, content_digest, file_digest
 from spikejoule.core.store import read_json
 from spikejoule.core.user_files import named_object
 from spikejoule.core.yaml_files import ArtifactPaths
@@ -189,7 +189,7 @@ class Images:
             name: value.cpu().numpy() for name, value in module.state_dict().items()
         }
         count = self._spiking_module if side == "snn" else self._conventional_module
-        return OutsideNetwork.of(weights_digest(weights), count(named, file))
+        return OutsideNetwork.of(arrays_digest(weights), count(named, file))
 
     def _spiking_module(self, module: Any, file: str) -> list[Entrant]:
         from spikejoule.pricing.price_model import price

@@ -174,6 +174,20 @@ def test_both_sides_are_counted_in_the_same_dataflows() -> None:
     assert result.conventional.ratio_high == max(ratios)
 
 
+def test_networks_of_the_same_name_are_not_confused() -> None:
+    """A family may hold a network like that of equal size."""
+    cheap, dear = trained_baseline(4), trained_baseline(6)
+    assert cheap.name == dear.name
+    both = analysis(inputs((dear, cheap))).training
+    alone = analysis(inputs((cheap,))).training
+    assert both is not None
+    assert alone is not None
+    assert both.conventional is not None
+    assert alone.conventional is not None
+    assert both.conventional.energy == alone.conventional.energy
+    assert both.conventional.ratio_low == alone.conventional.ratio_low
+
+
 def test_gradients_over_a_batch_need_every_product() -> None:
     with pytest.raises(ValueError, match="skips_zeros=False"):
         Dataflow(gradients="batch")

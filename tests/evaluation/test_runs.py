@@ -1,12 +1,15 @@
 """The file of counted runs: `price` counts the same operations as from the spikes."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from spikejoule.core.errors import ArtifactError
+from spikejoule.core.npz import write_npz
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.poisson import Poisson
@@ -14,6 +17,7 @@ from spikejoule.energy.count import count_operations
 from spikejoule.evaluation.accuracy import choose_early_exit, step_outcomes
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.runs import (
+    RUNS,
     CountedSamples,
     counted_runs,
     load_runs,
@@ -24,6 +28,7 @@ from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests.tools.examples import complete_checkpoint, trained_network
 
 LABELS = np.array([3, 1, 4, 1, 5, 9], np.uint8)
+POISSON = Poisson(time_window=50, max_rate=80.0)
 EXITS = np.array([50, 1, 7, 20, 49, 50])
 
 
@@ -53,7 +58,7 @@ def test_operations_are_the_same_after_writing_and_reading(
 ) -> None:
     checkpoint, samples = counted(encoder)
     assert samples.early is not None
-    save_runs(tmp_path / "counts.npz", samples.runs, LABELS)
+    save_runs(tmp_path / "counts.npz", samples.runs, LABELS, checkpoint)
     read = load_runs(tmp_path / "counts.npz", checkpoint, samples.early)
     assert read.labels is not None
     assert read.labels.tolist() == LABELS.tolist()
@@ -67,12 +72,58 @@ def test_operations_are_the_same_after_writing_and_reading(
         assert (found.counts == expected.counts).all()
 
 
-def test_counts_of_another_network_are_refused(
-    tmp_path: Path,
-) -> None:
-    _, samples = counted(Poisson(time_window=50, max_rate=80.0))
+def test_counts_of_another_network_are_refused(tmp_path: Path) -> None:
+    """Also of one with the same layers."""
+    checkpoint, samples = counted(POISSON)
     assert samples.early is not None
-    save_runs(tmp_path / "counts.npz", samples.runs, LABELS)
-    other = complete_checkpoint(trained_network(hidden=(20, 20)))
-    with pytest.raises(ArtifactError, match="counts another network"):
-        load_runs(tmp_path / "counts.npz", other, samples.early)
+    save_runs(tmp_path / "counts.npz", samples.runs, LABELS, checkpoint)
+    for other in (trained_network(hidden=(20, 20)), trained_network(seed=2)):
+        with pytest.raises(ArtifactError, match="counts another network"):
+            load_runs(
+                tmp_path / "counts.npz", complete_checkpoint(other), samples.early
+            )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda arrays: arrays.pop("run1.spikes"), "run1.spikes is missing"),
+        (lambda arrays: arrays.pop("run0.encoding"), "run1.encoding belongs to no run"),
+        (lambda arrays: arrays.update(lazy=arrays["lazy"][::-1]), "the first must be"),
+        (lambda arrays: arrays["methods"].put(0, "early exit"), "the first must be"),
+        (lambda arrays: arrays.update(methods=arrays["methods"][:0]), "methods|lazy"),
+        (
+            lambda arrays: arrays.update({"run9.spikes": arrays["run0.spikes"]}),
+            "run9.spikes belongs to no run",
+        ),
+        (
+            lambda arrays: arrays.update({"run0.macs": arrays["run2.exit_steps"]}),
+            "macs does not fit",
+        ),
+        (
+            lambda arrays: arrays.update(
+                {"run0.updates": arrays["run0.updates"][:, :1]}
+            ),
+            "does not have 2 columns",
+        ),
+        (
+            lambda arrays: np.multiply(
+                arrays["run0.updates"], 1000, out=arrays["run0.updates"]
+            ),
+            "more than one per neuron and step",
+        ),
+        (lambda arrays: arrays["run2.exit_steps"].fill(51), "beyond the 50 steps"),
+    ],
+)
+def test_damaged_counts_are_refused_in_one_sentence(
+    tmp_path: Path, change: Callable[[dict[str, Any]], Any], words: str
+) -> None:
+    checkpoint, samples = counted(POISSON)
+    assert samples.early is not None
+    path = tmp_path / "counts.npz"
+    save_runs(path, samples.runs, LABELS, checkpoint)
+    arrays = RUNS.read(path)
+    change(arrays)
+    write_npz(path, RUNS.schema, arrays)
+    with pytest.raises(ArtifactError, match=words):
+        load_runs(path, checkpoint, samples.early)

@@ -12,8 +12,9 @@ pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 
 from optuna.trial import TrialState
 
-from spikejoule.baselines.counts import BASELINE, weights_digest
+from spikejoule.baselines.counts import BASELINE
 from spikejoule.core.errors import ParameterError
+from spikejoule.core.provenance import arrays_digest
 from spikejoule.data.images import Dataset, describe
 from spikejoule.search.study import by_state, open_study, run_trials
 from spikejoule.search.trial import SearchData, run_trial
@@ -81,7 +82,7 @@ def test_a_conventional_trial_is_what_its_command_trains(
         for name, of in arrays.items()
         if f"{prefix}l" in name
     }
-    assert weights_digest(weights) == digest
+    assert arrays_digest(weights) == digest
     assert (
         arrays["validation_accuracy_percent"][2]
         == metrics["validation_accuracy_percent"]

@@ -21,7 +21,6 @@ and the weights, so that every count can be recounted: of matrix j,
 shift). Networks without biases have no bias arrays.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -37,6 +36,7 @@ from spikejoule.baselines.quantised import (
     weight_arrays,
 )
 from spikejoule.core.errors import ArtifactError, ParameterError, printable
+from spikejoule.core.provenance import arrays_digest
 from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath
 from spikejoule.counts.records import Activity
@@ -86,7 +86,7 @@ class CountedBaseline:
             the spiking network; the others are the family.
         validation_accuracy_percent: validation accuracy, by which it is chosen.
         accuracy_percent: accuracy on the whole test set.
-        weights_sha256: checksum of its weights (`weights_digest`); empty if unknown.
+        weights_sha256: checksum of its weights (`arrays_digest`); empty if unknown.
         training: how it was trained; None if unknown, or if it was quantised after
             training.
     """
@@ -178,7 +178,7 @@ def measure_baseline(
         validation_accuracy_percent=100
         * float(np.mean(validated == validation.labels)),
         accuracy_percent=100 * n_correct / len(test),
-        weights_sha256=weights_digest(arrays),
+        weights_sha256=arrays_digest(arrays),
     )
     return MeasuredBaseline(counts, network, predictions)
 
@@ -199,15 +199,6 @@ def _layers(
     from spikejoule.training.relu import activations
 
     return activations(network, images)
-
-
-def weights_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 of names and bytes of a network's weights (`quantised.weight_arrays`)."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return digest.hexdigest()
 
 
 BASELINE = ArrayFile(
@@ -408,7 +399,7 @@ def _counts(arrays: Arrays, number: int) -> CountedBaseline:
         equal_size=bool(arrays["equal_size"][place]),
         validation_accuracy_percent=float(arrays["validation_accuracy_percent"][place]),
         accuracy_percent=100 * correct / max(len(arrays["labels"]), 1),
-        weights_sha256=weights_digest(own),
+        weights_sha256=arrays_digest(own),
         training=_training_of(arrays, number),
     )
 

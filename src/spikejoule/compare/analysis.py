@@ -184,7 +184,7 @@ class EnergyAnalysis:
         These are published ones for the same data, or else those of the run.
         """
         published = front_points(self.inputs.published, self.chosen)
-        return published or [*own_points(self.ledger, self.chosen).values()]
+        return published or own_points(self.ledger, self.chosen)
 
     @property
     def n_conventional(self) -> int:
@@ -200,12 +200,8 @@ class EnergyAnalysis:
         if self.verdict is None:
             return None
         points = own_points(self.ledger, self.chosen)
-        reading = cheapest_reaching([*points.values()], self.verdict.level_percent)
-        if reading is None:
-            return None
-        return next(
-            number for number, point in points.items() if point is reading.above
-        )
+        reading = cheapest_reaching(points, self.verdict.level_percent)
+        return None if reading is None else reading.above.position
 
     def break_even(self, verdict: Comparison | None) -> float | None:
         """Return the spikes per input below which the network wins a comparison.
@@ -214,7 +210,7 @@ class EnergyAnalysis:
         early exit and lazy updates.
         """
         inputs = self.inputs
-        if verdict is None or verdict.spiking.name != inputs.variant.name:
+        if verdict is None or verdict.spiking.position != 0:
             return None
         return break_even(
             self.ledger.variants[0].operations,
@@ -226,9 +222,9 @@ class EnergyAnalysis:
     @property
     def skipping_of_equal_size(self) -> Variant | None:
         """The first conventional network of equal size, without products of zeros."""
-        names = {pair.conventional.name for pair in self.comparisons}
-        for variant in self.ledger.variants:
-            if variant.name in names and variant.dataflow.skips_zeros:
+        compared = {pair.conventional.position for pair in self.comparisons}
+        for number, variant in enumerate(self.ledger.variants):
+            if number in compared and variant.dataflow.skips_zeros:
                 return variant
         return None
 
@@ -351,7 +347,6 @@ def _table(
 ) -> Iterator[EnergyRow]:
     """Yield the rows of inference under every price list, then those of training."""
     by_class = _by_class(inputs, ledger)
-    names = [variant.name for variant in ledger.variants]
     for profile in ledger.profiles:
         # The analysed network has a spread in each row, others only in their totals.
         yield from ledger.rows(0, profile, SNN, with_spread=True)
@@ -365,11 +360,11 @@ def _table(
             row = total_row(profile.id, SNN, INFERENCE, total)
             yield replace(row, way=variant.way)
         for pair in comparisons:
-            if pair.profile == profile.id:
+            position = pair.conventional.position
+            if pair.profile == profile.id and position is not None:
                 name = pair.conventional.name
-                number = names.index(name)
-                yield from ledger.rows(number, profile, name)
-                total = ledger.total(number, profile.id)
+                yield from ledger.rows(position, profile, name)
+                total = ledger.total(position, profile.id)
                 yield total_row(profile.id, name, INFERENCE, total)
     if training is not None:
         for profile in training.ledger.profiles:

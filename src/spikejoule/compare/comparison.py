@@ -32,6 +32,7 @@ class Side:
             that of the front at the accuracy of the comparison: of the mixture of this
             network and its lower neighbour.
         n_seeds: networks behind these means.
+        position: as in `FrontPoint`.
     """
 
     network: str
@@ -40,6 +41,7 @@ class Side:
     test_percent: float | None
     energy: Energy
     n_seeds: int = 1
+    position: int | None = None
 
     @property
     def name(self) -> str:
@@ -105,22 +107,22 @@ def variant_point(ledger: Ledger, number: int, profile: str) -> FrontPoint:
         n_seeds=1,
         mean_pj=ledger.means(number, profile),
         drawn_pj=ledger.resampled_energies(number, profile),
+        position=number,
     )
 
 
-def own_points(ledger: Ledger, profile: HardwareProfile) -> dict[int, FrontPoint]:
+def own_points(ledger: Ledger, profile: HardwareProfile) -> list[FrontPoint]:
     """Return the ledger's conventional networks that a price list may judge.
 
-    They are keyed by their positions in the ledger. Networks of unknown accuracy are
-    left out.
+    Networks of unknown accuracy are left out.
     """
-    return {
-        number: variant_point(ledger, number, profile.id)
+    return [
+        variant_point(ledger, number, profile.id)
         for number, variant in enumerate(ledger.variants)
         if variant.side == CONVENTIONAL
         and variant.validation_percent is not None
         and may_judge(profile, variant)
-    }
+    ]
 
 
 def front_verdicts(
@@ -143,7 +145,7 @@ def front_verdicts(
     for profile in ledger.profiles:
         if not may_judge(profile, ledger.variants[spiking]):
             continue
-        points = published.get(profile.id) or [*own_points(ledger, profile).values()]
+        points = published.get(profile.id) or own_points(ledger, profile)
         reading = read(points, level_percent)
         if reading is not None:
             yield compare(ledger, spiking, profile.id, reading, level_percent)
@@ -205,6 +207,7 @@ def compare(
             validation_percent=network.validation_percent,
             test_percent=network.test_percent,
             energy=_ends(ledger.total(spiking, profile)),
+            position=spiking,
         ),
         conventional=Side(
             network=above.network,
@@ -213,6 +216,7 @@ def compare(
             test_percent=above.test_percent,
             energy=_ends(conventional),
             n_seeds=above.n_seeds,
+            position=above.position,
         ),
         below=reading.below,
     )

@@ -28,6 +28,8 @@ class FrontPoint:
             NaN if a price is a range.
         drawn_pj: the same in B resamples of the test images, [3, B]; [3, 1] without
             resamples.
+        position: of the network in the run's ledger; None for published networks. Two
+            networks may have the same name.
     """
 
     network: str
@@ -37,6 +39,7 @@ class FrontPoint:
     n_seeds: int
     mean_pj: Floats
     drawn_pj: Floats
+    position: int | None = None
 
     @property
     def name(self) -> str:

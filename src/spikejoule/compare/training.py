@@ -5,8 +5,9 @@ over them. Conventional networks are counted in the same dataflows, so the ratio
 sides is a range, too. The dense dataflow is given beside them, for both sides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,15 +103,23 @@ class TrainingEnergy:
         high_pj = max(energy.high_pj for energy in energies)
         return Energy(low_pj, None, high_pj)
 
-    def _numbers(self, variant: Variant, dataflows: Sequence[Dataflow]) -> list[int]:
-        """Return the positions of a network's variants in some dataflows."""
-        return [
-            number
-            for dataflow in dataflows
-            for number, other in enumerate(self.ledger.variants)
-            if (other.side, other.network) == (variant.side, variant.network)
-            and other.dataflow == dataflow
-        ]
+    @cached_property
+    def networks(self) -> list[dict[Dataflow, int]]:
+        """The positions of each network's variants, by dataflow; first the spiking one.
+
+        Names do not tell networks apart: two may have the same.
+        """
+        networks: list[dict[Dataflow, int]] = []
+        first = self.ledger.variants[0].dataflow
+        for number, variant in enumerate(self.ledger.variants):
+            if variant.dataflow == first:
+                networks.append({})
+            networks[-1][variant.dataflow] = number
+        return networks
+
+    def _in_range(self, network: Mapping[Dataflow, int]) -> list[int]:
+        """Return the positions of a network's variants in `dataflows`."""
+        return [network[dataflow] for dataflow in self.dataflows]
 
     @property
     def dataflows(self) -> tuple[Dataflow, ...]:
@@ -120,7 +129,7 @@ class TrainingEnergy:
     @property
     def own(self) -> list[int]:
         """The positions of the training's variants in these dataflows."""
-        return self._numbers(self.ledger.variants[0], self.dataflows)
+        return self._in_range(self.networks[0])
 
     @property
     def by_dataflow(self) -> dict[Dataflow, Energy]:
@@ -128,11 +137,9 @@ class TrainingEnergy:
 
         The first is that of the engine.
         """
-        own = self.ledger.variants[0]
         return {
-            variant.dataflow: self.ledger.total(number, self.prices.id)
-            for number, variant in enumerate(self.ledger.variants)
-            if (variant.side, variant.network) == (own.side, own.network)
+            dataflow: self.ledger.total(number, self.prices.id)
+            for dataflow, number in self.networks[0].items()
         }
 
     @property
@@ -182,35 +189,36 @@ class TrainingEnergy:
         cheapest of the most accurate ones; None if no training is recorded, or the
         spiking one has no total.
         """
-        own = self.ledger.variants[0]
-        profile = self.prices.id
-        energies = {
-            variant: self._over(self._numbers(variant, self.dataflows), profile)
-            for variant in self.ledger.variants
-            if variant.side == CONVENTIONAL and variant.dataflow == self.dataflows[0]
-        }
-        if not energies or self.total is None:
+        if len(self.networks) == 1 or self.total is None:
             return None
-        percents = {variant: variant.validation_percent or 0.0 for variant in energies}
-        best = max(percents.values())
-        own_percent = own.validation_percent
-        level = best if own_percent is None else min(own_percent, best)
-        reaching = [variant for variant in energies if percents[variant] >= level]
-        cheapest = min(reaching, key=lambda variant: energies[variant].middle_pj)
-        return ConventionalTraining(
-            cheapest, energies[cheapest], *self._ratios(cheapest)
-        )
+        trained = [self._of(network) for network in self.networks[1:]]
+        percents = [one.variant.validation_percent or 0.0 for one in trained]
+        own_percent = self.ledger.variants[0].validation_percent
+        level = max(percents)
+        if own_percent is not None:
+            level = min(own_percent, level)
+        reaching = [
+            one
+            for one, percent in zip(trained, percents, strict=True)
+            if percent >= level
+        ]
+        return min(reaching, key=lambda one: one.energy.middle_pj)
 
-    def _ratios(self, conventional: Variant) -> tuple[float, float]:
-        """Return the lowest and the highest ratio of both sides over dataflows."""
-        theirs = self._numbers(conventional, self.dataflows)
+    def _of(self, network: Mapping[Dataflow, int]) -> ConventionalTraining:
+        """Return the training of a conventional network, beside the spiking one."""
+        theirs = self._in_range(network)
         ratios = []
         for own, their in zip(self.own, theirs, strict=True):
             spiking = self.ledger.total(own, self.prices.id)
             other = self.ledger.total(their, self.prices.id)
             # The same price is low or high for both sides.
             ratios += [spiking.low_pj / other.low_pj, spiking.high_pj / other.high_pj]
-        return min(ratios), max(ratios)
+        return ConventionalTraining(
+            variant=self.ledger.variants[theirs[0]],
+            energy=self._over(theirs, self.prices.id),
+            ratio_low=min(ratios),
+            ratio_high=max(ratios),
+        )
 
 
 def training_ledger(

@@ -11,8 +11,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.core.errors import ArtifactError
-from spikejoule.core.schema import Array, ArrayFile
+from spikejoule.core.errors import ArtifactError, check
+from spikejoule.core.provenance import arrays_digest
+from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath
 from spikejoule.counts.measurement import (
     LayerCounts,
@@ -127,30 +128,69 @@ def exits_of(
 
 
 _ENCODING: Final = tuple(field.name for field in fields(EncodingOperations))
+_PATTERNS: Final = {
+    "spikes": Array("int64", ("N", "L"), low=0, high=2**40),
+    "events": Array("int64", ("N", "C"), low=0, high=2**40),
+    "updates": Array("int64", ("N", "*"), low=0, high=2**40),
+    "macs": Array("int64", ("N",), low=0, high=2**40),
+    "exit_steps": Array("int64", ("N",), low=1),
+    "encoding": Array("int64", ("N", len(_ENCODING)), low=0, high=2**40),
+}
+"""The arrays of a run; the first three are always there."""
+
+
+def _problem(arrays: Arrays) -> str:
+    """Describe what is wrong with a file of runs; empty if nothing is."""
+    methods = arrays["methods"].tolist()
+    if not methods or not len(arrays["labels"]):
+        return "there are no runs, or no samples"
+    ways = list(zip(methods, arrays["lazy"].tolist(), strict=True))
+    if ways[0] != (WHOLE_WINDOW, 0) or len(set(ways)) < len(ways):
+        return f"the runs are {ways}; the first must be the whole window, none twice"
+    has_encoding = "run0.encoding" in arrays
+    allowed = set(_OF_FILE)
+    for number, method in enumerate(methods):
+        if method not in (WHOLE_WINDOW, EARLY_EXIT):
+            return f"the method {method!r} is not known"
+        needed = {"spikes", "events", "updates"}
+        if method == EARLY_EXIT:
+            needed.add("exit_steps")
+        if has_encoding:
+            needed.add("encoding")
+        names = {f"run{number}.{name}" for name in needed}
+        missing = sorted(names - set(arrays))
+        if missing:
+            return f"{missing[0]} is missing"
+        allowed |= names | {f"run{number}.macs"}
+    unknown = sorted(set(arrays) - allowed)
+    return f"{unknown[0]} belongs to no run" if unknown else ""
+
+
+_OF_FILE: Final = {
+    "methods": Array("U", ("K",)),
+    "lazy": Array("uint8", ("K",), high=1),
+    "labels": Array("uint8", ("N",)),
+    "weights_sha256": Array("U", ()),
+}
 RUNS: Final = ArrayFile(
     "spikejoule/counted-runs/1",
-    {
-        "methods": Array("U", ("K",)),
-        "lazy": Array("uint8", ("K",), high=1),
-        "labels": Array("uint8", ("N",)),
-        "run*.spikes": Array("int64", ("N", "L"), low=0),
-        "run*.events": Array("int64", ("N", "C"), low=0),
-        "run*.updates": Array("int64", ("N", "*"), low=0),
-        "run*.macs": Array("int64", ("N",), low=0),
-        "run*.exit_steps": Array("int64", ("N",), low=1),
-        "run*.encoding": Array("int64", ("N", len(_ENCODING)), low=0),
-    },
+    _OF_FILE | {f"run*.{name}": array for name, array in _PATTERNS.items()},
+    relation=_problem,
 )
 
 
 def save_runs(
-    path: FilePath, runs: Sequence[CountedRun], labels: NDArray[np.uint8]
+    path: FilePath,
+    runs: Sequence[CountedRun],
+    labels: NDArray[np.uint8],
+    checkpoint: Checkpoint,
 ) -> None:
-    """Write counted runs of one network of this project, and the labels [N]."""
+    """Write counted runs of the network in a checkpoint, and the labels [N]."""
     arrays: dict[str, NDArray[Any]] = {
         "methods": np.array([run.method for run in runs]),
         "lazy": np.array([run.lazy for run in runs], np.uint8),
         "labels": labels,
+        "weights_sha256": np.array(arrays_digest(checkpoint.state)),
     }
     for number, run in enumerate(runs):
         counted = layers_of_activity(run.activity)
@@ -186,19 +226,19 @@ def load_runs(
         ArtifactError: the file is missing or damaged, or is of another network.
     """
     arrays = RUNS.read(path)
+    if str(arrays["weights_sha256"]) != arrays_digest(checkpoint.state):
+        raise ArtifactError(f"{path} counts another network: run evaluate again.")
     network = checkpoint.network.with_weights(checkpoint.state)
     encoder = checkpoint.encoder
     runs = []
     for number, method in enumerate(arrays["methods"].tolist()):
         own = {
-            name.removeprefix(f"run{number}."): array
-            for name, array in arrays.items()
-            if name.startswith(f"run{number}.")
+            name: arrays[f"run{number}.{name}"]
+            for name in _PATTERNS
+            if f"run{number}.{name}" in arrays
         }
         encoding = own.pop("encoding", None)
-        found = (own["spikes"].shape[1], own["events"].shape[1])
-        if found != (len(network.layers), len(network.connections)):
-            raise ArtifactError(f"{path} counts another network: run evaluate again.")
+        check(path, _misfit(own, checkpoint, number))
         counted = LayerCounts(**own, products=encoder.input_products)
         runs.append(
             CountedRun(
@@ -211,3 +251,30 @@ def load_runs(
             )
         )
     return CountedSamples(tuple(runs), arrays["labels"], early)
+
+
+def _misfit(counts: Arrays, checkpoint: Checkpoint, number: int) -> str:
+    """Describe why counts do not fit a network; empty if they do."""
+    network = checkpoint.network
+    steps = checkpoint.encoder.time_window
+    n_layers = len(network.layers)
+    needed = {
+        "spikes": n_layers,
+        "events": len(network.connections),
+        "updates": n_layers - 1,
+    }
+    for name, columns in needed.items():
+        if counts[name].shape[1] != columns:
+            return f"run{number}.{name} does not have {columns} columns"
+    most = steps * np.array(network.layer_sizes[1:])
+    for name, found in (
+        ("spikes", counts["spikes"][:, 1:]),
+        ("updates", counts["updates"]),
+    ):
+        if (found > most).any():
+            return f"run{number}.{name} has more than one per neuron and step"
+    if "exit_steps" in counts and counts["exit_steps"].max() > steps:
+        return f"run{number}.exit_steps is beyond the {steps} steps"
+    if ("macs" in counts) != (checkpoint.encoder.input_products is not None):
+        return f"run{number}.macs does not fit the encoding"
+    return ""

@@ -88,7 +88,7 @@ def raster_of(
     if sample >= n_measured:
         raise ParameterError(
             f"energy_report.figure_sample: {sample} is not allowed; allowed: 0 to "
-            f"{n_measured - 1}, the test images whose spikes were measured"
+            f"{n_measured - 1}, the test images that are counted"
         )
     return SpikeRaster(
         image=samples.images[sample] if isinstance(samples, LabelledImages) else None,
