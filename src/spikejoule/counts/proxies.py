@@ -11,8 +11,8 @@ The sparsity ratio is the mean firing probability of a step. Both counts are sum
 the connections. N_l counts units before pooling, whose spikes are counted, so no ratio
 of a trained network exceeds 1; in an imported graph several layers may send to one
 connection, and each adds its spikes. Products of constant currents are not events and
-are counted separately. Leaks and bias additions occur in both ways of computing and are terms of their own
-(Lemaire et al. 2022, arXiv:2210.13107, eq. 2.3 and 2.4).
+are counted separately. Leaks and bias additions occur in both ways of computing and are
+terms of their own (Lemaire et al. 2022, arXiv:2210.13107, eq. 2.3 and 2.4).
 """
 
 from dataclasses import asdict, dataclass

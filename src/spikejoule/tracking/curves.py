@@ -62,7 +62,7 @@ class Curves:
             config=TrainingConfigSection.model_validate(config),
             engine=engine,
         )
-        # An unknown price list is refused by the stage price.
+        # An unknown price list is refused by the stage parameters.
         return cls(setup, load_profiles().get(params.energy_report.profile))
 
     def rows(self, history: Sequence[EpochRecord]) -> list[dict[str, float]]:
