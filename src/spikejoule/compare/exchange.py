@@ -13,14 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Self
 
-from spikejoule.energy.terms import PARTS, TERMS
-
-_, _, _, *_MEMORY_PARTS, _ = PARTS
+from spikejoule.energy.terms import MEMORY_PARTS, TERMS
 
 ADDITIONS: Final = ("synaptic_event", "accumulation", "bias_addition")
 
 ACCESSES: Final = (
-    *(name for name, term in TERMS.items() if term.part in _MEMORY_PARTS),
+    *(name for name, term in TERMS.items() if term.part in MEMORY_PARTS),
     "pixel_read",
 )
 """Every term that reads or writes a word of memory in inference."""

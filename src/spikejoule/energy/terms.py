@@ -12,13 +12,18 @@ from pathlib import Path
 from typing import Any, Final
 
 UNIT_WORK: Final = "biases, leaks, comparisons, resets"
+MEMORY_PARTS: Final = (
+    "weights read",
+    "potentials or accumulators read and written",
+    "spikes or activations passed on",
+)
+"""Parts of an inference's energy that access memory."""
+
 PARTS: Final = (
     "weights added or multiplied",
     UNIT_WORK,
     "addresses",
-    "weights read",
-    "potentials or accumulators read and written",
-    "spikes or activations passed on",
+    *MEMORY_PARTS,
     "encoding and readout",
 )
 """Parts of an inference's energy that spiking and conventional networks share."""

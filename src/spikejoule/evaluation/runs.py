@@ -91,32 +91,36 @@ def counted_runs(
         exits: number of steps, from 1, that each sample runs for with early exit, [N];
             None without early exit.
     """
-    whole = np.full(measured.n_samples, measured.time_window)
-    runs = _of_method(WHOLE_WINDOW, measured, whole)
+    encoding = None if images is None else encoder.operations(images)
+    steps = np.full(measured.n_samples, measured.time_window)
+    runs = _of_method(WHOLE_WINDOW, measured, steps, encoding)
     if exits is not None:
-        runs += _of_method(EARLY_EXIT, stopped_after(measured, exits), exits)
-    encodings = {
-        method: None if images is None else encoder.operations(images, steps)
-        for method, steps in ((WHOLE_WINDOW, None), (EARLY_EXIT, exits))
-    }
-    return tuple(
-        CountedRun(method, lazy, activity, encodings[method])
-        for method, lazy, activity in runs
-    )
+        stopped = stopped_after(measured, exits)
+        encoding = None if images is None else encoder.operations(images, exits)
+        runs += _of_method(EARLY_EXIT, stopped, exits, encoding)
+    return tuple(runs)
 
 
 def _of_method(
-    method: str, measured: Measurement, steps: NDArray[np.int64]
-) -> list[tuple[str, bool, Activity]]:
-    """Count one method with clocked updates, and with lazy ones if they are fewer."""
+    method: str,
+    measured: Measurement,
+    steps: NDArray[np.int64],
+    encoding: EncodingOperations | None,
+) -> list[CountedRun]:
+    """Count one method with clocked updates, and with lazy ones if they are fewer.
+
+    `steps` [N] are the steps for which each sample runs.
+    """
     clocked = clocked_updates(measured.network, steps)
     # With a bias, lazy updates are counted over the whole window, so after an early
     # exit they would exceed the clocked ones.
     lazy = np.minimum(measured.lazy_updates, clocked)
     exits = steps if method == EARLY_EXIT else None
-    runs = [(method, False, measured.activity(clocked, exits))]
+    activity = measured.activity(clocked, exits)
+    runs = [CountedRun(method, False, activity, encoding)]
     if (lazy < clocked).any():
-        runs.append((method, True, measured.activity(lazy, exits)))
+        activity = measured.activity(lazy, exits)
+        runs.append(CountedRun(method, True, activity, encoding))
     return runs
 
 
@@ -128,7 +132,7 @@ def exits_of(
 
 
 _ENCODING: Final = tuple(field.name for field in fields(EncodingOperations))
-_PATTERNS: Final = {
+_ARRAYS_OF_RUN: Final = {
     "spikes": Array("int64", ("N", "L"), low=0, high=2**40),
     "events": Array("int64", ("N", "C"), low=0, high=2**40),
     "updates": Array("int64", ("N", "*"), low=0, high=2**40),
@@ -148,7 +152,7 @@ def _problem(arrays: Arrays) -> str:
     if ways[0] != (WHOLE_WINDOW, 0) or len(set(ways)) < len(ways):
         return f"the runs are {ways}; the first must be the whole window, none twice"
     has_encoding = "run0.encoding" in arrays
-    allowed = set(_OF_FILE)
+    allowed = set(_ARRAYS_OF_FILE)
     for number, method in enumerate(methods):
         if method not in (WHOLE_WINDOW, EARLY_EXIT):
             return f"the method {method!r} is not known"
@@ -166,7 +170,7 @@ def _problem(arrays: Arrays) -> str:
     return f"{unknown[0]} belongs to no run" if unknown else ""
 
 
-_OF_FILE: Final = {
+_ARRAYS_OF_FILE: Final = {
     "methods": Array("U", ("K",)),
     "lazy": Array("uint8", ("K",), high=1),
     "labels": Array("uint8", ("N",)),
@@ -174,7 +178,7 @@ _OF_FILE: Final = {
 }
 RUNS: Final = ArrayFile(
     "spikejoule/counted-runs/1",
-    _OF_FILE | {f"run*.{name}": array for name, array in _PATTERNS.items()},
+    _ARRAYS_OF_FILE | {f"run*.{name}": array for name, array in _ARRAYS_OF_RUN.items()},
     relation=_problem,
 )
 
@@ -234,7 +238,7 @@ def load_runs(
     for number, method in enumerate(arrays["methods"].tolist()):
         own = {
             name: arrays[f"run{number}.{name}"]
-            for name in _PATTERNS
+            for name in _ARRAYS_OF_RUN
             if f"run{number}.{name}" in arrays
         }
         encoding = own.pop("encoding", None)
