@@ -19,7 +19,7 @@ from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import run_graph
 from spikejoule.nir.writing import nir_graph
 from spikejoule.pricing.graph import price_graph
-from spikejoule.report import PageContent, energy_page
+from spikejoule.report.page import PageContent, energy_page
 from spikejoule.report.statements import assumptions
 from tests.nir.foreign import GRAPHS, WAITING, Maker
 from tests.nir.naive_graph import NaiveGraph

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import spikejoule
 from spikejoule import Baseline, Population
 from spikejoule.core.errors import ArtifactError, DataError, LimitError, ParameterError
-from spikejoule.report.views import page_view
+from spikejoule.report.views.page import page_view
 from tests.pricing.lif import LIF
 from tests.pricing.lif import price_model as price
 from tests.tools.counted import by_kind, count_of

@@ -18,9 +18,14 @@ from spikejoule.core.store import write_text
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import load_profiles
 from spikejoule.evaluation.accuracy import EarlyExit, ExitOutcome, WholeWindow
-from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import SpikeRaster
-from spikejoule.report.page import in_markdown, linked
+from spikejoule.report.page import (
+    PageContent,
+    energy_card,
+    energy_page,
+    in_markdown,
+    linked,
+)
 from spikejoule.report.statements import says
 from spikejoule.report.units import joules, plain
 from tests.energy.by_hand import analysis, baseline, inputs, measured, profile

@@ -12,11 +12,10 @@ from spikejoule.compare.analysis import EnergyAnalysis
 from spikejoule.compare.inputs import Obstacle
 from spikejoule.compare.names import layers
 from spikejoule.energy.ledger import may_judge
-from spikejoule.energy.operations import INFERENCE
-from spikejoule.energy.prices import EVIDENCE, NUMBERS, SCOPES, HardwareProfile
+from spikejoule.energy.prices import EVIDENCE, NUMBERS, SCOPES
 from spikejoule.energy.terms import in_words
 from spikejoule.energy.training.record import TrainingRecord
-from spikejoule.report.contents import TotalContents, contents_of
+from spikejoule.report.contents import contents
 from spikejoule.report.units import energy_words, interval_words, joules, plain
 from spikejoule.report.words import (
     OUTCOMES,
@@ -96,29 +95,6 @@ def without_verdict(analysis: EnergyAnalysis) -> str:
     return f"No verdict: {reason}."
 
 
-def contents(
-    analysis: EnergyAnalysis, *phases: str, profile: HardwareProfile | None = None
-) -> TotalContents:
-    """List which terms a total includes under a price list, and which not.
-
-    The default is an inference under the headline's price list.
-    """
-    prices = profile or analysis.chosen
-    terms: dict[str, str] = {}
-    for phase in phases or (INFERENCE,):
-        rows = analysis.records(phase=phase, profile=prices.id)
-        terms |= {row.term: row.phase for row in rows}
-    return contents_of(terms, prices)
-
-
-def holds(analysis: EnergyAnalysis) -> str:
-    """Write `contents` of an inference under the headline's price list."""
-    included = sentences(
-        "contains", contents=contents(analysis), profile=analysis.chosen
-    )
-    return " ".join(included)
-
-
 @cache
 def templates() -> "Environment":
     """Return the template engine; sentences are plain text, so nothing is escaped."""
@@ -147,7 +123,6 @@ def templates() -> "Environment":
         window,
         window_label,
         contents,
-        holds,
         without_verdict,
     )
     environment.filters |= {function.__name__: function for function in filters}

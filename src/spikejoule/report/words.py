@@ -6,17 +6,13 @@ from typing import TYPE_CHECKING, Final
 from spikejoule.compare.comparison import Comparison
 from spikejoule.compare.notes import Note, NoteKind
 from spikejoule.energy.dataflow import Dataflow
-from spikejoule.energy.ledger import Accuracies
-from spikejoule.energy.prices import (
-    AnyPrice,
-    HardwareProfile,
-    PriceByWidth,
-)
-from spikejoule.report.units import joules, plain
+from spikejoule.energy.ledger import Accuracies, EnergyRow
+from spikejoule.energy.prices import AnyPrice, HardwareProfile, PriceByWidth
+from spikejoule.report.units import energy_words, joules, plain
 
 if TYPE_CHECKING:
+    from spikejoule.compare.analysis import EnergyAnalysis
     from spikejoule.compare.inputs import AnalysisInputs
-
 
 OUTCOMES: Final = {
     "snn": "spiking network wins",
@@ -124,6 +120,25 @@ def price(cost: AnyPrice) -> str:
     if cost.value_pj is None:
         return span
     return joules(cost.value_pj) + ("" if cost.low_pj == cost.high_pj else f" ({span})")
+
+
+def energy_of_row(row: EnergyRow) -> str:
+    """Write the energy of a row of the ledger, or why it has none."""
+    if row.energy is not None:
+        return energy_words(row.energy)
+    return "covered by another price" if row.status == "covered" else "no price"
+
+
+def break_even(verdict: Comparison, analysis: "EnergyAnalysis") -> str:
+    """Write the spikes per input below which the spiking network wins."""
+    limit = analysis.break_even(verdict)
+    if limit is None:
+        return ""
+    if limit == 0:
+        return "none"
+    return (
+        f"{plain(limit)} (this network has {plain(analysis.inputs.spikes_per_input)})"
+    )
 
 
 def window_label(inputs: "AnalysisInputs") -> str:
