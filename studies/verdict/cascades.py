@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.counting import best_class
-from spikejoule.energy.ledger import Accuracies, Variant
+from spikejoule.energy.ledger import Variant
 from spikejoule.energy.operations import OperationCounts, block, joined
 
 CASCADE: Final = "cascade, "
@@ -86,7 +86,8 @@ def cascade(first: Entrant, second: Entrant, tolerance_percent: float) -> Entran
         network=f"{first.variant.network}, then {second.variant.network}",
         method=f"{CASCADE}{second.variant.method}",
         lazy=second.variant.lazy,
-        accuracies=Accuracies(validation.accuracy_percent, test.accuracy_percent),
+        validation_percent=validation.accuracy_percent,
+        test_percent=test.accuracy_percent,
         weight_bits=max(first.variant.weight_bits, second.variant.weight_bits),
         operations=cascaded_operations(first, second, first.test.leads < limit),
         weights_sha256=hashlib.sha256(digests.encode()).hexdigest(),

@@ -177,7 +177,7 @@ class Reader:
             deciding: the parameters that affect the networks of each side.
         """
         for variant in variants:
-            if variant.accuracies is None:
+            if variant.test_percent is None:
                 continue
             parameters = deciding[variant.side]
             train_seconds, processor_seconds = _times(run, variant, variants)

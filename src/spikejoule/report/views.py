@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 from spikejoule.compare.analysis import EnergyAnalysis
 from spikejoule.compare.comparison import Comparison
-from spikejoule.compare.names import layers
 from spikejoule.core.terminal import text_table
 from spikejoule.energy.estimates import Energy
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, EnergyRow
 from spikejoule.energy.prices import SCOPES, HardwareProfile
 from spikejoule.energy.terms import TERMS, in_words
 from spikejoule.energy.training.kinds import pj_by_kind
+from spikejoule.report.names import analysed_name, layers, named
 from spikejoule.report.units import energy_words, interval_words, joules, plain
 from spikejoule.report.words import (
     accuracy,
@@ -208,19 +208,19 @@ def _headings(analysis: EnergyAnalysis, has_front: bool) -> dict[str, str]:
 def _numbers(analysis: EnergyAnalysis) -> list[Cells]:
     energies = [_energy_entry(analysis, profile) for profile in analysis.shown]
     entries = [*energies, _events_entry(analysis)]
-    if analysis.inputs.counted_in and analysis.inputs.accuracy is None:
+    if analysis.inputs.counted_in and analysis.inputs.variant.test_percent is None:
         return entries  # the samples have no labels
     return [_accuracy_entry(analysis), *entries]
 
 
 def _accuracy_entry(analysis: EnergyAnalysis) -> Cells:
-    known = analysis.inputs.accuracy
+    known = analysis.inputs.variant
     name = "Accuracy" if analysis.inputs.counted_in else "Test accuracy"
-    if known is None:
+    if known.test_percent is None:
         return name, "not recorded", ""
     note = "no interval recorded"
-    if known.low_percent is not None and known.high_percent is not None:
-        ends = f"{known.low_percent:.2f} to {known.high_percent:.2f} %"
+    if known.test_low_percent is not None and known.test_high_percent is not None:
+        ends = f"{known.test_low_percent:.2f} to {known.test_high_percent:.2f} %"
         note = f"{100 * analysis.bootstrap.confidence:g} % interval {ends}"
     return name, f"{known.test_percent:.2f} %", note
 
@@ -251,14 +251,14 @@ def _energy_entry(analysis: EnergyAnalysis, profile: HardwareProfile) -> Cells:
 
 def _events_entry(analysis: EnergyAnalysis) -> Cells:
     inputs = analysis.inputs
-    proxies = inputs.proxies
+    activity = inputs.activity
     note = (
-        f"{plain(100 * proxies.sparsity_ratio)} % of the "
-        f"{proxies.dense_operations_per_inference:,} operations if every synapse were "
+        f"{plain(100 * activity.sparsity_ratio)} % of the "
+        f"{activity.dense_operations_per_inference:,} operations if every synapse were "
         "active in every step"
     )
     value_macs = inputs.value_macs_per_inference
-    input_macs = proxies.input_macs_per_inference
+    input_macs = activity.input_macs_per_inference
     if value_macs is not None:
         note += (
             f"; plus {value_macs:,.0f} multiply-accumulates of values that are not "
@@ -266,7 +266,7 @@ def _events_entry(analysis: EnergyAnalysis) -> Cells:
         )
     elif input_macs is not None:
         note += f"; plus {input_macs:,.0f} multiply-accumulates at the input"
-    events = f"{proxies.synaptic_events_per_inference:,.0f}"
+    events = f"{activity.synaptic_events_per_inference:,.0f}"
     return "Synaptic events per inference", events, note
 
 
@@ -449,9 +449,9 @@ def _trainings(analysis: EnergyAnalysis) -> list[Cells]:
         return []
     rows: list[Cells] = []
     for variant, energy in training.under_headline:
-        percents = accuracy(variant.accuracies)
-        way = dataflow(variant.dataflow)
-        rows.append((variant.network, way, percents, energy_words(energy)))
+        name = variant.network or analysed_name(analysis.inputs)
+        how = dataflow(variant.dataflow)
+        rows.append((name, how, accuracy(variant), energy_words(energy)))
     return rows
 
 
@@ -490,13 +490,11 @@ def break_even(analysis: EnergyAnalysis, verdict: Comparison) -> str:
 def measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
     """Return what was measured: label, value."""
     inputs = analysis.inputs
-    proxies = inputs.proxies
-    accuracy = inputs.accuracy
-    known_percent = (
-        "not recorded" if accuracy is None else f"{accuracy.test_percent:,.2f} %"
-    )
+    activity = inputs.activity
+    percent = inputs.variant.test_percent
+    known_percent = "not recorded" if percent is None else f"{percent:,.2f} %"
     products = {
-        "input MACs": proxies.input_macs_per_inference,
+        "input MACs": activity.input_macs_per_inference,
         "MACs of values (not spikes)": inputs.value_macs_per_inference,
     }
     return [
@@ -504,14 +502,14 @@ def measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
         ("data", inputs.title),
         (window_label(inputs), window(inputs)),
         ("recorded accuracy", known_percent),
-        ("synaptic events", f"{proxies.synaptic_events_per_inference:,.1f}"),
+        ("synaptic events", f"{activity.synaptic_events_per_inference:,.1f}"),
         *(
             (name, f"{macs:,.1f}")
             for name, macs in products.items()
             if macs is not None
         ),
-        ("dense operations", f"{proxies.dense_operations_per_inference:,}"),
-        ("sparsity ratio", f"{proxies.sparsity_ratio:.6f}"),
+        ("dense operations", f"{activity.dense_operations_per_inference:,}"),
+        ("sparsity ratio", f"{activity.sparsity_ratio:.6f}"),
         ("neuron updates", updates(inputs)),
         *((note.label, note.words) for note in inputs.remarks),
     ]
@@ -519,9 +517,9 @@ def measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
 
 def profile_table(analysis: EnergyAnalysis) -> str:
     """Return a table of price lists, with the ratios to networks of equal size."""
-    networks = [verdict.conventional.name for verdict in analysis.of_chosen]
+    networks = [named(verdict.conventional) for verdict in analysis.of_chosen]
     ratios = {
-        (verdict.profile, verdict.conventional.name): f"x {plain(verdict.ratio)}"
+        (verdict.profile, named(verdict.conventional)): f"x {plain(verdict.ratio)}"
         for verdict in analysis.comparisons
         if verdict.ratio
     }
