@@ -57,12 +57,14 @@ class Entrant:
         variant: the network, counted on the test images.
         n_classes: number of its class scores.
         validation, test: its answers.
+        n_networks: networks that it consists of: 2 for a cascade.
     """
 
     variant: Variant
     n_classes: int
     validation: Answers
     test: Answers
+    n_networks: int = 1
 
 
 def cascade(first: Entrant, second: Entrant, tolerance_percent: float) -> Entrant:
@@ -92,7 +94,8 @@ def cascade(first: Entrant, second: Entrant, tolerance_percent: float) -> Entran
         operations=cascaded_operations(first, second, first.test.leads < limit),
         weights_sha256=hashlib.sha256(digests.encode()).hexdigest(),
     )
-    return Entrant(variant, first.n_classes, validation, test)
+    n_networks = first.n_networks + second.n_networks
+    return Entrant(variant, first.n_classes, validation, test, n_networks)
 
 
 def lowest_limit(first: Answers, second: Answers, tolerance_percent: float) -> float:

@@ -75,6 +75,7 @@ class RecordedNetwork(Row):
         data_source: the data of its training and test.
         side: ``spiking`` or ``conventional``.
         network, method: its name, and how it is run.
+        n_networks: networks that it consists of: 2 for a cascade.
         configuration: equal for networks that differ only in the seed.
         seed: seed of its training.
         weights_sha256: checksum of its weights.
@@ -98,6 +99,7 @@ class RecordedNetwork(Row):
     side: SideName
     network: Text
     method: Text
+    n_networks: Count = 1
     configuration: Text
     seed: Count
     weights_sha256: Sha256

@@ -103,6 +103,11 @@ class CountedBaseline:
         return network
 
     @property
+    def is_quantised(self) -> bool:
+        """Whether it became a network of integers after its training."""
+        return self.network.is_integer and self.training is None
+
+    @property
     def synapses(self) -> tuple[int, ...]:
         """Weights left in each matrix."""
         pruned = self.activity.pruned

@@ -61,6 +61,7 @@ class Variant:
         weights_sha256: checksum of the weights; empty if unknown.
         lazy: whether a spiking network updates neurons only when needed.
         pruned: whether synapses were removed.
+        is_quantised: whether it became a network of integers after its training.
     """
 
     side: SideName
@@ -76,6 +77,7 @@ class Variant:
     weights_sha256: str = ""
     lazy: bool = False
     pruned: bool = False
+    is_quantised: bool = False
 
 
 def spiking_variant(activity: Activity) -> Variant:
@@ -129,6 +131,7 @@ def baseline_variant(
         test_percent=baseline.accuracy_percent,
         weights_sha256=baseline.weights_sha256,
         pruned=activity.pruned,
+        is_quantised=baseline.is_quantised,
     )
 
 
