@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spikejoule.compare.analysis import EnergyAnalysis
 from spikejoule.compare.inputs import Obstacle
-from spikejoule.compare.names import layers
-from spikejoule.energy.ledger import may_judge
+from spikejoule.counts.training import TrainingRecord
 from spikejoule.energy.prices import EVIDENCE, NUMBERS, SCOPES
 from spikejoule.energy.terms import in_words
-from spikejoule.energy.training.record import TrainingRecord
 from spikejoule.report.contents import contents
+from spikejoule.report.names import analysed_name, layers, named, way
 from spikejoule.report.units import energy_words, interval_words, joules, plain
 from spikejoule.report.words import (
     OUTCOMES,
@@ -90,7 +89,8 @@ def without_verdict(analysis: EnergyAnalysis) -> str:
     else:
         title = f"“{analysis.chosen.title}”"
         reason = f"{title} does not compare networks of this kind"
-        if may_judge(analysis.chosen, inputs.variant):
+        own = inputs.variant
+        if analysis.chosen.judges(own.weight_bits, own.operations):
             reason = f"no conventional network is priced under {title}"
     return f"No verdict: {reason}."
 
@@ -109,9 +109,11 @@ def templates() -> "Environment":
     )
     filters = (
         accuracy,
+        analysed_name,
         baseline,
         dataflow,
         layers,
+        named,
         number,
         place,
         price,
@@ -120,6 +122,7 @@ def templates() -> "Environment":
         tally,
         under,
         updates,
+        way,
         window,
         window_label,
         contents,

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from spikejoule.compare.comparison import Comparison
+from spikejoule.compare.front import Side
 from spikejoule.compare.notes import Note, NoteKind
 from spikejoule.energy.dataflow import Dataflow
-from spikejoule.energy.ledger import Accuracies, EnergyRow
+from spikejoule.energy.ledger import EnergyRow, Variant
 from spikejoule.energy.prices import AnyPrice, HardwareProfile, PriceByWidth
+from spikejoule.report.names import named
 from spikejoule.report.units import energy_words, joules, plain
 
 if TYPE_CHECKING:
@@ -84,24 +86,21 @@ def under(profile: HardwareProfile) -> str:
     return f"under “{profile.title}”"
 
 
-def _percents(validation: float | None, test: float | None) -> str:
+def accuracy(known: Side | Variant) -> str:
+    """Write validation and test accuracy; once if they are the same."""
+    validation = known.validation_percent
+    test = known.test_percent
+    if test is None:
+        return "accuracy not recorded"
     if validation == test:
         return f"{test:.2f} % correct"
     return f"{validation:.2f} % validation, {test:.2f} % test"
 
 
-def accuracy(known: Accuracies | None) -> str:
-    """Write validation and test accuracy; once if they are the same."""
-    if known is None:
-        return "accuracy not recorded"
-    return _percents(known.validation_percent, known.test_percent)
-
-
 def baseline(verdict: Comparison) -> str:
     """Write the conventional network of a verdict with its accuracies."""
     side = verdict.conventional
-    percents = _percents(side.validation_percent, side.test_percent)
-    return f"{side.name} ({percents})"
+    return f"{named(side)} ({accuracy(side)})"
 
 
 def price(cost: AnyPrice) -> str:

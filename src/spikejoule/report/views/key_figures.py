@@ -20,19 +20,19 @@ def key_figures(analysis: EnergyAnalysis) -> list[KeyFigure]:
     """Return the key figures; no accuracy if an imported network has no labels."""
     figures = [_energy(analysis, profile) for profile in analysis.shown]
     figures.append(_synaptic_events(analysis))
-    if analysis.inputs.counted_in and analysis.inputs.accuracy is None:
+    if analysis.inputs.counted_in and analysis.inputs.variant.test_percent is None:
         return figures
     return [_accuracy(analysis), *figures]
 
 
 def _accuracy(analysis: EnergyAnalysis) -> KeyFigure:
-    known = analysis.inputs.accuracy
+    known = analysis.inputs.variant
     name = "Accuracy" if analysis.inputs.counted_in else "Test accuracy"
-    if known is None:
+    if known.test_percent is None:
         return KeyFigure(name, "not recorded", note="")
     note = "no interval recorded"
-    if known.low_percent is not None and known.high_percent is not None:
-        ends = f"{known.low_percent:.2f} to {known.high_percent:.2f} %"
+    if known.test_low_percent is not None and known.test_high_percent is not None:
+        ends = f"{known.test_low_percent:.2f} to {known.test_high_percent:.2f} %"
         note = f"{100 * analysis.bootstrap.confidence:g} % interval {ends}"
     return KeyFigure(name, f"{known.test_percent:.2f} %", note)
 
@@ -66,14 +66,14 @@ def _note_of_energy(analysis: EnergyAnalysis, profile: HardwareProfile) -> str:
 
 
 def _synaptic_events(analysis: EnergyAnalysis) -> KeyFigure:
-    proxies = analysis.inputs.proxies
+    activity = analysis.inputs.activity
     note = (
-        f"{plain(100 * proxies.sparsity_ratio)} % of the "
-        f"{proxies.dense_operations_per_inference:,} operations if every synapse were "
+        f"{plain(100 * activity.sparsity_ratio)} % of the "
+        f"{activity.dense_operations_per_inference:,} operations if every synapse were "
         "active in every step"
     )
     value_macs = analysis.inputs.value_macs_per_inference
-    input_macs = proxies.input_macs_per_inference
+    input_macs = activity.input_macs_per_inference
     if value_macs is not None:
         note += (
             f"; plus {value_macs:,.0f} multiply-accumulates of values that are not "
@@ -81,5 +81,5 @@ def _synaptic_events(analysis: EnergyAnalysis) -> KeyFigure:
         )
     elif input_macs is not None:
         note += f"; plus {input_macs:,.0f} multiply-accumulates at the input"
-    events = f"{proxies.synaptic_events_per_inference:,.0f}"
+    events = f"{activity.synaptic_events_per_inference:,.0f}"
     return KeyFigure("Synaptic events per inference", events, note)

@@ -1,9 +1,9 @@
 """The measured values and the tables of the report for a terminal."""
 
 from spikejoule.compare.analysis import EnergyAnalysis
-from spikejoule.compare.names import layers
 from spikejoule.core.terminal import text_table
 from spikejoule.energy.estimates import Energy
+from spikejoule.report.names import layers, named
 from spikejoule.report.units import joules, plain
 from spikejoule.report.words import updates, window, window_label
 
@@ -11,13 +11,11 @@ from spikejoule.report.words import updates, window, window_label
 def measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
     """Return what was measured: label, value."""
     inputs = analysis.inputs
-    proxies = inputs.proxies
-    accuracy = inputs.accuracy
-    known_percent = (
-        "not recorded" if accuracy is None else f"{accuracy.test_percent:,.2f} %"
-    )
+    activity = inputs.activity
+    percent = inputs.variant.test_percent
+    known_percent = "not recorded" if percent is None else f"{percent:,.2f} %"
     products = {
-        "input MACs": proxies.input_macs_per_inference,
+        "input MACs": activity.input_macs_per_inference,
         "MACs of values (not spikes)": inputs.value_macs_per_inference,
     }
     return [
@@ -25,14 +23,14 @@ def measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
         ("data", inputs.title),
         (window_label(inputs), window(inputs)),
         ("recorded accuracy", known_percent),
-        ("synaptic events", f"{proxies.synaptic_events_per_inference:,.1f}"),
+        ("synaptic events", f"{activity.synaptic_events_per_inference:,.1f}"),
         *(
             (name, f"{macs:,.1f}")
             for name, macs in products.items()
             if macs is not None
         ),
-        ("dense operations", f"{proxies.dense_operations_per_inference:,}"),
-        ("sparsity ratio", f"{proxies.sparsity_ratio:.6f}"),
+        ("dense operations", f"{activity.dense_operations_per_inference:,}"),
+        ("sparsity ratio", f"{activity.sparsity_ratio:.6f}"),
         ("neuron updates", updates(inputs)),
         *((note.label, note.words) for note in inputs.remarks),
     ]
@@ -40,9 +38,9 @@ def measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
 
 def profile_table(analysis: EnergyAnalysis) -> str:
     """Return a table of price lists, with the ratios to networks of equal size."""
-    networks = [verdict.conventional.name for verdict in analysis.of_chosen]
+    networks = [named(verdict.conventional) for verdict in analysis.of_chosen]
     ratios = {
-        (verdict.profile, verdict.conventional.name): f"x {plain(verdict.ratio)}"
+        (verdict.profile, named(verdict.conventional)): f"x {plain(verdict.ratio)}"
         for verdict in analysis.comparisons
         if verdict.ratio
     }

@@ -2,6 +2,7 @@
 
 from spikejoule.compare.analysis import EnergyAnalysis
 from spikejoule.energy.training.kinds import pj_by_kind
+from spikejoule.report.names import analysed_name
 from spikejoule.report.units import energy_words, joules, plain
 from spikejoule.report.words import accuracy, dataflow
 
@@ -38,9 +39,9 @@ def trainings(analysis: EnergyAnalysis) -> list[Cells]:
         return []
     return [
         (
-            variant.network,
+            variant.network or analysed_name(analysis.inputs),
             dataflow(variant.dataflow),
-            accuracy(variant.accuracies),
+            accuracy(variant),
             energy_words(energy),
         )
         for variant, energy in training.under_headline
