@@ -10,9 +10,9 @@ from spikejoule.core.terminal import text_table
 from spikejoule.energy.estimates import Energy
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, EnergyRow
 from spikejoule.energy.prices import SCOPES, HardwareProfile
-from spikejoule.energy.terms import TERMS, in_words
-from spikejoule.energy.training.kinds import pj_by_kind
-from spikejoule.report.names import analysed_name, layers, named
+from spikejoule.energy.terms import TERMS
+from spikejoule.report.kinds import pj_by_kind
+from spikejoule.report.names import analysed_name, layers, named, terms_in_words
 from spikejoule.report.units import energy_words, interval_words, joules, plain
 from spikejoule.report.words import (
     accuracy,
@@ -322,7 +322,9 @@ def _parts(analysis: EnergyAnalysis) -> list[PartRow]:
 
 def _kinds(analysis: EnergyAnalysis) -> list[ShareRow]:
     """Return the energy by kind of operation, without kinds that take none."""
-    rows = _shares(analysis, lambda row: TERMS[row.term].part or in_words(row.term))
+    rows = _shares(
+        analysis, lambda row: TERMS[row.term].part or terms_in_words(row.term)
+    )
     return [row for row in rows if row.energy_pj]
 
 
