@@ -15,7 +15,7 @@ from pathlib import Path
 
 from docs.site.svg import HEAD
 from spikejoule.energy.operations import BACKWARD, FORWARD, OPTIMIZER, Column
-from spikejoule.energy.training.kinds import ARITHMETIC, KINDS, kind_of
+from spikejoule.report.kinds import ARITHMETIC, KINDS, kind_of
 from spikejoule.report.units import plain
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,8 +4,9 @@ import ast
 import re
 from pathlib import Path
 
-from spikejoule.energy.terms import TERMS, in_words
+from spikejoule.energy.terms import TERMS
 from spikejoule.network.surrogates import SURROGATES
+from spikejoule.report.names import terms_in_words
 from tests.energy import recount
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -52,4 +53,4 @@ def test_the_page_has_every_term_and_no_other() -> None:
     cells = re.findall(r"^\| ([^|]+) \|", section, re.MULTILINE)
     named = [name for cell in cells if cell != "term" for name in cell.split(", ")]
     counted = [t for t in TERMS.values() if t.side not in ("arithmetic", "route")]
-    assert sorted(named) == sorted(in_words(term.name) for term in counted)
+    assert sorted(named) == sorted(terms_in_words(term.name) for term in counted)

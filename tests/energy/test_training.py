@@ -21,11 +21,11 @@ from spikejoule.energy.training.history import (
     joules_by_epoch,
     record_of_epochs,
 )
-from spikejoule.energy.training.kinds import pj_by_kind
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.sections import EpochRecord, TrainingConfigSection
 from spikejoule.network.surrogates import SURROGATES
+from spikejoule.report.kinds import pj_by_kind
 from spikejoule.report.page import energy_text
 from spikejoule.report.statements import says, training_assumptions
 from spikejoule.report.units import energy_words, joules

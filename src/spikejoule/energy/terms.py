@@ -6,7 +6,6 @@ everything else about it; adding a term takes a row and a count
 """
 
 import csv
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -102,9 +101,3 @@ PARTS_OF_UPDATE: Final = tuple(
 def priceable(scope: str) -> tuple[str, ...]:
     """Return the terms that price lists of a scope may price."""
     return tuple(name for name, term in TERMS.items() if scope in term.priced)
-
-
-def in_words(*names: str) -> str:
-    """Write terms in words, separated by commas."""
-    words = ", ".join(names).replace("code_", "encoding ").replace("_", " ")
-    return re.sub(r"\bmac\b", "MAC", words)

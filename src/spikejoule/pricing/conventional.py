@@ -2,7 +2,7 @@
 
 Counted are layers with weights, ReLU, pooling, batch normalisation (folded into the
 weights before it, if there are any), dropout and flattening. Zero activations are
-counted apart, as in `counts.values`. Everything else is named as not counted. An
+counted apart, as in `counts.measurement`. Everything else is named as not counted. An
 integer network rescales, rounds and clips each unit: functions that do so by one number
 are counted with the units, and not named.
 """

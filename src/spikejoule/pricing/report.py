@@ -14,8 +14,7 @@ from spikejoule.compare.notes import NoteKind
 from spikejoule.core.errors import LimitError, ParameterError
 from spikejoule.core.store import write_text
 from spikejoule.counts.records import Activity
-from spikejoule.energy.terms import in_words
-from spikejoule.report.names import architecture
+from spikejoule.report.names import architecture, terms_in_words
 from spikejoule.report.page import PageContent, energy_page
 from spikejoule.report.statements import answer
 from spikejoule.report.units import energy_words, joules
@@ -120,9 +119,8 @@ class Report:
         priced = []
         for row in self.analysis.records():
             if row.energy is not None:
-                words = (
-                    f"{in_words(row.term)} in {row.layer} {energy_words(row.energy)}"
-                )
+                term = terms_in_words(row.term)
+                words = f"{term} in {row.layer} {energy_words(row.energy)}"
                 priced.append((row.energy.highest_pj, words))
         priced.sort(key=lambda pair: pair[0], reverse=True)
         return "; ".join(words for _, words in priced[:2]) or "nothing is priced"

@@ -1,5 +1,6 @@
-"""Names of networks, formatted from their fields."""
+"""Names of networks and terms, formatted from their fields."""
 
+import re
 from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -117,3 +118,9 @@ def _layer_names(network: Graph) -> Iterator[str]:
             stride = max(node.windows.stride)
             strided = f" stride {stride}" if stride > 1 else ""
             yield f"conv {node.out_shape[0]} x {kernel}{strided}"
+
+
+def terms_in_words(*names: str) -> str:
+    """Write terms in words, separated by commas."""
+    words = ", ".join(names).replace("code_", "encoding ").replace("_", " ")
+    return re.sub(r"\bmac\b", "MAC", words)

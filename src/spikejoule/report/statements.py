@@ -12,9 +12,8 @@ from spikejoule.compare.analysis import EnergyAnalysis
 from spikejoule.compare.inputs import Obstacle
 from spikejoule.counts.training import TrainingRecord
 from spikejoule.energy.prices import EVIDENCE, NUMBERS, SCOPES
-from spikejoule.energy.terms import in_words
 from spikejoule.report.contents import contents
-from spikejoule.report.names import analysed_name, layers, named, way
+from spikejoule.report.names import analysed_name, layers, named, terms_in_words, way
 from spikejoule.report.units import energy_words, interval_words, joules, plain
 from spikejoule.report.words import (
     OUTCOMES,
@@ -133,8 +132,8 @@ def templates() -> "Environment":
         "joules": joules,
         "plain": plain,
         "energy": energy_words,
-        "term": in_words,
-        "terms": lambda names: in_words(*names),
+        "term": terms_in_words,
+        "terms": lambda names: terms_in_words(*names),
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
         "interval": interval_words,
     }

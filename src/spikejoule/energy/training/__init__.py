@@ -5,5 +5,4 @@ step          a step in any dataflow: its sizes and memories, and the forward pa
 backward      the backward pass
 optimizer     Adam
 counting      the counts of a training, its data included
-kinds         their energy by phase and kind of access
 """

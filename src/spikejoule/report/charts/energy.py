@@ -11,10 +11,9 @@ from matplotlib.figure import Figure
 
 from spikejoule.energy.ledger import DENSE_METHOD
 from spikejoule.energy.prices import measured_on_mnist
-from spikejoule.energy.terms import in_words
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
-from spikejoule.report.names import named
+from spikejoule.report.names import named, terms_in_words
 from spikejoule.report.units import energy_words, joules
 from spikejoule.report.words import place
 
@@ -144,7 +143,7 @@ def by_term(analysis: "EnergyAnalysis") -> Chart | None:
     priced.sort(key=lambda pair: -pair[1].high_pj)
     largest = priced[:_LARGEST]
     names = [
-        f"{in_words(record.term)}, {place(record.layer)}: {energy_words(energy)}"
+        f"{terms_in_words(record.term)}, {place(record.layer)}: {energy_words(energy)}"
         for record, energy in largest
     ]
     figure, axes = _rows(0.46, names)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from spikejoule.compare.analysis import EnergyAnalysis
 from spikejoule.energy.estimates import Energy
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, EnergyRow, SideName
-from spikejoule.energy.terms import TERMS, in_words
+from spikejoule.energy.terms import TERMS
+from spikejoule.report.names import terms_in_words
 from spikejoule.report.units import count_in_words, joules
 
 _MOST_LAYERS = 12
@@ -141,7 +142,9 @@ def parts(analysis: EnergyAnalysis) -> list[PartRow]:
 
 def by_kind(analysis: EnergyAnalysis) -> list[ShareRow]:
     """Return the energy by kind of operation, without kinds that take none."""
-    rows = _shares(analysis, lambda row: TERMS[row.term].part or in_words(row.term))
+    rows = _shares(
+        analysis, lambda row: TERMS[row.term].part or terms_in_words(row.term)
+    )
     return [row for row in rows if row.energy_pj]
 
 

@@ -1,7 +1,7 @@
 """The energy of training: by kind of access, and of all networks that were trained."""
 
 from spikejoule.compare.analysis import EnergyAnalysis
-from spikejoule.energy.training.kinds import pj_by_kind
+from spikejoule.report.kinds import pj_by_kind
 from spikejoule.report.names import analysed_name
 from spikejoule.report.units import energy_words, joules, plain
 from spikejoule.report.words import accuracy, dataflow
