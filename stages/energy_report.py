@@ -18,7 +18,7 @@ from spikejoule.data.images import (
 from spikejoule.evaluation.evaluation import Evaluation
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.checkpoint import Checkpoint
-from spikejoule.playground.content import PlaygroundInputs
+from spikejoule.playground.inputs import PlaygroundInputs
 from spikejoule.playground.opponent import choose_opponent
 from spikejoule.playground.page import playground_page, unplayable_page
 from spikejoule.playground.prices import PlaygroundError

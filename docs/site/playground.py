@@ -23,11 +23,8 @@ from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.evaluation.runs import CountedSamples, counted_runs, exits_of
 from spikejoule.network.checkpoint import Checkpoint
-from spikejoule.playground.content import (
-    PlaygroundInputs,
-    PlaygroundRecord,
-    playground_record,
-)
+from spikejoule.playground.content import PlaygroundRecord, playground_record
+from spikejoule.playground.inputs import PlaygroundInputs
 from spikejoule.playground.opponent import choose_opponent
 from spikejoule.playground.page import page_of_record
 from spikejoule.playground.reported import reported_notes

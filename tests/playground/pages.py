@@ -15,7 +15,7 @@ from spikejoule.energy.prices import load_profiles
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.checkpoint import Checkpoint
-from spikejoule.playground.content import PlaygroundInputs
+from spikejoule.playground.inputs import PlaygroundInputs
 from spikejoule.playground.opponent import Opponent
 from spikejoule.playground.page import playground_page
 from tests.tools.finished_project import finish_project

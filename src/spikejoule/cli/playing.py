@@ -8,7 +8,7 @@ from spikejoule.core.store import write_text
 from spikejoule.data.images import LabelledImages
 from spikejoule.energy.prices import headline_profile, load_profiles
 from spikejoule.network.checkpoint import Checkpoint
-from spikejoule.playground.content import PlaygroundInputs
+from spikejoule.playground.inputs import PlaygroundInputs
 from spikejoule.playground.opponent import choose_opponent
 from spikejoule.playground.page import playground_page
 

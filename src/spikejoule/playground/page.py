@@ -13,11 +13,11 @@ from markupsafe import Markup, escape
 from spikejoule.core.errors import printable
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.playground.content import (
-    PlaygroundInputs,
     PlaygroundRecord,
     playground_record,
     price_lists,
 )
+from spikejoule.playground.inputs import PlaygroundInputs
 
 _FOLDER: Final = Path(__file__).parent
 
