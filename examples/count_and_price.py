@@ -38,18 +38,16 @@ def main(arguments: list[str]) -> None:
     measured = measure_network(state, network, events, pruned=pruned)
     for name, spikes in measured.counts.means.items():
         print(f"{name:8} {spikes:10.1f} spikes per inference")
-    proxies = measured.proxies
-    print(
-        f"{proxies.synaptic_events_per_inference:,.0f} synaptic events per inference, ",
-        end="",
-    )
-    print(f"{100 * proxies.sparsity_ratio:.2f} % of the dense operations\n")
+    activity = measured.activity()
+    events = activity.synaptic_events_per_inference
+    print(f"{events:,.0f} synaptic events per inference, ", end="")
+    print(f"{100 * activity.sparsity_ratio:.2f} % of the dense operations\n")
 
     counts = count_operations(measured)
     for profile in load_profiles().values():
         low, _, high = price(counts, profile).mean(axis=1) / 1000
         print(f"{profile.title:45} {low:12,.1f} to {high:12,.1f} nJ  ({profile.scope})")
-    if not 0 < proxies.sparsity_ratio < 1 or 0 in measured.counts.totals.values():
+    if not 0 < activity.sparsity_ratio < 1 or 0 in measured.counts.totals.values():
         sys.exit("error: the network is silent, or not sparse.")
 
 

@@ -13,6 +13,7 @@ from spikejoule.core.errors import ParameterError
 from spikejoule.core.parameters import ParameterFile
 from spikejoule.core.store import write_csv
 from spikejoule.counts.measurement import Measurement
+from spikejoule.counts.proxies import checkpoint_proxies
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.evaluation.accuracy import (
     EarlyExit,
@@ -154,7 +155,7 @@ def _complete_checkpoint(
         spikes=measured.counts,
         seconds=inference.measurement_time_seconds,
         evaluation=test,
-        energy_proxies=measured.proxies.as_checkpoint_entry(),
+        energy_proxies=checkpoint_proxies(measured.activity()),
     )
     return completed(trained, results, training.model_dump(exclude_unset=True))
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from spikejoule.compare.outputs import COLUMNS, energy_rows, headline
 from spikejoule.core.store import write_csv, write_json
 from spikejoule.network.checkpoint import Checkpoint
 from stages.pricing import Params, priced_run
+
+_DIGITS: Final = 6
+"""Digits of the summary's figures: they fit DVC's tables."""
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
@@ -26,16 +29,14 @@ def _summary(metrics: Mapping[str, Any], checkpoint: Checkpoint) -> dict[str, An
         "accuracy": file.test_accuracy,
         "accuracy_val": file.training_results.best_val_accuracy,
         "energy_nj": metrics.get("energy_nj"),
-        "events": metrics["synaptic_events_per_inference"],
         "ratio": metrics.get("ratio"),
     }
-    return short(figures) | {"data": file.spikejoule.data["source"]}
-
-
-def short(figures: Mapping[str, float | None]) -> dict[str, float]:
-    """Round figures to fit DVC's tables: 6 digits, events to whole numbers."""
-    known = {name: value for name, value in figures.items() if value is not None}
-    return {
-        name: round(value) if name.endswith("events") else float(f"{value:.6g}")
-        for name, value in known.items()
+    rounded = {
+        name: float(f"{value:.{_DIGITS}g}")
+        for name, value in figures.items()
+        if value is not None
+    }
+    return rounded | {
+        "events": round(metrics["synaptic_events_per_inference"]),
+        "data": file.spikejoule.data["source"],
     }

@@ -14,9 +14,8 @@ from html import escape
 from pathlib import Path
 
 from docs.site.svg import HEAD
-from spikejoule.energy.operations import Column
+from spikejoule.energy.operations import BACKWARD, FORWARD, OPTIMIZER, Column
 from spikejoule.energy.training.kinds import ARITHMETIC, KINDS, kind_of
-from spikejoule.energy.training.record import BACKWARD, FORWARD, OPTIMIZER
 from spikejoule.report.units import plain
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -43,10 +43,8 @@ LIMITS = ("energy_report.budget_nj", "energy_report.min_accuracy_percent")
 WITHOUT_EFFECT = ("train.resume",)
 """Parameters that change neither results nor reports."""
 
-NOT_FOR_EVENTS: Mapping[str, int] = {
-    **{f"train.{name}": 0 for name in Augmentation.model_fields},
-}
-"""Parameters for images only, by full key, with the value that events need."""
+FOR_IMAGES = tuple(f"train.{name}" for name in Augmentation.model_fields)
+"""Parameters that only images allow; they must be 0 for events."""
 
 
 class PublishParams(ParameterSection):
@@ -129,12 +127,10 @@ class Params(ParameterFile):
         if samples == "images":
             return ""
         values = self.flattened()
-        changed = [
-            key for key, needed in NOT_FOR_EVENTS.items() if values[key] != needed
-        ]
+        changed = [key for key in FOR_IMAGES if values[key] != 0]
         if not changed:
             return ""
-        allowed = ", ".join(f"{key} {NOT_FOR_EVENTS[key]}" for key in changed)
+        allowed = ", ".join(f"{key} 0" for key in changed)
         first = changed[0]
         return f"{first}: {shown(values[first])} {source}; allowed: {allowed}"
 

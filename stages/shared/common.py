@@ -60,10 +60,9 @@ def remedy(stage: str) -> str:
     """
     if "DVC_STAGE" not in os.environ or project_root() != Path.cwd().resolve():
         return ""
-    kept = (
-        f"{PARAMS_FILE} keeps the refused value; `git checkout {PARAMS_FILE}` undoes "
-        "all changes to it."
-    )
+    # `git checkout` can miss a change of equal length within the same timestamp.
+    undo = f"git show HEAD:{PARAMS_FILE} > {PARAMS_FILE}"
+    kept = f"{PARAMS_FILE} keeps the refused value; `{undo}` resets it."
     if not artifact_paths(Path(), stage):
         return kept
     return (

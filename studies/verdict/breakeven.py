@@ -221,7 +221,7 @@ def placed_lists(
 def price_of(network: RecordedNetwork, term: str, profile: HardwareProfile) -> float:
     """The price of an arithmetic term at the network's widths, in pJ; 0 without one."""
     state_bits = round(network.bits(*STATES) / network.count(*STATES))
-    width = PIXEL_BITS if term.startswith("code_") else state_bits
+    width = PIXEL_BITS if TERMS[term].side == "encoding" else state_bits
     if term == "zero_comparison":
         width = network.weight_bits
     factors = network.weight_bits if term == "mac" else width

@@ -107,6 +107,7 @@ def rows_of(
                 entrant.variant,
                 profiles,
                 configuration=content_digest({RUN: entering.name})[:12],
+                n_networks=entrant.n_networks,
                 **about,
                 **entering.times,
             )

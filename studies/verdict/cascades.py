@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.counting import best_class
-from spikejoule.energy.ledger import Accuracies, Variant
+from spikejoule.energy.ledger import Variant
 from spikejoule.energy.operations import OperationCounts, block, joined
 
 CASCADE: Final = "cascade, "
@@ -57,12 +57,14 @@ class Entrant:
         variant: the network, counted on the test images.
         n_classes: number of its class scores.
         validation, test: its answers.
+        n_networks: networks that it consists of: 2 for a cascade.
     """
 
     variant: Variant
     n_classes: int
     validation: Answers
     test: Answers
+    n_networks: int = 1
 
 
 def cascade(first: Entrant, second: Entrant, tolerance_percent: float) -> Entrant:
@@ -86,12 +88,14 @@ def cascade(first: Entrant, second: Entrant, tolerance_percent: float) -> Entran
         network=f"{first.variant.network}, then {second.variant.network}",
         method=f"{CASCADE}{second.variant.method}",
         lazy=second.variant.lazy,
-        accuracies=Accuracies(validation.accuracy_percent, test.accuracy_percent),
+        validation_percent=validation.accuracy_percent,
+        test_percent=test.accuracy_percent,
         weight_bits=max(first.variant.weight_bits, second.variant.weight_bits),
         operations=cascaded_operations(first, second, first.test.leads < limit),
         weights_sha256=hashlib.sha256(digests.encode()).hexdigest(),
     )
-    return Entrant(variant, first.n_classes, validation, test)
+    n_networks = first.n_networks + second.n_networks
+    return Entrant(variant, first.n_classes, validation, test, n_networks)
 
 
 def lowest_limit(first: Answers, second: Answers, tolerance_percent: float) -> float:

@@ -18,6 +18,7 @@ from spikejoule.energy.ledger import Variant, baseline_variants
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.runs import CountedSamples, counted_runs, exits_of
 from spikejoule.network.checkpoint import Checkpoint
+from spikejoule.report.names import network_name
 
 
 def stored_files(paths: ArtifactPaths) -> dict[str, Path]:
@@ -64,8 +65,10 @@ def counted_networks(
         exits_of(measured, samples.labels, early),
     )
     inputs = analysis_inputs(checkpoint, CountedSamples(runs, samples.labels, early))
+    name = network_name(inputs.network, checkpoint.encoder.name, checkpoint.pruned)
     spiking = [
-        replace(variant, weights_sha256=weights_sha256) for variant in inputs.variants
+        replace(variant, network=name, weights_sha256=weights_sha256)
+        for variant in inputs.variants
     ]
     baselines = load_baseline(files["baseline"], samples.labels, n_input)
     return [*spiking, *baseline_variants(baselines, len(samples))]

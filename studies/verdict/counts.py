@@ -19,8 +19,9 @@ import numpy as np
 from spikejoule.compare.exchange import ACCESSES
 from spikejoule.core.errors import DataError
 from spikejoule.energy.estimates import BootstrapSettings, Floats
-from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, SideName, way_of
+from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, SideName
 from spikejoule.energy.terms import PARTS, TERMS
+from spikejoule.report.names import way_of
 from studies.verdict.networks import RecordedNetwork
 from studies.verdict.statistics import (
     Front,

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import CountedBaseline, measure_baseline, scores_of
 from spikejoule.baselines.quantised import QuantisedNetwork
-from spikejoule.compare.names import network_name
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.yaml_files import ArtifactPaths
 from spikejoule.counts.measurement import Measurement
@@ -28,10 +27,9 @@ from spikejoule.encoding.events import EventList, load_events
 from spikejoule.energy.count import count_operations
 from spikejoule.energy.ledger import (
     SPIKING,
-    Accuracies,
     Variant,
     baseline_variants,
-    spiking_variants,
+    spiking_variant,
 )
 from spikejoule.evaluation import ExitRule
 from spikejoule.evaluation.accuracy import (
@@ -41,13 +39,19 @@ from spikejoule.evaluation.accuracy import (
     step_outcomes,
 )
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.evaluation.runs import EARLY_EXIT, WHOLE_WINDOW, counted_runs
+from spikejoule.evaluation.runs import (
+    EARLY_EXIT,
+    WHOLE_WINDOW,
+    counted_runs,
+    method_of,
+)
 from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.network import State
 from spikejoule.network.quantisation import FLOAT_BITS, Quantisation
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import engine_chain, run_graph
+from spikejoule.report.names import network_name
 from studies.verdict.cascades import Answers, Entrant
 
 BATCH_SIZE: Final = 256
@@ -202,9 +206,10 @@ class Splits:
             side=SPIKING,
             network=network_name(activity.spiking, self.encoder.name),
             method=WHOLE_WINDOW,
-            accuracies=Accuracies(validation.accuracy_percent, test.accuracy_percent),
+            validation_percent=validation.accuracy_percent,
+            test_percent=test.accuracy_percent,
             weight_bits=activity.network.weight_bits,
-            operations=count_operations(activity, encoding),
+            operations=count_operations(replace(activity, encoding=encoding)),
         )
         return Entrant(variant, activity.network.n_output, validation, test)
 
@@ -244,23 +249,22 @@ class Splits:
             WHOLE_WINDOW: _stopped(outcomes, never),
             EARLY_EXIT: _stopped(outcomes, early.margin_spikes),
         }
-        accuracies = {
-            method: Accuracies(
-                way.validation.accuracy_percent, way.test.accuracy_percent
-            )
-            for method, way in ways.items()
-        }
         runs = counted_runs(
             measured["test"],
             encoder,
             self.test.samples.images,
             ways[EARLY_EXIT].steps,
         )
-        variants = spiking_variants(name, runs, accuracies)
         n_classes = measured["test"].network.n_output
         entrants = []
-        for variant in variants:
-            way = ways[variant.method]
+        for run in runs:
+            way = ways[method_of(run)]
+            variant = replace(
+                spiking_variant(run),
+                network=name,
+                validation_percent=way.validation.accuracy_percent,
+                test_percent=way.test.accuracy_percent,
+            )
             entrants.append(Entrant(variant, n_classes, way.validation, way.test))
         return entrants
 

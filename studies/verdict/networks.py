@@ -19,10 +19,11 @@ from spikejoule.core.schema import (
     Text,
 )
 from spikejoule.energy.estimates import rounded
-from spikejoule.energy.ledger import CONVENTIONAL, SideName, Variant, is_comparable
+from spikejoule.energy.ledger import CONVENTIONAL, SideName, Variant
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile, price
 from spikejoule.energy.terms import TERMS
+from spikejoule.report.names import way
 
 FOLDER: Final = Path(__file__).parent
 """The folder of the study: its tables and its page."""
@@ -74,6 +75,7 @@ class RecordedNetwork(Row):
         data_source: the data of its training and test.
         side: ``spiking`` or ``conventional``.
         network, method: its name, and how it is run.
+        n_networks: networks that it consists of: 2 for a cascade.
         configuration: equal for networks that differ only in the seed.
         seed: seed of its training.
         weights_sha256: checksum of its weights.
@@ -97,6 +99,7 @@ class RecordedNetwork(Row):
     side: SideName
     network: Text
     method: Text
+    n_networks: Count = 1
     configuration: Text
     seed: Count
     weights_sha256: Sha256
@@ -120,17 +123,15 @@ class RecordedNetwork(Row):
             profiles: the price lists.
             about: the fields that the variant does not have.
         """
-        accuracies = variant.accuracies
-        assert accuracies is not None
         cells = {
             "side": variant.side,
-            "network": variant.network.removeprefix("spiking "),
-            "method": variant.way,
+            "network": variant.network,
+            "method": way(variant),
             "weights_sha256": variant.weights_sha256,
             "weight_bits": variant.weight_bits,
             "n_images": len(variant.operations.counts),
-            "validation_percent": accuracies.validation_percent,
-            "test_percent": accuracies.test_percent,
+            "validation_percent": variant.validation_percent,
+            "test_percent": variant.test_percent,
         }
         energies = energy_cells(variant, profiles)
         counts = count_cells(variant.operations)
@@ -198,7 +199,7 @@ def energy_cells(
     """The energies by column of a network that was counted image by image."""
     cells: dict[str, float] = {}
     for profile in profiles:
-        if not is_comparable(profile, variant):
+        if not profile.compares(variant.weight_bits, variant.operations):
             continue
         low, value, high = price(variant.operations, profile)
         if np.isnan(value).any():

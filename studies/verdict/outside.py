@@ -296,6 +296,7 @@ def outside_networks(
                 git_commit="of another project",
                 data_source=images.source,
                 configuration=configuration,
+                n_networks=entrant.n_networks,
                 seed=seed,
             )
             rows.append(row)

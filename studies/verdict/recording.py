@@ -42,7 +42,6 @@ from spikejoule.tracking.store import Store, opened_to_read
 from studies.verdict.counted import counted_networks, stored_files
 from studies.verdict.networks import RecordedNetwork
 
-QUANTISED: Final = "quantised "
 """Prefix of the names of networks that were quantised after training."""
 
 STATED_IN_NAMES: Final = (
@@ -177,7 +176,7 @@ class Reader:
             deciding: the parameters that affect the networks of each side.
         """
         for variant in variants:
-            if variant.accuracies is None:
+            if variant.test_percent is None:
                 continue
             parameters = deciding[variant.side]
             train_seconds, processor_seconds = _times(run, variant, variants)
@@ -216,7 +215,7 @@ def _configuration(
     """A digest of everything that affects a network except the seed."""
     deciding = parameters.dropna()
     if variant.side == CONVENTIONAL:
-        is_quantised = variant.network.startswith(QUANTISED)
+        is_quantised = variant.is_quantised
         reads_images = run[ENCODING] != "none"
         if reads_images and not is_quantised:
             others = [not name.startswith(ONLY_OF_QUANTISED) for name in deciding.index]
@@ -236,14 +235,15 @@ def _times(
     if variant.side == SPIKING:
         stage = "training"
         fraction = 1.0
-    elif variant.network.startswith(QUANTISED):
+    elif variant.is_quantised:
         return None, None
     else:
         stage = "baseline"
-        conventional = {
-            other.network for other in variants if other.side == CONVENTIONAL
+        trained = {
+            other.network
+            for other in variants
+            if other.side == CONVENTIONAL and not other.is_quantised
         }
-        trained = [name for name in conventional if not name.startswith(QUANTISED)]
         fraction = 1 / len(trained)
 
     def seconds(clock: str) -> float | None:

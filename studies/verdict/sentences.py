@@ -9,7 +9,6 @@ from spikejoule.data.sources import data_sentence
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, SideName
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.report.units import joules, plain
-from studies.verdict.cascades import CASCADE
 from studies.verdict.networks import RecordedNetwork
 from studies.verdict.statistics import ENOUGH_SEEDS
 from studies.verdict.verdicts import Verdict
@@ -169,7 +168,7 @@ def few_seeds(rows: Sequence[Verdict]) -> Iterator[str]:
 
 def sample(networks: Sequence[RecordedNetwork]) -> str:
     """State which networks, runs and images the comparison rests on."""
-    alone = [network for network in networks if not network.method.startswith(CASCADE)]
+    alone = [network for network in networks if network.n_networks == 1]
     n_networks = len({network.weights_sha256 for network in alone})
     n_cascades = len({network.weights_sha256 for network in networks}) - n_networks
     cascades = f" and {n_cascades} cascades" if n_cascades else ""

@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field
 from spikejoule.baselines.counts import CountedBaseline, TrainingRun
 from spikejoule.compare.training import record_of_baseline
 from spikejoule.core.schema import Count, MaybeNotNegative, Percent, Row, Table, Text
+from spikejoule.counts.training import TrainingRecord
 from spikejoule.energy.dataflow import DENSE, ZERO_SKIPPING, Dataflow
 from spikejoule.energy.estimates import PJ_PER_J, rounded
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, SideName
@@ -24,7 +25,6 @@ from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile, price
 from spikejoule.energy.training.counting import count_training
 from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
-from spikejoule.energy.training.record import TrainingRecord
 from spikejoule.network.sections import EpochRecord
 from studies.verdict.networks import FOLDER
 

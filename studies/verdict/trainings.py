@@ -115,7 +115,7 @@ def setup_of(params: Params, splits: Splits) -> TrainingSetup:
     return TrainingSetup(
         network=params.model.network_of(train_set.shape, train_set.subject.n_classes),
         encoder=params.encode.encoder,
-        config=TrainingConfigSection.model_validate(
+        trained_with=TrainingConfigSection.model_validate(
             params.train.model_dump(mode="json")
         ),
         engine="event",

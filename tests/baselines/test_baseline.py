@@ -28,7 +28,6 @@ from spikejoule.core.npz import write_npz
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.energy.training.counting import count_training
 from spikejoule.network.conventional import ConventionalNetwork
-from spikejoule.network.network import weights_and_biases
 from spikejoule.network.torch_twin import initial_state
 from spikejoule.training.relu import activations
 from tests.energy.by_hand import TRAINING
@@ -103,20 +102,21 @@ def naive_quantised(
     top = network.widths.largest_activation
     levels = [[math.floor(pixel * top / 255 + 0.5) for pixel in image]]
     scores: list[float] = []
-    parameters = weights_and_biases(network.arrays)
-    for number, (matrix, biases) in enumerate(parameters, start=1):
+    for layer in network.layers:
         sums = []
-        for weights, bias in zip(matrix.tolist(), biases.tolist(), strict=True):
+        assert layer.bias is not None
+        parameters = zip(layer.weight.tolist(), layer.bias.tolist(), strict=True)
+        for weights, bias in parameters:
             total = bias
             for weight, level in zip(weights, levels[-1], strict=True):
                 total += weight * level
             half = network.widths.half_of_sums
             sums.append(min(max(total, -half), half - 1))
-        if number == len(parameters):
+        if layer is network.layers[-1]:
             return levels, sums
-        multiplier, shift = network.arrays[f"layer{number}.requantisation"].tolist()
         rounded = [
-            (2 * total * multiplier + 2**shift) // 2 ** (shift + 1) for total in sums
+            (2 * total * layer.multiplier + 2**layer.shift) // 2 ** (layer.shift + 1)
+            for total in sums
         ]
         levels.append([min(max(value, 0), top) for value in rounded])
     return levels, scores

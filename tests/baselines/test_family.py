@@ -9,7 +9,6 @@ import pytest
 from spikejoule.baselines.counts import measure_baseline
 from spikejoule.baselines.quantised import (
     QuantisedNetwork,
-    only_shifts,
     quantised_activations,
 )
 from spikejoule.baselines.settings import (
@@ -26,7 +25,6 @@ from spikejoule.baselines.training import (
 from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.network.conventional import ConventionalNetwork
-from spikejoule.network.network import weights_and_biases
 from spikejoule.network.pruning import PruningSettings
 from spikejoule.training.relu import activations
 from tests.tools.interrupted import cut_short_after_every_epoch
@@ -94,11 +92,11 @@ def trained_on(
 
 def parameters(baseline: TrainedBaseline) -> list[np.ndarray]:
     if isinstance(baseline.network, QuantisedNetwork):
-        arrays = baseline.network.arrays
         return [
             array
-            for name, array in arrays.items()
-            if not name.endswith("requantisation")
+            for layer in baseline.network.layers
+            for array in (layer.weight, layer.bias)
+            if array is not None
         ]
     return list(baseline.network.values())
 
@@ -159,7 +157,7 @@ def test_counts_of_integers(digits: Digits, trained: Trained) -> None:
     samples = digits[1].select(slice(4))
     splits = {"validation": samples, "test": samples}
     measured = measure_baseline(name, baseline.network, False, True, splits)
-    matrices = [weight for weight, _ in weights_and_biases(baseline.network.arrays)]
+    matrices = [layer.weight for layer in baseline.network.layers]
     *layers, scores = quantised_activations(baseline.network, samples.images)
     for number, (levels, matrix) in enumerate(zip(layers, matrices, strict=True)):
         assert np.abs(matrix).max() <= 7
@@ -183,7 +181,9 @@ def test_networks_learn_and_are_what_was_validated(
             pixels, *_, scores = quantised_activations(network, images)
             if baseline.variant.pixel_threshold is not None:
                 assert np.array_equal(pixels, images.reshape(pixels.shape) > THRESHOLD)
-            assert only_shifts(network.arrays) == baseline.variant.shifts
+            multipliers = [layer.multiplier for layer in network.layers[:-1]]
+            are_shifts = all(number.bit_count() == 1 for number in multipliers)
+            assert are_shifts == baseline.variant.shifts
             assert network.widths.weight == baseline.variant.bits
             assert network.widths.activation == baseline.variant.activation_bits
         else:

@@ -13,6 +13,7 @@ import pytest
 from spikejoule.compare.from_checkpoint import analysis_inputs, training_record
 from spikejoule.core import torch_files
 from spikejoule.counts.measurement import Measurement
+from spikejoule.counts.proxies import checkpoint_proxies
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.events import PRODUCTS, Products
@@ -207,12 +208,14 @@ class TestForeignCheckpoints:
 
     def test_without_what_training_needs(self, tmp_path: Path, cli: Cli) -> None:
         content = complete_content()
+        content["spikejoule"]["history"] = []
+        torch_files.write(tmp_path / "c.pth", content)
+        headline = cli.json("energy", tmp_path / "c.pth")["headline"]
+        assert "training_low_mj" in headline
         del content["training_spikes"]
         torch_files.write(tmp_path / "c.pth", content)
-        assert (
-            "training_energy_mj"
-            not in cli.json("energy", tmp_path / "c.pth")["headline"]
-        )
+        headline = cli.json("energy", tmp_path / "c.pth")["headline"]
+        assert "training_low_mj" not in headline
         said = cli.text("energy", tmp_path / "c.pth")
         assert "does not record the counts that the energy of training needs" in said
 
@@ -224,7 +227,7 @@ def measured_content(
     there.
     """
     measured = measure(network, mnist5k, N_IMAGES, pruned)
-    proxies = measured.proxies.as_checkpoint_entry()
+    proxies = checkpoint_proxies(measured.activity())
     results = InferenceResults(measured.counts, 0.25, EVALUATION, proxies)
     complete = completed(network.checkpoint(), results, TRAIN_TIMINGS)
     return complete.content, measured

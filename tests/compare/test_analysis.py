@@ -10,11 +10,12 @@ from spikejoule.compare.outputs import COLUMNS, energy_rows, headline
 from spikejoule.counts.measurement import Measurement
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy.estimates import BootstrapSettings
-from spikejoule.energy.ledger import Ledger, spiking_variants
+from spikejoule.energy.ledger import Ledger, spiking_variant
 from spikejoule.energy.operations import Column, OperationCounts
 from spikejoule.energy.prices import load_profiles
 from spikejoule.evaluation.runs import counted_runs
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.report.names import named
 from spikejoule.report.statements import answer
 from tests.energy.by_hand import (
     analysis,
@@ -76,7 +77,7 @@ def test_ratios_verdicts_and_headline_by_hand() -> None:
     """100 products, or 15 of them, and 4 biases."""
     other = baseline(5000, [4000] * 4, "large", equal_size=False)
     result = analysis(inputs((baseline(100, [10, 20, 10, 20]), other)))
-    found = {verdict.conventional.name: verdict for verdict in result.of_chosen}
+    found = {named(verdict.conventional): verdict for verdict in result.of_chosen}
     assert set(found) == {"ReLU, dense", "ReLU, zero-skipping"}
     assert found["ReLU, dense"].outcome == "snn"
     skipping = found["ReLU, zero-skipping"]
@@ -106,8 +107,8 @@ def test_neuron_updates_where_no_bias_forces_them() -> None:
     network = replace(NETWORK, neuron=LeakyIntegrateAndFire(bias=False))
     unbiased = Measurement(STATE, network, measured().layers)
     encoder = Poisson(time_window=3, max_rate=80.0)
-    variants = spiking_variants("n", counted_runs(unbiased, encoder, None))
-    given = replace(inputs(), network=network, variants=variants)
+    variants = [*map(spiking_variant, counted_runs(unbiased, encoder, None))]
+    given = replace(inputs(), activity=unbiased.activity(), variants=variants)
     assert given.neuron_updates == (12, unbiased.lazy_updates.sum())
 
 

@@ -75,12 +75,12 @@ def test_at_break_even_the_table_adds_up_to_the_baseline(
     images = mnist5k.test.images[:6]
     relu = recounted.DrawnBaseline((784, 100, 10))
     counted = recounted.case(images, encoder, drawn)
-    measured = counted.measured
-    operations = count_operations(measured, encoder.operations(images))
+    activity = replace(counted.measured.activity(), encoding=encoder.operations(images))
+    operations = count_operations(activity)
     analysed = analysis(
         replace(
             inputs((recounted.counted_baseline(relu, *relu.network(images)),)),
-            network=measured.network,
+            activity=activity,
             encoder=encoder,
             variants=(variant(operations),),
             n_images=len(images),
@@ -91,7 +91,7 @@ def test_at_break_even_the_table_adds_up_to_the_baseline(
     for cells in energy_rows(analysed):
         row = dict(zip(COLUMNS, cells, strict=True))
         tables.setdefault((row["profile"], row["network"]), []).append(row)
-    spikes = measured.counts.means["input"] / 784
+    spikes = counted.measured.counts.means["input"] / 784
     n_met = 0
     for verdict in analysed.comparisons:
         limit = analysed.break_even(verdict)

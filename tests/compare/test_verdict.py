@@ -10,21 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikejoule.compare.comparison import Comparison, front_verdicts, outcome_of
-from spikejoule.compare.front import FrontPoint, cheapest_reaching, read_front
+from spikejoule.compare.front import Side, cheapest_reaching, read_front
 from spikejoule.compare.outputs import headline
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.energy.estimates import BootstrapSettings
+from spikejoule.energy.estimates import BootstrapSettings, Energy
 from spikejoule.energy.ledger import (
-    Accuracies,
     Ledger,
     SideName,
     Variant,
     baseline_variants,
-    spiking_variants,
+    spiking_variant,
 )
 from spikejoule.energy.operations import Column, OperationCounts
 from spikejoule.energy.prices import HardwareProfile
-from spikejoule.evaluation.runs import EARLY_EXIT, WHOLE_WINDOW, counted_runs
+from spikejoule.evaluation.runs import (
+    EARLY_EXIT,
+    WHOLE_WINDOW,
+    counted_runs,
+    method_of,
+)
 from spikejoule.report.statements import answer
 from tests.energy.by_hand import analysis, baseline, inputs, measured, profile
 
@@ -43,8 +47,15 @@ def variant(
     term = "synaptic_event" if side == "spiking" else "mac"
     column = Column(term, "x", bits)
     operations = OperationCounts((column,), np.array([counts]).T, 1)
-    known = None if validation is None else Accuracies(validation, 97.5)
-    return Variant(side, network or side, "way", known, bits, operations)
+    return Variant(
+        side=side,
+        network=network or side,
+        method="way",
+        weight_bits=bits,
+        operations=operations,
+        validation_percent=validation,
+        test_percent=None if validation is None else 97.5,
+    )
 
 
 def judged(
@@ -52,7 +63,7 @@ def judged(
     level: float = 98.0,
     under: HardwareProfile = PLAIN,
     settings: BootstrapSettings = SETTINGS,
-    published: Sequence[FrontPoint] = (),
+    published: Sequence[Side] = (),
 ) -> Comparison:
     """Compare the first network, a spiking one, with the front of the others."""
     ledger = Ledger.of(variants, [under], settings)
@@ -83,9 +94,16 @@ def ends(found: Comparison) -> tuple[float | None, ...]:
     return found.ratio_low, found.ratio, found.ratio_high
 
 
-def point(percent: float, pj: float, name: str = "published") -> FrontPoint:
-    energy = np.array([pj, pj, pj])
-    return FrontPoint(name, "way", percent, percent - 0.1, 5, energy, energy[:, None])
+def point(percent: float, pj: float, name: str = "published") -> Side:
+    return Side(
+        network=name,
+        method="way",
+        validation_percent=percent,
+        test_percent=percent - 0.1,
+        energy=Energy(pj, pj, pj),
+        drawn_pj=np.array([[pj], [pj], [pj]]),
+        n_seeds=5,
+    )
 
 
 class TestFront:
@@ -120,7 +138,7 @@ class TestFront:
         assert ends(verdict) == (pytest.approx(ratio),) * 3
         assert (verdict.ratio_bound, verdict.outcome) == (bound, outcome)
         assert verdict.conventional.network != "unknown"
-        assert (verdict.below is not None) == (level == 97.75)
+        assert (verdict.conventional.below is not None) == (level == 97.75)
 
     def test_published_networks_replace_those_of_the_run(self) -> None:
         published = [point(97.0, 2.0), point(99.0, 8.0)]
@@ -145,7 +163,7 @@ class TestFront:
         reading = read_front(points, level)
         percents, energies_pj = zip(*naive_front(networks), strict=True)
         expected = np.interp(level, percents, energies_pj)
-        assert reading.mean_pj[1] == pytest.approx(expected, rel=1e-9)
+        assert reading.energy.value_pj == pytest.approx(expected, rel=1e-9)
         bound = ""
         if level < percents[0]:
             bound = "at most"
@@ -226,13 +244,13 @@ class TestNoVerdict:
             ({"baselines": ()}, "no conventional network to compare with"),
             ({"not_counted": ("linear (a function)",)}, "linear (a function)"),
             (
-                {"variants": Accuracies(None, 90.0)},
+                {"percents": (None, 90.0)},
                 "validation accuracy is not recorded",
             ),
-            ({"variants": Accuracies(0.0, 0.0)}, "no better than guessing (50.00 %)"),
+            ({"percents": (0.0, 0.0)}, "no better than guessing (50.00 %)"),
             # 3 of the 4 samples have one class: always naming it is 75 % correct.
             (
-                {"variants": Accuracies(75.0, 75.0), "labels": np.array([0, 0, 0, 1])},
+                {"percents": (75.0, 75.0), "labels": np.array([0, 0, 0, 1])},
                 "no better than guessing (75.00 %)",
             ),
         ],
@@ -241,10 +259,11 @@ class TestNoVerdict:
         self, changes: dict[str, Any], words: str
     ) -> None:
         network = inputs((baseline(10, [6] * 4),))
-        accuracies = changes.pop("variants", None)
-        if accuracies is not None:
-            known = replace(network.variant, accuracies=accuracies)
-            changes["variants"] = (known,)
+        validation, test = changes.pop("percents", (88.0, 90.0))
+        known = replace(
+            network.variant, validation_percent=validation, test_percent=test
+        )
+        changes["variants"] = (known,)
         found = analysis(replace(network, **changes))
         assert words in answer(found)[0]
         assert found.verdict is None
@@ -260,16 +279,24 @@ def counted_networks() -> tuple[Variant, ...]:
     """Return spiking networks, one with early exit, and two conventional ones."""
     images = np.array([[255, 0, 9], [0, 0, 0], [1, 2, 3]], dtype=np.uint8)
     encoder = Poisson(time_window=3, max_rate=80.0)
-    accuracies = {
-        WHOLE_WINDOW: Accuracies(98.0, 97.9),
-        EARLY_EXIT: Accuracies(97.5, 97.0),
-    }
     exits = np.array([1, 2, 3])
     relu = baseline(10, [1, 2, 3])
     quantised = baseline(7, [3, 3, 3], "8 bits", weight_bits=8)
     runs = counted_runs(measured(3, pruned=True), encoder, images, exits)
-    ours = spiking_variants("ours", runs, accuracies)
-    unknown = spiking_variants("unknown", counted_runs(measured(3), encoder, None))
+    percents = {WHOLE_WINDOW: 98.0, EARLY_EXIT: 97.5}
+    ours = [
+        replace(
+            spiking_variant(run),
+            network="ours",
+            validation_percent=percents[method_of(run)],
+            test_percent=percents[method_of(run)] - 0.1,
+        )
+        for run in runs
+    ]
+    unknown = [
+        replace(spiking_variant(run), network="unknown")
+        for run in counted_runs(measured(3), encoder, None)
+    ]
     conventional = [
         replace(variant, weights_sha256=64 * "0")
         for variant in baseline_variants((relu, quantised), 3)

@@ -37,8 +37,9 @@ def stated(committed: Path) -> dict[str, Any]:
     for end in ("low", "high"):
         for name in ("training", "training_conventional"):
             figures[f"{name}_{end}_j"] = figures[f"{name}_{end}_mj"] / 1000
+        in_inferences = figures[f"training_in_inferences_{end}"]
+        figures[f"training_in_millions_{end}"] = in_inferences / 1e6
     figures["sparsity_percent"] = 100 * figures["sparsity_ratio"]
-    figures["training_in_millions"] = figures["training_in_inferences"] / 1e6
     # What a training sample takes, by phase and by kind of access.
     by_kind = traffic(committed)
     uj = {

@@ -13,16 +13,16 @@ from spikejoule.counts.measurement import (
     LayerCounts,
     Measurement,
     activity_of_layers,
+    activity_of_products,
 )
-from spikejoule.counts.values import activity_of_products
+from spikejoule.counts.training import TrainingRecord
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.count import count_operations
 from spikejoule.energy.estimates import BootstrapSettings
-from spikejoule.energy.ledger import Accuracies, Variant
+from spikejoule.energy.ledger import Variant
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import AnyPrice, HardwareProfile, load_profiles
-from spikejoule.energy.training.record import TrainingRecord
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import Network
 from tests.energy.tiny_network import HIDDEN, INPUT, NETWORK, OUTPUT, STATE
@@ -47,9 +47,8 @@ def training(
         "network": network,
         "activity": activity,
         "touched": np.zeros((len(spikes), len(network.connections)), np.int64),
-        "batch_size": 1,
+        "batch_size": samples,
         "surrogate": "arctangent",
-        "batches": np.ones(len(spikes), np.int64),
         "n_epochs": len(spikes),
         "weight_decay": True,
         "clipping": True,
@@ -104,9 +103,15 @@ def measured(images: int = 1, pruned: bool = False) -> Measurement:
 
 def variant(operations: OperationCounts, bits: int = 32) -> Variant:
     """Return the tiny network over its whole window, with these operations."""
-    known = Accuracies(88.0, 90.0, 85.0, 94.0)
     return Variant(
-        "spiking", "spiking 3-2-2 (poisson)", "whole window", known, bits, operations
+        side="spiking",
+        method="whole window",
+        weight_bits=bits,
+        operations=operations,
+        validation_percent=88.0,
+        test_percent=90.0,
+        test_low_percent=85.0,
+        test_high_percent=94.0,
     )
 
 
@@ -118,10 +123,9 @@ def inputs(
     """Return the inputs of an analysis of the tiny network on equal images."""
     return AnalysisInputs(
         title="by hand",
-        network=NETWORK,
+        activity=measured(images).activity(),
         encoder=Poisson(time_window=3, max_rate=80.0),
         variants=(variant(count_operations(measured(images))),),
-        proxies=measured(images).proxies,
         n_images=images,
         labels=None if labels is None else np.array(labels),
         baselines=baselines,

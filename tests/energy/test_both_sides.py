@@ -39,7 +39,7 @@ def test_inference(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = recorded(monkeypatch, ledger, "count_operations")
     runs = counted_runs(measured(2), Poisson(time_window=3, max_rate=80.0), None)
     variants = (
-        *ledger.spiking_variants("spiking", runs),
+        *map(ledger.spiking_variant, runs),
         *ledger.baseline_variants([baseline(10, [3, 4])], 2),
     )
     given = [calls[id(variant.operations.counts)] for variant in variants]

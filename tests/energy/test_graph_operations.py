@@ -19,7 +19,7 @@ from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import run_graph
 from spikejoule.nir.writing import nir_graph
 from spikejoule.pricing.graph import price_graph
-from spikejoule.report import PageContent, energy_page
+from spikejoule.report.page import PageContent, energy_page
 from spikejoule.report.statements import assumptions
 from tests.nir.foreign import GRAPHS, WAITING, Maker
 from tests.nir.naive_graph import NaiveGraph
@@ -208,11 +208,12 @@ def test_the_output_with_the_most_spikes_is_the_answer() -> None:
     run = run_graph(GRAPHS["fully connected"](Maker()), spikes(4, 6, 0.3), GIVEN)
     labels = run.output.argmax(axis=1)
     labels[0] = (labels[0] + 1) % 4
-    known = graph_inputs(run, SampleSet(labels=labels)).accuracy
+    known = graph_inputs(run, SampleSet(labels=labels)).variant
     assert known.test_percent == 75
     # It is unknown how to read an output of values.
     values = run_graph(GRAPHS["one dimension"](Maker()), spikes(4, 18, 0.3), GIVEN)
-    assert graph_inputs(values, SampleSet(labels=[0, 1, 0, 1])).accuracy is None
+    unknown = graph_inputs(values, SampleSet(labels=[0, 1, 0, 1])).variant
+    assert unknown.test_percent is None
 
 
 def test_a_graph_without_synapses() -> None:

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.energy.estimates import BootstrapSettings
+from spikejoule.energy.estimates import BootstrapSettings, Energy
 from spikejoule.energy.ledger import Ledger
 from spikejoule.energy.operations import Column
 from spikejoule.energy.prices import (
     MemoryPrice,
-    Price,
     PriceByWidth,
     load_profiles,
     price,
@@ -73,9 +72,9 @@ class TestForms:
             "    neuron_update_inactive: [1, 1.5, 2e0]",
         )
         assert load_profiles(written(tmp_path, text))["chip"].prices == {
-            "synaptic_event": Price(450.0, 450.0, 450.0),
-            "neuron_update_active": Price(1000.0, None, 2000.0),
-            "neuron_update_inactive": Price(1000.0, 1500.0, 2000.0),
+            "synaptic_event": Energy(450.0, 450.0, 450.0),
+            "neuron_update_active": Energy(1000.0, None, 2000.0),
+            "neuron_update_inactive": Energy(1000.0, 1500.0, 2000.0),
         }
         found = load_profiles(written(tmp_path, CORE))["core"]
         by_size = {"weight_read": "by_size"}

@@ -19,8 +19,8 @@ from spikejoule.counts.measurement import (
     LayerCounts,
     Measurement,
     activity_of_layers,
+    activity_of_products,
 )
-from spikejoule.counts.values import activity_of_products
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
@@ -29,7 +29,7 @@ from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.encoders.regular import Regular
 from spikejoule.encoding.events import PRODUCTS
 from spikejoule.energy.count import count_operations
-from spikejoule.energy.ledger import Variant, baseline_variants, spiking_variants
+from spikejoule.energy.ledger import Variant, baseline_variants, spiking_variant
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import PACKAGED, load_profiles, price
 from spikejoule.engine import run_network
@@ -37,9 +37,10 @@ from spikejoule.evaluation.accuracy import exit_steps, step_outcomes
 from spikejoule.evaluation.runs import EARLY_EXIT, WHOLE_WINDOW, counted_runs
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.integers import floats_of, integers_of, with_grids
-from spikejoule.network.network import Network, weights_and_biases
+from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
+from spikejoule.report.names import way
 from tests.energy import recount
 
 LEAD = 2
@@ -130,8 +131,7 @@ class Case:
         steps = exit_steps(outcomes, LEAD)
         assert len(set(steps.tolist())) > 1
         runs = counted_runs(self.measured, self.encoder, self.images, steps)
-        ways = spiking_variants("n", runs)
-        return {way.way: way for way in ways}
+        return {way(one): one for one in map(spiking_variant, runs)}
 
 
 def case(images: NDArray[np.uint8], encoder: Encoder, drawn: Drawn) -> Case:
@@ -316,7 +316,7 @@ class DrawnBaseline:
         quantised = quantise(state, floats, widths)
         quantised = replace(quantised, pixel_threshold=self.pixel_threshold)
         activations = quantised_activations(quantised, images)
-        integers = [matrix for matrix, _ in weights_and_biases(quantised.arrays)]
+        integers = [layer.weight for layer in quantised.layers]
         return (
             [layer.astype(float) for layer in activations],
             [matrix.astype(float) for matrix in integers],

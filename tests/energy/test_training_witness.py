@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import CountedBaseline, TrainingRun
 from spikejoule.compare.training import record_of_baseline
-from spikejoule.counts.measurement import LayerCounts, activity_of_layers
-from spikejoule.counts.values import activity_of_products
+from spikejoule.counts.measurement import (
+    LayerCounts,
+    activity_of_layers,
+    activity_of_products,
+)
+from spikejoule.counts.training import TrainingRecord
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.dataflow import DENSE, TRAINING_RANGE, Dataflow
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.training.counting import count_training
-from spikejoule.energy.training.record import TrainingRecord
 from spikejoule.engine.learning import make_trainer
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.integers import with_grids
@@ -317,7 +320,6 @@ def record_of(
         network=network,
         activity=activity_of_layers(network, setting.n_steps, layers),
         touched=by_epoch(touched),
-        batches=by_epoch([1, 1]),
         n_epochs=len(first_batches),
         weight_decay=bool(setting.learning.weight_decay),
         clipping=bool(setting.learning.grad_clip_norm),

@@ -21,7 +21,7 @@ import numpy as np
 
 from spikejoule.encoding.events import Products
 from spikejoule.network.learning import LearningSettings
-from spikejoule.network.network import ChainLayer, Network
+from spikejoule.network.network import Network
 from spikejoule.network.nodes import Convolution
 from tests import naive
 
@@ -314,25 +314,27 @@ class Connection:
         self.reached: list[list[tuple[int, int]]] = []
         self.learning: list[list[tuple[int, int]]] = []
 
-    def connect(self, layer: ChainLayer, number: int) -> None:
+    def connect(self, network: Network, number: int) -> None:
         """Find the synapses of layer `number`, from 1."""
         kind = "recurrent" if self.is_recurrent else "synapses"
         self.weight_name = f"layer{number}.{kind}.weight"
         self.bias_name = f"layer{number}.synapses.bias"
         word: tuple[Any, ...] = ("dense", self.target.n, False)
-        shape = layer.connection.in_shape
+        forward = network.forward_connections[number - 1]
+        shape = forward.in_shape
         if self.is_recurrent:
             shape = (self.target.n,)
-        elif isinstance(layer.connection, Convolution):
-            windows = layer.connection.windows
+        elif isinstance(forward, Convolution):
+            windows = forward.windows
             sides = (windows.kernel[0], windows.stride[0], windows.padding[0])
-            channels = layer.connection.out_shape[0]
-            word = ("convolution", channels, *sides, layer.connection.groups)
+            channels = forward.out_shape[0]
+            word = ("convolution", channels, *sides, forward.groups)
         (population,) = naive.chain(shape, [word])
         self.synapses = [synapse[:3] for synapse in population.synapses]
         self.bias_of = population.biases
-        if layer.pooling is not None and not self.is_recurrent:
-            self._pool(layer.pooling)
+        pooling = network.pooling_before(forward)
+        if pooling is not None and not self.is_recurrent:
+            self._pool(pooling)
 
     def _pool(self, pooling) -> None:
         self.pooling = pooling.name
@@ -606,16 +608,19 @@ class Training(Trained):
         setting = self.setting
         held = self.held
         before = self.input
-        for number, layer in enumerate(setting.network.chain, start=1):
-            population = Population(self.machine, layer.neurons, held, setting.n_steps)
+        network = setting.network
+        forward = network.forward_connections
+        for number, node in enumerate(network.layers[1:], start=1):
+            population = Population(self.machine, node, held, setting.n_steps)
             population.traces = self.trace_memory(population.n)
             self.populations.append(population)
-            pairs = [(layer.connection, before)]
-            if layer.recurrent is not None:
-                pairs.append((layer.recurrent, population))
-            for node, sender in pairs:
-                connection = Connection(node, sender, population)
-                connection.connect(layer, number)
+            pairs = [(forward[number - 1], before)]
+            recurrent = network.recurrent_connections[number - 1]
+            if recurrent is not None:
+                pairs.append((recurrent, population))
+            for weights, sender in pairs:
+                connection = Connection(weights, sender, population)
+                connection.connect(network, number)
                 storage = self.storage_of(connection, number)
                 connection.store(self.machine, state, storage)
                 self.connections.append(connection)

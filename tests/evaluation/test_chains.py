@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from spikejoule.counts.measurement import Measurement
+from spikejoule.counts.proxies import connection_proxies
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.count import count_operations
 from spikejoule.evaluation.accuracy import step_outcomes
@@ -109,8 +110,9 @@ def test_the_sparsity_ratio_is_1_where_every_unit_fires_in_every_step() -> None:
         EventList.from_dense(np.ones((1, STEPS, size), np.int64))
         for size in network.layer_sizes
     ]
-    proxies = Measurement(state, network, layers).proxies
-    ratios = [connection.sparsity_ratio for connection in proxies.connections]
+    activity = Measurement(state, network, layers).activity()
+    proxies = [connection_proxies(activity, node) for node in network.connections]
+    ratios = [connection.sparsity_ratio for connection in proxies]
     assert ratios == [1.0] * 5
     # Pooling leaves 3 x 3 units of 4 channels for 3 kernels of 2 x 2.
-    assert proxies.connections[1].synapses == 2 * 2 * 3 * (4 * 2 * 2)
+    assert proxies[1].synapses == 2 * 2 * 3 * (4 * 2 * 2)

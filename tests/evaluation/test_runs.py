@@ -21,6 +21,7 @@ from spikejoule.evaluation.runs import (
     CountedSamples,
     counted_runs,
     load_runs,
+    method_of,
     save_runs,
 )
 from spikejoule.network.checkpoint import Checkpoint
@@ -62,12 +63,12 @@ def test_operations_are_the_same_after_writing_and_reading(
     read = load_runs(tmp_path / "counts.npz", checkpoint, samples.early)
     assert read.labels is not None
     assert read.labels.tolist() == LABELS.tolist()
-    ways = [(run.method, run.lazy) for run in read.runs]
-    assert ways == [(run.method, run.lazy) for run in samples.runs]
+    ways = [(method_of(run), run.lazy) for run in read.runs]
+    assert ways == [(method_of(run), run.lazy) for run in samples.runs]
     assert len(ways) == 4
     for ours, theirs in zip(samples.runs, read.runs, strict=True):
-        expected = count_operations(ours.activity, ours.encoding)
-        found = count_operations(theirs.activity, theirs.encoding)
+        expected = count_operations(ours)
+        found = count_operations(theirs)
         assert found.columns == expected.columns
         assert (found.counts == expected.counts).all()
 

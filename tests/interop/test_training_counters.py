@@ -16,10 +16,9 @@ import torch
 from torch import nn
 
 from spikejoule.energy.dataflow import DENSE, Dataflow
-from spikejoule.energy.operations import OperationCounts
+from spikejoule.energy.operations import PHASES, OperationCounts
 from spikejoule.energy.prices import load_profiles
 from spikejoule.energy.training.counting import count_training
-from spikejoule.energy.training.record import PHASES
 from spikejoule.network.layers import layers_of
 from spikejoule.network.network import Network
 from tests.energy.by_hand import training

@@ -228,7 +228,7 @@ class TestAnswers:
             analysis = price_graph(
                 graph, spikes_for(graph), GIVEN, SampleSet(labels=np.zeros(2, np.int64))
             )
-        assert analysis.inputs.accuracy.test_percent == 0
+        assert analysis.inputs.variant.test_percent == 0
         assert [str(warning.message) for warning in warned] == [
             "no spike of d in any of the 2 samples.",
             "No predicted class, because of equal spike counts: 2 of 2.",

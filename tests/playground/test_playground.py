@@ -9,7 +9,7 @@ import yaml
 from numpy.typing import NDArray
 
 from spikejoule.data.images import Dataset
-from spikejoule.energy.ledger import Variant, spiking_variants
+from spikejoule.energy.ledger import Variant, spiking_variant
 from spikejoule.energy.prices import prices_pj, weights_of
 from spikejoule.evaluation.accuracy import exit_steps, step_outcomes
 from spikejoule.evaluation.inference import measure_network
@@ -22,6 +22,7 @@ from spikejoule.playground.content import (
 )
 from spikejoule.playground.page import page_of_record
 from spikejoule.playground.prices import PlaygroundError
+from spikejoule.report.names import way
 from tests.playground.pages import (
     DEEP,
     DEFAULT,
@@ -139,8 +140,7 @@ def energies_by_ledger(
     inputs = playground.inputs
     encoder = inputs.checkpoint.encoder
     runs = counted_runs(inputs.measured, encoder, inputs.images.images, exits)
-    variants = spiking_variants("spiking", runs)
-    spiking = {variant.way: variant for variant in variants}
+    spiking = {way(one): one for one in map(spiking_variant, runs)}
     assert inputs.opponent is not None
     return {
         "spiking": spiking[WHOLE_WINDOW],

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from spikejoule import Baseline, Population
 from spikejoule.core.errors import ParameterError
+from spikejoule.report.names import analysed_name
 from tests.pricing.lif import LIF
 from tests.pricing.lif import price_model as price
 from tests.tools.counted import by_kind
@@ -349,7 +350,7 @@ def test_widths_and_pruning_of_the_spiking_network() -> None:
     assert events["first"].tolist() == reached.sum(1).tolist()
     variant = report.analysis.inputs.variants[0]
     assert variant.weight_bits == 8
-    assert "% pruned, 8 bits" in variant.network
+    assert "% pruned, 8 bits" in analysed_name(report.analysis.inputs)
     bits = {
         column.term: column.bits
         for column in variant.operations.columns

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import spikejoule
 from spikejoule import Baseline, Population
 from spikejoule.core.errors import ArtifactError, DataError, LimitError, ParameterError
-from spikejoule.report.views import page_view
+from spikejoule.report.views.page import page_view
 from tests.pricing.lif import LIF
 from tests.pricing.lif import price_model as price
 from tests.tools.counted import by_kind, count_of
@@ -64,7 +64,7 @@ class TestCounts:
         pairs = torch.utils.data.TensorDataset(samples_first, torch.from_numpy(LABELS))
         whole = price(model, spikes)
         loaded = price(model, torch.utils.data.DataLoader(pairs, 5), time_axis=1)
-        assert loaded.analysis.inputs.accuracy is not None
+        assert loaded.analysis.inputs.variant.test_percent is not None
         with torch.inference_mode():
             inferred = price(model, spikes)
         reports = (
@@ -314,7 +314,7 @@ class TestReport:
             "Rough 1 gives numbers that are almost integers",
         ):
             assert part in notes
-        assert report.analysis.inputs.accuracy.test_percent == 0
+        assert report.analysis.inputs.variant.test_percent == 0
         assert "set time_axis" in price(dense(), spikes[0], time_axis="none").notes[0]
 
 

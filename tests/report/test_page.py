@@ -18,9 +18,14 @@ from spikejoule.core.store import write_text
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import load_profiles
 from spikejoule.evaluation.accuracy import EarlyExit, ExitOutcome, WholeWindow
-from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import SpikeRaster
-from spikejoule.report.page import in_markdown, linked
+from spikejoule.report.page import (
+    PageContent,
+    energy_card,
+    energy_page,
+    in_markdown,
+    linked,
+)
 from spikejoule.report.statements import says
 from spikejoule.report.units import joules, plain
 from tests.energy.by_hand import analysis, baseline, inputs, measured, profile
@@ -42,8 +47,8 @@ def both(own_percent: float | None, baselines: Any = BASELINES) -> EnergyAnalysi
     """Analyse with memory, and with arithmetic only."""
     given = inputs(baselines)
     profiles = load_profiles()
-    known = replace(given.variant.accuracies, validation_percent=own_percent)  # type: ignore[type-var]
-    given = replace(given, variants=(replace(given.variant, accuracies=known),))
+    own = replace(given.variant, validation_percent=own_percent)
+    given = replace(given, variants=(own,))
     chosen = profiles["lemaire-complete"]
     arithmetic = profiles["45nm-fp32"]
     return analyse(given, profiles, chosen, arithmetic, BootstrapSettings(200))
@@ -73,7 +78,11 @@ def analysed(chosen: str) -> EnergyAnalysis:
     # Two of the three steps are counted.
     fewer = replace(given.operations, counts=given.operations.counts * 2 // 3)
     early = replace(
-        given.variant, method="early exit", accuracies=None, operations=fewer
+        given.variant,
+        method="early exit",
+        validation_percent=None,
+        test_percent=None,
+        operations=fewer,
     )
     return analysis(replace(given, variants=(given.variant, early)), chosen, COSTLY)
 

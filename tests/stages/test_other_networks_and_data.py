@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikejoule.compare.names import layers
 from spikejoule.data.sources.n_mnist import NMnist
 from spikejoule.encoding.encoded_files import load_encoded_images
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
+from spikejoule.report.names import layers
 from spikejoule.tracking.publishing import build_run_record
 from tests.tools import sensor_files
 from tests.tools.committed import committed_params

@@ -19,7 +19,16 @@ COMMANDS = (
     "spikejoule --help",
     *(
         f"spikejoule {name} --help"
-        for name in ("inspect", "energy", "try", "publish", "check", "seeds", "search")
+        for name in (
+            "inspect",
+            "energy",
+            "try",
+            "publish",
+            "check",
+            "seeds",
+            "serve",
+            "search",
+        )
     ),
     f"spikejoule inspect {CHECKPOINT}",
     f"spikejoule inspect --all {CHECKPOINT}",

@@ -11,9 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import CountedBaseline, MeasuredBaseline, save_baseline
-from spikejoule.counts.measurement import LayerCounts, activity_of_layers
-from spikejoule.counts.proxies import energy_proxies
-from spikejoule.counts.values import activity_of_products
+from spikejoule.counts.measurement import (
+    LayerCounts,
+    activity_of_layers,
+    activity_of_products,
+)
+from spikejoule.counts.proxies import checkpoint_proxies
 from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.network.checkpoint import Checkpoint
@@ -138,8 +141,8 @@ def complete_checkpoint(network: TrainedNetwork | None = None) -> Checkpoint:
     network = network or trained_network()
     spikes = inference_spikes(network)
     means = LayerCounts(spikes=np.array([[*spikes.means.values()]]))
-    proxies = energy_proxies(activity_of_layers(network.network, 50, means))
-    measured = InferenceResults(spikes, 0.25, EVALUATION, proxies.as_checkpoint_entry())
+    proxies = checkpoint_proxies(activity_of_layers(network.network, 50, means))
+    measured = InferenceResults(spikes, 0.25, EVALUATION, proxies)
     return completed(network.checkpoint(), measured, TRAIN_TIMINGS)
 
 

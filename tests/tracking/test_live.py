@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 from spikejoule.core.provenance import file_digest
 from spikejoule.energy.prices import load_profiles
-from spikejoule.energy.training.history import TrainingSetup, joules_by_epoch
+from spikejoule.energy.training.history import joules_by_epoch
 from spikejoule.tracking import live
 from spikejoule.tracking.curves import Curves
 from spikejoule.tracking.live import LiveRun
@@ -28,7 +28,7 @@ from tests.tools.recorded import runs
 SECONDS = 60
 TRAINED = trained_network().checkpoint()
 PRICES = load_profiles()["45nm-fp32"]
-CURVES = Curves(TrainingSetup.of(TRAINED), PRICES)
+CURVES = Curves(TRAINED, PRICES)
 PARAMETERS = {"train.lr": 0.003, "seed": 7, "train.threads": 0}
 CURVE = "by_epoch/train_loss"
 EPOCHS = [
@@ -98,7 +98,7 @@ def test_curves_grow_and_the_run_is_completed_when_it_is_published(
     assert next(iter(begun.data.metrics)) == "by_epoch/validation_accuracy_percent"
     assert begun.data.params == {name: str(value) for name, value in PARAMETERS.items()}
     assert begun.data.metrics["by_epoch/hidden_spikes_per_sample"] == 40.1
-    joules = joules_by_epoch(CURVES.setup, [EPOCHS[0], EPOCHS[2]], PRICES)
+    joules = joules_by_epoch(CURVES.trained, [EPOCHS[0], EPOCHS[2]], PRICES)
     assert begun.data.metrics["by_epoch/training_joules"] == joules[-1] > joules[0]
     record = RunRecord(
         "a-result",

@@ -16,7 +16,6 @@ import psutil
 import pytest
 
 from spikejoule.core.provenance import file_digest
-from spikejoule.energy.training.history import TrainingSetup
 from spikejoule.tracking.curves import Curves
 from spikejoule.tracking.datasets import DataSplit
 from spikejoule.tracking.groups import environment_of_group
@@ -113,7 +112,7 @@ CURVE = "by_epoch/validation_accuracy_percent"
 
 def trained_and_published(store: Store, folder: Path, lr: float) -> str:
     """Train for three samples of the machine's load, publish, and return the run."""
-    curves = Curves(TrainingSetup.of(trained_network().checkpoint()), None)
+    curves = Curves(trained_network().checkpoint(), None)
     name = f"lr-{lr}"
     weights = folder / f"{name}.pth"
     record = record_of(weights, name, accuracy=87.0)

@@ -1,11 +1,15 @@
 """The model that MLflow loads and serves: the pipeline's numbers, nothing pickled."""
 
 import base64
+import http.client
 import json
 import os
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +18,18 @@ import numpy as np
 import pytest
 import torch
 from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import scoring_server
 
 from spikejoule.core import torch_files
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.energy.prices import PACKAGED
 from spikejoule.network.checkpoint import Checkpoint
-from spikejoule.tracking.registry import ModelFiles, save_served_model
+from spikejoule.tracking.registry import SERVER, ModelFiles, save_served_model
+from spikejoule.tracking.server import JSON, MAX_BYTES, answer_to
 from tests import naive
 from tests.tools.examples import complete_content, trained_network, write_example
 from tests.tools.pipeline_tools import run
+from tests.tools.services import LOOPBACK, answers, free_port, running
 from tests.tools.settings import draw_key, encode
 
 ARITHMETIC = "45nm-fp32"
@@ -228,3 +235,66 @@ def test_a_process_elsewhere_answers_the_same_by_the_code_beside_the_weights(
     assert [path.name for path in tmp_path.iterdir()] == ["images.npy"]
     lines = (folder / "requirements.txt").read_text().splitlines()
     assert all("==" in line and "+" not in line for line in lines)
+
+
+def test_the_server_answers_as_mlflow(model: Any, images: np.ndarray) -> None:
+    texts = [base64.b64encode(image.tobytes()).decode() for image in images]
+    schema = model.metadata.get_input_schema()
+    for request in (
+        {"inputs": images.tolist()},
+        {"instances": images.reshape(6, 784).tolist(), "params": {"seed": 8}},
+        {"inputs": texts, "params": {"profile": MEMORY, "indices": [*range(6)]}},
+    ):
+        body = json.dumps(request).encode()
+        of_mlflow = scoring_server.invocations(body, JSON, model, schema)
+        assert answer_to(body, model) == of_mlflow.response
+
+
+@pytest.fixture(scope="module")
+def port(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a server of the saved model."""
+    number = free_port()
+    command = [sys.executable, "-P", str(SERVER), str(folder), str(number)]
+    log = tmp_path_factory.mktemp("server") / "log"
+    ready = partial(answers, f"http://{LOOPBACK}:{number}/ping")
+    with running(command, log, ready, env=os.environ):
+        yield number
+
+
+def posted(port: int, body: bytes, media_type: str = JSON) -> tuple[int, str]:
+    """Send a request; returns the status and the answer."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=60)
+    with closing(connection):
+        connection.request("POST", "/invocations", body, {"Content-Type": media_type})
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("body", "media_type", "status", "said"),
+    [
+        (b'a,b\n1,2,3\n"', "text/csv", 415, "content type must be application/json"),
+        (b"", "", 415, "content type must be application/json"),
+        (b"", JSON, 400, "not valid JSON: Expecting value"),
+        (b"\xff", JSON, 400, "not valid JSON: 'utf-8' codec"),
+        (b"[" * 100_000 + b"]" * 100_000, JSON, 400, "nested too deeply"),
+        (b'{"inputs":%s}' % (b"[" * 500 + b"]" * 500), JSON, 400, "784 whole numbers"),
+        (b'{"inputs":[[%s]]}' % b",".join([b"NaN"] * 784), JSON, 400, "float64"),
+        (b" " * (MAX_BYTES + 1), JSON, 413, "too long; allowed are 67,108,864 bytes"),
+        (b"[1]", JSON, 400, "with `inputs` or `instances`"),
+        (b'{"inputs":[],"params":{"profle":1}}', JSON, 400, "allowed: indices, profi"),
+    ],
+    ids=str.split("csv untyped empty latin deep array nan long list unknown"),
+)
+def test_the_server_refuses_in_one_sentence(
+    body: bytes, media_type: str, status: int, said: str, port: int
+) -> None:
+    refused, sentence = posted(port, body, media_type)
+    assert refused == status
+    assert said in sentence
+    assert "\n" not in sentence
+    assert "Traceback" not in sentence
+    # It is still alive.
+    image = base64.b64encode(bytes(784)).decode()
+    assert posted(port, json.dumps({"inputs": [image]}).encode())[0] == 200

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from spikejoule.training.epochs import RunningSchedule
+from spikejoule.training.learning_rate import RunningSchedule
 from spikejoule.training.schedules import SCHEDULES
 
 BATCHES = 5

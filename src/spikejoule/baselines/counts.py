@@ -29,26 +29,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.baselines.quantised import (
+    QuantisedLayer,
     QuantisedNetwork,
     Widths,
-    only_shifts,
     quantised_activations,
-    weight_arrays,
 )
 from spikejoule.core.errors import ArtifactError, ParameterError, printable
 from spikejoule.core.provenance import arrays_digest
 from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath
+from spikejoule.counts.measurement import activity_of_products, nonzero_products
 from spikejoule.counts.records import Activity
-from spikejoule.counts.values import activity_of_products, nonzero_products
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import best_class
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import State, weights_and_biases
 from spikejoule.network.quantisation import FLOAT_BITS
-
-FLOATS = Widths(activation=FLOAT_BITS, weight=FLOAT_BITS, sum=FLOAT_BITS)
-"""Widths of a floating-point network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +101,11 @@ class CountedBaseline:
         network = self.activity.network
         assert isinstance(network, ConventionalNetwork)
         return network
+
+    @property
+    def is_quantised(self) -> bool:
+        """Whether it became a network of integers after its training."""
+        return self.network.is_integer and self.training is None
 
     @property
     def synapses(self) -> tuple[int, ...]:
@@ -168,8 +169,15 @@ def measure_baseline(
     predictions = best_class(layers[-1])
     validated = best_class(_layers(network, validation.images)[-1])
     n_correct = int((predictions == test.labels).sum())
-    widths = network.widths if isinstance(network, QuantisedNetwork) else FLOATS
-    bound = _network(arrays, widths, getattr(network, "pixel_threshold", None))
+    bound = _network(arrays)
+    if isinstance(network, QuantisedNetwork):
+        bound = replace(
+            bound,
+            weight_bits=network.widths.weight,
+            state_bits=network.widths.sum,
+            activation_bits=network.widths.activation,
+            has_binary_input=network.pixel_threshold is not None,
+        )
     macs = nonzero_products(bound, layers, pruned)
     counts = CountedBaseline(
         name=name,
@@ -270,9 +278,12 @@ def save_baseline(
         trained = baseline.counts.training
         if trained is not None:
             own["trained"] = np.stack([trained.products, trained.gradients_reached])
-        threshold = getattr(baseline.network, "pixel_threshold", None)
-        if threshold is not None:
-            own["pixel_threshold"] = np.array(threshold)
+        network = baseline.network
+        if (
+            isinstance(network, QuantisedNetwork)
+            and network.pixel_threshold is not None
+        ):
+            own["pixel_threshold"] = np.array(network.pixel_threshold)
         arrays |= {f"baseline{number}.{name}": array for name, array in own.items()}
     BASELINE.write(path, arrays)
 
@@ -353,22 +364,22 @@ def load_network(path: FilePath, name: str) -> State | QuantisedNetwork:
     """
     arrays = BASELINE.read(path)
     weights = load_weights(path, name)
-    number = arrays["names"].tolist().index(name)
-    widths = _widths_of(arrays, number)
-    if widths.weight == FLOAT_BITS:
+    place = arrays["names"].tolist().index(name)
+    if arrays["weight_bits"][place] == FLOAT_BITS:
         return weights
-    return QuantisedNetwork(weights, widths, _threshold_of(arrays, number + 1))
-
-
-def _widths_of(arrays: Arrays, place: int) -> Widths:
-    """The widths of one network of a file, numbered from 0."""
-    names = ("activation_bits", "weight_bits", "sum_bits")
-    return Widths(*(arrays[name][place].item() for name in names))
-
-
-def _threshold_of(arrays: Arrays, number: int) -> int | None:
-    threshold = arrays.get(f"baseline{number}.pixel_threshold")
-    return None if threshold is None else int(threshold)
+    widths = Widths(
+        activation=int(arrays["activation_bits"][place]),
+        weight=int(arrays["weight_bits"][place]),
+        sum=int(arrays["sum_bits"][place]),
+    )
+    layers = [
+        QuantisedLayer(weight, bias, *weights[f"layer{number}.requantisation"].tolist())
+        for number, (weight, bias) in enumerate(weights_and_biases(weights), start=1)
+    ]
+    threshold = arrays.get(f"baseline{place + 1}.pixel_threshold")
+    return QuantisedNetwork(
+        tuple(layers), widths, None if threshold is None else int(threshold)
+    )
 
 
 def _counts(arrays: Arrays, number: int) -> CountedBaseline:
@@ -379,7 +390,13 @@ def _counts(arrays: Arrays, number: int) -> CountedBaseline:
     place = number - 1
     prefix = f"baseline{number}."
     own = _weights_of(arrays, number)
-    network = _network(own, _widths_of(arrays, place), _threshold_of(arrays, number))
+    network = replace(
+        _network(own),
+        weight_bits=int(arrays["weight_bits"][place]),
+        state_bits=int(arrays["sum_bits"][place]),
+        activation_bits=int(arrays["activation_bits"][place]),
+        has_binary_input=f"{prefix}pixel_threshold" in arrays,
+    )
     synapses = arrays[f"{prefix}synapses"].tolist()
     weights = [connection.weight for connection in network.connections]
     sizes = [matrix.size for matrix in weights]
@@ -414,21 +431,38 @@ def _training_of(arrays: Arrays, number: int) -> TrainingRun | None:
     return TrainingRun(epochs, samples, batch_size, bool(weight_decay), *trained)
 
 
-def _network(
-    arrays: Arrays, widths: Widths, pixel_threshold: int | None
-) -> ConventionalNetwork:
-    """Build the network with its weights."""
+def weight_arrays(network: State | QuantisedNetwork) -> dict[str, NDArray[Any]]:
+    """Name the weights as in the file, without `baselinek.`."""
+    if not isinstance(network, QuantisedNetwork):
+        return {name.replace(".synapses", ""): array for name, array in network.items()}
+    arrays: dict[str, NDArray[Any]] = {}
+    for number, layer in enumerate(network.layers, start=1):
+        arrays[f"layer{number}.integer_weight"] = layer.weight
+        if layer.bias is not None:
+            arrays[f"layer{number}.integer_bias"] = layer.bias
+        requantisation = np.array([layer.multiplier, layer.shift])
+        arrays[f"layer{number}.requantisation"] = requantisation
+    return arrays
+
+
+def _network(arrays: Mapping[str, NDArray[Any]]) -> ConventionalNetwork:
+    """Build a network with its weights, given by `weight_arrays`; widths of floats."""
     weights = [weight for weight, _ in weights_and_biases(arrays)]
     fan_ins = [matrix.shape[1] for matrix in weights]
     has_bias = any(name.endswith("bias") for name in arrays)
     network = ConventionalNetwork.of_layers(
         fan_ins[0], fan_ins[1:], len(weights[-1]), has_bias
     )
-    return replace(
-        network.with_weights(arrays),
-        weight_bits=widths.weight,
-        state_bits=widths.sum,
-        activation_bits=widths.activation,
-        has_binary_input=pixel_threshold is not None,
-        shifts=only_shifts(arrays),
-    )
+    return replace(network.with_weights(arrays), shifts=_only_shifts(arrays))
+
+
+def _only_shifts(arrays: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether a network has requantisations, and each is a shift.
+
+    Its multipliers are powers of two then; that of the last layer is not used.
+    """
+    n_layers = sum(name.endswith(".requantisation") for name in arrays)
+    multipliers = [
+        int(arrays[f"layer{number}.requantisation"][0]) for number in range(1, n_layers)
+    ]
+    return n_layers > 0 and all(number.bit_count() == 1 for number in multipliers)

@@ -23,12 +23,12 @@ of an integer spiking network (`network.quantisation`).
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.network.network import State, weights_and_biases
+from spikejoule.network.network import weights_and_biases
 
 MULTIPLIER_BITS = 24
 _CLIPPING_CANDIDATES = 64
@@ -71,21 +71,51 @@ class Widths:
 
 
 @dataclass(frozen=True, eq=False)
+class QuantisedLayer:
+    """A layer of an integer network.
+
+    A sum a becomes the activation (a * multiplier + 2**(shift - 1)) >> shift, clipped.
+    The sums of the last layer are scores, and stay.
+
+    Attributes:
+        weight: int32 [target, source].
+        bias: int64 [target]; None without biases.
+        multiplier, shift: the requantisation of the sums.
+    """
+
+    weight: NDArray[np.int32]
+    bias: NDArray[np.int64] | None
+    multiplier: int
+    shift: int
+
+    def sums(self, activations: NDArray[np.int64], widths: Widths) -> NDArray[np.int64]:
+        """Return the saturated sums of activations [N, source], [N, target]."""
+        # In float64, where matrix products are fast and exact below 2**53.
+        products = activations.astype(np.float64) @ self.weight.astype(np.float64).T
+        sums = products.astype(np.int64)
+        if self.bias is not None:
+            sums += self.bias
+        half = widths.half_of_sums
+        return sums.clip(-half, half - 1)
+
+    def activations(self, sums: NDArray[np.int64], widths: Widths) -> NDArray[np.int64]:
+        """Return the activations of sums [N, target]."""
+        rounded = (sums * self.multiplier + (1 << (self.shift - 1))) >> self.shift
+        return rounded.clip(0, widths.largest_activation)
+
+
+@dataclass(frozen=True, eq=False)
 class QuantisedNetwork:
     """A ReLU network in integers.
 
     Attributes:
-        arrays: of matrix j, from the input on: `layerj.integer_weight` int32
-            [target, source]; `layerj.integer_bias` int64 [target], if there are
-            biases; `layerj.requantisation`, multiplier and shift: a sum a becomes the
-            activation (a * multiplier + 2**(shift - 1)) >> shift, clipped; unused in
-            the last layer.
+        layers: from the input on.
         widths: widths of its numbers.
         pixel_threshold: a pixel is 1 if it is greater, else 0; None if pixels are
             rounded to the width of activations.
     """
 
-    arrays: Mapping[str, NDArray[Any]]
+    layers: tuple[QuantisedLayer, ...]
     widths: Widths
     pixel_threshold: int | None = None
 
@@ -96,18 +126,6 @@ class QuantisedNetwork:
             return (pixels > self.pixel_threshold).astype(np.int64)
         # The nearest level: 255 is odd, so no pixel is half-way between two levels.
         return (pixels.astype(np.int64) * self.widths.largest_activation + 127) // 255
-
-
-def only_shifts(arrays: Mapping[str, NDArray[Any]]) -> bool:
-    """Whether a network has requantisations, and each is a shift.
-
-    Its multipliers are powers of two then; that of the last layer is not used.
-    """
-    n_layers = sum(name.endswith(".requantisation") for name in arrays)
-    multipliers = [
-        int(arrays[f"layer{number}.requantisation"][0]) for number in range(1, n_layers)
-    ]
-    return n_layers > 0 and all(number.bit_count() == 1 for number in multipliers)
 
 
 def activation_bits(time_window: int) -> int:
@@ -166,16 +184,21 @@ def in_integers(
     sources = [1 / largest_pixel, *activation_units]
     # The sums of the last layer are not requantised.
     targets = [*activation_units, 1.0]
-    arrays: dict[str, NDArray[Any]] = {}
-    layers = zip(weights_and_biases(state), weight_units, sources, targets, strict=True)
-    for number, ((weight, bias), unit, source, target) in enumerate(layers, start=1):
-        whole = _multiples(weight, unit, -largest, largest)
-        arrays[f"layer{number}.integer_weight"] = whole.astype(np.int32)
-        if bias is not None:
-            whole = _multiples(bias, source * unit, -half, half - 1)
-            arrays[f"layer{number}.integer_bias"] = whole
-        arrays[f"layer{number}.requantisation"] = _fixed_point(source * unit / target)
-    return QuantisedNetwork(arrays, widths, pixel_threshold)
+    layers = []
+    given = zip(weights_and_biases(state), weight_units, sources, targets, strict=True)
+    for (weight, bias), unit, source, target in given:
+        multiplier, shift = _fixed_point(source * unit / target)
+        layers.append(
+            QuantisedLayer(
+                weight=_multiples(weight, unit, -largest, largest).astype(np.int32),
+                bias=None
+                if bias is None
+                else _multiples(bias, source * unit, -half, half - 1),
+                multiplier=multiplier,
+                shift=shift,
+            )
+        )
+    return QuantisedNetwork(tuple(layers), widths, pixel_threshold)
 
 
 def _multiples(
@@ -198,21 +221,13 @@ def quantised_activations(
     Returns:
         pixel levels, hidden activations and class scores, int64 [N, units] each.
     """
-    top = network.widths.largest_activation
-    half = network.widths.half_of_sums
-    layers = [network.pixels(images)]
-    for number, (weight, bias) in enumerate(weights_and_biases(network.arrays)):
-        if number > 0:  # the sums of the previous layer become its activations
-            multiplier, shift = network.arrays[f"layer{number}.requantisation"].tolist()
-            scaled = layers[-1] * multiplier
-            layers[-1] = np.clip((scaled + (1 << (shift - 1))) >> shift, 0, top)
-        # In float64, where matrix products are fast and exact below 2**53.
-        products = layers[-1].astype(np.float64) @ weight.astype(np.float64).T
-        sums = products.astype(np.int64)
-        if bias is not None:
-            sums += bias
-        layers.append(sums.clip(-half, half - 1))
-    return tuple(layers)
+    widths = network.widths
+    activations = network.pixels(images)
+    reached = [activations]
+    for layer in network.layers[:-1]:
+        activations = layer.activations(layer.sums(activations, widths), widths)
+        reached.append(activations)
+    return (*reached, network.layers[-1].sums(activations, widths))
 
 
 def least_error_unit(values: NDArray[np.float32], top: int) -> float:
@@ -240,8 +255,15 @@ def shifted_unit(unit: float, sum_unit: float) -> float:
     return float(sum_unit * 2.0 ** round(math.log2(unit / sum_unit)))
 
 
-def _fixed_point(factor: float) -> NDArray[np.int64]:
-    """Return (multiplier, shift), multiplier / 2**shift nearest to a positive factor.
+class _FixedPoint(NamedTuple):
+    """The factor multiplier / 2**shift."""
+
+    multiplier: int
+    shift: int
+
+
+def _fixed_point(factor: float) -> _FixedPoint:
+    """Return the fixed-point number nearest to a positive factor.
 
     A factor above 2**22, which would saturate every activation, becomes 2**22.
     """
@@ -251,11 +273,4 @@ def _fixed_point(factor: float) -> NDArray[np.int64]:
     if abs(factor - power) < 1e-6 * power:
         factor = power
     fraction, exponent = math.frexp(factor)
-    return np.array([round(fraction * 2**MULTIPLIER_BITS), MULTIPLIER_BITS - exponent])
-
-
-def weight_arrays(network: State | QuantisedNetwork) -> Mapping[str, NDArray[Any]]:
-    """Name the weights as files do: `layerj.weight`, or as `QuantisedNetwork`."""
-    if isinstance(network, QuantisedNetwork):
-        return network.arrays
-    return {name.replace(".synapses", ""): values for name, values in network.items()}
+    return _FixedPoint(round(fraction * 2**MULTIPLIER_BITS), MULTIPLIER_BITS - exponent)

@@ -31,8 +31,8 @@ from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import best_class
 from spikejoule.network.network import State
 from spikejoule.network.quantisation import FLOAT_BITS
-from spikejoule.training.epochs import RunningSchedule
 from spikejoule.training.kernels.augment import augment
+from spikejoule.training.learning_rate import RunningSchedule
 from spikejoule.training.relu import pixels_of
 
 CALIBRATION_IMAGES = 500

@@ -5,7 +5,7 @@ inspecting  `inspect`
 energy      `energy`
 playing     `try`
 inputs      samples, events, networks and conventions that these are called with
-project     `publish`, `check` and `seeds`
+project     `publish`, `check`, `seeds` and `serve`
 searching   `search`
 
 Exit status: 0 for success, 1 for an error (one sentence on the standard error), 2 for a

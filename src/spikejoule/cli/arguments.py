@@ -22,6 +22,7 @@ EXAMPLES: Final = """examples:
   spikejoule energy models/network.nir --events data/events_test.npz --html energy.html
   spikejoule try models/surrogate_snn_checkpoint.pth --baselines results/baseline.npz
   spikejoule seeds --table seeds.csv
+  spikejoule serve models:/surrogate-snn/1 --port 5001
   spikejoule search --trials 100 --workers 4
 """
 
@@ -42,6 +43,7 @@ def add_commands(commands: Any) -> None:
     words = "fail if the recorded run breaks a limit in params.yaml"
     _add_project(_command(commands, "check", "project:check", words))
     _add_seeds(commands)
+    _add_serve(commands)
     _add_search(commands)
 
 
@@ -50,6 +52,13 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
     return int(text)
+
+
+def _port(text: str) -> int:
+    """Parse the number of a port."""
+    if (number := positive(text)) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port from 1 to 65535")
+    return number
 
 
 def _slurm_option(text: str) -> tuple[str, str]:
@@ -188,6 +197,28 @@ def _add_seeds(commands: Any) -> None:
         help="only runs on this data, such as mnist5k (default: the most common)",
     )
     _add_path(parser, "--table", "also write the table, with a row for each seed (CSV)")
+
+
+def _add_serve(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "serve",
+        "project:serve",
+        "answer HTTP requests with a version of a project's model",
+    )
+    parser.add_argument(
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        default="models:/surrogate-snn@champion",
+        help="MLflow's URI of the version (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=5001,
+        help="port on this machine's loopback interface (default: %(default)s)",
+    )
 
 
 def _add_search(commands: Any) -> None:

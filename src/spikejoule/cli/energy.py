@@ -42,8 +42,7 @@ from spikejoule.nir.options import chosen_conventions
 from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
 from spikejoule.nir.verification import verified_words
-from spikejoule.report import PageContent, energy_page
-from spikejoule.report.page import energy_text
+from spikejoule.report.page import PageContent, energy_page, energy_text
 from spikejoule.report.values import analysis_values
 from spikejoule.report.words import sentence
 

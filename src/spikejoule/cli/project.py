@@ -1,7 +1,11 @@
-"""Commands on a project: publish its run, check its limits, average recorded runs."""
+"""Commands on a project: publish or check its run, average its runs, serve a model."""
 
 import argparse
 import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
 
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.params import load_params
@@ -35,3 +39,14 @@ def seeds(options: argparse.Namespace) -> str:
     if options.table is not None:
         write_settings(options.table, table.rows)
     return settings_text(table)
+
+
+def serve(options: argparse.Namespace) -> NoReturn:
+    """Become the server of a version, which must load its own copy of this package."""
+    from spikejoule.tracking.registry import SERVER, version_folder
+
+    folder = version_folder(store_of(Path()), options.model)
+    os.execv(
+        sys.executable,
+        [sys.executable, "-P", str(SERVER), folder, str(options.port)],
+    )

@@ -12,7 +12,6 @@ outputs           the table and the headline as files
 from_checkpoint   the analysis of a trained network
 from_counts       the analysis of a network that is counted while it runs
 from_graph        the analysis of a NIR graph
-names             names of networks, formatted from their fields
 notes             what a reader must know of a counted network
 params            the section `energy_report` of params.yaml
 """

@@ -8,7 +8,6 @@ conventional networks in `comparison` and `front`, training in `training`, files
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from spikejoule.compare.comparison import (
     pair_verdicts,
 )
 from spikejoule.compare.exchange import ExchangeRate, Work, exchange_rate
-from spikejoule.compare.front import FrontPoint, cheapest_reaching, read_front
+from spikejoule.compare.front import Side, cheapest_reaching, read_front
 from spikejoule.compare.inputs import AnalysisInputs
 from spikejoule.compare.published import front_points
 from spikejoule.compare.training import TrainingEnergy, training_ledger
@@ -31,16 +30,10 @@ from spikejoule.energy.ledger import (
     Ledger,
     Variant,
     baseline_variants,
-    total_row,
 )
-from spikejoule.energy.operations import INFERENCE
+from spikejoule.energy.operations import INFERENCE, PHASES, TRAINING
 from spikejoule.energy.prices import HardwareProfile
-from spikejoule.energy.training.record import TRAINING
 from spikejoule.evaluation.runs import EARLY_EXIT, WHOLE_WINDOW
-
-SNN: Final = "snn"
-"""Name of the analysed network in the table, over its whole window. Other ways of
-running it follow after a comma."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,18 +78,12 @@ class EnergyAnalysis:
         return tuple(_table(self.inputs, self.ledger, self.comparisons, self.training))
 
     def records(
-        self,
-        *,
-        profile: str = "",
-        network: str = SNN,
-        phase: str = INFERENCE,
-        status: str = "",
+        self, *, profile: str = "", phase: str = INFERENCE, status: str = ""
     ) -> list[EnergyRow]:
-        """Select rows of the table, without totals.
+        """Select rows of the network in the table, without totals and other ways.
 
         Args:
             profile: id of a price list; empty for the headline's.
-            network: name in the table.
             phase: ``inference``, or a phase of training.
             status: ``priced``, ``covered`` or ``unpriced``; empty for all.
         """
@@ -104,8 +91,7 @@ class EnergyAnalysis:
             row
             for row in self.table
             if row.profile == (profile or self.chosen.id)
-            and row.network == network
-            and not row.way
+            and row.is_of_first
             and row.phase == phase
             and not row.is_total
             and status in ("", row.status)
@@ -172,13 +158,26 @@ class EnergyAnalysis:
             pair for pair in self.comparisons if pair.profile == self.chosen.id
         )
 
+    def equal_size(self, skips_zeros: bool) -> Comparison | None:
+        """The headline's comparison with the first network of equal size, in one way.
+
+        Args:
+            skips_zeros: whether that network skips products of zeros.
+        """
+        for pair in self.of_chosen:
+            position = pair.conventional.position
+            assert position is not None
+            if self.ledger.variants[position].dataflow.skips_zeros == skips_zeros:
+                return pair
+        return None
+
     @property
     def compares_with_published(self) -> bool:
         """Whether the headline's ratio is to published networks."""
         return bool(front_points(self.inputs.published, self.chosen))
 
     @property
-    def conventional_points(self) -> list[FrontPoint]:
+    def conventional_points(self) -> list[Side]:
         """The conventional networks of the headline's verdict.
 
         These are published ones for the same data, or else those of the run.
@@ -201,7 +200,7 @@ class EnergyAnalysis:
             return None
         points = own_points(self.ledger, self.chosen)
         reading = cheapest_reaching(points, self.verdict.level_percent)
-        return None if reading is None else reading.above.position
+        return None if reading is None else reading.position
 
     def break_even(self, verdict: Comparison | None) -> float | None:
         """Return the spikes per input below which the network wins a comparison.
@@ -349,30 +348,22 @@ def _table(
     by_class = _by_class(inputs, ledger)
     for profile in ledger.profiles:
         # The analysed network has a spread in each row, others only in their totals.
-        yield from ledger.rows(0, profile, SNN, with_spread=True)
-        yield total_row(profile.id, SNN, INFERENCE, ledger.total(0, profile.id))
+        yield from ledger.rows(0, profile, with_spread=True)
+        yield ledger.total_row(0, profile)
         for label, of_class in by_class.items():
-            energy = of_class.total(0, profile.id)
-            yield total_row(profile.id, SNN, INFERENCE, energy, label)
-        for number, variant in enumerate(inputs.variants[1:], start=1):
-            yield from ledger.rows(number, profile, SNN, variant.way)
-            total = ledger.total(number, profile.id)
-            row = total_row(profile.id, SNN, INFERENCE, total)
-            yield replace(row, way=variant.way)
+            yield replace(of_class.total_row(0, profile), label=label)
+        others = [*range(1, len(inputs.variants))]
         for pair in comparisons:
-            position = pair.conventional.position
-            if pair.profile == profile.id and position is not None:
-                name = pair.conventional.name
-                yield from ledger.rows(position, profile, name)
-                total = ledger.total(position, profile.id)
-                yield total_row(profile.id, name, INFERENCE, total)
+            if pair.profile == profile.id and pair.conventional.position is not None:
+                others.append(pair.conventional.position)
+        for number in others:
+            yield from ledger.rows(number, profile)
+            yield ledger.total_row(number, profile)
     if training is not None:
         for profile in training.ledger.profiles:
-            yield from training.ledger.rows(0, profile, SNN)
-            for phase, phase_energy in training.phases(profile.id).items():
-                yield total_row(profile.id, SNN, phase, phase_energy)
-            total = training.ledger.total(0, profile.id)
-            yield total_row(profile.id, SNN, TRAINING, total)
+            yield from training.ledger.rows(0, profile)
+            for phase in (*PHASES, TRAINING):
+                yield training.ledger.total_row(0, profile, phase)
 
 
 def _by_class(inputs: AnalysisInputs, ledger: Ledger) -> dict[int, Ledger]:

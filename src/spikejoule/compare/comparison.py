@@ -6,52 +6,22 @@ A price list compares only networks of the width that its prices hold for.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from spikejoule.compare.front import Bound, FrontPoint, FrontReading, read_front
+from spikejoule.compare.front import Bound, Side, read_front
 from spikejoule.energy.estimates import Energy, interval, rounded
-from spikejoule.energy.ledger import CONVENTIONAL, Ledger, is_comparable, may_judge
+from spikejoule.energy.ledger import CONVENTIONAL, Ledger
 from spikejoule.energy.prices import HardwareProfile
 
 Outcome = Literal["snn", "ann", "undecided"]
 
 
 @dataclass(frozen=True)
-class Side:
-    """A network of a comparison, under one price list.
-
-    Attributes:
-        network: its name.
-        way: how it is run.
-        validation_percent, test_percent: its accuracies; None if unknown.
-        energy: pJ of an inference, mean over test images: the ends by price range and
-            interval, and the value, None if prices are ranges. A conventional energy is
-            that of the front at the accuracy of the comparison: of the mixture of this
-            network and its lower neighbour.
-        n_seeds: networks behind these means.
-        position: as in `FrontPoint`.
-    """
-
-    network: str
-    way: str
-    validation_percent: float | None
-    test_percent: float | None
-    energy: Energy
-    n_seeds: int = 1
-    position: int | None = None
-
-    @property
-    def name(self) -> str:
-        """The network, and how it is run."""
-        return f"{self.network}, {self.way}"
-
-
-@dataclass(frozen=True)
 class Comparison:
-    """A spiking network against the conventional front at its accuracy.
+    """A spiking network against a conventional one, or their front at its accuracy.
 
     Attributes:
         profile: id of the price list.
@@ -65,8 +35,8 @@ class Comparison:
         ratio_bound: empty if the front has this accuracy. ``at least`` if it starts
             above, ``at most`` if it ends below: the ratio to that end is a bound.
         spiking: the spiking network.
-        conventional: the cheapest network on the front with at least this accuracy.
-        below: its lower neighbour on the front; None at an end of the front.
+        conventional: the cheapest network on the front with at least this accuracy, or
+            its mixture with the lower neighbour.
     """
 
     profile: str
@@ -78,7 +48,6 @@ class Comparison:
     ratio_bound: Bound
     spiking: Side
     conventional: Side
-    below: FrontPoint | None
 
 
 def outcome_of(low: float, high: float, bound: Bound = "") -> Outcome:
@@ -93,35 +62,35 @@ def outcome_of(low: float, high: float, bound: Bound = "") -> Outcome:
     return "undecided"
 
 
-Reader = Callable[[Sequence[FrontPoint], float], FrontReading | None]
+Reader = Callable[[Sequence[Side], float], Side | None]
 
 
-def variant_point(ledger: Ledger, number: int, profile: str) -> FrontPoint:
+def side_of(ledger: Ledger, number: int, profile: str) -> Side:
     """Return a network of the ledger under a price list, with its resamples."""
     variant = ledger.variants[number]
-    return FrontPoint(
+    return Side(
         network=variant.network,
-        way=variant.way,
-        validation_percent=variant.validation_percent or 0.0,
-        test_percent=variant.test_percent or 0.0,
-        n_seeds=1,
-        mean_pj=ledger.means(number, profile),
+        method=variant.method,
+        validation_percent=variant.validation_percent,
+        test_percent=variant.test_percent,
+        energy=Energy.of(ledger.means(number, profile)),
         drawn_pj=ledger.resampled_energies(number, profile),
+        lazy=variant.lazy,
         position=number,
     )
 
 
-def own_points(ledger: Ledger, profile: HardwareProfile) -> list[FrontPoint]:
+def own_points(ledger: Ledger, profile: HardwareProfile) -> list[Side]:
     """Return the ledger's conventional networks that a price list may judge.
 
     Networks of unknown accuracy are left out.
     """
     return [
-        variant_point(ledger, number, profile.id)
+        side_of(ledger, number, profile.id)
         for number, variant in enumerate(ledger.variants)
         if variant.side == CONVENTIONAL
         and variant.validation_percent is not None
-        and may_judge(profile, variant)
+        and profile.judges(variant.weight_bits, variant.operations)
     ]
 
 
@@ -129,7 +98,7 @@ def front_verdicts(
     ledger: Ledger,
     spiking: int,
     level_percent: float,
-    published: Mapping[str, Sequence[FrontPoint]],
+    published: Mapping[str, Sequence[Side]],
     read: Reader = read_front,
 ) -> Iterator[Comparison]:
     """Compare a spiking network with conventional ones, under every price list.
@@ -142,13 +111,14 @@ def front_verdicts(
             those of the ledger are used.
         read: how to choose among them: `read_front` or `cheapest_reaching`.
     """
+    own = ledger.variants[spiking]
     for profile in ledger.profiles:
-        if not may_judge(profile, ledger.variants[spiking]):
+        if not profile.judges(own.weight_bits, own.operations):
             continue
         points = published.get(profile.id) or own_points(ledger, profile)
-        reading = read(points, level_percent)
-        if reading is not None:
-            yield compare(ledger, spiking, profile.id, reading, level_percent)
+        conventional = read(points, level_percent)
+        if conventional is not None:
+            yield compare(ledger, spiking, profile.id, conventional, level_percent)
 
 
 def pair_verdicts(
@@ -158,9 +128,9 @@ def pair_verdicts(
     for profile in ledger.profiles:
         for number in conventional:
             pair = ledger.variants[spiking], ledger.variants[number]
-            if all(is_comparable(profile, variant) for variant in pair):
-                reading = FrontReading(variant_point(ledger, number, profile.id))
-                yield compare(ledger, spiking, profile.id, reading, level_percent=0.0)
+            if all(profile.compares(one.weight_bits, one.operations) for one in pair):
+                other = side_of(ledger, number, profile.id)
+                yield compare(ledger, spiking, profile.id, other, level_percent=0.0)
 
 
 # A bound of the denominator is the opposite bound of the ratio.
@@ -175,24 +145,19 @@ def compare(
     ledger: Ledger,
     spiking: int,
     profile: str,
-    reading: FrontReading,
+    conventional: Side,
     level_percent: float,
 ) -> Comparison:
-    """Compare a spiking network of the ledger with a reading of the front."""
-    network = ledger.variants[spiking]
-    above = reading.above
+    """Compare a spiking network of the ledger with a conventional side."""
+    own = side_of(ledger, spiking, profile)
     confidence = ledger.settings.confidence
-    spiking_pj = ledger.resampled_energies(spiking, profile)
-    conventional_pj = reading.drawn_pj
     low, high = interval(
-        spiking_pj[0] / conventional_pj[2],
-        spiking_pj[2] / conventional_pj[0],
+        own.drawn_pj[0] / conventional.drawn_pj[2],
+        own.drawn_pj[2] / conventional.drawn_pj[0],
         confidence,
     )
-    ratio = float(ledger.means(spiking, profile)[1] / reading.mean_pj[1])
-    bound = _RATIO_BOUND[reading.bound]
-    least_pj, most_pj = interval(conventional_pj[0], conventional_pj[2], confidence)
-    conventional = Energy.of([*reading.mean_pj, np.nan, least_pj, most_pj])
+    ratio = float(own.means_pj[1] / conventional.means_pj[1])
+    bound = _RATIO_BOUND[conventional.bound]
     return Comparison(
         profile=profile,
         level_percent=level_percent,
@@ -201,27 +166,13 @@ def compare(
         ratio_low=float(low),
         ratio_high=float(high),
         ratio_bound=bound,
-        spiking=Side(
-            network=network.network,
-            way=network.way,
-            validation_percent=network.validation_percent,
-            test_percent=network.test_percent,
-            energy=_ends(ledger.total(spiking, profile)),
-            position=spiking,
-        ),
-        conventional=Side(
-            network=above.network,
-            way=above.way,
-            validation_percent=above.validation_percent,
-            test_percent=above.test_percent,
-            energy=_ends(conventional),
-            n_seeds=above.n_seeds,
-            position=above.position,
-        ),
-        below=reading.below,
+        spiking=_within_interval(own, confidence),
+        conventional=_within_interval(conventional, confidence),
     )
 
 
-def _ends(energy: Energy) -> Energy:
-    """Keep the ends of the interval as those of the energy."""
-    return Energy(energy.lowest_pj, energy.value_pj, energy.highest_pj)
+def _within_interval(side: Side, confidence: float) -> Side:
+    """Return a side with the ends of the interval as those of its energy."""
+    least_pj, most_pj = interval(side.drawn_pj[0], side.drawn_pj[2], confidence)
+    energy = Energy(float(least_pj), side.energy.value_pj, float(most_pj))
+    return replace(side, energy=energy)

@@ -10,25 +10,19 @@ import numpy as np
 
 from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.compare.inputs import AnalysisInputs
-from spikejoule.compare.names import network_name
 from spikejoule.compare.published import published_networks
 from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.measurement import (
     LayerCounts,
     activity_of_layers,
 )
-from spikejoule.counts.proxies import energy_proxies
 from spikejoule.counts.records import Activity
+from spikejoule.counts.training import TrainingRecord
 from spikejoule.data.images import subject_of_data
-from spikejoule.energy.ledger import Accuracies, spiking_variants
-from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
-from spikejoule.energy.training.record import TrainingRecord
-from spikejoule.evaluation.runs import (
-    EARLY_EXIT,
-    WHOLE_WINDOW,
-    CountedRun,
-    CountedSamples,
-)
+from spikejoule.energy.ledger import Variant, spiking_variant
+from spikejoule.energy.training.history import record_of_counts, record_of_epochs
+from spikejoule.evaluation.accuracy import EarlyExit
+from spikejoule.evaluation.runs import EARLY_EXIT, CountedSamples
 from spikejoule.network.checkpoint import Checkpoint
 
 _COUNTING = "`spikejoule energy --images`"
@@ -50,33 +44,21 @@ def analysis_inputs(
         ArtifactError: nothing was counted, and the file records too little
             (`recorded_activity`).
     """
-    network = checkpoint.network
     encoder = checkpoint.encoder
     data = checkpoint.file.spikejoule.data
-    bound = network.with_weights(checkpoint.state)
-    name = network_name(bound, encoder.name, checkpoint.pruned)
-    accuracies = {WHOLE_WINDOW: _accuracy(checkpoint)}
-    labels = None
-    runs: tuple[CountedRun, ...]
     if counted is None:
-        recorded = recorded_activity(checkpoint)
-        runs = (CountedRun(WHOLE_WINDOW, False, recorded, None),)
+        counted = CountedSamples((recorded_activity(checkpoint),))
         n_images = checkpoint.file.inference_spikes.n_samples
     else:
-        runs = counted.runs
         n_images = counted.n_samples
-        if counted.labels is not None:
-            labels = counted.labels.astype(np.int64)
-        if counted.early is not None:
-            accuracies[EARLY_EXIT] = Accuracies(
-                counted.early.validation.accuracy_percent,
-                counted.early.test.accuracy_percent,
-            )
+    labels = None if counted.labels is None else counted.labels.astype(np.int64)
+    variants = [spiking_variant(activity) for activity in counted.runs]
     return AnalysisInputs(
         title=str(data.get("title", "not recorded")),
-        network=network,
-        variants=spiking_variants(name, runs, accuracies),
-        proxies=energy_proxies(runs[0].activity),
+        activity=counted.runs[0],
+        variants=tuple(
+            _with_accuracies(variant, checkpoint, counted.early) for variant in variants
+        ),
         n_images=n_images or None,
         step_ms=encoder.step_ms,
         encoder=encoder,
@@ -85,6 +67,30 @@ def analysis_inputs(
         published=published_networks(str(data.get("source", ""))),
         training=training_record(checkpoint),
         subject=subject_of_data(data),
+    )
+
+
+def _with_accuracies(
+    variant: Variant, checkpoint: Checkpoint, early: EarlyExit | None
+) -> Variant:
+    """Return a way of running a checkpoint's network with its accuracies, if known."""
+    if variant.method == EARLY_EXIT:
+        if early is None:
+            return variant
+        return replace(
+            variant,
+            validation_percent=early.validation.accuracy_percent,
+            test_percent=early.test.accuracy_percent,
+        )
+    file = checkpoint.file
+    if file.test_accuracy is None:
+        return variant
+    return replace(
+        variant,
+        validation_percent=file.training_results.best_val_accuracy,
+        test_percent=file.test_accuracy,
+        test_low_percent=file.spikejoule.test.test_accuracy_low_percent,
+        test_high_percent=file.spikejoule.test.test_accuracy_high_percent,
     )
 
 
@@ -145,56 +151,30 @@ def training_record(checkpoint: Checkpoint) -> TrainingRecord | None:
 
     None if it lacks spikes, batch size, or counts that spikes do not determine.
     """
-    project = checkpoint.file.spikejoule
-    setup = TrainingSetup(
-        network=checkpoint.network,
-        encoder=checkpoint.encoder,
-        config=checkpoint.file.training_config,
-        engine=project.engine,
-    )
-    names = checkpoint.network.layer_names
-    if checkpoint.file.training_spikes.totals(names) is None:
-        return None
-    epochs = project.history
-    if epochs and all(len(epoch.spikes) == len(names) for epoch in epochs):
-        record = record_of_epochs(setup, epochs)
+    n_layers = len(checkpoint.network.layers)
+    epochs = checkpoint.history
+    if epochs and all(len(epoch.spikes) == n_layers for epoch in epochs):
+        record = record_of_epochs(checkpoint, epochs)
     else:
-        record = _record_of_totals(checkpoint, setup)
+        record = _record_of_totals(checkpoint)
     if record is None:
         return None
     best_percent = checkpoint.file.training_results.best_val_accuracy
     return replace(record, best_validation_accuracy_percent=best_percent)
 
 
-def _record_of_totals(
-    checkpoint: Checkpoint, setup: TrainingSetup
-) -> TrainingRecord | None:
+def _record_of_totals(checkpoint: Checkpoint) -> TrainingRecord | None:
     """Return the record of a training whose epochs are not recorded, in one row."""
     results = checkpoint.file.training_results
     network = checkpoint.network
     totals = checkpoint.file.training_spikes.totals(network.layer_names)
     n_epochs = results.epochs_trained
     n_samples = results.total_samples
-    batch_size = setup.config.batch_size
-    if totals is None or n_epochs is None or n_samples is None or batch_size is None:
+    if totals is None or n_epochs is None or n_samples is None:
         return None
     # Spikes determine neither the events of other layers nor products of currents.
     if not network.is_plain or checkpoint.encoder.input_products:
         return None
     spikes = [round(totals[name]) for name in network.layer_names]
-    layers = LayerCounts(spikes=np.array([spikes]), samples=np.array([n_samples]))
-    batches = n_epochs * -(-(n_samples // n_epochs) // batch_size)
-    return setup.record(layers, (), n_epochs, np.array([batches]))
-
-
-def _accuracy(checkpoint: Checkpoint) -> Accuracies | None:
-    percent = checkpoint.file.test_accuracy
-    if percent is None:
-        return None
-    test = checkpoint.file.spikejoule.test
-    return Accuracies(
-        validation_percent=checkpoint.file.training_results.best_val_accuracy,
-        test_percent=percent,
-        low_percent=test.test_accuracy_low_percent,
-        high_percent=test.test_accuracy_high_percent,
-    )
+    counted = LayerCounts(spikes=np.array([spikes]), samples=np.array([n_samples]))
+    return record_of_counts(checkpoint, counted, (), n_epochs)

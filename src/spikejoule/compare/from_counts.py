@@ -13,16 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.compare.inputs import AnalysisInputs
-from spikejoule.compare.names import network_name
 from spikejoule.compare.notes import Note, NoteKind, warning
 from spikejoule.core.errors import ArtifactError
-from spikejoule.counts.proxies import energy_proxies
 from spikejoule.counts.records import Activity
 from spikejoule.data.subject import Subject, numbered
-from spikejoule.energy.count import count_operations
-from spikejoule.energy.ledger import SPIKING, Accuracies, Variant
+from spikejoule.energy.ledger import Variant, spiking_variant
 from spikejoule.evaluation.accuracy import accuracy, class_labels
-from spikejoule.evaluation.runs import WHOLE_WINDOW
 
 _MOST_NAMED: Final = 4
 """Most silent layers that a note names."""
@@ -86,49 +82,46 @@ def counted_inputs(
         raise ArtifactError(
             "the network has no synapses, so there is nothing to price."
         )
-    labels = accuracies = level = None
+    spiking = spiking_variant(activity)
+    labels = level = None
     if samples.labels is not None:
         labels = class_labels(samples.labels, n_samples, answers.n_classes)
     if labels is not None and answers.classes is not None:
-        accuracies = _accuracies(labels, answers.classes)
+        spiking = _with_accuracy(spiking, labels, answers.classes)
         if baselines:
             # There are no validation samples: networks are compared on these.
-            percent = accuracies.test_percent
-            accuracies = replace(accuracies, validation_percent=percent)
+            spiking = replace(spiking, validation_percent=spiking.test_percent)
             best = max(baseline.accuracy_percent for baseline in baselines)
-            level = min(percent, best)
-    spiking = Variant(
-        side=SPIKING,
-        network=network_name(network, "none", activity.pruned),
-        method=WHOLE_WINDOW,
-        accuracies=accuracies,
-        weight_bits=network.weight_bits,
-        operations=count_operations(activity),
-    )
+            level = min(spiking.test_percent or 0.0, best)
     names = numbered(answers.n_classes) if labels is not None else ()
     numbered_classes = Subject("class", names, "samples")
     return AnalysisInputs(
         title=samples.title,
-        network=network,
+        activity=activity,
         variants=(spiking,),
-        proxies=energy_proxies(activity),
         n_images=n_samples,
         step_ms=samples.step_ms,
         labels=labels,
         baselines=tuple(baselines),
         value_macs_per_inference=float(activity.macs.mean()) or None,
-        notes=tuple(_notes(activity, None if accuracies is None else answers)),
+        notes=tuple(_notes(activity, None if labels is None else answers)),
         subject=samples.subject or numbered_classes,
         counted_in=counted_in,
         level_percent=level,
     )
 
 
-def _accuracies(labels: NDArray[np.int64], classes: NDArray[np.int64]) -> Accuracies:
-    """Return the accuracy on N samples; a tie is a wrong answer."""
+def _with_accuracy(
+    variant: Variant, labels: NDArray[np.int64], classes: NDArray[np.int64]
+) -> Variant:
+    """Return a variant with its accuracy on N samples; a tie is a wrong answer."""
     correct = accuracy(int((classes == labels).sum()), len(labels))
-    assert correct.percent is not None
-    return Accuracies(None, correct.percent, correct.low_percent, correct.high_percent)
+    return replace(
+        variant,
+        test_percent=correct.percent,
+        test_low_percent=correct.low_percent,
+        test_high_percent=correct.high_percent,
+    )
 
 
 def _notes(activity: Activity, answers: Answers | None) -> Iterator[Note]:

@@ -7,8 +7,10 @@ energy is unknown, and that end is a bound.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+import numpy as np
 
 from spikejoule.energy.estimates import Energy, Floats
 from spikejoule.evaluation.accuracy import pareto_front
@@ -16,118 +18,91 @@ from spikejoule.evaluation.accuracy import pareto_front
 Bound = Literal["", "at least", "at most"]
 
 
-@dataclass(frozen=True, eq=False)
-class FrontPoint:
-    """A conventional network under one price list.
+@dataclass(frozen=True)
+class Side:
+    """A side of a comparison under one price list: a network, or a mixture of two.
 
     Attributes:
-        network, way: its name, and how it is run.
-        validation_percent, test_percent: accuracies, means over its seeds.
+        network: its name; empty for the analysed spiking network.
+        method: how it is run.
+        validation_percent, test_percent: its accuracies, means over its seeds; None if
+            unknown.
+        energy: pJ of an inference, mean over test images; of a mixture with `below`,
+            that of the mixture. In a comparison, its ends include the interval.
+        drawn_pj: the same at low, value and high prices in B resamples of the test
+            images, [3, B]; [3, 1] without resamples.
+        lazy: whether neurons are updated only when needed.
         n_seeds: networks behind these means.
-        mean_pj: energy per inference at low, value and high prices, [3]; the value is
-            NaN if a price is a range.
-        drawn_pj: the same in B resamples of the test images, [3, B]; [3, 1] without
-            resamples.
         position: of the network in the run's ledger; None for published networks. Two
             networks may have the same name.
+        below: the lower neighbour on the front, of a mixture with the accuracy of the
+            comparison; None of a single network.
+        bound: empty for a network or mixture of that accuracy. If the front starts
+            above, its energy is ``at most`` this; if it ends below, ``at least``.
     """
 
     network: str
-    way: str
-    validation_percent: float
-    test_percent: float
-    n_seeds: int
-    mean_pj: Floats
-    drawn_pj: Floats
+    method: str
+    validation_percent: float | None
+    test_percent: float | None
+    energy: Energy
+    drawn_pj: Floats = field(compare=False, repr=False)
+    lazy: bool = False
+    n_seeds: int = 1
     position: int | None = None
-
-    @property
-    def name(self) -> str:
-        """The network, and how it is run."""
-        return f"{self.network}, {self.way}"
-
-    @property
-    def middle_pj(self) -> float:
-        """The energy that orders networks (`Energy.middle_pj`)."""
-        return Energy.of(self.mean_pj).middle_pj
-
-
-@dataclass(frozen=True, eq=False)
-class FrontReading:
-    """A front, read at an accuracy.
-
-    Attributes:
-        above: the cheapest network of at least this accuracy; beyond the upper end of
-            the front, its most accurate network.
-        below: the next cheaper network; None at an end of the front.
-        share: fraction of the images that go to `above` in the mixture of this
-            accuracy; the others go to `below`.
-        bound: empty on the front. If the front starts above the accuracy, the energy
-            is ``at most`` that of `above`; if it ends below, ``at least``.
-    """
-
-    above: FrontPoint
-    below: FrontPoint | None = None
-    share: float = 1.0
+    below: "Side | None" = None
     bound: Bound = ""
 
     @property
-    def mean_pj(self) -> Floats:
-        """Energy per inference at this accuracy, [3]."""
-        if self.below is None:
-            return self.above.mean_pj
-        return self._between(self.below.mean_pj, self.above.mean_pj)
+    def percent(self) -> float:
+        """The validation accuracy; 0 if unknown."""
+        return self.validation_percent or 0.0
 
     @property
-    def drawn_pj(self) -> Floats:
-        """The same in each resample, [3, B]."""
-        if self.below is None:
-            return self.above.drawn_pj
-        return self._between(self.below.drawn_pj, self.above.drawn_pj)
+    def means_pj(self) -> Floats:
+        """The mean energy at low, value and high prices, [3]; NaN for no value."""
+        return np.array(self.energy.numbers[:3])
 
-    def _between(self, below_pj: Floats, above_pj: Floats) -> Floats:
-        energy: Floats = (1 - self.share) * below_pj + self.share * above_pj
-        return energy
+    def mixed_with(self, below: "Side", level_percent: float) -> "Side":
+        """Return the mixture with a lower neighbour that has some accuracy."""
+        share = (level_percent - below.percent) / (self.percent - below.percent)
+        means_pj = (1 - share) * below.means_pj + share * self.means_pj
+        return replace(
+            self,
+            energy=Energy.of(means_pj),
+            drawn_pj=(1 - share) * below.drawn_pj + share * self.drawn_pj,
+            below=below,
+        )
 
 
-def front_of(points: Sequence[FrontPoint]) -> list[FrontPoint]:
-    """Return the points on the front, cheapest and least accurate first."""
-    ordered = sorted(
-        points, key=lambda point: (point.middle_pj, -point.validation_percent)
-    )
+def front_of(points: Sequence[Side]) -> list[Side]:
+    """Return the networks on the front, cheapest and least accurate first."""
+    ordered = sorted(points, key=lambda point: (point.energy.middle_pj, -point.percent))
     is_on_front = pareto_front(
-        [point.middle_pj for point in ordered],
-        [point.validation_percent for point in ordered],
+        [point.energy.middle_pj for point in ordered],
+        [point.percent for point in ordered],
     )
     return [point for point, is_on in zip(ordered, is_on_front, strict=True) if is_on]
 
 
-def read_front(
-    points: Sequence[FrontPoint], level_percent: float
-) -> FrontReading | None:
+def read_front(points: Sequence[Side], level_percent: float) -> Side | None:
     """Read the front at a validation accuracy; None without networks."""
     front = front_of(points)
     if not front:
         return None
     first = front[0]
     last = front[-1]
-    if level_percent < first.validation_percent:
-        return FrontReading(first, bound="at most")
-    if level_percent > last.validation_percent:
-        return FrontReading(last, bound="at least")
-    above = next(point for point in front if point.validation_percent >= level_percent)
-    if above.validation_percent == level_percent:
-        return FrontReading(above)
-    below = front[front.index(above) - 1]
-    gap = above.validation_percent - below.validation_percent
-    return FrontReading(above, below, (level_percent - below.validation_percent) / gap)
+    if level_percent < first.percent:
+        return replace(first, bound="at most")
+    if level_percent > last.percent:
+        return replace(last, bound="at least")
+    above = next(point for point in front if point.percent >= level_percent)
+    if above.percent == level_percent:
+        return above
+    return above.mixed_with(front[front.index(above) - 1], level_percent)
 
 
-def cheapest_reaching(
-    points: Sequence[FrontPoint], level_percent: float
-) -> FrontReading | None:
+def cheapest_reaching(points: Sequence[Side], level_percent: float) -> Side | None:
     """Return the cheapest network that reaches an accuracy; None if none does."""
-    reaching = [point for point in points if point.validation_percent >= level_percent]
-    if not reaching:
-        return None
-    return FrontReading(min(reaching, key=lambda point: point.middle_pj))
+    reaching = [point for point in points if point.percent >= level_percent]
+    return min(reaching, key=lambda point: point.energy.middle_pj, default=None)

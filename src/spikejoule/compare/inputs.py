@@ -9,15 +9,14 @@ from numpy.typing import NDArray
 from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.compare.notes import Note, NoteKind
 from spikejoule.compare.published import PublishedNetwork
-from spikejoule.counts.proxies import EnergyProxies
-from spikejoule.counts.records import SpikingGraph
+from spikejoule.counts.records import Activity, SpikingGraph
+from spikejoule.counts.training import TrainingRecord
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import STEP_MS
-from spikejoule.energy.ledger import Accuracies, Variant
+from spikejoule.energy.ledger import Variant
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.terms import UPDATES
-from spikejoule.energy.training.record import TrainingRecord
 from spikejoule.evaluation.runs import WHOLE_WINDOW
 
 Obstacle = Literal[
@@ -49,10 +48,9 @@ class AnalysisInputs:
 
     Attributes:
         title: name of the data.
-        network: the spiking network.
+        activity: the spiking network, and what it did over its whole window.
         variants: the ways of running it; first the whole window with clocked updates.
             Counts are per image, or means if images are not recorded.
-        proxies: dense operations, synaptic events, sparsity ratio.
         n_images: number of images counted; None if not recorded.
         step_ms: duration of a time step; None for a PyTorch model's, which has none.
         encoder: how samples became spikes; None if the spikes were given.
@@ -76,9 +74,8 @@ class AnalysisInputs:
     """
 
     title: str
-    network: SpikingGraph
+    activity: Activity
     variants: tuple[Variant, ...]
-    proxies: EnergyProxies
     n_images: int | None
     step_ms: float | None = STEP_MS
     encoder: Encoder | None = None
@@ -93,6 +90,11 @@ class AnalysisInputs:
     published: tuple[PublishedNetwork, ...] = ()
     not_counted: tuple[str, ...] = ()
     other_counts: tuple[OtherCount, ...] = ()
+
+    @property
+    def network(self) -> SpikingGraph:
+        """The spiking network."""
+        return self.activity.spiking
 
     @property
     def reads_images(self) -> bool:
@@ -125,11 +127,6 @@ class AnalysisInputs:
     def operations(self) -> OperationCounts:
         """The operations of `variant`."""
         return self.variant.operations
-
-    @property
-    def accuracy(self) -> Accuracies | None:
-        """The accuracies of `variant`; None if not recorded."""
-        return self.variant.accuracies
 
     @property
     def guessing_percent(self) -> float:

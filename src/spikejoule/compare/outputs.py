@@ -24,9 +24,10 @@ from typing import Any, Final
 
 from spikejoule.compare.analysis import EnergyAnalysis
 from spikejoule.compare.comparison import Comparison
+from spikejoule.compare.front import Side
 from spikejoule.energy.estimates import Energy, rounded
-from spikejoule.energy.operations import INFERENCE
-from spikejoule.energy.training.record import TRAINING
+from spikejoule.energy.ledger import EnergyRow
+from spikejoule.energy.operations import INFERENCE, TRAINING
 
 COLUMNS: Final = (
     "profile",
@@ -50,14 +51,52 @@ PJ_PER_NJ: Final = 1e3
 PJ_PER_MJ: Final = 1e9
 
 
+SNN: Final = "snn"
+"""Name of the analysed network in the table."""
+
+_NO_ENERGY = Energy.of([math.nan] * 6)
+
+
 def energy_rows(analysis: EnergyAnalysis) -> Iterator[list[Any]]:
     """Yield the rows of metrics/energy.csv, with a cell per column."""
     for row in analysis.table:
-        if row.phase == TRAINING or row.way:
+        if row.phase == TRAINING or not (row.network or row.is_of_first):
             continue
         whole_numbers = ("class",) if row.phase == INFERENCE else ("class", "count")
-        cells = row.cells
+        cells = cells_of(row)
         yield [_cell(cells[name], is_whole=name in whole_numbers) for name in COLUMNS]
+
+
+def cells_of(row: EnergyRow) -> dict[str, str | float]:
+    """Return a row as numbers and strings; NaN where unknown."""
+    energy = row.energy or _NO_ENERGY
+    low, value, high, deviation, interval_low, interval_high = energy.numbers
+    return {
+        "profile": row.profile,
+        "network": f"{row.network}, {row.method}" if row.network else SNN,
+        "phase": row.phase,
+        "term": row.term,
+        "layer": row.layer,
+        "class": math.nan if row.label is None else float(row.label),
+        "count": row.count,
+        "pj_low": low,
+        "pj": value,
+        "pj_high": high,
+        "pj_standard_deviation": deviation,
+        "pj_interval_low": interval_low,
+        "pj_interval_high": interval_high,
+        "status": row.status,
+        "count_standard_deviation": row.count_standard_deviation,
+        "count_interval_low": row.count_interval_low,
+        "count_interval_high": row.count_interval_high,
+        "bits": row.bits,
+        "memory_bits": row.memory_bits,
+    }
+
+
+def network_in_files(side: Side) -> str:
+    """Return the name of a conventional network in files, with its method."""
+    return f"{side.network}, {side.method}"
 
 
 def _cell(value: str | float, is_whole: bool) -> Any:
@@ -74,7 +113,7 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
 
     `energy_nj` is the energy per inference under the price list `profile`, and `ratio`
     that energy over the conventional front's at equal accuracy, with `ratio_bound` if
-    it is a bound. `arithmetic_nj` and `training_arithmetic_mj` are under
+    it is a bound. `arithmetic_nj` and `training_arithmetic_low_mj` are under
     `arithmetic_profile`; training is otherwise under `profile`. `_low` and `_high` are
     the ends of the interval of the mean, at the low and high end of the prices. Neuron
     updates are counted clocked and lazy (`Measurement.lazy_updates`).
@@ -91,24 +130,30 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
         total = analysis.total(profile=analysis.arithmetic.id)
         numbers |= _nanojoules("arithmetic", total)
     numbers |= _training(analysis)
-    # The first network of equal size comes first, dense and then zero-skipping.
-    names = ("equal_size_dense_ratio", "equal_size_zero_skipping_ratio")
-    for comparison, name in zip(analysis.of_chosen, names, strict=False):
-        numbers |= _ratio(name, comparison)
+    for name, skips_zeros in (("dense", False), ("zero_skipping", True)):
+        comparison = analysis.equal_size(skips_zeros)
+        if comparison is not None:
+            numbers |= _ratio(f"equal_size_{name}_ratio", comparison)
     verdict = analysis.verdict
     if verdict is not None:
+        below = verdict.conventional.below
         numbers |= _ratio("ratio", verdict)
         numbers |= {
             "ratio_bound": verdict.ratio_bound or None,
-            "conventional": verdict.conventional.name,
-            "conventional_below": None if verdict.below is None else verdict.below.name,
+            "conventional": network_in_files(verdict.conventional),
+            "conventional_below": below and network_in_files(below),
             "conventional_nj": _nj(verdict.conventional.energy.value_pj),
             "price_lists_won": analysis.n_won,
             "price_lists_compared": len(analysis.verdicts),
         }
+    activity = analysis.inputs.activity
     metrics = {name: rounded(number) for name, number in numbers.items()}
-    metrics |= analysis.inputs.proxies.as_metrics()
-    del metrics["per_layer"]
+    metrics |= {
+        "synaptic_events_per_inference": activity.synaptic_events_per_inference,
+        "dense_operations_per_inference": activity.dense_operations_per_inference,
+        "sparsity_ratio": activity.sparsity_ratio,
+        "input_macs_per_inference": activity.input_macs_per_inference,
+    }
     return {name: number for name, number in metrics.items() if number is not None}
 
 
@@ -140,14 +185,18 @@ def _training(analysis: EnergyAnalysis) -> dict[str, Any]:
     numbers: dict[str, Any] = {
         **millijoules("training", training.total),
         **millijoules("training_per_percentage_point", training.per_point),
-        "training_in_inferences": training.in_inferences,
     }
-    conventional = training.conventional
-    if conventional is not None:
-        numbers["training_conventional"] = conventional.variant.network
+    in_inferences = training.in_inferences
+    if in_inferences is not None:
+        numbers["training_in_inferences_low"] = in_inferences.low
+        numbers["training_in_inferences_high"] = in_inferences.high
+    compared = training.conventional
+    if compared is not None:
+        conventional = compared.conventional
+        numbers["training_conventional"] = conventional.network
         numbers |= millijoules("training_conventional", conventional.energy)
-        numbers["training_ratio_low"] = conventional.ratio_low
-        numbers["training_ratio_high"] = conventional.ratio_high
+        numbers["training_ratio_low"] = compared.ratio_low
+        numbers["training_ratio_high"] = compared.ratio_high
     if analysis.arithmetic is not None:
         arithmetic = training.total_of(analysis.arithmetic.id)
         numbers |= millijoules("training_arithmetic", arithmetic)
@@ -155,11 +204,10 @@ def _training(analysis: EnergyAnalysis) -> dict[str, Any]:
 
 
 def millijoules(name: str, energy: Energy | None) -> dict[str, float | None]:
-    """Return an energy and its ends as entries of files; none without an energy."""
+    """Return the ends of an energy as entries of files; none without an energy."""
     if energy is None:
         return {}
     return {
-        f"{name}_mj": energy.middle_pj / PJ_PER_MJ,
         f"{name}_low_mj": energy.low_pj / PJ_PER_MJ,
         f"{name}_high_mj": energy.high_pj / PJ_PER_MJ,
     }

@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import ConfigDict, Field
 
-from spikejoule.compare.front import FrontPoint
+from spikejoule.compare.front import Side
 from spikejoule.core.schema import (
     Count,
     MaybeNotNegative,
@@ -23,6 +23,7 @@ from spikejoule.core.schema import (
     Table,
     Text,
 )
+from spikejoule.energy.estimates import Energy
 from spikejoule.energy.prices import HardwareProfile, load_profiles
 
 
@@ -57,7 +58,7 @@ class PublishedNetwork(Row):
     git_commits: Text
     recorded: Text
 
-    def point(self, profile: str) -> FrontPoint | None:
+    def point(self, profile: str) -> Side | None:
         """Return the network under a price list; None if it has no energy there."""
         low = self._energy_pj(profile, "pj_low")
         value = self._energy_pj(profile, "pj")
@@ -66,15 +67,15 @@ class PublishedNetwork(Row):
             low = high = value
         if np.isnan(low):
             return None
-        energy_pj = np.array([low, value, high])
-        return FrontPoint(
+        return Side(
             network=self.network,
-            way=self.method,
+            method=self.method,
             validation_percent=self.validation_percent,
             test_percent=self.test_percent,
+            energy=Energy.of([low, value, high]),
+            # No resamples: only means are published.
+            drawn_pj=np.array([[low], [value], [high]]),
             n_seeds=len(self.seeds.split()),
-            mean_pj=energy_pj,
-            drawn_pj=energy_pj[:, None],  # no resamples: only means are published
         )
 
     def _energy_pj(self, profile: str, end: str) -> float:
@@ -107,7 +108,7 @@ def published_networks(data_source: str) -> tuple[PublishedNetwork, ...]:
 
 def front_points(
     networks: Iterable[PublishedNetwork], profile: HardwareProfile
-) -> list[FrontPoint]:
+) -> list[Side]:
     """Return the published networks that a price list may judge.
 
     Published energies hold for the packaged price lists, so a user's price list with

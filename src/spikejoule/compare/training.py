@@ -8,40 +8,33 @@ sides is a range, too. The dense dataflow is given beside them, for both sides.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import CountedBaseline
-from spikejoule.counts.values import activity_of_products
+from spikejoule.compare.comparison import Comparison, outcome_of, side_of
+from spikejoule.compare.front import Side
+from spikejoule.counts.measurement import activity_of_products
+from spikejoule.counts.training import TrainingRecord
 from spikejoule.energy.dataflow import DENSE, TRAINING_RANGE, Dataflow
 from spikejoule.energy.estimates import BootstrapSettings, Energy
-from spikejoule.energy.ledger import CONVENTIONAL, Accuracies, Ledger, Variant
-from spikejoule.energy.operations import OperationCounts
+from spikejoule.energy.ledger import CONVENTIONAL, Ledger, Variant
+from spikejoule.energy.operations import DATA, PHASES, OperationCounts
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.training.counting import count_training
 from spikejoule.energy.training.history import energy_so_far
-from spikejoule.energy.training.record import DATA, PHASES, TrainingRecord
 
 WAYS: dict[bool, tuple[Dataflow, ...]] = {True: TRAINING_RANGE, False: (DENSE,)}
 """The dataflows of a training that skips zeros, and of one that does not."""
 
 
-@dataclass(frozen=True, eq=False)
-class ConventionalTraining:
-    """The training of a conventional network, beside that of the spiking one.
+class Range(NamedTuple):
+    """Both ends of a number over dataflows and prices."""
 
-    Attributes:
-        variant: the network, trained in the first dataflow.
-        energy: of its training, over the same dataflows.
-        ratio_low, ratio_high: energy of the spiking training over this one's, over the
-            same dataflows.
-    """
-
-    variant: Variant
-    energy: Energy
-    ratio_low: float
-    ratio_high: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,14 +156,19 @@ class TrainingEnergy:
         return Energy.of(np.array(self.total.numbers) / gained) if gained > 0 else None
 
     @property
-    def in_inferences(self) -> float | None:
+    def in_inferences(self) -> Range | None:
         """Number of inferences with the same energy at the same prices.
 
-        At the middle of ranges; None if an inference costs nothing.
+        None if an inference costs nothing, or the training has no total.
         """
-        if self.total is None or not self.inference.middle_pj:
+        if self.total is None or not self.inference.low_pj:
             return None
-        return self.total.middle_pj / self.inference.middle_pj
+        # The same price is low or high for both.
+        ends = (
+            self.total.low_pj / self.inference.low_pj,
+            self.total.high_pj / self.inference.high_pj,
+        )
+        return Range(min(ends), max(ends))
 
     @property
     def so_far_j(self) -> NDArray[np.float64]:
@@ -182,7 +180,7 @@ class TrainingEnergy:
         return np.stack([np.min(ends, axis=0)[0], np.max(ends, axis=0)[1]])
 
     @property
-    def conventional(self) -> ConventionalTraining | None:
+    def conventional(self) -> Comparison | None:
         """The conventional network of equal accuracy that costs least to train.
 
         If none is as accurate, or this network's accuracy is unknown, it is the
@@ -191,21 +189,16 @@ class TrainingEnergy:
         """
         if len(self.networks) == 1 or self.total is None:
             return None
-        trained = [self._of(network) for network in self.networks[1:]]
-        percents = [one.variant.validation_percent or 0.0 for one in trained]
+        trained = [self._compared(network) for network in self.networks[1:]]
         own_percent = self.ledger.variants[0].validation_percent
-        level = max(percents)
+        level = max(one.conventional.percent for one in trained)
         if own_percent is not None:
             level = min(own_percent, level)
-        reaching = [
-            one
-            for one, percent in zip(trained, percents, strict=True)
-            if percent >= level
-        ]
-        return min(reaching, key=lambda one: one.energy.middle_pj)
+        reaching = [one for one in trained if one.conventional.percent >= level]
+        return min(reaching, key=lambda one: one.conventional.energy.middle_pj)
 
-    def _of(self, network: Mapping[Dataflow, int]) -> ConventionalTraining:
-        """Return the training of a conventional network, beside the spiking one."""
+    def _compared(self, network: Mapping[Dataflow, int]) -> Comparison:
+        """Compare with the training of a conventional network, over dataflows."""
         theirs = self._in_range(network)
         ratios = []
         for own, their in zip(self.own, theirs, strict=True):
@@ -213,12 +206,23 @@ class TrainingEnergy:
             other = self.ledger.total(their, self.prices.id)
             # The same price is low or high for both sides.
             ratios += [spiking.low_pj / other.low_pj, spiking.high_pj / other.high_pj]
-        return ConventionalTraining(
-            variant=self.ledger.variants[theirs[0]],
-            energy=self._over(theirs, self.prices.id),
+        return Comparison(
+            profile=self.prices.id,
+            level_percent=0.0,
+            outcome=outcome_of(min(ratios), max(ratios)),
+            ratio=None,
             ratio_low=min(ratios),
             ratio_high=max(ratios),
+            ratio_bound="",
+            spiking=self._side(self.own),
+            conventional=self._side(theirs),
         )
+
+    def _side(self, numbers: Sequence[int]) -> Side:
+        """Return the training of a network over dataflows, by their positions."""
+        profile = self.prices.id
+        side = side_of(self.ledger, numbers[0], profile)
+        return replace(side, energy=self._over(numbers, profile))
 
 
 def training_ledger(
@@ -246,9 +250,8 @@ def training_ledger(
                 trained,
                 side=CONVENTIONAL,
                 network=baseline.name,
-                accuracies=Accuracies(
-                    baseline.validation_accuracy_percent, baseline.accuracy_percent
-                ),
+                validation_percent=baseline.validation_accuracy_percent,
+                test_percent=baseline.accuracy_percent,
                 weight_bits=baseline.network.weight_bits,
                 weights_sha256=baseline.weights_sha256,
             )
@@ -278,14 +281,12 @@ def record_of_baseline(
     run = baseline.training
     assert run is not None
     products = run.products[None]
-    batches = run.epochs * -(-run.samples // run.batch_size)
     samples = np.array([run.epochs * run.samples])
     return TrainingRecord(
         network=baseline.network,
         activity=activity_of_products(baseline.network, products, samples=samples),
         # A value reaches each of its synapses once per sample.
         touched=products,
-        batches=np.array([batches]),
         n_epochs=run.epochs,
         batch_size=run.batch_size,
         weight_decay=run.weight_decay,

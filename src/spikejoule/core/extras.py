@@ -6,7 +6,17 @@ EXTRAS: Final = {
     "torch": "torch",
     **dict.fromkeys(("h5py", "llvmlite", "nir", "numba", "platformdirs"), "nir"),
     **dict.fromkeys(
-        ("dvc", "mlflow", "mlxtend", "pooch", "sklearn", "torchvision"), "pipeline"
+        (
+            "dvc",
+            "mlflow",
+            "mlxtend",
+            "pooch",
+            "sklearn",
+            "starlette",
+            "torchvision",
+            "uvicorn",
+        ),
+        "pipeline",
     ),
     **dict.fromkeys(("optuna", "submitit"), "search"),
 }

@@ -1,7 +1,7 @@
 """Counts by node of a network, from which all operations follow.
 
-They come from measured spikes of trained networks (`counts.measurement`), from the
-activations of conventional ones (`counts.values`), from the executor of NIR graphs
+They come from measured spikes of trained networks and from the activations of
+conventional ones (`counts.measurement`), from the executor of NIR graphs
 (`nir.running`), from hooks on a PyTorch model (`pricing.counted`), or from a checkpoint
 (`compare.from_checkpoint`). Rows are samples, epochs of a training, or one mean.
 
@@ -19,17 +19,19 @@ synapse are added there, uncounted. Output spikes reach no synapse, and neither 
 spike at a removed synapse: events of pruned networks are counted synapse by synapse.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.encoding.encoder import EncodingOperations
 from spikejoule.encoding.events import Products
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.network import Network
+from spikejoule.network.nodes import Connection
 
 Counts = NDArray[Any]
 """int64 [N]; float64 [1] of a mean."""
@@ -144,6 +146,8 @@ class Activity:
         exit_steps: the step after which each sample stopped, [N]; None without early
             exit.
         samples: samples of each row, [N]; None for one each.
+        lazy: whether neurons were updated only when needed, not in every step.
+        encoding: what encoding the samples took; None if unknown, or not images.
     """
 
     network: AnyNetwork
@@ -153,6 +157,8 @@ class Activity:
     products: Products | None = None
     exit_steps: NDArray[np.int64] | None = None
     samples: NDArray[np.int64] | None = None
+    lazy: bool = False
+    encoding: EncodingOperations | None = None
 
     @property
     def as_mean(self) -> Self:
@@ -165,6 +171,11 @@ class Activity:
         """The network, which is a spiking one."""
         assert not isinstance(self.network, ConventionalNetwork)
         return self.network
+
+    @property
+    def is_conventional(self) -> bool:
+        """Whether its units send values, once per sample."""
+        return isinstance(self.network, ConventionalNetwork)
 
     @property
     def n_rows(self) -> int:
@@ -201,17 +212,49 @@ class Activity:
     @property
     def events(self) -> Counts:
         """Synaptic events of all connections, [N]."""
-        return self._sum(node.events for node in self.counts.values())
+        return self.sum_of(*(node.events for node in self.counts.values()))
 
     @property
     def macs(self) -> Counts:
         """Multiply-accumulates of all connections, [N]."""
-        return self._sum(node.macs for node in self.counts.values())
+        return self.sum_of(*(node.macs for node in self.counts.values()))
 
     @property
     def updates(self) -> Counts:
         """Updates of all neurons, [N]."""
-        return self._sum(node.updates for node in self.counts.values())
+        return self.sum_of(*(node.updates for node in self.counts.values()))
 
-    def _sum(self, counts: Iterable[Counts | None]) -> Counts:
+    def sum_of(self, *counts: Counts | None) -> Counts:
+        """Add counts [N]; None counts nothing."""
         return sum((count for count in counts if count is not None), self.none)
+
+    # The original notebook's energy proxies of a spiking network.
+
+    def mean_events_of(self, connection: Connection) -> float:
+        """Return the mean synaptic events of a connection per inference."""
+        events = self.counts[connection.name].events
+        return 0.0 if events is None else float(events.mean())
+
+    def dense_operations_of(self, connection: Connection) -> int:
+        """Return its operations per inference if every synapse worked in every step."""
+        return int(self.spiking.fan_out_of(connection).sum()) * self.time_window
+
+    @property
+    def synaptic_events_per_inference(self) -> float:
+        """Mean synaptic events of all connections."""
+        return sum(map(self.mean_events_of, self.network.connections))
+
+    @property
+    def dense_operations_per_inference(self) -> int:
+        """Operations if every synapse, removed or not, worked in every step."""
+        return sum(map(self.dense_operations_of, self.network.connections))
+
+    @property
+    def sparsity_ratio(self) -> float:
+        """Synaptic events over dense operations, 0 to 1."""
+        return self.synaptic_events_per_inference / self.dense_operations_per_inference
+
+    @property
+    def input_macs_per_inference(self) -> float | None:
+        """Mean multiply-accumulates of constant currents; None for spikes."""
+        return None if self.products is None else float(self.macs.mean())

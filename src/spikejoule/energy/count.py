@@ -83,14 +83,13 @@ update is active if the neuron spikes in that step.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.counts.measurement import Measurement
-from spikejoule.counts.records import Activity, Counts, NodeCounts
+from spikejoule.counts.records import Activity, Counts
 from spikejoule.encoding.encoder import EncodingOperations
 from spikejoule.energy.dataflow import ZERO_SKIPPING, Dataflow
 from spikejoule.energy.operations import (
@@ -104,6 +103,7 @@ from spikejoule.energy.operations import (
 )
 from spikejoule.energy.terms import TERMS
 from spikejoule.network.conventional import ConventionalNetwork
+from spikejoule.network.graph import Graph
 from spikejoule.network.nodes import (
     BY_UNIT,
     Connection,
@@ -127,9 +127,7 @@ _ORDER: Final = {term: number for number, term in enumerate(TERMS)}
 
 
 def count_operations(
-    counted: Activity | Measurement,
-    encoding: EncodingOperations | None = None,
-    dataflow: Dataflow = ZERO_SKIPPING,
+    counted: Activity | Measurement, dataflow: Dataflow = ZERO_SKIPPING
 ) -> OperationCounts:
     """Count the operations of a network, by the formulas above.
 
@@ -138,102 +136,45 @@ def count_operations(
     Args:
         counted: counts of N samples, or their mean. A `Measurement` is counted over its
             whole window with clocked updates.
-        encoding: what encoding the samples took; None if unknown.
         dataflow: how the network runs.
     """
     activity = counted.activity() if isinstance(counted, Measurement) else counted
-    run = _Run(activity, dataflow)
     blocks = [
-        block for node in run.network.nodes.values() for block in _of_node(run, node)
+        block
+        for node in activity.network.nodes.values()
+        for block in _of_node(activity, node, dataflow)
     ]
     blocks.sort(key=lambda block: _ORDER[block.columns[0].term])
     return joined(
-        [*_of_input(run, encoding), *blocks], activity.n_rows, activity.time_window
+        [*_of_input(activity, dataflow), *blocks],
+        activity.n_rows,
+        activity.time_window,
     )
 
 
-@dataclass(frozen=True)
-class _Stored:
-    """The parameters of a node in memory.
+def _sends_values(activity: Activity, dataflow: Dataflow) -> bool:
+    """Whether every unit's value is passed on, zeros included."""
+    return activity.is_conventional or not dataflow.skips_zeros
 
-    Attributes:
-        weights: number of weights.
-        index_bits: width of the index next to each weight; 0 without indices.
-        biases: number of biases.
-        weights_bits: size of the memory that holds the weights.
-        biases_bits: size of the memory that holds the biases.
+
+def _steps(activity: Activity, node: Node) -> Counts:
+    """Return the steps of all samples of a row in which a node runs, [N].
+
+    Recurrent weights wait a step, and constant currents may be multiplied once.
     """
-
-    weights: int
-    index_bits: int
-    biases: int
-    weights_bits: int
-    biases_bits: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """A network that runs: what it did, and how."""
-
-    activity: Activity
-    dataflow: Dataflow
-
-    @property
-    def network(self) -> Any:
-        """The network."""
-        return self.activity.network
-
-    @property
-    def is_conventional(self) -> bool:
-        """Whether its units send values, once per sample."""
-        return isinstance(self.network, ConventionalNetwork)
-
-    @property
-    def sends_values(self) -> bool:
-        """Whether every unit's value is passed on, zeros included."""
-        return self.is_conventional or not self.dataflow.skips_zeros
-
-    def steps(self, node: Node) -> Counts:
-        """Return the steps of all samples of a row in which a node runs, [N].
-
-        Recurrent weights wait a step, and constant currents may be multiplied once.
-        """
-        activity = self.activity
-        samples = activity.samples_of_row
-        if self.is_conventional:
-            return samples
-        network = self.network
-        sources = network.sources[node.name]
-        is_constant = activity.products is not None and _reads_input(network, sources)
-        if is_constant and (activity.products == "once" or isinstance(node, Pooling)):
-            return samples
-        waits = any((source, node.name) in network.waiting for source in sources)
-        return samples * (activity.time_window - waits)
-
-    def synapses(self, node: Connection) -> int:
-        """Return how many synapses of a connection are left."""
-        return int(node.fan_out(self.activity.pruned).sum())
-
-    def stored(self, node: Connection | Neurons) -> _Stored:
-        """Return what a node stores; a connection's includes the biases after it."""
-        network = self.network
-        state_bits = network.state_bits
-        if not isinstance(node, Dense | Convolution):
-            bits = node.n_out * state_bits
-            return _Stored(0, 0, node.n_out, bits, bits)
-        pruned = self.activity.pruned
-        weights = node.stored(pruned)
-        index_bits = address_bits(node.n_out) * (pruned and isinstance(node, Dense))
-        weights_bits = weights * (network.weight_bits + index_bits)
-        biases = network.bias_words(node, self.activity.products)
-        biases_bits = biases * state_bits
-        if self.dataflow.biases == "weights":
-            weights_bits += biases_bits
-            biases_bits = weights_bits
-        return _Stored(weights, index_bits, biases, weights_bits, biases_bits)
+    samples = activity.samples_of_row
+    if activity.is_conventional:
+        return samples
+    network = activity.network
+    sources = network.sources[node.name]
+    is_constant = activity.products is not None and _reads_input(network, sources)
+    if is_constant and (activity.products == "once" or isinstance(node, Pooling)):
+        return samples
+    waits = any((source, node.name) in network.waiting for source in sources)
+    return samples * (activity.time_window - waits)
 
 
-def _reads_input(network: Any, sources: tuple[str, ...]) -> bool:
+def _reads_input(network: Graph, sources: tuple[str, ...]) -> bool:
     """Whether a node reads the input, also through pooling."""
     return all(
         name == network.input.name
@@ -253,32 +194,77 @@ def _at(
     return block(term, [place], np.atleast_1d(counts)[:, None], words)
 
 
+# Parameters in memory
+
+
+def _weights(activity: Activity, node: Connection, dataflow: Dataflow) -> Words:
+    """Return the weights of a connection, in their memory."""
+    n_weights = node.stored(activity.pruned)
+    memory_bits = _weights_bits(activity, node, dataflow)
+    return Words(activity.network.weight_bits, n_weights, memory_bits)
+
+
+def _indices(activity: Activity, node: Connection, dataflow: Dataflow) -> Words:
+    """Return the indices beside the weights; of 0 bits if there are none."""
+    return _weights(activity, node, dataflow)._replace(bits=_index_bits(activity, node))
+
+
+def _index_bits(activity: Activity, node: Connection) -> int:
+    """Return the width of the index of each weight; 0 without indices."""
+    is_indexed = activity.pruned and isinstance(node, Dense)
+    return address_bits(node.n_out) if is_indexed else 0
+
+
+def _weights_bits(activity: Activity, node: Connection, dataflow: Dataflow) -> int:
+    """Return the size of the memory of weights: with indices, mostly with biases."""
+    network = activity.network
+    bits = network.weight_bits + _index_bits(activity, node)
+    size = node.stored(activity.pruned) * bits
+    if dataflow.biases == "weights":
+        size += network.bias_words(node, activity.products) * network.state_bits
+    return size
+
+
+def _biases(
+    activity: Activity, node: Connection | Neurons, dataflow: Dataflow
+) -> Words:
+    """Return the biases that a node stores; a connection stores those after it."""
+    network = activity.network
+    bits = network.state_bits
+    if isinstance(node, Neurons):
+        return Words(bits, node.n_out, node.n_out * bits)
+    n_biases = network.bias_words(node, activity.products)
+    memory_bits = n_biases * bits
+    if dataflow.biases == "weights":
+        memory_bits = _weights_bits(activity, node, dataflow)
+    return Words(bits, n_biases, memory_bits)
+
+
 # Input
 
 
-def _of_input(run: _Run, encoding: EncodingOperations | None) -> Blocks:
+def _of_input(activity: Activity, dataflow: Dataflow) -> Blocks:
     """Count encoding images, and what else prepares the input."""
-    activity = run.activity
-    network = run.network
+    network = activity.network
     node = network.input
-    if encoding is not None:
+    if activity.encoding is not None:
         yield _at(node, "pixel_read", node.n_out, Words(PIXEL_BITS, node.n_out))
-        for term, counts in encoding_terms(encoding).items():
+        for term, counts in encoding_terms(activity.encoding).items():
             yield _at(node, term, counts, OF_PIXELS)
-    if activity.products is not None and run.dataflow.skips_zeros:
+    if activity.products is not None and dataflow.skips_zeros:
         n_compared = activity.samples_of_row * node.n_out
         yield _at(node, "zero_comparison", n_compared, OF_PIXELS)
-    if run.is_conventional:
-        yield from _pixels_in_other_widths(run, network)
+    if isinstance(network, ConventionalNetwork):
+        yield from _pixels_in_other_widths(activity, network)
 
 
-def _pixels_in_other_widths(run: _Run, network: ConventionalNetwork) -> Blocks:
+def _pixels_in_other_widths(activity: Activity, network: ConventionalNetwork) -> Blocks:
     """Count making the pixels of an integer network that does not read bytes."""
     node = network.input
     bits = network.bits_into(network.connections[0])
     if bits % PIXEL_BITS == 0:
         return
-    pixels = run.activity.samples_of_row * node.n_out
+    pixels = activity.samples_of_row * node.n_out
     terms = ["code_multiplication", "code_addition"]
     if network.has_binary_input:
         terms = ["code_comparison"]
@@ -299,56 +285,63 @@ def encoding_terms(encoding: EncodingOperations) -> dict[str, NDArray[np.int64]]
     }
 
 
-def _of_node(run: _Run, node: Node) -> Blocks:
-    if isinstance(node, Pooling) and run.sends_values:
-        yield from _of_pooled_values(run, node)
-    elif node.name in run.activity.counts:
+def _of_node(activity: Activity, node: Node, dataflow: Dataflow) -> Blocks:
+    if isinstance(node, Pooling) and _sends_values(activity, dataflow):
+        yield from _of_pooled_values(activity, node)
+    elif node.name in activity.counts:
         if isinstance(node, Dense | Convolution):
-            yield from _of_connection(run, node)
+            yield from _of_connection(activity, node, dataflow)
         else:
-            yield from _of_units(run, node)
-    if node == run.network.output:
-        yield from _of_answer(run, node)
+            yield from _of_units(activity, node, dataflow)
+    if node == activity.network.output:
+        yield from _of_answer(activity, node)
 
 
 # Connections
 
 
-def _of_connection(run: _Run, node: Connection) -> Blocks:
+def _of_connection(activity: Activity, node: Connection, dataflow: Dataflow) -> Blocks:
     """Count what passes through weights, and a bias of the connection."""
-    counts = run.activity.counts[node.name]
-    if not run.dataflow.skips_zeros:
-        products = run.steps(node) * run.synapses(node)
-        yield from _multiplied(run, node, products)
-        yield from _dense_addresses(run, node, products)
+    counts = activity.counts[node.name]
+    if not dataflow.skips_zeros:
+        n_synapses = int(node.fan_out(activity.pruned).sum())
+        products = _steps(activity, node) * n_synapses
+        yield from _multiplied(activity, node, dataflow, products)
+        yield from _dense_addresses(activity, node, products)
     else:
-        products = _summed(run, counts.events, counts.macs)
-        if counts.events is not None:
-            widths = arithmetic(run.network.state_bits)
-            yield _at(node, "synaptic_event", counts.events, widths)
-        if counts.macs is not None:
-            yield from _multiplied(run, node, counts.macs)
-        yield _at(node, "address_event", products)
-        sums = Words(run.network.state_bits, node.n_out)
-        per_product = "state_access_per_event"
-        if run.is_conventional:
-            per_product = "sum_access_per_mac"
-        yield _at(node, per_product, 2 * products, sums)
-    yield from _weights_read(run, node, products)
+        products = activity.sum_of(counts.events, counts.macs)
+        yield from _of_nonzero(activity, node, dataflow, products)
+    yield _at(node, "weight_read", products, _weights(activity, node, dataflow))
+    if _index_bits(activity, node):
+        yield _at(node, "index_read", products, _indices(activity, node, dataflow))
     if counts.biases is not None:
-        stored = run.stored(node)
-        yield from _biases(run, node, counts.biases, stored.biases, stored)
-    if run.sends_values:
-        yield from _values_read(run, node, products)
+        yield from _biases_added(node, counts.biases, _biases(activity, node, dataflow))
+    if _sends_values(activity, dataflow):
+        yield from _values_read(activity, node, dataflow, products)
 
 
-def _summed(run: _Run, *counts: Counts | None) -> Counts:
-    return sum((count for count in counts if count is not None), run.activity.none)
+def _of_nonzero(
+    activity: Activity, node: Connection, dataflow: Dataflow, products: Counts
+) -> Blocks:
+    """Count what spikes and values other than zero add to the sums, one by one."""
+    counts = activity.counts[node.name]
+    bits = activity.network.state_bits
+    if counts.events is not None:
+        yield _at(node, "synaptic_event", counts.events, arithmetic(bits))
+    if counts.macs is not None:
+        yield from _multiplied(activity, node, dataflow, counts.macs)
+    yield _at(node, "address_event", products)
+    per_product = "state_access_per_event"
+    if activity.is_conventional:
+        per_product = "sum_access_per_mac"
+    yield _at(node, per_product, 2 * products, Words(bits, node.n_out))
 
 
-def _multiplied(run: _Run, node: Connection, macs: Counts) -> Blocks:
+def _multiplied(
+    activity: Activity, node: Connection, dataflow: Dataflow, macs: Counts
+) -> Blocks:
     """Count products of weights with values, or with constant currents (pixels)."""
-    network = run.network
+    network = activity.network
     sums = arithmetic(network.state_bits)
     if isinstance(network, ConventionalNetwork):
         bits = network.bits_into(node)
@@ -356,40 +349,42 @@ def _multiplied(run: _Run, node: Connection, macs: Counts) -> Blocks:
             yield _at(node, "accumulation", macs, sums)
             return
         product = sums._replace(bits=network.weight_bits)
+        term = "mac"
     else:
-        is_pixel = run.activity.products is not None and run.dataflow.skips_zeros
+        is_pixel = activity.products is not None and dataflow.skips_zeros
         bits = PIXEL_BITS if is_pixel else FLOAT_BITS
         product = sums
-    term = "mac" if bits != PIXEL_BITS or run.is_conventional else "input_mac"
+        term = "input_mac" if is_pixel else "mac"
     width = product._replace(product_bits=bits * network.weight_bits)
     yield _at(node, term, macs, width)
 
 
-def _dense_addresses(run: _Run, node: Connection, products: Counts) -> Blocks:
+def _dense_addresses(activity: Activity, node: Connection, products: Counts) -> Blocks:
     """Count the addresses of a product of a whole matrix and a vector."""
-    units = run.steps(node) * (node.n_in + node.n_out)
+    units = _steps(activity, node) * (node.n_in + node.n_out)
     yield _at(node, "address_unit", units)
     yield _at(node, "address_mac", products)
 
 
-def _weights_read(run: _Run, node: Connection, products: Counts) -> Blocks:
-    stored = run.stored(node)
-    weight = Words(run.network.weight_bits, stored.weights, stored.weights_bits)
-    yield _at(node, "weight_read", products, weight)
-    if stored.index_bits:
-        index = Words(stored.index_bits, stored.weights, stored.weights_bits)
-        yield _at(node, "index_read", products, index)
+def _biases_added(node: Node, biases: Counts, words: Words) -> Blocks:
+    """Count adding biases, and reading them."""
+    yield _at(node, "bias_addition", biases, arithmetic(words.bits))
+    yield _at(node, "bias_read", biases, words)
 
 
-def _values_read(run: _Run, node: Connection, products: Counts) -> Blocks:
+def _values_read(
+    activity: Activity, node: Connection, dataflow: Dataflow, products: Counts
+) -> Blocks:
     """Count reading the values that enter a connection, and finding zeros."""
-    network = run.network
+    network = activity.network
     (sender,) = network.senders_of(node)
-    entering = run.steps(node) * node.n_in
-    bits = network.bits_into(node) if run.is_conventional else FLOAT_BITS
-    if run.dataflow.skips_zeros:
+    entering = _steps(activity, node) * node.n_in
+    bits = FLOAT_BITS
+    if isinstance(network, ConventionalNetwork):
+        bits = network.bits_into(node)
+    if dataflow.skips_zeros:
         yield _at(sender, "zero_comparison", entering, arithmetic(bits))
-    elif run.stored(node).index_bits:
+    elif _index_bits(activity, node):
         # Each remaining weight fetches its own.
         entering = products
     yield _at(sender, "activation_read", entering, Words(bits, node.n_in))
@@ -398,30 +393,33 @@ def _values_read(run: _Run, node: Connection, products: Counts) -> Blocks:
 # Units
 
 
-def _of_units(run: _Run, node: Node) -> Blocks:
+def _of_units(activity: Activity, node: Node, dataflow: Dataflow) -> Blocks:
     """Count neurons, ReLU units, and all other nodes that are not connections."""
-    counts = run.activity.counts[node.name]
-    if run.is_conventional:
-        yield from _of_relu(run, node, counts)
+    network = activity.network
+    counts = activity.counts[node.name]
+    if isinstance(network, ConventionalNetwork):
+        yield from _of_relu(activity, network, node, dataflow)
         return
     if isinstance(node, Neurons):
-        yield from _of_neurons(run, node, counts)
+        yield from _of_neurons(activity, node, dataflow)
     elif counts.comparisons is not None:
         yield _at(node, "threshold_comparison", counts.comparisons)
     if counts.additions is not None:
         yield _at(node, "addition", counts.additions)
     if counts.multiplications is not None:
         yield _at(node, "multiplication", counts.multiplications)
-    if not run.dataflow.skips_zeros and isinstance(node, Neurons):
-        passed_on = run.activity.samples_of_row * run.activity.time_window * node.n_out
+    if not dataflow.skips_zeros and isinstance(node, Neurons):
+        passed_on = activity.samples_of_row * activity.time_window * node.n_out
         words = Words(FLOAT_BITS, node.n_out)
         yield _at(node, "activation_write", passed_on, words)
-    elif run.dataflow.skips_zeros:
-        yield from _passed_on(run, node, counts)
+    elif dataflow.skips_zeros:
+        yield from _passed_on(activity, node)
 
 
-def _of_relu(run: _Run, node: Node, counts: NodeCounts) -> Blocks:
-    network = run.network
+def _of_relu(
+    activity: Activity, network: ConventionalNetwork, node: Node, dataflow: Dataflow
+) -> Blocks:
+    counts = activity.counts[node.name]
     widths = arithmetic(network.state_bits)
     if counts.comparisons is not None:
         yield _at(node, "activation_comparison", counts.comparisons, widths)
@@ -431,14 +429,14 @@ def _of_relu(run: _Run, node: Node, counts: NodeCounts) -> Blocks:
     assert passed_on is not None
     is_last = node == network.output
     if counts.biases is not None:
-        stored = run.stored(network.bias_holder_of(node))
-        yield from _biases(run, node, counts.biases, stored.biases, stored)
+        words = _biases(activity, network.bias_holder_of(node), dataflow)
+        yield from _biases_added(node, counts.biases, words)
     if network.is_integer and not is_last:
         term = "rounding_addition" if network.shifts else "requantisation"
         yield _at(node, term, passed_on, widths)
-    if run.dataflow.skips_zeros:
+    if dataflow.skips_zeros:
         # Set to the bias before values arrive one by one, and read after the last.
-        accesses = _summed(run, passed_on, counts.biases)
+        accesses = activity.sum_of(passed_on, counts.biases)
         sums = Words(network.state_bits, node.n_out)
         yield _at(node, "sum_access", accesses, sums)
     # The scores of the last layer are as wide as the sums.
@@ -446,8 +444,9 @@ def _of_relu(run: _Run, node: Node, counts: NodeCounts) -> Blocks:
     yield _at(node, "activation_write", passed_on, Words(bits, node.n_out))
 
 
-def _of_neurons(run: _Run, node: Neurons, counts: NodeCounts) -> Blocks:
-    network = run.network
+def _of_neurons(activity: Activity, node: Neurons, dataflow: Dataflow) -> Blocks:
+    network = activity.network
+    counts = activity.counts[node.name]
     updates = counts.updates
     assert updates is not None
     if counts.active is None:
@@ -462,10 +461,10 @@ def _of_neurons(run: _Run, node: Neurons, counts: NodeCounts) -> Blocks:
     if counts.leaks is not None:
         yield _at(node, "leak_multiplication", counts.leaks, widths)
     if counts.biases is not None:
-        stored = run.stored(network.bias_holder_of(node))
+        words = _biases(activity, network.bias_holder_of(node), dataflow)
         # Without biases, what is added in every step are kept sums, one per neuron.
-        n_words = stored.biases or node.n_out
-        yield from _biases(run, node, counts.biases, n_words, stored)
+        words = words._replace(held=words.held or node.n_out)
+        yield from _biases_added(node, counts.biases, words)
     if counts.comparisons is not None:
         yield _at(node, "threshold_comparison", counts.comparisons, widths)
     if counts.resets is not None:
@@ -474,21 +473,13 @@ def _of_neurons(run: _Run, node: Neurons, counts: NodeCounts) -> Blocks:
     yield _at(node, "state_access", 2 * updates * node.n_states, states)
 
 
-def _biases(
-    run: _Run, node: Node, biases: Counts, n_words: int, stored: _Stored
-) -> Blocks:
-    """Count adding biases, and reading them from a memory of `n_words`."""
-    bits = run.network.state_bits
-    yield _at(node, "bias_addition", biases, arithmetic(bits))
-    yield _at(node, "bias_read", biases, Words(bits, n_words, stored.biases_bits))
-
-
-def _passed_on(run: _Run, node: Node, counts: NodeCounts) -> Blocks:
+def _passed_on(activity: Activity, node: Node) -> Blocks:
     """Count what leaves a node: written once, and read by each reader."""
-    network = run.network
+    network = activity.network
+    counts = activity.counts[node.name]
     gives_values = node.name not in network.spiking or counts.values is not None
     passed = counts.values if gives_values else counts.spikes
-    passed = run.activity.none if passed is None else passed
+    passed = activity.none if passed is None else passed
     readers = sum(
         isinstance(reader, BY_UNIT) for reader in network.readers_of(node.name)
     )
@@ -511,14 +502,16 @@ def _passed_on(run: _Run, node: Node, counts: NodeCounts) -> Blocks:
         yield _at(node, "activation_read", reads, value)
 
 
-def _of_pooled_values(run: _Run, node: Pooling) -> Blocks:
+def _of_pooled_values(activity: Activity, node: Pooling) -> Blocks:
     """Count sums or maxima of windows of values, and their memory accesses."""
-    steps = run.steps(node)
+    network = activity.network
+    steps = _steps(activity, node)
     amounts = steps * int(node.fan_out().sum())
-    network = run.network
-    bits = network.activation_bits if run.is_conventional else FLOAT_BITS
+    bits = FLOAT_BITS
+    if isinstance(network, ConventionalNetwork):
+        bits = network.activation_bits
     widths = arithmetic(bits)
-    if not run.is_conventional:
+    if not activity.is_conventional:
         # A chain's averages are factors on the weights that follow.
         yield _at(node, "addition", amounts, widths)
     elif node.average:
@@ -533,12 +526,11 @@ def _of_pooled_values(run: _Run, node: Pooling) -> Blocks:
 # Answer
 
 
-def _of_answer(run: _Run, node: Node) -> Blocks:
+def _of_answer(activity: Activity, node: Node) -> Blocks:
     """Count finding the largest score, or the largest count of output spikes."""
-    activity = run.activity
     comparisons = activity.samples_of_row * (node.n_out - 1)
-    if not run.is_conventional:
-        answer = run.network.answer
+    if not activity.is_conventional:
+        answer = activity.network.answer
         if answer is None:
             return
         yield _at(node, "spike_counted", activity.spikes_of(answer))

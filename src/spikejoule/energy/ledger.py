@@ -9,13 +9,13 @@ total, ratio and verdict, is computed from the ledger.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 
 from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.core.errors import ArtifactError
+from spikejoule.counts.records import Activity
 from spikejoule.energy.count import count_operations
 from spikejoule.energy.dataflow import DATAFLOWS, ZERO_SKIPPING, Dataflow
 from spikejoule.energy.estimates import (
@@ -25,80 +25,14 @@ from spikejoule.energy.estimates import (
     resampled_means,
     spread,
 )
-from spikejoule.energy.operations import OperationCounts
+from spikejoule.energy.operations import INFERENCE, PHASES, OperationCounts
 from spikejoule.energy.prices import HardwareProfile, Status, prices_pj, weights_of
 from spikejoule.energy.terms import PARTS, TERMS
-from spikejoule.evaluation.runs import CountedRun
+from spikejoule.evaluation.runs import EARLY_EXIT, method_of
 
 SideName = Literal["spiking", "conventional"]
 SPIKING: Final = "spiking"
 CONVENTIONAL: Final = "conventional"
-
-
-@dataclass(frozen=True)
-class Accuracies:
-    """Accuracies of a network, in percent.
-
-    Attributes:
-        validation_percent: accuracy on validation images, by which networks are
-            compared; None if not recorded.
-        test_percent: accuracy on test images.
-        low_percent, high_percent: interval of the test accuracy; None if unknown.
-    """
-
-    validation_percent: float | None
-    test_percent: float
-    low_percent: float | None = None
-    high_percent: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Variant:
-    """A network, and one way of running it.
-
-    Attributes:
-        side: ``spiking`` or ``conventional``.
-        network: name of the network, such as ``ReLU 784-100-10, 90 % pruned``.
-        method: that of a `CountedRun`; ``zero-skipping`` or ``dense``; or ``training``.
-        accuracies: None if unknown.
-        weight_bits: width of the weights: 32 for floating point, fewer for integers.
-        operations: counts of N images, or their mean.
-        dataflow: how they were counted.
-        weights_sha256: checksum of the weights; empty if unknown.
-        lazy: whether a spiking network updates neurons only when needed.
-        pruned: whether synapses were removed.
-    """
-
-    side: SideName
-    network: str
-    method: str
-    accuracies: Accuracies | None
-    weight_bits: int
-    operations: OperationCounts
-    dataflow: Dataflow = ZERO_SKIPPING
-    weights_sha256: str = ""
-    lazy: bool = False
-    pruned: bool = False
-
-    @property
-    def way(self) -> str:
-        """The method, and whether updates are lazy, in words."""
-        return way_of(self.method, self.lazy)
-
-    @property
-    def name(self) -> str:
-        """The network, and how it is run."""
-        return f"{self.network}, {self.way}"
-
-    @property
-    def validation_percent(self) -> float | None:
-        """Accuracy on validation images; None if unknown."""
-        return None if self.accuracies is None else self.accuracies.validation_percent
-
-    @property
-    def test_percent(self) -> float | None:
-        """Accuracy on test images; None if unknown."""
-        return None if self.accuracies is None else self.accuracies.test_percent
 
 
 ZERO_SKIPPING_METHOD: Final = "zero-skipping"
@@ -106,35 +40,55 @@ DENSE_METHOD: Final = "dense"
 """Methods of running a conventional network."""
 
 
-def way_of(method: str, lazy: bool) -> str:
-    """Name a way of running a network."""
-    return f"{method}, lazy updates" if lazy else method
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Variant:
+    """A network, and one way of running it.
 
-
-def spiking_variants(
-    name: str,
-    runs: Sequence[CountedRun],
-    accuracies: Mapping[str, Accuracies | None] = MappingProxyType({}),
-) -> tuple[Variant, ...]:
-    """Count the operations of a spiking network in every way of running it.
-
-    Args:
-        name: the network's name.
-        runs: the ways.
-        accuracies: of each method, where known.
+    Attributes:
+        side: ``spiking`` or ``conventional``.
+        network: name of a conventional network, such as ``ReLU 784-100-10, 90 %
+            pruned``; empty for the analysed spiking network.
+        method: ``whole window`` or ``early exit``; ``zero-skipping`` or ``dense``; or
+            ``training``.
+        weight_bits: width of the weights: 32 for floating point, fewer for integers.
+        operations: counts of N images, or their mean.
+        dataflow: how they were counted.
+        validation_percent: accuracy on validation images, by which networks are
+            compared; None if unknown.
+        test_percent: accuracy on test images; None if unknown.
+        test_low_percent, test_high_percent: interval of the test accuracy; None if
+            unknown.
+        weights_sha256: checksum of the weights; empty if unknown.
+        lazy: whether a spiking network updates neurons only when needed.
+        pruned: whether synapses were removed.
+        is_quantised: whether it became a network of integers after its training.
     """
-    return tuple(
-        Variant(
-            side=SPIKING,
-            network=name,
-            method=run.method,
-            accuracies=accuracies.get(run.method),
-            weight_bits=run.activity.network.weight_bits,
-            operations=count_operations(run.activity, run.encoding),
-            lazy=run.lazy,
-            pruned=run.activity.pruned,
-        )
-        for run in runs
+
+    side: SideName
+    method: str
+    weight_bits: int
+    operations: OperationCounts
+    network: str = ""
+    dataflow: Dataflow = ZERO_SKIPPING
+    validation_percent: float | None = None
+    test_percent: float | None = None
+    test_low_percent: float | None = None
+    test_high_percent: float | None = None
+    weights_sha256: str = ""
+    lazy: bool = False
+    pruned: bool = False
+    is_quantised: bool = False
+
+
+def spiking_variant(activity: Activity) -> Variant:
+    """Count the operations of a spiking network in one way of running it."""
+    return Variant(
+        side=SPIKING,
+        method=method_of(activity),
+        weight_bits=activity.network.weight_bits,
+        operations=count_operations(activity),
+        lazy=activity.lazy,
+        pruned=activity.pruned,
     )
 
 
@@ -170,21 +124,19 @@ def baseline_variant(
         side=CONVENTIONAL,
         network=baseline.name,
         method=ZERO_SKIPPING_METHOD if dataflow.skips_zeros else DENSE_METHOD,
-        accuracies=Accuracies(
-            baseline.validation_accuracy_percent, baseline.accuracy_percent
-        ),
         weight_bits=baseline.network.weight_bits,
-        operations=count_operations(activity, dataflow=dataflow),
+        operations=count_operations(activity, dataflow),
         dataflow=dataflow,
+        validation_percent=baseline.validation_accuracy_percent,
+        test_percent=baseline.accuracy_percent,
         weights_sha256=baseline.weights_sha256,
         pruned=activity.pruned,
+        is_quantised=baseline.is_quantised,
     )
 
 
 TOTAL: Final = "total"
 """The term of a row that sums other rows."""
-
-_NO_ENERGY = Energy.of([np.nan] * 6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,9 +145,9 @@ class EnergyRow:
 
     Attributes:
         profile: id of the price list.
-        network: name of the network in the table, such as ``snn``.
-        way: another way of running the analysed network than the first; empty for the
-            first, and for other networks.
+        network: name of a conventional network; empty for the analysed one.
+        method: how the network is run, as in `Variant`.
+        lazy: whether neurons are updated only when needed.
         phase: ``inference``, or a phase of training.
         term: an operation (`terms.TERMS`), or ``total``.
         layer: the layer or connection; empty for a total.
@@ -211,7 +163,8 @@ class EnergyRow:
 
     profile: str
     network: str
-    way: str
+    method: str
+    lazy: bool
     phase: str
     term: str
     layer: str
@@ -231,43 +184,10 @@ class EnergyRow:
         return self.term == TOTAL
 
     @property
-    def cells(self) -> dict[str, Any]:
-        """The row as numbers and strings; NaN where unknown."""
-        energy = self.energy or _NO_ENERGY
-        low, value, high, deviation, interval_low, interval_high = energy.numbers
-        return {
-            "profile": self.profile,
-            "network": f"{self.network}, {self.way}" if self.way else self.network,
-            "phase": self.phase,
-            "term": self.term,
-            "layer": self.layer,
-            "class": np.nan if self.label is None else float(self.label),
-            "count": self.count,
-            "pj_low": low,
-            "pj": value,
-            "pj_high": high,
-            "pj_standard_deviation": deviation,
-            "pj_interval_low": interval_low,
-            "pj_interval_high": interval_high,
-            "status": self.status,
-            "count_standard_deviation": self.count_standard_deviation,
-            "count_interval_low": self.count_interval_low,
-            "count_interval_high": self.count_interval_high,
-            "bits": self.bits,
-            "memory_bits": self.memory_bits,
-        }
-
-
-def total_row(
-    profile: str,
-    network: str,
-    phase: str,
-    energy: Energy | None,
-    label: int | None = None,
-) -> EnergyRow:
-    """Build the row of a total; its status is unpriced if there is no energy."""
-    status: Status = "unpriced" if energy is None else "priced"
-    return EnergyRow(profile, network, "", phase, TOTAL, "", status, energy, label)
+    def is_of_first(self) -> bool:
+        """Whether it is of the analysed network: its first way, or its training."""
+        is_other_way = self.method == EARLY_EXIT or self.lazy
+        return not self.network and not is_other_way
 
 
 @dataclass(frozen=True, eq=False)
@@ -325,50 +245,70 @@ class Ledger:
         return weights_of(self.prices[profile][variant])
 
     def rows(
-        self,
-        variant: int,
-        profile: HardwareProfile,
-        network: str,
-        way: str = "",
-        with_spread: bool = False,
+        self, number: int, profile: HardwareProfile, with_spread: bool = False
     ) -> list[EnergyRow]:
         """Return the rows of a variant under a price list, one per column.
 
         Args:
-            variant: position of the variant.
+            number: position of the variant.
             profile: the price list.
-            network: name of the network in the table.
-            way: as in `EnergyRow`.
             with_spread: whether energies have a standard deviation and an interval.
         """
-        columns = self.variants[variant].operations.columns
-        prices = self.prices[profile.id][variant]
-        weights = self.weights(variant, profile.id)
-        energies = self._by_column(variant, weights, with_spread)
+        variant = self.variants[number]
+        columns = variant.operations.columns
+        prices = self.prices[profile.id][number]
+        weights = self.weights(number, profile.id)
+        energies = self._by_column(number, weights, with_spread)
         # At a price of 1, the energy of a column is its count.
-        counts = self._by_column(variant, np.ones((3, len(columns))))
+        counts = self._by_column(number, np.ones((3, len(columns))))
         mean, _, _, deviation, interval_low, interval_high = counts.tolist()
         return [
             EnergyRow(
                 profile=profile.id,
-                network=network,
-                way=way,
+                network=variant.network,
+                method=variant.method,
+                lazy=variant.lazy,
                 phase=column.phase,
                 term=column.term,
                 layer=column.place,
                 status=profile.status_of(column.term, column.phase),
                 energy=None
-                if np.isnan(prices[0, number])
-                else Energy.of(energies[:, number]),
-                count=mean[number],
-                count_standard_deviation=deviation[number],
-                count_interval_low=interval_low[number],
-                count_interval_high=interval_high[number],
+                if np.isnan(prices[0, place])
+                else Energy.of(energies[:, place]),
+                count=mean[place],
+                count_standard_deviation=deviation[place],
+                count_interval_low=interval_low[place],
+                count_interval_high=interval_high[place],
                 bits=float(column.bits),
                 memory_bits=float(column.memory_bits),
             )
-            for number, column in enumerate(columns)
+            for place, column in enumerate(columns)
         ]
+
+    def total_row(
+        self, number: int, profile: HardwareProfile, phase: str = INFERENCE
+    ) -> EnergyRow:
+        """Return the row of a total, of all columns or of a phase of training.
+
+        Its status is unpriced if there is no energy.
+        """
+        variant = self.variants[number]
+        energy: Energy | None
+        if phase in PHASES:
+            energy = self.total_of_phase(number, profile.id, phase)
+        else:
+            energy = self.total(number, profile.id)
+        return EnergyRow(
+            profile=profile.id,
+            network=variant.network,
+            method=variant.method,
+            lazy=variant.lazy,
+            phase=phase,
+            term=TOTAL,
+            layer="",
+            status="unpriced" if energy is None else "priced",
+            energy=energy,
+        )
 
     def _by_column(
         self, variant: int, weights: Floats, with_spread: bool = True
@@ -438,23 +378,3 @@ class Ledger:
 def _sums(counts: Floats, weights: Floats) -> Floats:
     """Return the weighted sums of counts [..., C], with weights [3, C]: [3, ...]."""
     return np.stack([counts @ row for row in weights])
-
-
-def is_comparable(profile: HardwareProfile, variant: Variant) -> bool:
-    """Whether a network can be compared with others under a price list.
-
-    The list must price both kinds of networks, in this network's number format, and
-    price at least one of its operations: without any, the network would seem to need no
-    energy. A verdict also needs a width that the list judges (`Eligibility.judges`).
-    """
-    eligibility = profile.eligibility
-    if not (eligibility.compares and eligibility.runs(variant.weight_bits)):
-        return False
-    weights = weights_of(prices_pj(variant.operations.columns, profile))
-    return bool(weights[0].any())
-
-
-def may_judge(profile: HardwareProfile, variant: Variant) -> bool:
-    """Whether a verdict under a price list may include a network."""
-    is_judged = profile.eligibility.judges(variant.weight_bits)
-    return is_judged and is_comparable(profile, variant)

@@ -15,6 +15,16 @@ from spikejoule.network.quantisation import FLOAT_BITS
 
 INFERENCE: Final = "inference"
 
+DATA: Final = "data"
+FORWARD: Final = "forward"
+BACKWARD: Final = "backward"
+OPTIMIZER: Final = "optimizer"
+PHASES: Final = (DATA, FORWARD, BACKWARD, OPTIMIZER)
+"""The phases of training."""
+
+TRAINING: Final = "training"
+"""All phases of training together."""
+
 PIXEL_BITS: Final = 8
 
 

@@ -1,7 +1,8 @@
 """Price lists: what one operation costs, according to which source.
 
 A price list (`HardwareProfile`; ``profile`` in parameters, options and files) holds the
-prices of operations on one piece of hardware from one source. Price files are YAML.
+prices of operations on one piece of hardware from one source. A price is the `Energy`
+of one operation. Price files are YAML.
 Each price list is validated when it is read; an error names the file, the price list
 and the reason.
 """
@@ -29,7 +30,7 @@ from pydantic import (
 
 from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
 from spikejoule.core.yaml_files import read_yaml
-from spikejoule.energy.estimates import Floats
+from spikejoule.energy.estimates import Energy, Floats
 from spikejoule.energy.operations import INFERENCE, Column, OperationCounts
 from spikejoule.energy.terms import TERMS, UPDATES, priceable
 from spikejoule.network.quantisation import FLOAT_BITS
@@ -108,18 +109,6 @@ class _Mapping(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-@dataclass(frozen=True)
-class Price:
-    """Picojoules per operation: one value, a range, or a value within a range.
-
-    `value_pj` is None if only the ends of the range are known.
-    """
-
-    low_pj: float
-    value_pj: float | None
-    high_pj: float
-
-
 def _three_values(node: Any) -> Any:
     """Read a number as a range without width."""
     return node if isinstance(node, list | tuple) else (node, node, node)
@@ -144,7 +133,7 @@ class PriceByWidth(_Mapping):
     per_product_bit: _PjRange = _FREE
     per_sum_bit: _PjRange = _FREE
 
-    def pj(self, column: Column) -> Price:
+    def pj(self, column: Column) -> Energy:
         """Return the price at the widths of a column."""
         pj = self.per_bit * column.bits + self.per_bit_squared * column.bits**2
         low, value, high = (
@@ -153,7 +142,7 @@ class PriceByWidth(_Mapping):
                 self.per_product_bit, self.per_sum_bit, strict=True
             )
         )
-        return Price(low, value, high)
+        return Energy(low, value, high)
 
     @property
     def is_by_word(self) -> bool:
@@ -201,7 +190,7 @@ class MemoryPrice(_Mapping):
             )
         return self
 
-    def pj(self, column: Column) -> Price:
+    def pj(self, column: Column) -> Energy:
         """Return the price of accessing one word of a column."""
         stored = column.memory_bits
         if self.parameters == "joined" and column.parameters_bits:
@@ -212,10 +201,10 @@ class MemoryPrice(_Mapping):
             sizes, prices = zip(*self.pj_per_byte, strict=True)
             per_byte = float(np.interp(stored / _BITS_PER_BYTE, sizes, prices))
             pj = column.bits / _BITS_PER_BYTE * per_byte
-        return Price(pj, pj, pj)
+        return Energy(pj, pj, pj)
 
 
-AnyPrice = Price | PriceByWidth | Literal["by_size"]
+AnyPrice = Energy | PriceByWidth | Literal["by_size"]
 
 
 # Building an adapter takes longer than using it.
@@ -225,7 +214,7 @@ _RANGE: TypeAdapter[list[float]] = TypeAdapter(list[_Pj])
 
 def _any_price(node: Any, info: ValidationInfo) -> AnyPrice:
     """Read a price: a number, a range, by width, or `by_size` of the memory."""
-    if isinstance(node, Price | PriceByWidth):
+    if isinstance(node, Energy | PriceByWidth):
         return node
     if isinstance(node, dict) and node:
         return PriceByWidth.model_validate(node, context=info.context)
@@ -239,9 +228,11 @@ def _any_price(node: Any, info: ValidationInfo) -> AnyPrice:
             raise ValueError(
                 "a price range must be [low, high] or [low, value, high], ascending"
             )
-        return Price(numbers[0], numbers[1] if len(numbers) == 3 else None, numbers[-1])
+        return Energy(
+            numbers[0], numbers[1] if len(numbers) == 3 else None, numbers[-1]
+        )
     pj = _NUMBER.validate_python(node, context=info.context)
-    return Price(pj, pj, pj)
+    return Energy(pj, pj, pj)
 
 
 _Prices = dict[str, Annotated[AnyPrice, BeforeValidator(_any_price)]]
@@ -344,7 +335,7 @@ class HardwareProfile(_Mapping):
             raise ValueError(
                 f"scope {self.scope} cannot price {name}; allowed: {', '.join(allowed)}"
             )
-        is_scaled = not isinstance(price, Price)
+        is_scaled = not isinstance(price, Energy)
         if is_scaled and self.scope not in ("arithmetic", "system", "memory"):
             raise ValueError(
                 f"{name} depends on a width or a size, which scope "
@@ -355,7 +346,7 @@ class HardwareProfile(_Mapping):
 
     @model_validator(mode="after")
     def _prices_fit_each_other(self) -> Self:
-        fixed = [price for price in self.prices.values() if isinstance(price, Price)]
+        fixed = [price for price in self.prices.values() if isinstance(price, Energy)]
         has_range = any(price.low_pj < price.high_pj for price in fixed)
         if self.scope == "contested" and not has_range:
             raise ValueError("prices of scope contested need a range [low, high]")
@@ -369,7 +360,7 @@ class HardwareProfile(_Mapping):
     @property
     def ignores_widths(self) -> bool:
         """Whether it charges the same for a product of any width."""
-        return isinstance(self.prices.get("mac"), Price)
+        return isinstance(self.prices.get("mac"), Energy)
 
     @property
     def eligibility(self) -> Eligibility:
@@ -388,6 +379,23 @@ class HardwareProfile(_Mapping):
             judged_bits=None if judges_every_width else _OWN_BITS.get(self.numbers, 0),
         )
 
+    def compares(self, weight_bits: int, operations: OperationCounts) -> bool:
+        """Whether it can compare a network with others.
+
+        It must price both kinds of networks, in this network's number format, and at
+        least one of its operations: without any, the network would seem to need no
+        energy.
+        """
+        eligibility = self.eligibility
+        if not (eligibility.compares and eligibility.runs(weight_bits)):
+            return False
+        return bool(weights_of(prices_pj(operations.columns, self))[0].any())
+
+    def judges(self, weight_bits: int, operations: OperationCounts) -> bool:
+        """Whether a verdict under it may include a network."""
+        is_judged = self.eligibility.judges(weight_bits)
+        return is_judged and self.compares(weight_bits, operations)
+
     def price_at(self, column: Column) -> tuple[float, float, float]:
         """Return low, value and high price of one operation of a column, in pJ.
 
@@ -399,7 +407,7 @@ class HardwareProfile(_Mapping):
         price = self.memory if isinstance(stated, str) else stated
         if price is None:
             return np.nan, np.nan, np.nan
-        if not isinstance(price, Price):
+        if not isinstance(price, Energy):
             price = price.pj(column)
         value = np.nan if price.value_pj is None else price.value_pj
         if TERMS[column.term].optional_as and column.term not in self.prices:

@@ -5,7 +5,7 @@ The network runs its whole window or stops early, and updates its neurons in eve
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 import numpy as np
@@ -38,40 +38,23 @@ EARLY_EXIT: Final = "early exit"
 
 
 @dataclass(frozen=True, eq=False)
-class CountedRun:
-    """One way of running a spiking network on N samples.
-
-    Attributes:
-        method: ``whole window`` or ``early exit``.
-        lazy: whether neurons are updated only when needed.
-        activity: what it did for each sample.
-        encoding: what encoding the images takes; None for samples that are not images.
-    """
-
-    method: str
-    lazy: bool
-    activity: Activity
-    encoding: EncodingOperations | None
-
-
-@dataclass(frozen=True, eq=False)
 class CountedSamples:
     """What a spiking network did for N test samples.
 
     Attributes:
-        runs: the counts of each way of running it; first the whole window, clocked.
+        runs: what it did in each way of running it; first the whole window, clocked.
         labels: class of each sample, [N]; None if unknown.
         early: the rule of early exit and its accuracies; None without.
     """
 
-    runs: tuple[CountedRun, ...]
+    runs: tuple[Activity, ...]
     labels: NDArray[Any] | None = None
     early: EarlyExit | None = None
 
     @property
     def n_samples(self) -> int:
         """N."""
-        return self.runs[0].activity.n_rows
+        return self.runs[0].n_rows
 
 
 def counted_runs(
@@ -79,7 +62,7 @@ def counted_runs(
     encoder: Encoder,
     images: NDArray[np.uint8] | None,
     exits: NDArray[np.int64] | None = None,
-) -> tuple[CountedRun, ...]:
+) -> tuple[Activity, ...]:
     """Count every way of running a network: first the whole window, clocked.
 
     Lazy updates are counted as well if they are fewer.
@@ -92,36 +75,39 @@ def counted_runs(
             None without early exit.
     """
     encoding = None if images is None else encoder.operations(images)
-    steps = np.full(measured.n_samples, measured.time_window)
-    runs = _of_method(WHOLE_WINDOW, measured, steps, encoding)
+    runs = _clocked_and_lazy(measured, None, encoding)
     if exits is not None:
         stopped = stopped_after(measured, exits)
         encoding = None if images is None else encoder.operations(images, exits)
-        runs += _of_method(EARLY_EXIT, stopped, exits, encoding)
+        runs += _clocked_and_lazy(stopped, exits, encoding)
     return tuple(runs)
 
 
-def _of_method(
-    method: str,
+def _clocked_and_lazy(
     measured: Measurement,
-    steps: NDArray[np.int64],
+    exits: NDArray[np.int64] | None,
     encoding: EncodingOperations | None,
-) -> list[CountedRun]:
-    """Count one method with clocked updates, and with lazy ones if they are fewer.
+) -> list[Activity]:
+    """Count with clocked updates, and with lazy ones if they are fewer.
 
-    `steps` [N] are the steps for which each sample runs.
+    `exits` [N] are the steps after which samples stop; None for the whole window.
     """
-    clocked = clocked_updates(measured.network, steps)
+    steps = np.full(measured.n_samples, measured.time_window)
+    clocked = clocked_updates(measured.network, steps if exits is None else exits)
     # With a bias, lazy updates are counted over the whole window, so after an early
     # exit they would exceed the clocked ones.
     lazy = np.minimum(measured.lazy_updates, clocked)
-    exits = steps if method == EARLY_EXIT else None
     activity = measured.activity(clocked, exits)
-    runs = [CountedRun(method, False, activity, encoding)]
+    runs = [replace(activity, encoding=encoding)]
     if (lazy < clocked).any():
         activity = measured.activity(lazy, exits)
-        runs.append(CountedRun(method, True, activity, encoding))
+        runs.append(replace(activity, encoding=encoding, lazy=True))
     return runs
+
+
+def method_of(run: Activity) -> str:
+    """Name the method of a run."""
+    return WHOLE_WINDOW if run.exit_steps is None else EARLY_EXIT
 
 
 def exits_of(
@@ -185,19 +171,19 @@ RUNS: Final = ArrayFile(
 
 def save_runs(
     path: FilePath,
-    runs: Sequence[CountedRun],
+    runs: Sequence[Activity],
     labels: NDArray[np.uint8],
     checkpoint: Checkpoint,
 ) -> None:
     """Write counted runs of the network in a checkpoint, and the labels [N]."""
     arrays: dict[str, NDArray[Any]] = {
-        "methods": np.array([run.method for run in runs]),
+        "methods": np.array([method_of(run) for run in runs]),
         "lazy": np.array([run.lazy for run in runs], np.uint8),
         "labels": labels,
         "weights_sha256": np.array(arrays_digest(checkpoint.state)),
     }
     for number, run in enumerate(runs):
-        counted = layers_of_activity(run.activity)
+        counted = layers_of_activity(run)
         known = {
             "spikes": counted.spikes,
             "events": counted.events,
@@ -235,7 +221,7 @@ def load_runs(
     network = checkpoint.network.with_weights(checkpoint.state)
     encoder = checkpoint.encoder
     runs = []
-    for number, method in enumerate(arrays["methods"].tolist()):
+    for number, lazy in enumerate(arrays["lazy"].tolist()):
         own = {
             name: arrays[f"run{number}.{name}"]
             for name in _ARRAYS_OF_RUN
@@ -244,16 +230,11 @@ def load_runs(
         encoding = own.pop("encoding", None)
         check(path, _misfit(own, checkpoint, number))
         counted = LayerCounts(**own, products=encoder.input_products)
-        runs.append(
-            CountedRun(
-                method=method,
-                lazy=bool(arrays["lazy"][number]),
-                activity=activity_of_layers(
-                    network, encoder.time_window, counted, checkpoint.pruned
-                ),
-                encoding=None if encoding is None else EncodingOperations(*encoding.T),
-            )
+        activity = activity_of_layers(
+            network, encoder.time_window, counted, checkpoint.pruned
         )
+        operations = None if encoding is None else EncodingOperations(*encoding.T)
+        runs.append(replace(activity, lazy=bool(lazy), encoding=operations))
     return CountedSamples(tuple(runs), arrays["labels"], early)
 
 

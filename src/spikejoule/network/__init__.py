@@ -1,7 +1,7 @@
 """Networks: their structure, their neurons, and the files that store trained ones.
 
 nodes, graph                nodes, and the graph of nodes and edges
-layers, chain               hidden layers as words; the graph of a chain of layers
+layers                      hidden layers as words; the graph of a chain of layers
 network                     the spiking network that is trained
 params                      the section `model` of params.yaml
 imported, conventional      graphs from elsewhere; ReLU networks

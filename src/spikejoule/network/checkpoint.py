@@ -41,7 +41,12 @@ from spikejoule.network.network import Network, State
 from spikejoule.network.neuron import UNNAMED, Neuron
 from spikejoule.network.neurons import NEURONS
 from spikejoule.network.quantisation import Quantisation
-from spikejoule.network.sections import CheckpointFile, EpochRecord, QuantisationEntry
+from spikejoule.network.sections import (
+    CheckpointFile,
+    EpochRecord,
+    QuantisationEntry,
+    TrainingConfigSection,
+)
 
 SCHEMA_VERSION: Final = "surrogate_complete_v1"
 
@@ -134,9 +139,14 @@ class Checkpoint:
         torch_files.write(path, self.content)
 
     @property
+    def trained_with(self) -> TrainingConfigSection:
+        """The training parameters that operation counts depend on."""
+        return self.file.training_config
+
+    @property
     def pruned(self) -> bool:
         """Whether training removed synapses."""
-        return bool(self.file.training_config.pruned_fraction)
+        return bool(self.trained_with.pruned_fraction)
 
     # These are recorded in a file that `read_trained` accepts.
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from spikejoule.encoding.events import Products
-from spikejoule.network.chain import chain_parts
 from spikejoule.network.graph import Graph
-from spikejoule.network.layers import DenseLayer
+from spikejoule.network.layers import DenseLayer, chain_parts
 from spikejoule.network.network import State, weights_and_biases
 from spikejoule.network.nodes import Connection, Node
 from spikejoule.network.quantisation import FLOAT_BITS

@@ -24,9 +24,8 @@ from numpy.typing import NDArray
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.events import Products
-from spikejoule.network.chain import chain_parts
 from spikejoule.network.graph import Graph
-from spikejoule.network.layers import DenseLayer, HiddenLayer, is_plain
+from spikejoule.network.layers import DenseLayer, HiddenLayer, chain_parts, is_plain
 from spikejoule.network.neuron import Neuron
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.nodes import Connection, Dense, Neurons, Node, Pooling, Shape
@@ -55,28 +54,6 @@ def weights_and_biases(
         for name, values in parameters.items()
         if name.endswith("weight")
     ]
-
-
-@dataclass(frozen=True)
-class ChainLayer:
-    """A population of neurons, and the nodes that bring spikes to it.
-
-    Attributes:
-        neurons: the population.
-        connection: the weights from the layer before.
-        source: the node that `connection` reads: a population, or a pooling.
-        recurrent: the weights from the population to itself; None without.
-    """
-
-    neurons: Neurons
-    connection: Connection
-    source: Node
-    recurrent: Dense | None
-
-    @property
-    def pooling(self) -> Pooling | None:
-        """The pooling before the connection; None without."""
-        return self.source if isinstance(self.source, Pooling) else None
 
 
 @dataclass(frozen=True)
@@ -149,7 +126,7 @@ class Network(Graph):
     ) -> "Network":
         """Build a chain of layers of any kind; the output is fully connected.
 
-        Names follow `network.chain`.
+        Names follow `layers.chain_parts`.
 
         Args:
             in_shape: shape of the input, (n,) or (channels, height, width).
@@ -185,17 +162,25 @@ class Network(Graph):
         return all(is_plain(layer) for layer in self.hidden_layers)
 
     @cached_property
-    def chain(self) -> tuple[ChainLayer, ...]:
-        """The layers after the input."""
-        layers = []
-        for neurons in self.of(Neurons):
-            # The connection comes first among the sources, recurrent weights second.
-            names = self.sources[neurons.name]
-            connection = cast(Connection, self.nodes[names[0]])
-            source = self.nodes[self.sources[connection.name][0]]
-            recurrent = cast(Dense, self.nodes[names[1]]) if len(names) > 1 else None
-            layers.append(ChainLayer(neurons, connection, source, recurrent))
-        return tuple(layers)
+    def forward_connections(self) -> tuple[Connection, ...]:
+        """The connection into each population, without recurrent ones."""
+        # It comes first among the sources of the population, recurrent weights second.
+        names = [self.sources[layer.name][0] for layer in self.of(Neurons)]
+        return tuple(cast(Connection, self.nodes[name]) for name in names)
+
+    @cached_property
+    def recurrent_connections(self) -> tuple[Dense | None, ...]:
+        """The weights from each population to itself; None without."""
+        sources = [self.sources[layer.name][1:] for layer in self.of(Neurons)]
+        return tuple(
+            cast(Dense, self.nodes[names[0]]) if names else None for names in sources
+        )
+
+    def pooling_before(self, connection: Connection) -> Pooling | None:
+        """The pooling that a connection reads; None if it reads a population."""
+        (source,) = self.sources[connection.name]
+        node = self.nodes[source]
+        return node if isinstance(node, Pooling) else None
 
     def target_of(self, connection: Connection) -> Node:
         """The population after a connection."""
@@ -206,33 +191,24 @@ class Network(Graph):
     def weight_names(self) -> tuple[str, ...]:
         """The name in a `State` of the weights of each of `connections`."""
         names = []
-        for number, layer in enumerate(self.chain, start=1):
+        for number, recurrent in enumerate(self.recurrent_connections, start=1):
             names.append(f"layer{number}.synapses.weight")
-            if layer.recurrent is not None:
+            if recurrent is not None:
                 names.append(f"layer{number}.recurrent.weight")
         return tuple(names)
 
     @cached_property
-    def forward_connections(self) -> tuple[Connection, ...]:
-        """The connection into each population, without recurrent ones."""
-        return tuple(layer.connection for layer in self.chain)
-
-    @cached_property
     def senders(self) -> tuple[int, ...]:
         """The index in `layers` of the sender of each of `connections`."""
-        indices = []
-        for number, layer in enumerate(self.chain, start=1):
-            indices.append(number - 1)
-            if layer.recurrent is not None:
-                indices.append(number)
-        return tuple(indices)
+        return tuple(
+            self.layer_names.index(self.senders_of(connection)[0])
+            for connection in self.connections
+        )
 
     def senders_of(self, connection: Connection) -> tuple[str, ...]:
         """The layer whose spikes enter a connection, looking through pooling."""
-        (source,) = self.sources[connection.name]
-        if isinstance(self.nodes[source], Pooling):
-            return self.sources[source]
-        return (source,)
+        pooling = self.pooling_before(connection)
+        return self.sources[connection.name if pooling is None else pooling.name]
 
     def fan_out_of(
         self, connection: Connection, pruned: bool = False
@@ -248,8 +224,8 @@ class Network(Graph):
         Through a pooling, a unit has the value of its window; units outside all
         windows have 0.
         """
-        pooling = self.nodes[self.sources[connection.name][0]]
-        if not isinstance(pooling, Pooling):
+        pooling = self.pooling_before(connection)
+        if pooling is None:
             return by_source
         windows = pooling.window_of
         by_unit = by_source[windows]
@@ -350,14 +326,13 @@ class Network(Graph):
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every trained parameter, as in `State`."""
         shapes: dict[str, tuple[int, ...]] = {}
-        for number, layer in enumerate(self.chain, start=1):
-            weight_shape = layer.connection.weight_shape
-            shapes[f"layer{number}.synapses.weight"] = weight_shape
+        layers = zip(self.forward_connections, self.recurrent_connections, strict=True)
+        for number, (connection, recurrent) in enumerate(layers, start=1):
+            shapes[f"layer{number}.synapses.weight"] = connection.weight_shape
             if self.has_bias:
-                shapes[f"layer{number}.synapses.bias"] = weight_shape[:1]
-            if layer.recurrent is not None:
-                name = f"layer{number}.recurrent.weight"
-                shapes[name] = layer.recurrent.weight_shape
+                shapes[f"layer{number}.synapses.bias"] = connection.weight_shape[:1]
+            if recurrent is not None:
+                shapes[f"layer{number}.recurrent.weight"] = recurrent.weight_shape
             for name in self.neuron.learned_names:
                 shapes[f"layer{number}.neurons.{name}"] = (1,)
         return shapes

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from spikejoule.network.integers import LayerConstants, layer_constants, quantisation_of
-from spikejoule.network.network import ChainLayer, Network
+from spikejoule.network.network import Network
 from spikejoule.network.neuron import Neuron
 from spikejoule.network.nodes import Convolution
 from spikejoule.network.quantisation import Quantisation
@@ -59,16 +59,17 @@ class SpikingLayer(nn.Module):
     """Synapses and neurons; all steps share one matrix product or convolution.
 
     Args:
-        layer: the connection, with pooling and recurrent weights if there are any.
-        neuron: the neuron model of the layer.
+        network: the network.
+        number: position of the layer after the input, from 0.
 
     Attributes:
         grid: the grid on which a quantised layer computes; None for floating point.
     """
 
-    def __init__(self, layer: ChainLayer, neuron: Neuron) -> None:
+    def __init__(self, network: Network, number: int) -> None:
         super().__init__()
-        connection = layer.connection
+        connection = network.forward_connections[number]
+        neuron = network.neurons[number]
         self.synapses: nn.Linear | nn.Conv2d
         if isinstance(connection, Convolution):
             windows = connection.windows
@@ -86,11 +87,11 @@ class SpikingLayer(nn.Module):
                 connection.n_in, connection.n_out, bias=neuron.has_bias
             )
         self.recurrent: nn.Linear | None = None
-        if layer.recurrent is not None:
+        if network.recurrent_connections[number] is not None:
             n_units = connection.n_out
             self.recurrent = nn.Linear(n_units, n_units, bias=False)
         self._in_shape = connection.in_shape
-        self._pooling = layer.pooling
+        self._pooling = network.pooling_before(connection)
         self.neurons = nn.ParameterDict(
             {
                 name: torch.tensor([neuron.first_learned(name)])
@@ -165,10 +166,9 @@ class SpikingNetwork(nn.Module):
     def __init__(self, network: Network, surrogate: Surrogate | None = None) -> None:
         super().__init__()
         self.layers: dict[str, SpikingLayer] = {}
-        pairs = zip(network.chain, network.neurons, strict=True)
-        for number, (layer, neuron) in enumerate(pairs, start=1):
-            name = f"layer{number}"
-            self.layers[name] = SpikingLayer(layer, neuron)
+        for number in range(len(network.neurons)):
+            name = f"layer{number + 1}"
+            self.layers[name] = SpikingLayer(network, number)
             self.add_module(name, self.layers[name])
         self._derivative: Derivative = torch.zeros_like
         if surrogate is not None:

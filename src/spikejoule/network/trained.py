@@ -136,7 +136,7 @@ class InferenceResults:
         spikes: spikes of the first test images.
         seconds: run time of the network over all test images.
         evaluation: the content of metrics/evaluate.json.
-        energy_proxies: from `EnergyProxies.as_checkpoint_entry`.
+        energy_proxies: from `counts.proxies.checkpoint_proxies`.
     """
 
     spikes: SpikeCounts

@@ -7,7 +7,7 @@ added when a page is made (`page`).
 import base64
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -36,6 +36,7 @@ from spikejoule.playground.opponent import (
     Opponent,
 )
 from spikejoule.playground.prices import LinearOperations, PlaygroundError
+from spikejoule.report.names import named
 
 ENCODINGS: Final = ("latency", "poisson", "regular")
 """The encodings that `scripts/encoders.js` has."""
@@ -223,8 +224,8 @@ def _titles(inputs: PlaygroundInputs) -> dict[str, str | None]:
     conventional = None
     if opponent is not None:
         conventional = (
-            f"{opponent.variant.name}, {opponent.counts.accuracy_percent:.2f} % of the "
-            "test images correct"
+            f"{named(opponent.variant)}, {opponent.counts.accuracy_percent:.2f} % of "
+            "the test images correct"
         )
     return {
         "data": inputs.checkpoint.file.spikejoule.data["title"],
@@ -410,7 +411,7 @@ def _spiking_operations(
         inputs.images.images[: first.n_samples], steps
     )
     without_rule, with_rule = (
-        count_operations(activity, encoding)
+        count_operations(replace(activity, encoding=encoding))
         for activity in (run.activity(updates), run.activity(updates, steps))
     )
     features = _features(run, steps, inputs)

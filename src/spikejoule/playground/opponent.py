@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from spikejoule.baselines.counts import CountedBaseline, load_baseline, load_weights
 from spikejoule.core.store import FilePath
 from spikejoule.data.images import LabelledImages
-from spikejoule.energy.ledger import Variant, baseline_variants, is_comparable
+from spikejoule.energy.ledger import Variant, baseline_variants
 from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
 from spikejoule.network.checkpoint import Checkpoint
 
@@ -73,7 +73,9 @@ def choose_opponent(
     accuracy_percent = checkpoint.file.training_results.best_val_accuracy or 0.0
     # A list of integer prices does not apply to networks in floating point.
     priced = [
-        variant for variant in variants if is_comparable(profile, variant)
+        variant
+        for variant in variants
+        if profile.compares(variant.weight_bits, variant.operations)
     ] or variants
     accurate = [
         variant

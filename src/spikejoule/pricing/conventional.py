@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spikejoule.baselines.counts import CountedBaseline
-from spikejoule.compare.names import architecture
 from spikejoule.core.errors import ArtifactError, ParameterError, shown
-from spikejoule.counts.values import activity_of_products
+from spikejoule.counts.measurement import activity_of_products
 from spikejoule.network.conventional import RELU, ConventionalNetwork
 from spikejoule.network.nodes import Connection, Input, Neurons, Node, Threshold
 from spikejoule.network.quantisation import FLOAT_BITS
@@ -28,6 +27,7 @@ from spikejoule.pricing.parts import INPUT
 from spikejoule.pricing.places import ModulePlace
 from spikejoule.pricing.running import Answer, Run, Stepping, TimeAxis, batches_of
 from spikejoule.pricing.watching import Watch
+from spikejoule.report.names import architecture
 
 
 @dataclass(frozen=True, eq=False)

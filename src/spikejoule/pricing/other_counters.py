@@ -75,8 +75,8 @@ def beside_ours(
     counts: dict[Tool, Counts], inputs: AnalysisInputs
 ) -> tuple[OtherCount, ...]:
     """Return the counts of other tools, each with the count here that it matches."""
-    dense = inputs.proxies.dense_operations_per_inference
-    events = inputs.proxies.synaptic_events_per_inference
+    dense = inputs.activity.dense_operations_per_inference
+    events = inputs.activity.synaptic_events_per_inference
     ours = {
         "Effective_ACs": ("synaptic events", events),
         "Effective_MACs": (

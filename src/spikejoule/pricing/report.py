@@ -10,15 +10,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spikejoule.compare.analysis import EnergyAnalysis
-from spikejoule.compare.names import architecture
 from spikejoule.compare.notes import NoteKind
 from spikejoule.core.errors import LimitError, ParameterError
 from spikejoule.core.store import write_text
 from spikejoule.counts.records import Activity
 from spikejoule.energy.terms import in_words
+from spikejoule.report.names import architecture
 from spikejoule.report.page import PageContent, energy_page
 from spikejoule.report.statements import answer
 from spikejoule.report.units import energy_words, joules
+from spikejoule.report.values import row_cells
 from spikejoule.report.words import sentence
 
 
@@ -59,7 +60,7 @@ class Report:
     @cached_property
     def table(self) -> pd.DataFrame:
         """Every term at every place under every price list, and the totals."""
-        return pd.DataFrame([row.cells for row in self.analysis.table])
+        return pd.DataFrame([row_cells(row) for row in self.analysis.table])
 
     @property
     def rows(self) -> list[tuple[str, str]]:
@@ -72,12 +73,13 @@ class Report:
         energy = f"{energy_words(total)} under {headline} ({in_joules})"
         title = "" if inputs.title == "samples" else f" of {inputs.title}"
         accuracy = "accuracy unknown"
-        if inputs.accuracy is not None:
-            accuracy = f"{inputs.accuracy.test_percent:.2f} % correct"
+        percent = inputs.variant.test_percent
+        if percent is not None:
+            accuracy = f"{percent:.2f} % correct"
         n_steps = inputs.operations.time_window
-        proxies = inputs.proxies
-        events = proxies.synaptic_events_per_inference
-        dense = proxies.dense_operations_per_inference
+        activity = inputs.activity
+        events = activity.synaptic_events_per_inference
+        dense = activity.dense_operations_per_inference
         macs = inputs.value_macs_per_inference
         layers = inputs.network.layer_names[1:]
         spikes = sum(float(self.activity.spikes_of(name).mean()) for name in layers)

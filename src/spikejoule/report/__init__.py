@@ -9,7 +9,3 @@ units       energies and numbers in words
 values      an analysis as JSON values, for `spikejoule energy --json`
 charts      charts, one function each, as PNG and as the page's SVG
 """
-
-from spikejoule.report.page import PageContent, energy_card, energy_page
-
-__all__ = ["PageContent", "energy_card", "energy_page"]

@@ -1,8 +1,9 @@
 """Which terms a total includes under a price list, and which not."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from spikejoule.compare.analysis import EnergyAnalysis
+from spikejoule.energy.operations import INFERENCE
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.terms import PARTS_OF_UPDATE, TERMS, UPDATES
 
@@ -16,40 +17,48 @@ class TotalContents:
         covered: included in another term's price.
         unpriced: not included, for lack of a price.
         uncounted: priced, but not counted.
-        partly: unpriced terms whose leak and bias have prices of their own.
     """
 
-    priced: tuple[str, ...]
-    covered: tuple[str, ...]
-    unpriced: tuple[str, ...]
-    uncounted: tuple[str, ...]
-    partly: tuple[str, ...]
+    priced: list[str]
+    covered: list[str]
+    unpriced: list[str]
+    uncounted: list[str]
 
-    def unpriced_names(self, remark: str) -> list[str]:
-        """Return the unpriced terms, with a remark after partly priced ones."""
+    @property
+    def not_included(self) -> list[str]:
+        """The unpriced terms; of a neuron update, leak and bias may be priced."""
+        if not set(PARTS_OF_UPDATE) <= set(self.priced):
+            return self.unpriced
         return [
-            f"{term}{remark}" if term in self.partly else term for term in self.unpriced
+            f"{term} (beyond leak and bias)" if term in UPDATES else term
+            for term in self.unpriced
         ]
 
 
-def contents_of(terms: Mapping[str, str], profile: HardwareProfile) -> TotalContents:
-    """Sort the counted terms, each with a phase, by what a price list makes of them."""
+def contents(
+    analysis: EnergyAnalysis, *phases: str, profile: HardwareProfile | None = None
+) -> TotalContents:
+    """Sort the counted terms by what a price list makes of them.
+
+    Args:
+        analysis: the priced counts.
+        phases: phases of the total; by default an inference.
+        profile: the price list; by default the headline's.
+    """
+    prices = profile or analysis.chosen
+    phase_of_term: dict[str, str] = {}
+    for phase in phases or (INFERENCE,):
+        rows = analysis.records(phase=phase, profile=prices.id)
+        phase_of_term |= {row.term: phase for row in rows}
     by_status: dict[str, list[str]] = {"priced": [], "covered": [], "unpriced": []}
-    for term, phase in terms.items():
-        by_status[profile.status_of(term, phase)].append(term)
+    for term, phase in phase_of_term.items():
+        by_status[prices.status_of(term, phase)].append(term)
     uncounted: list[str] = []
     # The prices of arithmetic lists are for what terms consist of.
-    if profile.scope != "arithmetic":
+    if prices.scope != "arithmetic":
         uncounted = [
             term
-            for term in profile.prices
-            if term not in terms and TERMS[term].side != "conventional"
+            for term in prices.prices
+            if term not in phase_of_term and TERMS[term].side != "conventional"
         ]
-    parts_are_priced = set(PARTS_OF_UPDATE) <= set(by_status["priced"])
-    return TotalContents(
-        priced=tuple(by_status["priced"]),
-        covered=tuple(by_status["covered"]),
-        unpriced=tuple(by_status["unpriced"]),
-        uncounted=tuple(uncounted),
-        partly=UPDATES if parts_are_priced else (),
-    )
+    return TotalContents(**by_status, uncounted=uncounted)

@@ -17,10 +17,9 @@ from markupsafe import Markup, escape
 from spikejoule.compare.analysis import EnergyAnalysis
 from spikejoule.core.errors import printable
 from spikejoule.core.provenance import file_digest
+from spikejoule.energy.operations import PHASES
 from spikejoule.energy.prices import measured_on_mnist
-from spikejoule.energy.training.record import PHASES
 from spikejoule.evaluation.accuracy import EarlyExit
-from spikejoule.report import views
 from spikejoule.report.statements import (
     answer,
     assumptions,
@@ -28,6 +27,10 @@ from spikejoule.report.statements import (
     sentences,
     templates,
 )
+from spikejoule.report.units import count_in_words
+from spikejoule.report.views import terminal
+from spikejoule.report.views.page import page_view
+from spikejoule.report.words import break_even, energy_of_row
 
 if TYPE_CHECKING:
     from spikejoule.network.checkpoint import Checkpoint
@@ -88,7 +91,7 @@ def energy_page(content: PageContent) -> str:
     return _page(
         "energy.html.j2",
         content=content,
-        view=views.page_view(content.analysis, has_front=charts["front"] is not None),
+        view=page_view(content.analysis, has_front=charts["front"] is not None),
         charts=charts,
         palette=PALETTE,
         colours={name: VARIABLES[colour] for name, colour in places.items()},
@@ -106,9 +109,9 @@ def energy_text(title: str, analysis: EnergyAnalysis) -> str:
         "energy.txt.j2",
         title=title,
         analysis=analysis,
-        measured=views.measured(analysis),
-        profiles=views.profile_table(analysis),
-        terms=views.term_table(analysis),
+        measured=terminal.measured(analysis),
+        profiles=terminal.profile_table(analysis),
+        terms=terminal.term_table(analysis),
     )
 
 
@@ -130,11 +133,14 @@ def _pages() -> Environment:
         autoescape=select_autoescape(("html.j2",)),
         keep_trailing_newline=True,
     )
-    pages.filters |= {"linked": linked, "markdown": in_markdown}
+    pages.filters |= {
+        "break_even": break_even,
+        "count_in_words": count_in_words,
+        "energy_of_row": energy_of_row,
+        "linked": linked,
+        "markdown": in_markdown,
+    }
     pages.globals |= {
-        "break_even": views.break_even,
-        "count_in_words": views.count_in_words,
-        "energy_of_row": views.energy_of_row,
         "measured_on_mnist": measured_on_mnist,
         "phases": PHASES,
         "answer": answer,

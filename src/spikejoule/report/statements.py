@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spikejoule.compare.analysis import EnergyAnalysis
 from spikejoule.compare.inputs import Obstacle
-from spikejoule.compare.names import layers
-from spikejoule.energy.ledger import may_judge
-from spikejoule.energy.operations import INFERENCE
-from spikejoule.energy.prices import EVIDENCE, NUMBERS, SCOPES, HardwareProfile
+from spikejoule.counts.training import TrainingRecord
+from spikejoule.energy.prices import EVIDENCE, NUMBERS, SCOPES
 from spikejoule.energy.terms import in_words
-from spikejoule.energy.training.record import TrainingRecord
-from spikejoule.report.contents import TotalContents, contents_of
+from spikejoule.report.contents import contents
+from spikejoule.report.names import analysed_name, layers, named, way
 from spikejoule.report.units import energy_words, interval_words, joules, plain
 from spikejoule.report.words import (
     OUTCOMES,
@@ -91,32 +89,10 @@ def without_verdict(analysis: EnergyAnalysis) -> str:
     else:
         title = f"“{analysis.chosen.title}”"
         reason = f"{title} does not compare networks of this kind"
-        if may_judge(analysis.chosen, inputs.variant):
+        own = inputs.variant
+        if analysis.chosen.judges(own.weight_bits, own.operations):
             reason = f"no conventional network is priced under {title}"
     return f"No verdict: {reason}."
-
-
-def contents(
-    analysis: EnergyAnalysis, *phases: str, profile: HardwareProfile | None = None
-) -> TotalContents:
-    """List which terms a total includes under a price list, and which not.
-
-    The default is an inference under the headline's price list.
-    """
-    prices = profile or analysis.chosen
-    terms: dict[str, str] = {}
-    for phase in phases or (INFERENCE,):
-        rows = analysis.records(phase=phase, profile=prices.id)
-        terms |= {row.term: row.phase for row in rows}
-    return contents_of(terms, prices)
-
-
-def holds(analysis: EnergyAnalysis) -> str:
-    """Write `contents` of an inference under the headline's price list."""
-    included = sentences(
-        "contains", contents=contents(analysis), profile=analysis.chosen
-    )
-    return " ".join(included)
 
 
 @cache
@@ -133,9 +109,11 @@ def templates() -> "Environment":
     )
     filters = (
         accuracy,
+        analysed_name,
         baseline,
         dataflow,
         layers,
+        named,
         number,
         place,
         price,
@@ -144,10 +122,10 @@ def templates() -> "Environment":
         tally,
         under,
         updates,
+        way,
         window,
         window_label,
         contents,
-        holds,
         without_verdict,
     )
     environment.filters |= {function.__name__: function for function in filters}

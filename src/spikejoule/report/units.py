@@ -5,6 +5,7 @@ from typing import Final
 
 from spikejoule.energy.estimates import Energy
 
+_LARGE_COUNT: Final = 1000
 _UNITS: Final = (
     (1e12, "J"),
     (1e9, "mJ"),
@@ -17,6 +18,11 @@ _UNITS: Final = (
 def plain(number: float, digits: int = 3) -> str:
     """Write a number without exponent: 17,400, not 1.74e+04."""
     return f"{Decimal(f'{number:.{digits}g}'):,f}"
+
+
+def count_in_words(count: float) -> str:
+    """Write a mean count, with a decimal if it is small."""
+    return f"{count:,.0f}" if count >= _LARGE_COUNT else f"{count:,.1f}"
 
 
 def joules(energy_pj: float, digits: int = 4, like_pj: float | None = None) -> str:

@@ -1,15 +1,24 @@
 """An energy analysis as JSON values, for `spikejoule energy --json`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, Final
 
 from spikejoule.compare.analysis import EnergyAnalysis
-from spikejoule.compare.comparison import Comparison, Side
+from spikejoule.compare.comparison import Comparison
+from spikejoule.compare.front import Side
+from spikejoule.compare.inputs import AnalysisInputs
 from spikejoule.compare.notes import Note
-from spikejoule.compare.outputs import headline, millijoules
+from spikejoule.compare.outputs import cells_of, headline, millijoules
+from spikejoule.counts.proxies import proxy_metrics
 from spikejoule.energy.estimates import rounded
-from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, SideName
+from spikejoule.energy.ledger import (
+    CONVENTIONAL,
+    SPIKING,
+    EnergyRow,
+    SideName,
+    Variant,
+)
+from spikejoule.report.names import analysed_name, named, named_in, way
 from spikejoule.report.statements import answer, assumptions
 from spikejoule.report.words import dataflow
 
@@ -25,9 +34,9 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
     inputs = analysis.inputs
     known = {
         "data": inputs.title,
-        "accuracy": inputs.accuracy and asdict(inputs.accuracy),
+        "accuracy": _accuracy_values(inputs.variant),
         "n_images": inputs.n_images,
-        "proxies": inputs.proxies.as_metrics(),
+        "proxies": proxy_metrics(inputs.activity),
         "value_macs_per_inference": inputs.value_macs_per_inference,
         "facts": _facts(inputs.remarks) or None,
     }
@@ -37,7 +46,10 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
         "inputs": {name: value for name, value in known.items() if value is not None},
         "profiles": [profile.model_dump() for profile in analysis.ledger.profiles],
         "energies": [
-            {name: None if cell != cell else cell for name, cell in row.cells.items()}
+            {
+                name: None if cell != cell else cell
+                for name, cell in row_cells(row).items()
+            }
             for row in analysis.table
         ],
         "trainings": _training_values(analysis),
@@ -48,6 +60,26 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
     }
 
 
+def _accuracy_values(variant: Variant) -> dict[str, float | None] | None:
+    """Return the accuracies of a network; None if they are unknown."""
+    if variant.test_percent is None:
+        return None
+    return {
+        "validation_percent": variant.validation_percent,
+        "test_percent": variant.test_percent,
+        "low_percent": variant.test_low_percent,
+        "high_percent": variant.test_high_percent,
+    }
+
+
+def row_cells(row: EnergyRow) -> dict[str, str | float]:
+    """Return a row with the way of running the network, if it is not the first."""
+    cells = cells_of(row)
+    if not row.network and not row.is_of_first:
+        cells["network"] = f"{cells['network']}, {way(row)}"
+    return cells
+
+
 def _training_values(analysis: EnergyAnalysis) -> list[dict[str, Any]]:
     """Return the energy of each way of training each network."""
     training = analysis.training
@@ -55,7 +87,7 @@ def _training_values(analysis: EnergyAnalysis) -> list[dict[str, Any]]:
         return []
     return [
         {
-            "network": variant.network,
+            "network": variant.network or analysed_name(analysis.inputs),
             "way": dataflow(variant.dataflow),
             **millijoules("training", energy),
         }
@@ -87,9 +119,9 @@ def _verdict_values(
             "ratio_low": rounded(verdict.ratio_low, _DIGITS),
             "ratio_high": rounded(verdict.ratio_high, _DIGITS),
             "ratio_bound": verdict.ratio_bound,
-            **_side_values(SPIKING, verdict.spiking),
-            **_side_values(CONVENTIONAL, verdict.conventional),
-            "conventional_below": "" if verdict.below is None else verdict.below.name,
+            **_side_values(analysis.inputs, SPIKING, verdict.spiking),
+            **_side_values(analysis.inputs, CONVENTIONAL, verdict.conventional),
+            "conventional_below": _named_below(verdict.conventional),
             "conventional_n_seeds": verdict.conventional.n_seeds,
             "break_even_spikes_per_input": rounded(analysis.break_even(verdict)),
         }
@@ -97,9 +129,13 @@ def _verdict_values(
     ]
 
 
-def _side_values(name: SideName, side: Side) -> dict[str, Any]:
+def _named_below(side: Side) -> str:
+    return "" if side.below is None else named(side.below)
+
+
+def _side_values(inputs: AnalysisInputs, name: SideName, side: Side) -> dict[str, Any]:
     return {
-        name: side.name,
+        name: named_in(inputs, side),
         f"{name}_validation_percent": side.validation_percent,
         f"{name}_test_percent": side.test_percent,
         f"{name}_pj_low": rounded(side.energy.low_pj, _DIGITS),

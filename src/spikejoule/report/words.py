@@ -4,19 +4,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from spikejoule.compare.comparison import Comparison
+from spikejoule.compare.front import Side
 from spikejoule.compare.notes import Note, NoteKind
 from spikejoule.energy.dataflow import Dataflow
-from spikejoule.energy.ledger import Accuracies
-from spikejoule.energy.prices import (
-    AnyPrice,
-    HardwareProfile,
-    PriceByWidth,
-)
-from spikejoule.report.units import joules, plain
+from spikejoule.energy.ledger import EnergyRow, Variant
+from spikejoule.energy.prices import AnyPrice, HardwareProfile, PriceByWidth
+from spikejoule.report.names import named
+from spikejoule.report.units import energy_words, joules, plain
 
 if TYPE_CHECKING:
+    from spikejoule.compare.analysis import EnergyAnalysis
     from spikejoule.compare.inputs import AnalysisInputs
-
 
 OUTCOMES: Final = {
     "snn": "spiking network wins",
@@ -88,24 +86,21 @@ def under(profile: HardwareProfile) -> str:
     return f"under “{profile.title}”"
 
 
-def _percents(validation: float | None, test: float | None) -> str:
+def accuracy(known: Side | Variant) -> str:
+    """Write validation and test accuracy; once if they are the same."""
+    validation = known.validation_percent
+    test = known.test_percent
+    if test is None:
+        return "accuracy not recorded"
     if validation == test:
         return f"{test:.2f} % correct"
     return f"{validation:.2f} % validation, {test:.2f} % test"
 
 
-def accuracy(known: Accuracies | None) -> str:
-    """Write validation and test accuracy; once if they are the same."""
-    if known is None:
-        return "accuracy not recorded"
-    return _percents(known.validation_percent, known.test_percent)
-
-
 def baseline(verdict: Comparison) -> str:
     """Write the conventional network of a verdict with its accuracies."""
     side = verdict.conventional
-    percents = _percents(side.validation_percent, side.test_percent)
-    return f"{side.name} ({percents})"
+    return f"{named(side)} ({accuracy(side)})"
 
 
 def price(cost: AnyPrice) -> str:
@@ -124,6 +119,25 @@ def price(cost: AnyPrice) -> str:
     if cost.value_pj is None:
         return span
     return joules(cost.value_pj) + ("" if cost.low_pj == cost.high_pj else f" ({span})")
+
+
+def energy_of_row(row: EnergyRow) -> str:
+    """Write the energy of a row of the ledger, or why it has none."""
+    if row.energy is not None:
+        return energy_words(row.energy)
+    return "covered by another price" if row.status == "covered" else "no price"
+
+
+def break_even(verdict: Comparison, analysis: "EnergyAnalysis") -> str:
+    """Write the spikes per input below which the spiking network wins."""
+    limit = analysis.break_even(verdict)
+    if limit is None:
+        return ""
+    if limit == 0:
+        return "none"
+    return (
+        f"{plain(limit)} (this network has {plain(analysis.inputs.spikes_per_input)})"
+    )
 
 
 def window_label(inputs: "AnalysisInputs") -> str:

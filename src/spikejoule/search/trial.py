@@ -19,7 +19,7 @@ from spikejoule.energy.ledger import (
     SPIKING,
     Variant,
     baseline_variants,
-    spiking_variants,
+    spiking_variant,
 )
 from spikejoule.energy.prices import price
 from spikejoule.engine.learning import chosen_trainer
@@ -95,13 +95,13 @@ def trained_spiking(
         trained.state, trained.network, events, pruned=trained.pruned
     )
     images = validation.images if isinstance(validation, LabelledImages) else None
+    runs = counted_runs(measured, encoder, images)
     metrics = {
         "validation_accuracy_percent": result.best_validation_accuracy_percent,
         "best_epoch": result.best_epoch,
-        "synaptic_events_per_inference": measured.proxies.synaptic_events_per_inference,
+        "synaptic_events_per_inference": runs[0].synaptic_events_per_inference,
     }
-    variants = spiking_variants("", counted_runs(measured, encoder, images))
-    return Outcome(metrics, variants, digest)
+    return Outcome(metrics, tuple(map(spiking_variant, runs)), digest)
 
 
 def trained_conventional(

@@ -9,7 +9,8 @@ groups        the parent run of a sweep, of presets or of a search
 runs          how a single run begins, grows and ends
 datasets      the data splits of a run, each with its digest
 registry      checkpoints as versions of a registered model; the champion
-served_model  the code with which MLflow serves a version
+served_model  the code with which MLflow loads a version
+server        the HTTP server of a version
 limits        limits on the metrics of a project
 recorded      recorded runs as a DataFrame, and which of them are comparable
 settings      means over seeds, and their Pareto front

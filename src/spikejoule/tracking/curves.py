@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from spikejoule.energy.prices import HardwareProfile, load_profiles
-from spikejoule.energy.training.history import TrainingSetup, joules_by_epoch
+from spikejoule.energy.training.history import (
+    Trained,
+    TrainingSetup,
+    joules_by_epoch,
+)
 from spikejoule.network.network import Network
 from spikejoule.network.sections import EpochRecord, TrainingConfigSection
 from spikejoule.params import Params
@@ -39,11 +43,11 @@ class Curves:
     """What the curves of a run show.
 
     Attributes:
-        setup: what is trained, and how.
+        trained: what is trained, and how.
         prices: price list of the curve of joules; None without this curve.
     """
 
-    setup: TrainingSetup
+    trained: Trained
     prices: HardwareProfile | None
 
     @classmethod
@@ -59,7 +63,7 @@ class Curves:
         setup = TrainingSetup(
             network=network,
             encoder=params.encode.encoder,
-            config=TrainingConfigSection.model_validate(config),
+            trained_with=TrainingConfigSection.model_validate(config),
             engine=engine,
         )
         # An unknown price list is refused by the stage parameters.
@@ -67,10 +71,10 @@ class Curves:
 
     def rows(self, history: Sequence[EpochRecord]) -> list[dict[str, float]]:
         """Convert every epoch so far to a row of `log_history`."""
-        names = self.setup.network.layer_names
+        names = self.trained.network.layer_names
         rows = [epoch_row(record.entry(), names) for record in history]
         if self.prices is not None:
-            joules = joules_by_epoch(self.setup, history, self.prices)
+            joules = joules_by_epoch(self.trained, history, self.prices)
             for row, so_far in zip(rows, joules, strict=False):
                 row["training_joules"] = so_far
         return rows

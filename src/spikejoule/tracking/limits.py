@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from spikejoule.core.errors import LimitError, ParameterError
 from spikejoule.core.store import number_in, read_json
@@ -31,40 +31,56 @@ def check_limits(root: Path) -> str:
         ArtifactError: metrics are missing or damaged.
     """
     paths = artifact_paths(root)
-    energy_file = paths["energy_metrics"]
-    evaluation_file = paths["evaluate_metrics"]
     limits = load_params(root / PARAMS_FILE).energy_report
-    energy = read_json(root / energy_file)
-    evaluation = read_json(root / evaluation_file)
-    kept: list[str] = []
-    broken: list[str] = []
+    energy = read_json(root / paths["energy_metrics"])
+    evaluation = read_json(root / paths["evaluate_metrics"])
+    checks: list[_Check] = []
     if limits.budget_nj is not None:
-        energy_nj = _energy_nj(energy, energy_file)
-        profile = energy.get("profile")
-        if energy_nj is None:
-            measured = f"{energy_file} has no energy of an inference under {profile}"
-        else:
-            measured = f"an inference takes {energy_nj:.10g} nJ under {profile}"
-        is_kept = energy_nj is not None and energy_nj <= limits.budget_nj
-        (kept if is_kept else broken).append(
-            f"{measured}; energy_report.budget_nj is {limits.budget_nj:.10g}."
-        )
+        checks.append(_check_energy(energy, paths["energy_metrics"], limits.budget_nj))
     if limits.min_accuracy_percent is not None:
-        percent = number_in(evaluation, "test_accuracy_percent", evaluation_file)
-        is_kept = percent >= limits.min_accuracy_percent
-        (kept if is_kept else broken).append(
-            f"the test accuracy is {percent:.10g} %; "
-            f"energy_report.min_accuracy_percent is {limits.min_accuracy_percent:.10g}."
-        )
+        path = paths["evaluate_metrics"]
+        checks.append(_check_accuracy(evaluation, path, limits.min_accuracy_percent))
+    broken = [check.sentence for check in checks if not check.is_kept]
     if broken:
         raise LimitError("\n".join(broken))
-    if not kept:
+    if not checks:
         raise ParameterError(
             "nothing to check: energy_report.budget_nj and "
             "energy_report.min_accuracy_percent are null in params.yaml; set one of "
             "them."
         )
-    return "\n".join(kept)
+    return "\n".join(check.sentence for check in checks)
+
+
+class _Check(NamedTuple):
+    """Whether a limit is kept, and the sentence that says so."""
+
+    is_kept: bool
+    sentence: str
+
+
+def _check_energy(energy: Mapping[str, Any], path: Path, budget_nj: float) -> _Check:
+    """Compare the energy in the metrics file `path` with a budget."""
+    energy_nj = _energy_nj(energy, path)
+    profile = energy.get("profile")
+    if energy_nj is None:
+        measured = f"{path} has no energy of an inference under {profile}"
+    else:
+        measured = f"an inference takes {energy_nj:.10g} nJ under {profile}"
+    is_kept = energy_nj is not None and energy_nj <= budget_nj
+    return _Check(is_kept, f"{measured}; energy_report.budget_nj is {budget_nj:.10g}.")
+
+
+def _check_accuracy(
+    evaluation: Mapping[str, Any], path: Path, least_percent: float
+) -> _Check:
+    """Compare the accuracy in the metrics file `path` with the least allowed."""
+    percent = number_in(evaluation, "test_accuracy_percent", path)
+    return _Check(
+        percent >= least_percent,
+        f"the test accuracy is {percent:.10g} %; "
+        f"energy_report.min_accuracy_percent is {least_percent:.10g}.",
+    )
 
 
 def _energy_nj(energy: Mapping[str, Any], path: Path) -> float | None:

@@ -18,7 +18,6 @@ from spikejoule.core.store import number_in, read_json, read_text
 from spikejoule.core.yaml_files import PARAMS_FILE
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.energy.prices import load_profiles, select_profile
-from spikejoule.energy.training.history import TrainingSetup
 from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.params import Params
 from spikejoule.tracking.curves import Curves
@@ -228,7 +227,7 @@ def _curves(
         params.energy_report.profile,
         "energy_report.profile",
     )
-    return Curves(TrainingSetup.of(trained), profile).rows(trained.history)
+    return Curves(trained, profile).rows(trained.history)
 
 
 def build_run_record(

@@ -30,14 +30,17 @@ from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.energy.prices import load_profiles, select_profile
 from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.tracking.datasets import logged_splits
+from spikejoule.tracking.failures import store_errors
 from spikejoule.tracking.mlflow_private import VERSIONS_TAG
-from spikejoule.tracking.store import RESULT_TAG
+from spikejoule.tracking.store import RESULT_TAG, Store, opened_to_read
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel, Run
     from mlflow.models import ModelSignature
 
+SERVER: Final = Path(__file__).with_name("server.py")
+"""Script that serves a version: FOLDER PORT."""
 MODEL_NAME: Final = "surrogate-snn"
 CHAMPION: Final = "champion"
 SHOWN_METRICS: Final = {
@@ -144,6 +147,24 @@ def register(
     client.set_logged_model_tags(model.model_id, {VERSIONS_TAG: json.dumps(versions)})
     is_champion = _crown_if_better(client, created.version, version_tags)
     return Registration(int(created.version), is_champion)
+
+
+def version_folder(store: Store, model: str) -> str:
+    """Return the folder of a version, downloaded unless the store has it as files.
+
+    Args:
+        store: the project's store.
+        model: MLflow's URI of the version, such as models:/surrogate-snn/1.
+
+    Raises:
+        StoreError: the store does not exist, or does not have the version.
+    """
+    with opened_to_read(store), store_errors(f"{model} is not in {store.name}"):
+        import mlflow.artifacts
+
+        mlflow.set_tracking_uri(store.tracking_uri)
+        folder: str = mlflow.artifacts.download_artifacts(model)
+        return folder
 
 
 def _logged_model(

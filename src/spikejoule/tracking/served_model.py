@@ -9,6 +9,7 @@ libraries in the folder's `requirements.txt` and nothing else from this project.
 import binascii
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from threading import Lock
 from typing import Any, Final
 
@@ -106,8 +107,8 @@ class Answers:
         measured = measure_network(checkpoint.state, network, events, pruned=pruned)
 
         # Count and price.
-        activity = measured.activity()
-        operations = count_operations(activity, encoder.operations(pixels))
+        activity = replace(measured.activity(), encoding=encoder.operations(pixels))
+        operations = count_operations(activity)
         low, values, high = price(operations, prices)
         is_range = bool(np.isnan(values).any())
         columns: dict[str, Any] = {"class": measured.predictions}

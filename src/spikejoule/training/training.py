@@ -34,8 +34,8 @@ from spikejoule.network.network import Network
 from spikejoule.network.pruning import pruning_masks
 from spikejoule.network.sections import EpochRecord
 from spikejoule.network.trained import TrainedNetwork
-from spikejoule.training.epochs import RunningSchedule
 from spikejoule.training.kernels.augment import augment
+from spikejoule.training.learning_rate import RunningSchedule
 from spikejoule.training.settings import TrainingSettings
 
 

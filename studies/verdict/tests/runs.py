@@ -15,6 +15,7 @@ from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.core.store import write_json
 from spikejoule.core.yaml_files import artifact_paths
 from spikejoule.counts.measurement import Measurement
+from spikejoule.counts.proxies import checkpoint_proxies
 from spikejoule.data.images import LabelledImages, load_images
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.encoders.latency import Latency
@@ -142,7 +143,7 @@ def write_files(project: Path, folder: Path, counted: RunNetworks) -> dict[Path,
         measured.counts,
         0.25,
         {**EVALUATION, "test_accuracy_percent": TEST_PERCENT},
-        measured.proxies.as_checkpoint_entry(),
+        checkpoint_proxies(measured.activity()),
     )
     complete = completed(counted.spiking.checkpoint(), results, TRAIN_TIMINGS)
     complete.write(files["checkpoint"])

@@ -21,7 +21,6 @@ from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.ledger import (
     CONVENTIONAL,
     SPIKING,
-    Accuracies,
     SideName,
     Variant,
 )
@@ -44,8 +43,16 @@ def entrant(side: SideName, answered: Answers, events: int, name: str) -> Entran
     n_images = len(answered.correct)
     counts = np.arange(n_images)[:, None] + events
     operations = joined([block("mac", ["a"], counts)], n_images)
-    accuracies = Accuracies(answered.accuracy_percent, answered.accuracy_percent)
-    variant = Variant(side, name, "zero-skipping", accuracies, 4, operations, name)
+    variant = Variant(
+        side=side,
+        network=name,
+        method="zero-skipping",
+        validation_percent=answered.accuracy_percent,
+        test_percent=answered.accuracy_percent,
+        weight_bits=4,
+        operations=operations,
+        weights_sha256=name,
+    )
     return Entrant(variant, 10, answered, answered)
 
 
@@ -84,7 +91,9 @@ def test_counts_what_ran() -> None:
     assert joined_up.validation.correct.tolist() == [True, True, True, False]
     assert joined_up.test.leads.tolist() == [5, 9, 3, 2]
     assert joined_up.variant.network == "small, then large"
-    assert joined_up.variant.accuracies == Accuracies(75.0, 75.0)
+    assert joined_up.variant.validation_percent == 75
+    assert joined_up.variant.test_percent == 75
+    assert joined_up.n_networks == 2
 
 
 def test_sides_do_not_mix() -> None:

@@ -13,6 +13,7 @@ from spikejoule.energy.terms import TERMS
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.runs import load_runs
 from spikejoule.network.checkpoint import Checkpoint
+from spikejoule.report.names import network_name
 from spikejoule.tracking.recorded import measured_alike
 from studies.verdict.project import Project
 
@@ -36,13 +37,17 @@ def test_a_published_run_is_counted_as_the_library_counts_it(finished: Path) -> 
     comparable = measured_alike(project.runs(), None)
     rows = project.reader().networks(comparable).rows
     by_name = {(row.network, row.method): row for row in rows}
-    ledger = analysis_of(project).ledger
+    analysis = analysis_of(project)
+    ledger = analysis.ledger
+    inputs = analysis.inputs
+    assert inputs.encoder is not None
+    ours = network_name(inputs.network, inputs.encoder.name, inputs.activity.pruned)
     sides = Counter(variant.side for variant in ledger.variants)
     assert len(rows) == len(by_name) == sides.total()
     assert min(sides["spiking"], sides["conventional"]) >= 2
 
     for number, variant in enumerate(ledger.variants):
-        row = by_name[variant.network.removeprefix("spiking "), variant.method]
+        row = by_name[variant.network or ours, variant.method]
         energy = row.energy(PROFILE)
         expected = ledger.total(number, PROFILE)
         assert energy is not None

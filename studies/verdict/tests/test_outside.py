@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spikejoule.baselines.counts import measure_baseline
+from spikejoule.baselines.counts import measure_baseline, weight_arrays
 from spikejoule.baselines.quantised import Widths, in_integers, quantised_activations
 from spikejoule.compare.analysis import analyse
 from spikejoule.compare.from_counts import SampleSet
@@ -276,7 +276,7 @@ def test_the_projects_own_integers_as_a_pytorch_module(
     spiking = networks(project, 43).spiking
     record_networks(project, "integers", RunNetworks(spiking, [own]), 43)
     arrays = tmp_path / "own.npz"
-    np.savez(arrays, **network.arrays)
+    np.savez(arrays, **weight_arrays(network))
     (tmp_path / "mine.py").write_text(OWN_IN_TORCH.format(arrays=arrays))
     for name in ("integers", "floats", "functions"):
         added = f"{tmp_path}/mine.py:{name}"

@@ -35,13 +35,17 @@ Dense: a MAC, the read of a delta and an address for each of W synapses per step
 gradient is written once per batch.
 """
 
-from dataclasses import dataclass
-
 from spikejoule.energy.operations import Words, block
-from spikejoule.energy.training.arrays import Blocks, Counts, TrainedConnection
-from spikejoule.energy.training.step import TrainingStep, selected, widened
+from spikejoule.energy.training.step import (
+    Blocks,
+    Counts,
+    TrainingStep,
+    selected,
+    widened,
+)
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LOG_THRESHOLD, LeakyIntegrateAndFire
+from spikejoule.network.nodes import Connection
 from spikejoule.network.quantisation import FLOAT_BITS
 
 
@@ -51,13 +55,13 @@ def backward(step: TrainingStep) -> Blocks:
         yield from _of_neurons(step)
     else:
         yield from _of_relus(step)
-    for connection in step.connections:
-        yield from _of_others(step, connection)
-        yield from _passed_back(step, connection)
+    for node in step.network.connections:
+        yield from _of_others(step, node)
+        yield from _passed_back(step, node)
         if step.dataflow.skips_zeros:
-            yield from _gradients_of_events(step, connection)
+            yield from _gradients_of_events(step, node)
         else:
-            yield from _dense_gradients(step, connection)
+            yield from _dense_gradients(step, node)
     yield from _read_again(step)
 
 
@@ -66,7 +70,7 @@ def backward(step: TrainingStep) -> Blocks:
 
 def _of_neurons(step: TrainingStep) -> Blocks:
     """Count surrogates, deltas and the sums of biases and constants."""
-    network = step.record.network
+    network = step.network
     assert isinstance(network, Network)
     layers = step.layers
     updates = step.updates
@@ -75,9 +79,9 @@ def _of_neurons(step: TrainingStep) -> Blocks:
     yield block("trace_read", layers, updates * (1 + learned), memory)
     for operation, number in (step.record.surrogate_operations or {}).items():
         yield block(f"surrogate_{operation}", layers, number * updates)
-    arithmetic = _of_deltas(step, network)
-    yield block("delta_multiplication", layers, arithmetic.multiplications)
-    yield block("delta_addition", layers, arithmetic.additions)
+    multiplications = _delta_multiplications(step, network)
+    yield block("delta_multiplication", layers, multiplications)
+    yield block("delta_addition", layers, _delta_additions(step, network))
     yield block("delta_write", layers, updates, memory)
     if learned:
         yield block("delta_read", layers, updates * learned, memory)
@@ -85,31 +89,26 @@ def _of_neurons(step: TrainingStep) -> Blocks:
     yield block("bias_gradient_accumulation", layers, biases)
 
 
-@dataclass(frozen=True, eq=False)
-class _Arithmetic:
-    """Arithmetic of the deltas of each layer, [E, L - 1]."""
-
-    multiplications: Counts
-    additions: Counts
-
-
-def _of_deltas(step: TrainingStep, network: Network) -> _Arithmetic:
-    """Return the arithmetic of deltas and learned constants."""
-    neuron = network.neuron
-    updates = step.updates
+def _delta_multiplications(step: TrainingStep, network: Network) -> Counts:
+    """Count those of deltas and of learned constants, by layer, [E, L - 1]."""
     leaks = step.inference.of("leak_multiplication")
-    multiplications = updates + leaks
-    additions = updates
+    counts: Counts = step.updates + leaks
+    for name in network.neuron.learned_names:
+        counts = counts + (leaks if name == LOG_THRESHOLD else step.updates)
+    return counts
+
+
+def _delta_additions(step: TrainingStep, network: Network) -> Counts:
+    """Count those of deltas and of learned constants, by layer, [E, L - 1]."""
+    neuron = network.neuron
+    counts = step.updates
     for name in neuron.learned_names:
+        counts = counts + step.updates
         if name == LOG_THRESHOLD:
-            multiplications = multiplications + leaks
-            additions = additions + 2 * updates
-        else:
-            multiplications = multiplications + updates
-            additions = additions + updates
-            if isinstance(neuron, LeakyIntegrateAndFire) and neuron.reset == "subtract":
-                additions = additions + step.inference.of("reset")
-    return _Arithmetic(multiplications, additions)
+            counts = counts + step.updates
+        elif isinstance(neuron, LeakyIntegrateAndFire) and neuron.reset == "subtract":
+            counts = counts + step.inference.of("reset")
+    return counts
 
 
 def _of_relus(step: TrainingStep) -> Blocks:
@@ -117,34 +116,33 @@ def _of_relus(step: TrainingStep) -> Blocks:
 
     The zeros of other units are written, too, since all deltas are read later.
     """
-    for connection in step.connections:
-        layer = [connection.layer]
-        units = step.samples * connection.n_out
-        memory = step.deltas_of(connection)
-        if connection.number < len(step.layers) - 1:
+    for node in step.network.connections:
+        layer = [step.layer_after(node)]
+        units = step.samples * node.n_out
+        memory = step.deltas_of(node)
+        if not step.is_last(node):
             yield block("trace_read", layer, units, memory)
             yield block("activation_comparison", layer, units)
         yield block("delta_write", layer, units, memory)
-        if connection.n_biases:
-            active = _active(step, connection.number)
-            yield block("bias_gradient_accumulation", layer, active)
+        if step.n_biases(node):
+            yield block("bias_gradient_accumulation", layer, _active(step, node))
 
 
-def _active(step: TrainingStep, number: int) -> Counts:
+def _active(step: TrainingStep, node: Connection) -> Counts:
     """Return the units whose deltas are added up: without zeros, those above zero.
 
     They are all units of the last layer, which has no ReLU.
     """
-    is_last = number == len(step.layers) - 1
-    if is_last or not step.dataflow.skips_zeros:
-        return step.updates[:, [number]]
-    following = step.connections[number + 1]
+    if step.is_last(node) or not step.dataflow.skips_zeros:
+        return step.samples * node.n_out
+    connections = step.network.connections
+    following = connections[connections.index(node) + 1]
     return _products(step, following) // following.n_out
 
 
-def _products(step: TrainingStep, connection: TrainedConnection) -> Counts:
+def _products(step: TrainingStep, node: Connection) -> Counts:
     """Return the products of values with weights in the forward pass, [E, 1]."""
-    macs = step.record.activity.counts[connection.name].macs
+    macs = step.record.activity.counts[node.name].macs
     assert macs is not None
     return macs[:, None]
 
@@ -152,9 +150,9 @@ def _products(step: TrainingStep, connection: TrainedConnection) -> Counts:
 # Biases and learned constants
 
 
-def _of_others(step: TrainingStep, connection: TrainedConnection) -> Blocks:
+def _of_others(step: TrainingStep, node: Connection) -> Blocks:
     """Count accesses to the gradients of biases and learned constants."""
-    others = connection.others
+    others = step.others_of(node)
     if not others.count:
         return
     if step.dataflow.gradients == "batch":
@@ -162,54 +160,52 @@ def _of_others(step: TrainingStep, connection: TrainedConnection) -> Blocks:
     elif step.is_spiking:
         accesses = 2 * step.samples * others.count
     else:
-        accesses = 2 * _active(step, connection.number)
-    yield block("gradient_access", [connection.layer], accesses, others.words)
+        accesses = 2 * _active(step, node)
+    yield block("gradient_access", [others.place], accesses, others.word_memory)
 
 
 # Deltas
 
 
-def _passed_back(step: TrainingStep, connection: TrainedConnection) -> Blocks:
+def _passed_back(step: TrainingStep, node: Connection) -> Blocks:
     """Count passing deltas back to the layer before a connection."""
-    if connection.is_first:
+    if step.is_first(node):
         return
-    place = [connection.name]
-    deltas = step.deltas_of(connection)
-    matrices = step.matrices(connection)
-    read = matrices * connection.n_out
-    passed = matrices * connection.synapses
+    place = [node.name]
+    deltas = step.deltas_of(node)
+    matrices = step.matrices(node)
+    read = matrices * node.n_out
+    passed = matrices * int(node.fan_out().sum())
     skips = step.dataflow.skips_zeros and not step.is_spiking
     if skips:
-        passed = _products(step, connection)
-    kept_by_layer = step.record.kept_deltas
-    # Only plain stacks sample deltas: connection and layer have the same number.
-    is_between = 0 < connection.number < len(step.layers) - 1
-    if kept_by_layer is not None and is_between and step.dataflow.skips_zeros:
-        kept = kept_by_layer[:, [connection.number]]
-        layer = [connection.layer]
+        passed = _products(step, node)
+    kept_by_layer = step.record.kept_deltas if step.dataflow.skips_zeros else None
+    if kept_by_layer is not None and not step.is_last(node):
+        # Only plain stacks sample deltas: connection and layer have the same number.
+        kept = step.column_of(node, kept_by_layer)
+        layer = [step.layer_after(node)]
         yield block("delta_multiplication", layer, read)
         yield block("delta_addition", layer, read)
         yield block("delta_write", layer, kept, deltas)
-        passed = kept * connection.n_in
+        passed = kept * node.n_in
         read = read + kept
     yield block("backpropagation_mac", place, passed)
-    yield block("weight_read", place, passed, connection.weights.values)
+    yield block("weight_read", place, passed, step.weights_of(node).values_memory)
     yield block("delta_read", place, read, deltas)
     if skips:
         yield block("address_event", place, passed)
     else:
         yield block("address_mac", place, passed)
-        units = matrices * (connection.n_in + connection.n_out)
-        yield block("address_unit", place, units)
+        yield block("address_unit", place, matrices * (node.n_in + node.n_out))
 
 
 # Weight gradients
 
 
-def _gradients_of_events(step: TrainingStep, connection: TrainedConnection) -> Blocks:
+def _gradients_of_events(step: TrainingStep, node: Connection) -> Blocks:
     """Count the gradients that spikes and values change."""
-    counts = step.record.activity.counts[connection.name]
-    place = [connection.name]
+    counts = step.record.activity.counts[node.name]
+    place = [node.name]
     changes = 0 * step.samples
     if counts.events is not None:
         additions = counts.events[:, None]
@@ -221,25 +217,26 @@ def _gradients_of_events(step: TrainingStep, connection: TrainedConnection) -> B
         term = "input_gradient_mac" if step.is_spiking else "gradient_mac"
         yield block(term, place, macs)
     yield block("address_event", place, changes)
-    yield block("delta_read", place, changes, step.deltas_of(connection))
+    yield block("delta_read", place, changes, step.deltas_of(node))
     in_memory = changes
     if step.dataflow.gradients == "sample":
-        in_memory = step.record.touched[:, [connection.number]]
-    yield block("gradient_access", place, 2 * in_memory, connection.weights.words)
+        in_memory = step.column_of(node, step.record.touched)
+    memory = step.weights_of(node).word_memory
+    yield block("gradient_access", place, 2 * in_memory, memory)
 
 
-def _dense_gradients(step: TrainingStep, connection: TrainedConnection) -> Blocks:
+def _dense_gradients(step: TrainingStep, node: Connection) -> Blocks:
     """Count the gradients of a product over a batch, each written once."""
-    place = [connection.name]
-    matrices = step.matrices(connection)
-    macs = matrices * connection.synapses
-    written = step.batches * connection.weights.count
-    units = matrices * (connection.n_in + connection.n_out)
+    place = [node.name]
+    matrices = step.matrices(node)
+    macs = matrices * int(node.fan_out().sum())
+    weights = step.weights_of(node)
     yield block("gradient_mac", place, macs)
     yield block("address_mac", place, macs)
-    yield block("address_unit", place, units)
-    yield block("delta_read", place, macs, step.deltas_of(connection))
-    yield block("gradient_access", place, written, connection.weights.words)
+    yield block("address_unit", place, matrices * (node.n_in + node.n_out))
+    yield block("delta_read", place, macs, step.deltas_of(node))
+    written = step.batches * weights.count
+    yield block("gradient_access", place, written, weights.word_memory)
 
 
 def _read_again(step: TrainingStep) -> Blocks:
@@ -247,9 +244,9 @@ def _read_again(step: TrainingStep) -> Blocks:
     terms = ["spike_read", "activation_read"]
     if not step.is_spiking:
         terms.append("zero_comparison")
-    senders = {connection.sender for connection in step.connections}
+    senders = {step.sender_of(node) for node in step.network.connections}
     yield selected(widened(step, step.inference), terms, senders)
     if step.activity.products is not None and step.dataflow.skips_zeros:
-        node = step.record.network.input
+        node = step.network.input
         words = Words(FLOAT_BITS, node.n_out * step.held_samples)
         yield block("activation_read", [node.name], step.samples * node.n_out, words)

@@ -28,10 +28,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from spikejoule.counts.training import Augmented, TrainingRecord
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.count import encoding_terms
 from spikejoule.energy.dataflow import ZERO_SKIPPING, Dataflow
 from spikejoule.energy.operations import (
+    BACKWARD,
+    DATA,
+    FORWARD,
+    OPTIMIZER,
     PIXEL_BITS,
     Column,
     OperationCounts,
@@ -40,18 +45,9 @@ from spikejoule.energy.operations import (
     block,
     joined,
 )
-from spikejoule.energy.training.arrays import Blocks, Counts
 from spikejoule.energy.training.backward import backward
 from spikejoule.energy.training.optimizer import optimizer
-from spikejoule.energy.training.record import (
-    BACKWARD,
-    DATA,
-    FORWARD,
-    OPTIMIZER,
-    Augmented,
-    TrainingRecord,
-)
-from spikejoule.energy.training.step import TrainingStep, forward
+from spikejoule.energy.training.step import Blocks, Counts, TrainingStep, forward
 
 AUGMENTATION = "augmentation"
 

@@ -5,9 +5,8 @@ from typing import Final
 import numpy as np
 
 from spikejoule.energy.ledger import Ledger
-from spikejoule.energy.operations import Column
+from spikejoule.energy.operations import DATA, PHASES, Column
 from spikejoule.energy.terms import TERMS
-from spikejoule.energy.training.record import DATA, PHASES
 
 ARITHMETIC: Final = "arithmetic and addresses"
 KINDS: Final = (

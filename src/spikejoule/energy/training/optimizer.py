@@ -24,8 +24,8 @@ from collections import Counter
 from typing import NamedTuple
 
 from spikejoule.energy.operations import Words, block
-from spikejoule.energy.training.arrays import Blocks, Counts, Parameters
-from spikejoule.energy.training.step import TrainingStep
+from spikejoule.energy.training.step import Blocks, Counts, Parameters, TrainingStep
+from spikejoule.network.nodes import Connection
 from spikejoule.network.quantisation import FLOAT_BITS
 
 # m = b1 m + (1 - b1) g: 2 multiplications, 1 addition. v = b2 v + (1 - b2) g g: 3 and
@@ -105,38 +105,44 @@ def optimizer(step: TrainingStep) -> Blocks:
         clears=step.dataflow.gradients != "batch",
         rounds=record.network.weight_bits < FLOAT_BITS,
     )
-    for connection in step.connections:
-        read = step.batches * connection.weights.count
-        if step.dataflow.skips_zeros and record.gradients_reached is not None:
-            read = record.gradients_reached[:, [connection.number]]
-        yield from _updates(connection.weights, operations, step.batches, read)
-        others = connection.others
+    masked_batches = _batches_with_masks(step)
+    for node in step.network.connections:
+        weights = step.weights_of(node)
+        read = _weight_gradients_read(step, node)
+        yield from _updates(step, weights, operations, read)
         # Gradients of biases and learned constants are read in every step.
-        read = step.batches * others.count
-        yield from _updates(others, operations, step.batches, read)
+        others = step.others_of(node)
+        yield from _updates(step, others, operations, step.batches * others.count)
         if record.pruned:
-            masked = _batches_with_masks(step)
-            yield from _masks_read(connection.weights, masked)
-            yield from _masks_read(others, masked)
+            yield from _masks_read(weights, masked_batches)
+            yield from _masks_read(others, masked_batches)
+
+
+def _weight_gradients_read(step: TrainingStep, node: Connection) -> Counts:
+    """Return how many gradients of weights are not known to be zero, [E, 1]."""
+    reached = step.record.gradients_reached
+    if step.dataflow.skips_zeros and reached is not None:
+        return step.column_of(node, reached)
+    return step.batches * node.stored()
 
 
 def _updates(
-    parameters: Parameters, operations: Operations, batches: Counts, gradients: Counts
+    step: TrainingStep, parameters: Parameters, operations: Operations, read: Counts
 ) -> Blocks:
-    """Count the updates of parameters, of which some have gradients, [E, 1]."""
+    """Count updating parameters in every step; of their gradients, `read` are read."""
     if not parameters.count:
         return
-    updates = batches * parameters.count
+    updates = step.batches * parameters.count
     memories = {
-        "weight_read": parameters.values,
-        "weight_write": parameters.values,
-        "gradient_access": parameters.words,
-        "moment_access": parameters.moments,
+        "weight_read": parameters.values_memory,
+        "weight_write": parameters.values_memory,
+        "gradient_access": parameters.word_memory,
+        "moment_access": parameters.moments_memory,
     }
     place = [parameters.place]
     for term in {**operations.of_parameter, **operations.of_gradient}:
         counts = operations.of_parameter[term] * updates
-        counts = counts + operations.of_gradient[term] * gradients
+        counts = counts + operations.of_gradient[term] * read
         yield block(term, place, counts, memories.get(term, Words()))
 
 
@@ -150,4 +156,4 @@ def _masks_read(parameters: Parameters, batches: Counts) -> Blocks:
     """Count reading whether each parameter still exists."""
     if parameters.count:
         reads = batches * parameters.count
-        yield block("mask_read", [parameters.place], reads, parameters.words)
+        yield block("mask_read", [parameters.place], reads, parameters.word_memory)

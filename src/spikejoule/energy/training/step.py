@@ -1,38 +1,71 @@
-"""A training step of either side, in any dataflow: sizes, and the forward pass.
+"""A training step of either side, in any dataflow: sizes, memories, the forward pass.
 
-The forward pass is inference over the training samples, in 32 bits, and what the
-backward pass needs is kept: the spikes or values that each layer passes on, of all T
-steps, and each potential before the reset, one word per neuron and step. It is kept for
-one sample, or for all samples of a batch if gradients are summed over it.
+All words are 32-bit floating point, whatever the width of inference; a memory holds one
+array. The weights of a connection share their memories (of values, of gradients, of
+Adam's two moments, and of masks) with the biases and learned constants of the layer
+after it, unless the dataflow gives biases a memory of their own. Recurrent weights have
+memories of their own. Pruned synapses keep their place.
+
+The forward pass is inference over the training samples, and what the backward pass
+needs is kept: the spikes or values that each layer passes on, of all T steps, and each
+potential before the reset, one word per neuron and step. It is kept, like the deltas,
+for one sample, or for all samples of a batch if gradients are summed over it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import compress
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikejoule.counts.records import Activity
+from spikejoule.counts.training import TrainedNetwork, TrainingRecord
 from spikejoule.energy.count import count_operations
 from spikejoule.energy.dataflow import Dataflow
 from spikejoule.energy.operations import OperationCounts, Words, block
-from spikejoule.energy.training.arrays import (
-    Blocks,
-    Counts,
-    TrainedConnection,
-    trace_words,
-    trained_connections,
-)
-from spikejoule.energy.training.record import TrainingRecord
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import Network
-from spikejoule.network.nodes import Pooling
+from spikejoule.network.nodes import Connection, Pooling
 from spikejoule.network.quantisation import FLOAT_BITS
+
+Counts = NDArray[np.int64]
+Blocks = Iterator[OperationCounts]
 
 _KEPT: Final = ("spike_read", "spike_write", "activation_read", "activation_write")
 """Accesses to what layers pass on, which is kept for the backward pass."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Parameters that share their memories.
+
+    Attributes:
+        place: where they are counted: a connection, or a layer.
+        count: number of parameters.
+        stored: words of the memory that holds them.
+    """
+
+    place: str
+    count: int
+    stored: int
+
+    @property
+    def values_memory(self) -> Words:
+        """The memory of the parameters themselves."""
+        return Words(FLOAT_BITS, self.count, FLOAT_BITS * self.stored)
+
+    @property
+    def word_memory(self) -> Words:
+        """A memory with one word for each of them: gradients, masks."""
+        return Words(FLOAT_BITS, self.stored)
+
+    @property
+    def moments_memory(self) -> Words:
+        """The memory of both moments of Adam."""
+        return Words(FLOAT_BITS, 2 * self.stored)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +81,11 @@ class TrainingStep:
     dataflow: Dataflow
 
     @property
+    def network(self) -> TrainedNetwork:
+        """The network that is trained."""
+        return self.record.network
+
+    @property
     def held_samples(self) -> int:
         """Samples whose values and deltas are held at a time: 1, or a batch."""
         return self.record.batch_size if self.dataflow.gradients == "batch" else 1
@@ -55,7 +93,7 @@ class TrainingStep:
     @property
     def is_spiking(self) -> bool:
         """Whether it trains a spiking network."""
-        return isinstance(self.record.network, Network)
+        return isinstance(self.network, Network)
 
     @cached_property
     def activity(self) -> Activity:
@@ -71,12 +109,7 @@ class TrainingStep:
     @cached_property
     def inference(self) -> OperationCounts:
         """The operations of inference, over the samples of each row."""
-        return count_operations(self.activity, dataflow=self.dataflow)
-
-    @cached_property
-    def connections(self) -> tuple[TrainedConnection, ...]:
-        """The K connections."""
-        return trained_connections(self.record.network, self.dataflow)
+        return count_operations(self.activity, self.dataflow)
 
     @property
     def samples(self) -> Counts:
@@ -93,35 +126,89 @@ class TrainingStep:
         """T; 1 for a conventional network."""
         return self.activity.time_window
 
+    # Layers
+
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers after the input."""
-        return self.record.network.layer_names[1:]
+        return self.network.layer_names[1:]
 
     @property
     def updates(self) -> Counts:
         """Units times steps of each layer after the input, [E, L - 1]."""
-        sizes = np.array(self.record.network.layer_sizes[1:])
+        sizes = np.array(self.network.layer_sizes[1:])
         updates: Counts = self.samples * self.time_window * sizes
         return updates
 
     def of_layers(self) -> Words:
         """Return the memories of one word per unit and step of each layer."""
-        sizes = np.array(self.record.network.layer_sizes[1:])
+        sizes = np.array(self.network.layer_sizes[1:])
         return Words(FLOAT_BITS, sizes * self.time_window * self.held_samples)
 
-    def deltas_of(self, connection: TrainedConnection) -> Words:
-        """Return the memory of the deltas of the layer after a connection."""
-        return trace_words(connection.n_out, self.time_window, self.held_samples)
+    # Connections
 
-    def matrices(self, connection: TrainedConnection) -> Counts:
+    def layer_after(self, node: Connection) -> str:
+        """Return the name of the layer after a connection."""
+        return self.network.target_of(node).name
+
+    def sender_of(self, node: Connection) -> str:
+        """Return the name of the layer whose spikes or values enter a connection."""
+        (sender,) = self.network.senders_of(node)
+        return sender
+
+    def is_first(self, node: Connection) -> bool:
+        """Whether a connection reads the input, to which no delta passes back."""
+        return self.sender_of(node) == self.network.input.name
+
+    def is_last(self, node: Connection) -> bool:
+        """Whether the output layer is after a connection."""
+        return self.layer_after(node) == self.layers[-1]
+
+    def is_recurrent(self, node: Connection) -> bool:
+        """Whether a connection returns to its own layer."""
+        return self.sender_of(node) == self.layer_after(node)
+
+    def column_of(self, node: Connection, counts: NDArray[np.int64]) -> Counts:
+        """Return the column of a connection in counts [E, K], [E, 1]."""
+        return counts[:, [self.network.connections.index(node)]]
+
+    def n_biases(self, node: Connection) -> int:
+        """Return the number of biases of the layer after a connection."""
+        return self.network.bias_words(node)
+
+    def weights_of(self, node: Connection) -> Parameters:
+        """Return the weights of a connection."""
+        count = node.stored()
+        return Parameters(node.name, count, count + self._joined(self._n_others(node)))
+
+    def others_of(self, node: Connection) -> Parameters:
+        """Return the biases and learned constants of the layer after a connection."""
+        count = self._n_others(node)
+        stored = count + self._joined(node.stored())
+        return Parameters(self.layer_after(node), count, stored)
+
+    def _joined(self, n_words: int) -> int:
+        """Return words that share a memory with others; 0 if they have their own."""
+        return n_words if self.dataflow.biases == "weights" else 0
+
+    def _n_others(self, node: Connection) -> int:
+        constants = 0
+        if isinstance(self.network, Network) and not self.is_recurrent(node):
+            constants = len(self.network.neuron.learned_names)
+        return self.n_biases(node) + constants
+
+    def deltas_of(self, node: Connection) -> Words:
+        """Return the memory of the deltas of the layer after a connection."""
+        return Words(FLOAT_BITS, node.n_out * self.time_window * self.held_samples)
+
+    def matrices(self, node: Connection) -> Counts:
         """Return the products of the whole matrix that a dense step computes, [E, 1].
 
         Recurrent weights take T - 1 for each sample: no spikes arrive in the first
         step, and no deltas pass back into the last.
         """
-        is_once = connection.is_first and self.activity.products == "once"
-        steps = 1 if is_once else self.time_window - connection.is_recurrent
+        is_once = self.is_first(node) and self.activity.products == "once"
+        steps = 1 if is_once else self.time_window - self.is_recurrent(node)
         return self.samples * steps
 
 
@@ -130,7 +217,7 @@ def forward(step: TrainingStep) -> Blocks:
     yield widened(step, step.inference)
     if step.is_spiking:
         yield block("trace_write", step.layers, step.updates, step.of_layers())
-    elif step.record.network.weight_bits < FLOAT_BITS:
+    elif step.network.weight_bits < FLOAT_BITS:
         for layer, units in zip(step.layers[:-1], step.updates.T, strict=False):
             yield block("requantisation", [layer], units[:, None])
 
@@ -140,7 +227,7 @@ def widened(step: TrainingStep, operations: OperationCounts) -> OperationCounts:
 
     Constant currents, also pooled ones, are the same in every step.
     """
-    network = step.record.network
+    network = step.network
     same_in_every_step: set[str] = set()
     if step.activity.products is not None:
         readers = network.readers_of(network.input.name)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from spikejoule.compare.front import FrontPoint, front_of, read_front
-from spikejoule.energy.estimates import Energy
+from spikejoule.compare.front import Side, front_of, read_front
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
+from spikejoule.report.names import named, named_in, way
 from spikejoule.report.units import joules
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def conventional_front(analysis: "EnergyAnalysis") -> Chart | None:
     None without a verdict, or where the front of an imported network has one accuracy.
     """
     points = analysis.conventional_points
-    has_line = len({point.validation_percent for point in points}) > 1
+    has_line = len({point.percent for point in points}) > 1
     if analysis.verdict is None or (analysis.inputs.counted_in and not has_line):
         return None
     front = front_of(points)
@@ -44,9 +44,9 @@ def conventional_front(analysis: "EnergyAnalysis") -> Chart | None:
         is_on_front = point in front
         _mark(
             axes,
-            point.name,
-            point.validation_percent,
-            point.middle_pj,
+            named(point),
+            point.percent,
+            point.energy.middle_pj,
             color=canvas.VERMILION,
             label=f"conventional, {'on the front' if is_on_front else 'others'}",
             alpha=1.0 if is_on_front else 0.25,
@@ -59,12 +59,12 @@ def conventional_front(analysis: "EnergyAnalysis") -> Chart | None:
             continue
         _mark(
             axes,
-            verdict.spiking.name,
+            named_in(analysis.inputs, verdict.spiking),
             verdict.level_percent,
             verdict.spiking.energy.middle_pj,
             color=canvas.BLUE,
             marker=marker,
-            label=f"this network, {verdict.spiking.way}",
+            label=f"this network, {way(verdict.spiking)}",
         )
     lowest_pj, highest_pj = axes.get_xlim()
     if highest_pj < _NARROW * lowest_pj:
@@ -77,19 +77,19 @@ def conventional_front(analysis: "EnergyAnalysis") -> Chart | None:
     )
 
 
-def _draw_front(axes: Axes, front: Sequence[FrontPoint]) -> None:
+def _draw_front(axes: Axes, front: Sequence[Side]) -> None:
     """Draw the line that `read_front` reads.
 
     It is straight over accuracies, and so curved over the logarithm of errors.
     """
-    lowest = front[0].validation_percent
-    highest = front[-1].validation_percent
+    lowest = front[0].percent
+    highest = front[-1].percent
     levels = np.linspace(lowest, highest, _STEPS).tolist()
     energies_pj = []
     for level in levels:
         reading = read_front(front, level)
         assert reading is not None
-        energies_pj.append(Energy.of(reading.mean_pj).middle_pj)
+        energies_pj.append(reading.energy.middle_pj)
     axes.plot(
         energies_pj,
         [canvas.error_percent(level) for level in levels],

@@ -37,10 +37,17 @@ PALETTE: Final = {
 Design" (2008), darkened or lightened so that text in them is legible. Charts are drawn
 in the light colours; in the page's SVG, CSS variables replace them."""
 
-PAPER, INK, MUTED, GRID, PANEL, _, GREY, BLUE, VERMILION, GREEN, PINK, GOLD = (
-    light for light, _ in PALETTE.values()
-)
-VARIABLES: Final = {light: f"var(--{name})" for name, (light, _) in PALETTE.items()}
+_LIGHT: Final = {name: light for name, (light, _) in PALETTE.items()}
+PAPER: Final = _LIGHT["paper"]
+INK: Final = _LIGHT["ink"]
+MUTED: Final = _LIGHT["muted"]
+GREY: Final = _LIGHT["grey"]
+BLUE: Final = _LIGHT["blue"]
+VERMILION: Final = _LIGHT["vermilion"]
+GREEN: Final = _LIGHT["green"]
+PINK: Final = _LIGHT["pink"]
+GOLD: Final = _LIGHT["gold"]
+VARIABLES: Final = {light: f"var(--{name})" for name, light in _LIGHT.items()}
 """The CSS variable of each colour."""
 
 WIDTH_INCHES: Final = 4.8

@@ -14,6 +14,7 @@ from spikejoule.energy.prices import measured_on_mnist
 from spikejoule.energy.terms import in_words
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
+from spikejoule.report.names import named
 from spikejoule.report.units import energy_words, joules
 from spikejoule.report.words import place
 
@@ -103,13 +104,13 @@ def _draw_baselines(axes: Axes, analysis: "EnergyAnalysis") -> None:
             axes,
             side.energy.middle_pj,
             rows.index(verdict.profile) + 0.25,
-            f"{side.name}: {energy_words(side.energy)}",
+            f"{named(side)}: {energy_words(side.energy)}",
             color=canvas.VERMILION,
             # Marks may overlap: the shape shows the method, the size the network.
-            marker="D" if side.way == DENSE_METHOD else "^",
+            marker="D" if side.method == DENSE_METHOD else "^",
             markersize=sizes.setdefault(side.network, (7, 4)[len(sizes) % 2]),
             markerfacecolor=canvas.PAPER,
-            label=side.name,
+            label=named(side),
         )
 
 

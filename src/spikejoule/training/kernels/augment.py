@@ -40,6 +40,22 @@ class RandomMaps(NamedTuple):
     shear: float
 
 
+class AffineMap(NamedTuple):
+    """One map: the input pixel that an output pixel shows.
+
+    After subtracting the shift of whole pixels, an output pixel at (r, q) from the
+    centre shows the input at (row_by_row r + row_by_column q, column_by_row r +
+    column_by_column q) from it.
+    """
+
+    row_by_row: float
+    row_by_column: float
+    column_by_row: float
+    column_by_column: float
+    down: float
+    right: float
+
+
 @compiled
 def symmetric_uniforms(state, numbers):
     """Fill `numbers` with uniform numbers in [-1, 1) from a stream's state."""
@@ -50,11 +66,7 @@ def symmetric_uniforms(state, numbers):
 
 @compiled
 def inverse_map(numbers, maps):
-    """Return the affine map (a, b, c, d, down, right) of five numbers in [-1, 1).
-
-    An output pixel at (r, q) from the centre, after subtracting a shift of whole
-    pixels, shows the input at (a r + b q, c r + d q) from it.
-    """
+    """Return the ``AffineMap`` of five numbers in [-1, 1)."""
     down = math.floor(numbers[0] * (maps.shift + 0.5) + 0.5)
     right = math.floor(numbers[1] * (maps.shift + 0.5) + 0.5)
     angle = maps.rotation * numbers[2]
@@ -62,23 +74,28 @@ def inverse_map(numbers, maps):
     slant = math.tan(maps.shear * numbers[4])
     cosine = math.cos(angle) / size
     sine = math.sin(angle) / size
-    return cosine, sine, -sine - slant * cosine, cosine - slant * sine, down, right
+    return AffineMap(
+        cosine, sine, -sine - slant * cosine, cosine - slant * sine, down, right
+    )
 
 
 @compiled
 def warp(image, transform, out):
     """Write ``image`` [height, width] under an affine map to `out`; black outside."""
-    a, b, c, d, down, right = transform
     height, width = image.shape
     middle_row = (height - 1) / 2
     middle_column = (width - 1) / 2
     for row in range(height):
         for column in range(width):
             # The origin of the output pixel in the input image.
-            r = row - down - middle_row
-            q = column - right - middle_column
-            y = a * r + b * q + middle_row
-            x = c * r + d * q + middle_column
+            r = row - transform.down - middle_row
+            q = column - transform.right - middle_column
+            y = transform.row_by_row * r + transform.row_by_column * q + middle_row
+            x = (
+                transform.column_by_row * r
+                + transform.column_by_column * q
+                + middle_column
+            )
             top = math.floor(y)
             left = math.floor(x)
             # Bilinear interpolation between its four neighbours.
@@ -125,7 +142,7 @@ def augment_image(image, images, samples, maps, out):
     symmetric_uniforms(stream_start(maps.key, samples[image]), numbers)
     transform = inverse_map(numbers, maps)
     if maps.rotation == 0.0 and maps.scaling == 0.0 and maps.shear == 0.0:
-        move(images[image], transform[4], transform[5], out[image])
+        move(images[image], transform.down, transform.right, out[image])
     else:
         warp(images[image], transform, out[image])
 

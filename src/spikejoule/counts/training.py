@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,6 @@ from spikejoule.encoding.encoder import Encoder
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import Network
 from spikejoule.network.surrogates import SURROGATES
-
-DATA: Final = "data"
-FORWARD: Final = "forward"
-BACKWARD: Final = "backward"
-OPTIMIZER: Final = "optimizer"
-PHASES: Final = (DATA, FORWARD, BACKWARD, OPTIMIZER)
-
-TRAINING: Final = "training"
-"""All phases together."""
 
 Augmented = Literal["no", "shifted", "mapped"]
 """Whether images are augmented: by whole pixels, or by other maps."""
@@ -41,7 +32,6 @@ class TrainingRecord:
         touched: of the weights of each connection, those that a spike or a value of the
             same sample reaches, summed over samples, int64 [E, K]: with ``sample``
             dataflows their gradients are read and written once.
-        batches: optimizer steps of each row, int64 [E].
         n_epochs: number of epochs.
         batch_size: samples of a batch; the last one of an epoch may have fewer.
         weight_decay, clipping: whether they were enabled.
@@ -64,7 +54,6 @@ class TrainingRecord:
     network: TrainedNetwork
     activity: Activity
     touched: NDArray[np.int64]
-    batches: NDArray[np.int64]
     n_epochs: int
     batch_size: int
     weight_decay: bool
@@ -79,6 +68,14 @@ class TrainingRecord:
     validation_accuracies_percent: NDArray[np.float64] | None = None
     gradients_reached: NDArray[np.int64] | None = None
     kept_deltas: NDArray[np.int64] | None = None
+
+    @property
+    def batches(self) -> NDArray[np.int64]:
+        """Optimizer steps of each row, int64 [E]."""
+        samples = self.activity.samples_of_row
+        epochs = self.n_epochs // len(samples)
+        # The last batch of an epoch may be smaller, so divisions round up.
+        return epochs * -(-(samples // epochs) // self.batch_size)
 
     @property
     def samples(self) -> int:

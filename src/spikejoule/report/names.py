@@ -1,7 +1,8 @@
-"""Names of networks, formatted from their fields. Nobody reads a name again."""
+"""Names of networks, formatted from their fields."""
 
 from collections.abc import Iterator
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,19 +11,50 @@ from spikejoule.network.graph import Graph
 from spikejoule.network.nodes import Convolution, Dense, Pooling
 from spikejoule.network.quantisation import FLOAT_BITS
 
+if TYPE_CHECKING:
+    from spikejoule.compare.front import Side
+    from spikejoule.compare.inputs import AnalysisInputs
+    from spikejoule.energy.ledger import EnergyRow, Variant
+
 _MOST_SIZES = 5
 _MOST_LAYERS_NAMED = 8
 _FIRST_LAYERS_NAMED = 3
 _LAST_LAYERS_NAMED = 2
 
 
+def analysed_name(inputs: "AnalysisInputs") -> str:
+    """Name the analysed network."""
+    encoding = "none" if inputs.encoder is None else inputs.encoder.name
+    return f"spiking {network_name(inputs.network, encoding, inputs.activity.pruned)}"
+
+
+def way_of(method: str, lazy: bool) -> str:
+    """Name a way of running a network: ``early exit, lazy updates``."""
+    return f"{method}, lazy updates" if lazy else method
+
+
+def way(one: "Side | Variant | EnergyRow") -> str:
+    """Name how a network is run."""
+    return way_of(one.method, one.lazy)
+
+
+def named(one: "Side | Variant") -> str:
+    """Name a conventional network, and how it is run."""
+    return f"{one.network}, {way(one)}"
+
+
+def named_in(inputs: "AnalysisInputs", one: "Side | Variant") -> str:
+    """Name a network of an analysis, the analysed one included, and how it is run."""
+    return f"{one.network or analysed_name(inputs)}, {way(one)}"
+
+
 def network_name(network: SpikingGraph, encoding: str, is_pruned: bool = False) -> str:
     """Name a spiking network.
 
-    For example ``spiking 784-400-10 (latency), 96 % pruned, 8 bits``. With `is_pruned`,
-    weights that are zero count as removed.
+    For example ``784-400-10 (latency), 96 % pruned, 8 bits``. With `is_pruned`, weights
+    that are zero count as removed.
     """
-    name = f"spiking {architecture(network)} ({encoding})"
+    name = f"{architecture(network)} ({encoding})"
     if is_pruned:
         weights = [connection.weight for connection in network.connections]
         kept = sum(map(np.count_nonzero, weights))
