@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -265,14 +265,20 @@ def refused(line: str) -> PydanticCustomError:
     return PydanticCustomError(_WHOLE_LINE, "{line}", {"line": line})
 
 
-def not_allowed(name: str, problem: tuple[str, str], section: ParameterSection) -> str:
-    """Write the line for a problem of the section `name`: a key, and what is allowed.
+class Problem(NamedTuple):
+    """A key whose value is not allowed, and what is allowed, in words."""
+
+    key: str
+    allowed: str
+
+
+def not_allowed(name: str, problem: Problem, section: ParameterSection) -> str:
+    """Write the line for a problem of a section, which is called `name` in files.
 
     The value is the one in the section.
     """
-    key, allowed = problem
-    value = shown(section.model_dump(mode="json")[key])
-    return f"{name}.{key}: {value} is not allowed; allowed: {allowed}"
+    value = shown(section.model_dump(mode="json")[problem.key])
+    return f"{name}.{problem.key}: {value} is not allowed; allowed: {problem.allowed}"
 
 
 def _problem(

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from spikejoule.core.parameters import (
     Line,
     ParameterSection,
+    Problem,
     Real,
     chooses,
     not_allowed,
@@ -38,5 +39,5 @@ class DataParams(ParameterSection):
     def _files_are_read(self) -> Self:
         if "files" in SOURCES.idle_in(self) and self.model_dump()["files"] is not None:
             allowed = f"null with data.source {self.source}, or data.source events"
-            raise refused(not_allowed("data", ("files", allowed), self))
+            raise refused(not_allowed("data", Problem("files", allowed), self))
         return self

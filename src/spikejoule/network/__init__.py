@@ -5,6 +5,7 @@ layers                      hidden layers as words; the graph of a chain of laye
 network                     the spiking network that is trained
 params                      the section `model` of params.yaml
 imported, conventional      graphs from elsewhere; ReLU networks
+by_layer                    parameters of one number, or one for each layer
 neuron, neurons             the interface of a neuron model; the models
 surrogates, learning        surrogate gradients; loss and optimizer
 quantisation, integers      the rules of integer networks; their integers

@@ -38,7 +38,7 @@ from spikejoule.network.integers import (
 )
 from spikejoule.network.layers import layers_of
 from spikejoule.network.network import Network, State
-from spikejoule.network.neuron import UNNAMED, Neuron
+from spikejoule.network.neuron import NOTEBOOK_NEURON, Neuron
 from spikejoule.network.neurons import NEURONS
 from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.sections import (
@@ -270,8 +270,8 @@ def _network(file: CheckpointFile) -> Network:
 
 def _neuron(entry: Mapping[str, Any]) -> Neuron:
     """The neuron of a `Neuron.entry`; ValueError or ParameterError if there is none."""
-    model = NEURONS[entry.get("neuron", UNNAMED)]
-    stated = {**model.later, **entry}
+    model = NEURONS[entry.get("neuron", NOTEBOOK_NEURON)]
+    stated = {**model.notebook_values, **entry}
     try:
         return model.model_validate(
             {key: stated.get(key) for key in model.model_fields}

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.parameters import ParameterSection, Real, chooses
-from spikejoule.network.neuron import ByLayer, allowed_lengths, number_or_list
+from spikejoule.core.parameters import ParameterSection, Problem, Real, chooses
+from spikejoule.network.by_layer import ByLayer, allowed_lengths, number_or_list
 from spikejoule.network.surrogates import SURROGATES, Surrogate
 
 # Constants of Adam (Kingma and Ba 2015, arXiv:1412.6980).
@@ -30,7 +30,6 @@ ADAM_EPSILON: Final = 1e-8
 PENALISED_TOGETHER: Final = 1000
 """A penalty is the loss per this many spikes."""
 
-# One number for all layers, or a tuple with one per layer.
 if TYPE_CHECKING:
     BySpikingLayer = ByLayer
 else:
@@ -105,19 +104,19 @@ class LearningSettings(ParameterSection):
         """Whether spikes add to the loss."""
         return bool(np.any(self.spike_penalty))
 
-    def penalty_problem(self, n_layers: int) -> tuple[str, str] | None:
+    def penalty_problem(self, n_layers: int) -> Problem | None:
         """Find a penalty or target whose tuple has the wrong length.
 
         Args:
             n_layers: layers after the input.
 
         Returns:
-            its name, and what is allowed in words; None if all lengths fit.
+            None if all lengths fit.
         """
         for name in ("spike_penalty", "spike_target"):
             values = getattr(self, name)
             if isinstance(values, tuple) and len(values) != n_layers:
-                return name, allowed_lengths(n_layers)
+                return Problem(name, allowed_lengths(n_layers))
         return None
 
     def penalties(self, n_layers: int) -> NDArray[np.float64]:
@@ -133,7 +132,7 @@ class LearningSettings(ParameterSection):
         """
         problem = self.penalty_problem(n_layers)
         if problem:
-            raise ParameterError(f"{problem[0]} must be {problem[1]}")
+            raise ParameterError(f"{problem.key} must be {problem.allowed}")
         table = np.zeros((n_layers, 2))
         table[:, 0] = np.divide(self.spike_penalty, PENALISED_TOGETHER)
         table[:, 1] = self.spike_target

@@ -311,7 +311,7 @@ class Network(Graph):
                 name: float(state[f"layer{number}.neurons.{name}"][0]) for name in names
             }
             learned.append(neuron.with_learned(values))
-        return replace(self, neuron=self.neuron.joined(learned))
+        return replace(self, neuron=self.neuron.of_layers(learned))
 
     def with_weights(self, state: State) -> "Network":
         """The same network with the weights of a state in its nodes."""

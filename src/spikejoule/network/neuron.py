@@ -8,55 +8,10 @@ and Zenke, IEEE Signal Processing Magazine 36(6), 2019, doi:10.1109/MSP.2019.293
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
-
-from spikejoule.core.parameters import Kind, Real
-
-ByLayer = float | tuple[float, ...]
-"""One value for all layers, or one per layer, as code sees it."""
-
-
-def _tuple_of_list(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-_MOST_LAYERS = 9
-"""The most layers after the input that a network can have."""
-
-
-def number_or_list(least: float, most: float | None = None) -> Any:
-    """Make the type of one number for all layers or a tuple of one per layer.
-
-    Args:
-        least, most: bounds of each number.
-    """
-    number = Annotated[Real, Field(ge=least, le=most)]
-    numbers = Annotated[
-        tuple[number, ...], Field(min_length=1, max_length=_MOST_LAYERS)
-    ]
-    upper = "" if most is None else f" and of at most {most:g}"
-    # Without a discriminator, pydantic reports the errors of both alternatives.
-    return Annotated[
-        Annotated[number, Tag("[one]")] | Annotated[numbers, Tag("[each]")],
-        Discriminator(lambda value: "[each]" if isinstance(value, tuple) else "[one]"),
-        BeforeValidator(_tuple_of_list),
-        Field(
-            description=f"a number of at least {least:g}{upper}, or a list of one "
-            "for each layer after the input"
-        ),
-    ]
-
-
-def allowed_lengths(n_layers: int) -> str:
-    """Say what is allowed in place of a list of another length."""
-    return f"a number, or a list of {n_layers}, one for each layer after the input"
-
-
-UNNAMED = "lif"
-"""The neuron of a file entry without a name, as the original notebook writes it."""
-
+from spikejoule.core.parameters import Kind, Problem
+from spikejoule.network.by_layer import ByLayer, allowed_lengths, number_or_list
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,6 +21,9 @@ if TYPE_CHECKING:
 else:
     Threshold = number_or_list(1e-30, 1e30)
     Decay = number_or_list(0, 1)
+
+NOTEBOOK_NEURON: Final = "lif"
+"""The neuron of the original notebook, whose files do not name it."""
 
 
 class Neuron(Kind):
@@ -81,12 +39,12 @@ class Neuron(Kind):
 
     Attributes:
         equation: the dynamics of one step, for the documentation.
-        later: parameters that the original notebook lacks, each with the value that its
-            files imply.
+        notebook_values: of parameters that the original notebook lacks: what its files
+            imply.
     """
 
     equation: ClassVar[str]
-    later: ClassVar[Mapping[str, Any]] = {}
+    notebook_values: ClassVar[Mapping[str, Any]] = {}
 
     @property
     def has_bias(self) -> bool:
@@ -115,15 +73,15 @@ class Neuron(Kind):
         """As `with_learned`, with tensors through which autograd differentiates."""
         return self
 
-    def problem(self, n_layers: int) -> tuple[str, str] | None:
-        """Name an impossible parameter and say what is allowed; None if there is none.
+    def problem(self, n_layers: int) -> Problem | None:
+        """Return the first impossible parameter; None if there is none.
 
         Args:
             n_layers: layers after the input.
         """
         for name, values in self.by_layer.items():
             if len(values) != n_layers:
-                return name, allowed_lengths(n_layers)
+                return Problem(name, allowed_lengths(n_layers))
         return None
 
     @property
@@ -135,6 +93,19 @@ class Neuron(Kind):
         """The neuron of one layer, 0 for the first after the input."""
         own = {name: values[number] for name, values in self.by_layer.items()}
         return self.model_copy(update=own) if own else self
+
+    def of_layers(self, layers: Sequence[Self]) -> Self:
+        """The neuron with one value per layer wherever those of the layers differ.
+
+        Args:
+            layers: the neuron of each layer after the input.
+        """
+        values = {
+            name: tuple(getattr(neuron, name) for neuron in layers)
+            for name, value in self
+            if any(getattr(neuron, name) != value for neuron in layers)
+        }
+        return self.model_copy(update=values)
 
     @abstractmethod
     def step(
@@ -151,26 +122,14 @@ class Neuron(Kind):
             the spikes, and the potential after the reset.
         """
 
-    def joined(self, layers: Sequence[Self]) -> Self:
-        """The neuron with one value per layer wherever a layer's neuron differs.
-
-        Args:
-            layers: the neuron of each layer after the input.
-        """
-        values = {
-            name: tuple(getattr(neuron, name) for neuron in layers)
-            for name, value in self
-            if any(getattr(neuron, name) != value for neuron in layers)
-        }
-        return self.model_copy(update=values)
-
     def entry(self) -> dict[str, Any]:
-        """The file entry: all parameters, and the name unless it is the LIF neuron.
+        """The file entry: all parameters, and the name unless it is the notebook's.
 
-        Parameters of `later` with the notebook's value are left out, as in its files.
+        `notebook_values` are left out, as in the notebook's files.
         """
-        entry = {} if self.name == UNNAMED else {"neuron": self.name}
+        entry = {} if self.name == NOTEBOOK_NEURON else {"neuron": self.name}
         for name, value in self.model_dump(mode="json").items():
-            if name not in self.later or self.later[name] != value:
+            implied = self.notebook_values
+            if name not in implied or implied[name] != value:
                 entry[name] = value
         return entry

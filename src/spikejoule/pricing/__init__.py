@@ -16,6 +16,7 @@ omissions       what was not counted, in words
 tensors         the time and sample axes of a tensor, and its contents
 neurons         how neurons are counted; one file of `simulators` per simulator
 layers          known PyTorch layers, and the fan-outs of their input units
+nodes           places as nodes of a network
 counted         the counts as a network and its activity
 report          `Report`: printed, saved, checked against a budget
 conventional    `Baseline`: a conventional network to compare with, counted on the same

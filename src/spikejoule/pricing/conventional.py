@@ -20,9 +20,9 @@ from spikejoule.counts.measurement import activity_of_products
 from spikejoule.network.conventional import RELU, ConventionalNetwork
 from spikejoule.network.nodes import Connection, Input, Neurons, Node, Threshold
 from spikejoule.network.quantisation import FLOAT_BITS
-from spikejoule.pricing.counted import connection_of, pooling_of, threshold
 from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED
 from spikejoule.pricing.neurons import Known
+from spikejoule.pricing.nodes import comparing_units, node_of, pooling_of
 from spikejoule.pricing.parts import INPUT
 from spikejoule.pricing.places import ModulePlace
 from spikejoule.pricing.running import Answer, Run, Stepping, TimeAxis, batches_of
@@ -128,35 +128,45 @@ class BaselineRun:
             state_bits=baseline.sum_bits,
             activation_bits=baseline.activation_bits,
         )
-        synapses: list[int] = []
-        macs: list[NDArray[np.int64]] = []
-        for place in watch.places.values():
-            if place.fan_out is not None and isinstance(place.module, WEIGHTED):
-                products = place.reached.nonzero.per_sample
-                if not self.run.is_split_known:
-                    products[:] = round(products.mean())
-                calls = _calls(place)
-                synapses += [int(place.fan_out.sum())] * calls
-                # Only the sum of all calls is known, and all cost the same.
-                macs += [(products + call) // calls for call in range(calls)]
-        percent = 100 * float((answers == labels).mean())
-        model = type(baseline.module).__name__
-        name = baseline.name or f"{model} {architecture(network)}"
-        if baseline.weight_bits < FLOAT_BITS:
-            name += f", {baseline.weight_bits} bits"
         has_zeros = not all(node.weight.all() for node in network.connections)
         pruned = baseline.pruned and has_zeros
+        percent = 100 * float((answers == labels).mean())
         return CountedBaseline(
-            name=name,
-            activity=activity_of_products(network, np.stack(macs, axis=1), pruned),
+            name=_name_of(baseline, network),
+            activity=activity_of_products(network, self._products(), pruned),
             equal_size=False,
             validation_accuracy_percent=percent,
             accuracy_percent=percent,
         )
 
+    def _products(self) -> NDArray[np.int64]:
+        """Return the products of nonzero activations in each connection, [N, K]."""
+        of_connections: list[NDArray[np.int64]] = []
+        for place in self.run.watch.places.values():
+            if isinstance(place.module, WEIGHTED):
+                of_all_calls = place.reached.nonzero.per_sample
+                if not self.run.is_split_known:
+                    of_all_calls[:] = round(of_all_calls.mean())
+                calls = _calls(place)
+                # Only the sum of all calls is known, and all cost the same.
+                of_connections += [
+                    (of_all_calls + call) // calls for call in range(calls)
+                ]
+        return np.stack(of_connections, axis=1)
+
+
+def _name_of(baseline: Baseline, network: ConventionalNetwork) -> str:
+    """Return the name in the report."""
+    model = type(baseline.module).__name__
+    name = baseline.name or f"{model} {architecture(network)}"
+    is_float = baseline.weight_bits == FLOAT_BITS
+    return name if is_float else f"{name}, {baseline.weight_bits} bits"
+
 
 def _network_of(watch: Watch) -> ConventionalNetwork:
     """Return the network that ran, without time; units follow each layer with weights.
+
+    A layer that runs several times for a sample is as many connections.
 
     Raises:
         ArtifactError: it has no layer with weights.
@@ -167,29 +177,27 @@ def _network_of(watch: Watch) -> ConventionalNetwork:
     unclipped: Node | None = None
     for place in watch.places.values():
         node = _node_of(place, watch.known.pruned)
+        is_connection = isinstance(node, Connection)
         nodes.append(node)
-        calls = _calls(place)
-        if isinstance(place.module, WEIGHTED):
-            if unclipped is not None and watch.known.requantises:
-                # An integer network without a module for ReLU clips at 0 by a function:
-                # that is a comparison, too.
-                shape = unclipped.out_shape
-                nodes.append(threshold(f"{unclipped.name}, clipped", shape, shape))
-            units = f"{place.name} units"
-            unclipped = Neurons(units, place.out_shape, place.out_shape, RELU)
+        if is_connection and unclipped is not None and watch.known.requantises:
+            # An integer network without a module for ReLU clips at 0 by a function:
+            # that is a comparison, too.
+            name = f"{unclipped.name}, clipped"
+            nodes.append(comparing_units(name, unclipped.in_shape, unclipped.out_shape))
+        if is_connection:
+            unclipped = _units_after(node)
             nodes.append(unclipped)
         elif isinstance(place.module, nn.ReLU):
             unclipped = None
-        for call in range(2, calls + 1):
-            nodes.append(replace(node, name=f"{node.name}, call {call}"))
-            if unclipped is not None and isinstance(node, Connection):
-                nodes.append(replace(unclipped, name=f"{nodes[-1].name} units"))
+        for call in range(2, _calls(place) + 1):
+            again = replace(node, name=f"{node.name}, call {call}")
+            nodes += [again, _units_after(again)] if is_connection else [again]
     connections = [node for node in nodes if isinstance(node, Connection)]
     if not connections:
         raise ArtifactError("the network to compare with has no layer with weights.")
     return ConventionalNetwork(
-        {node.name: node for node in nodes},
-        (),
+        nodes={node.name: node for node in nodes},
+        edges=(),
         stored_biases=tuple(
             0 if node.bias is None else node.bias.size for node in connections
         ),
@@ -197,26 +205,26 @@ def _network_of(watch: Watch) -> ConventionalNetwork:
     )
 
 
+def _node_of(place: ModulePlace, pruned: bool) -> Node:
+    """Return a place as a node of a conventional network; arguments as for `node_of`.
+
+    Its norms and pooling have values.
+    """
+    if isinstance(place.module, NORMS):
+        # A norm has an addition and a multiplication per unit, as average pooling has
+        # over windows of one unit.
+        return pooling_of(place, fan_out=np.ones(place.n_out, np.int64))
+    if isinstance(place.module, POOLING):
+        return pooling_of(place, place.fan_out)
+    return node_of(place, pruned)
+
+
+def _units_after(connection: Node) -> Neurons:
+    """Return the units that a connection leads to."""
+    shape = connection.out_shape
+    return Neurons(f"{connection.name} units", shape, shape, RELU)
+
+
 def _calls(place: ModulePlace) -> int:
     """Return how often a place runs for a sample."""
     return int(place.steps.per_sample.max())
-
-
-def _node_of(place: ModulePlace, pruned: bool) -> Node:
-    """Return a place as a node of a conventional network.
-
-    Args:
-        place: a layer.
-        pruned: whether a weight of 0 is no synapse there.
-    """
-    module = place.module
-    fan_outs = place.fan_out
-    if isinstance(module, WEIGHTED):
-        return connection_of(place, fan_outs, pruned)
-    if isinstance(module, NORMS):
-        # A norm has an addition and a multiplication per unit, as average pooling has
-        # over windows of one unit.
-        fan_outs = np.ones(place.n_out, np.int64)
-    if isinstance(module, (*NORMS, *POOLING)):
-        return pooling_of(place, fan_outs)
-    return threshold(place.name, place.out_shape, place.out_shape)

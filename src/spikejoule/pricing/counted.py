@@ -13,65 +13,21 @@ multiply-accumulates.
     activation   a comparison per unit
 """
 
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from spikejoule.counts.records import Activity, NodeCounts
 from spikejoule.network.imported import ImportedGraph
-from spikejoule.network.nodes import (
-    Convolution,
-    Dense,
-    Input,
-    Neurons,
-    Node,
-    Output,
-    Pooling,
-    Shape,
-    Threshold,
-    Windows,
-)
+from spikejoule.network.nodes import Input, Neurons, Node, Output, Pooling, Threshold
 from spikejoule.pricing.layers import MAXIMA, NORMS, SUMS, WEIGHTED
 from spikejoule.pricing.neurons import Population
+from spikejoule.pricing.nodes import comparing_units, node_of
 from spikejoule.pricing.parts import INPUT, OUTPUT
 from spikejoule.pricing.places import ModulePlace
 from spikejoule.pricing.watching import Watch
-
-NO_WINDOWS: Final = Windows((1, 1), (1, 1), (0, 0))
-"""The windows of nodes whose fan-outs were counted, not computed from windows."""
-# A node has as many states as time constants (`Neurons.n_states`); their values are
-# not needed.
-_TIME_CONSTANTS: Final = ("tau_mem", "tau_syn", "tau_adapt")
-Counts = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class _Counted:
-    """A node whose fan-outs were counted: int64 [n_in]."""
-
-    fan_outs: Counts
-
-    def fan_out(self, pruned: bool = False) -> Counts:
-        """See `Dense.fan_out`."""
-        return self.fan_outs
-
-
-@dataclass(frozen=True)
-class CountedConnection(_Counted, Convolution):
-    """The weights of a convolution, or of a part of a matrix."""
-
-    @property
-    def weight_shape(self) -> Shape:
-        """See `Convolution`; the kernel may have any number of axes."""
-        return self.weight.shape
-
-
-@dataclass(frozen=True)
-class CountedPooling(_Counted, Pooling):
-    """Pooling with any windows."""
 
 
 def activity_of(
@@ -88,40 +44,60 @@ def activity_of(
     """
     watch.finish()
     places = watch.places
-    pruned = watch.known.pruned
-    zeros = np.zeros(watch.calls.n_samples, np.int64)
+    nodes = _nodes_of(watch)
+    counts = _counts_of(watch, nodes)
+    edges = [
+        (source, place.name) for place in places.values() for source in place.sources
+    ]
+    # The output is that of the last population.
+    last = next(node for node in reversed(nodes.values()) if isinstance(node, Neurons))
+    nodes[OUTPUT] = Output(OUTPUT, last.out_shape, last.out_shape)
+    edges.append((last.name, OUTPUT))
+    return Activity(
+        network=ImportedGraph(
+            nodes, tuple(edges), weight_bits=weight_bits, state_bits=state_bits
+        ),
+        time_window=steps or int(places[last.name].steps.per_sample.max()),
+        counts=counts,
+        pruned=watch.known.pruned,
+    )
+
+
+def _nodes_of(watch: Watch) -> dict[str, Node]:
+    """Return the input and all places as nodes, each after its sources."""
     shape = watch.calls.input_shape or ()
     nodes: dict[str, Node] = {INPUT: Input(INPUT, shape, shape)}
-    counts: dict[str, NodeCounts] = {INPUT: NodeCounts()}
-    edges: list[tuple[str, str]] = []
-    for place in places.values():
+    for place in watch.places.values():
         for source in place.sources:
-            edges.append((source, place.name))
-            if source not in places and source not in nodes:
-                nodes[source] = _unknown_source(source, place)
-                counts[source] = NodeCounts(spikes=zeros, comparisons=zeros)
-        nodes[place.name], counts[place.name] = _counted(place, pruned)
-    for place in places.values():
+            if source not in watch.places and source not in nodes:
+                nodes[source] = _made_by_functions(source, place)
+        nodes[place.name] = node_of(place, watch.known.pruned)
+    return nodes
+
+
+def _made_by_functions(name: str, reader: ModulePlace) -> Node:
+    """Return a node for what functions have made; its reader knows what it holds."""
+    if reader.receives_values:
+        return Node(name, reader.in_shape, reader.in_shape)
+    return comparing_units(name, reader.in_shape, reader.in_shape)
+
+
+def _counts_of(watch: Watch, nodes: Mapping[str, Node]) -> dict[str, NodeCounts]:
+    """Return the counts of all nodes, [N] each."""
+    zeros = np.zeros(watch.calls.n_samples, np.int64)
+    # What functions have made: what it costs to make is named, and not counted.
+    counts = dict.fromkeys(nodes, NodeCounts(spikes=zeros, comparisons=zeros))
+    counts[INPUT] = NodeCounts()
+    for name, place in watch.places.items():
+        counts[name] = _counts_at(place)
+    for place in watch.places.values():
         for source in place.sources:
             if place.fan_out is not None or source == INPUT:
                 counts[source] = _with_reads(counts[source], nodes[source], place)
     if counts[INPUT].spikes is None:
         # The input emits values, or nothing has read it.
         counts[INPUT] = replace(counts[INPUT], spikes=zeros)
-    # The output is that of the last population.
-    last = next(node for node in reversed(nodes.values()) if isinstance(node, Neurons))
-    nodes[OUTPUT] = Output(OUTPUT, last.out_shape, last.out_shape)
-    return Activity(
-        network=ImportedGraph(
-            nodes,
-            (*edges, (last.name, OUTPUT)),
-            weight_bits=weight_bits,
-            state_bits=state_bits,
-        ),
-        time_window=steps or int(places[last.name].steps.per_sample.max()),
-        counts=counts,
-        pruned=pruned,
-    )
+    return counts
 
 
 def _with_reads(counts: NodeCounts, source: Node, place: ModulePlace) -> NodeCounts:
@@ -143,72 +119,26 @@ def _with_reads(counts: NodeCounts, source: Node, place: ModulePlace) -> NodeCou
     return counts
 
 
-def _counted(place: ModulePlace, pruned: bool) -> tuple[Node, NodeCounts]:
-    """Return a place as a node of a spiking network, and its counts, [N] each."""
+def _counts_at(place: ModulePlace) -> NodeCounts:
+    """Return what the units of a place did, [N] each."""
     if place.population is not None:
-        return _counted_neurons(place, place.population)
+        return _counts_of_neurons(place, place.population)
     module = place.module
-    shapes = (place.in_shape, place.out_shape)
-    units = place.steps.per_sample * place.n_out
+    if isinstance(module, WEIGHTED):
+        return _counts_of_weights(place)
+    units = place.unit_steps
     values = place.emitted.nonzero.per_sample
     if isinstance(module, NORMS):
-        counts = NodeCounts(values=values, multiplications=units, additions=units)
-        return Node(place.name, *shapes), counts
+        return NodeCounts(values=values, multiplications=units, additions=units)
     if isinstance(module, nn.ReLU):
-        counts = NodeCounts(values=values, comparisons=units)
-        return threshold(place.name, *shapes), counts
-    reached = place.reached.nonzero if place.receives_values else place.reached.spikes
-    if not isinstance(module, WEIGHTED):
-        return _counted_pooling(place, reached.per_sample)
-    biases = units if place.has_bias else None
-    node = connection_of(place, place.fan_out, pruned)
-    if place.receives_values:
-        return node, NodeCounts(macs=reached.per_sample, biases=biases)
-    return node, NodeCounts(events=reached.per_sample, biases=biases)
+        return NodeCounts(values=values, comparisons=units)
+    return _counts_of_pooling(place)
 
 
-def _counted_pooling(place: ModulePlace, entered: Counts) -> tuple[Node, NodeCounts]:
-    """Return pooling as a node, and its counts.
-
-    Args:
-        place: of the pooling.
-        entered: amounts that entered its windows, [N].
-    """
-    units = place.steps.per_sample * place.n_out
-    none = 0 * units
-    is_maximum = isinstance(place.module, MAXIMA)
-    if not place.emits_values:
-        counts = NodeCounts(
-            spikes=place.emitted.spikes.per_sample,
-            comparisons=units if is_maximum else none,
-            additions=entered,
-        )
-        return threshold(place.name, place.in_shape, place.out_shape), counts
-    node = pooling_of(place, place.fan_out)
-    values = place.emitted.nonzero.per_sample
-    if is_maximum:
-        return node, NodeCounts(values=values, comparisons=entered)
-    is_sum = isinstance(place.module, SUMS)
-    counts = NodeCounts(
-        values=values,
-        comparisons=none,
-        additions=entered,
-        multiplications=None if is_sum else values,
-    )
-    return node, counts
-
-
-def _counted_neurons(
-    place: ModulePlace, population: Population
-) -> tuple[Node, NodeCounts]:
-    """Return neurons as a node, and their counts."""
-    states = {name: np.empty(0) for name in _TIME_CONSTANTS[: population.states]}
-    kind = type(place.module).__name__ if place.fires else "LI"
-    node = Neurons(place.name, place.in_shape, place.out_shape, kind, states)
-    steps = place.steps.per_sample
+def _counts_of_neurons(place: ModulePlace, population: Population) -> NodeCounts:
     emitted = place.emitted.nonzero.per_sample
-    updates = steps * place.n_out
-    leaks = steps * population.leaks(place.n_out)
+    updates = place.unit_steps
+    leaks = place.steps.per_sample * population.leaks(place.n_out)
     counts = NodeCounts(updates=updates, leaks=leaks if leaks.any() else None)
     if place.emits_values:
         counts = replace(counts, values=emitted)
@@ -217,64 +147,32 @@ def _counted_neurons(
     if place.fires:
         resets = emitted * population.resets
         counts = replace(counts, active=emitted, resets=resets, comparisons=updates)
-    return node, counts
+    return counts
 
 
-def threshold(name: str, in_shape: Shape, out_shape: Shape) -> Threshold:
-    """Return units that compare, with thresholds that are not needed."""
-    return Threshold(name, in_shape, out_shape, np.empty(0))
+def _counts_of_weights(place: ModulePlace) -> NodeCounts:
+    biases = place.unit_steps if place.has_bias else None
+    if place.receives_values:
+        return NodeCounts(macs=place.n_reached, biases=biases)
+    return NodeCounts(events=place.n_reached, biases=biases)
 
 
-def connection_of(
-    place: ModulePlace, fan_out: Counts | None, pruned: bool = False
-) -> Dense | CountedConnection:
-    """Return a place with weights as a node.
-
-    Args:
-        place: of a layer with weights.
-        fan_out: synapses that each input unit reaches, int64 [n_in].
-        pruned: whether a weight of 0 is no synapse there.
-    """
-    assert fan_out is not None
-    module: Any = place.module
-    weight = module.weight.detach().float().cpu().numpy()
-    is_linear = isinstance(module, nn.Linear)
-    bias = None
-    if place.has_bias:
-        # Only its size is needed: one word per unit, or per channel.
-        bias = np.zeros(place.out_shape[-1] if is_linear else place.out_shape[0])
-    is_matrix = is_linear and weight.size == fan_out.size * place.n_out
-    synapses = np.count_nonzero(weight, axis=0) if pruned else place.n_out
-    if is_matrix and (fan_out == synapses).all():
-        return Dense(place.name, place.in_shape, place.out_shape, weight, bias)
-    return CountedConnection(
-        place.name,
-        place.in_shape,
-        place.out_shape,
-        weight,
-        bias,
-        getattr(module, "groups", 1),
-        NO_WINDOWS,
-        fan_out,
+def _counts_of_pooling(place: ModulePlace) -> NodeCounts:
+    none = np.zeros_like(place.unit_steps)
+    values = place.emitted.nonzero.per_sample
+    is_maximum = isinstance(place.module, MAXIMA)
+    if not place.emits_values:
+        return NodeCounts(
+            spikes=place.emitted.spikes.per_sample,
+            comparisons=place.unit_steps if is_maximum else none,
+            additions=place.n_reached,
+        )
+    if is_maximum:
+        return NodeCounts(values=values, comparisons=place.n_reached)
+    is_sum = isinstance(place.module, SUMS)
+    return NodeCounts(
+        values=values,
+        comparisons=none,
+        additions=place.n_reached,
+        multiplications=None if is_sum else values,
     )
-
-
-def pooling_of(place: ModulePlace, fan_out: Counts | None) -> CountedPooling:
-    """Return pooling as a node.
-
-    Args:
-        place: of the pooling.
-        fan_out: windows that each input unit is in, int64 [n_in].
-    """
-    is_average = not isinstance(place.module, MAXIMA)
-    windows = np.zeros(1, np.int64) if fan_out is None else fan_out
-    return CountedPooling(
-        place.name, place.in_shape, place.out_shape, NO_WINDOWS, is_average, windows
-    )
-
-
-def _unknown_source(name: str, reader: ModulePlace) -> Node:
-    """Return a node for what no module has emitted; its reader knows what it holds."""
-    if reader.receives_values:
-        return Node(name, reader.in_shape, reader.in_shape)
-    return threshold(name, reader.in_shape, reader.in_shape)

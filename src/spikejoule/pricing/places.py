@@ -89,6 +89,17 @@ class ModulePlace:
         return int(np.prod(self.out_shape))
 
     @property
+    def unit_steps(self) -> Counts:
+        """Output units times the steps of each sample, [N]."""
+        return self.n_out * self.steps.per_sample
+
+    @property
+    def n_reached(self) -> Counts:
+        """Synapses or windows that spikes, or else values, reached here, [N]."""
+        reached = self.reached.nonzero if self.receives_values else self.reached.spikes
+        return reached.per_sample
+
+    @property
     def fires(self) -> bool:
         """Whether it holds spiking neurons."""
         return self.population is not None and self.population.fires

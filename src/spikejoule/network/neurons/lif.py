@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 
+from spikejoule.core.parameters import Problem
 from spikejoule.network.neuron import Decay, Neuron, Threshold
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class LeakyIntegrateAndFire(Neuron):
     equation: ClassVar = (
         "v[t] = decay * u[t-1] + I[t]; spike at v >= threshold, reset to zero"
     )
-    later: ClassVar[Mapping[str, Any]] = {
+    notebook_values: ClassVar[Mapping[str, Any]] = {
         "reset": "zero",
         "bias": True,
         "learned": "none",
@@ -129,12 +130,13 @@ class LeakyIntegrateAndFire(Neuron):
             values["decay"] = learned[DECAY_LOGIT].sigmoid()
         return self.model_copy(update=values)
 
-    def problem(self, n_layers: int) -> tuple[str, str] | None:
+    def problem(self, n_layers: int) -> Problem | None:
         """See :meth:`spikejoule.network.neuron.Neuron.problem`."""
         decays = self.decay if isinstance(self.decay, tuple) else (self.decay,)
         has_logit = all(0 < decay < 1 for decay in decays)
         if DECAY_LOGIT in self.learned_names and not has_logit:
-            return "decay", "numbers above 0 and below 1 where the decay is learned"
+            allowed = "numbers above 0 and below 1 where the decay is learned"
+            return Problem("decay", allowed)
         return super().problem(n_layers)
 
     @property
