@@ -12,7 +12,7 @@ from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.count import count_operations
-from spikejoule.energy.prices import load_profiles, prices_pj, weights_of
+from spikejoule.energy.prices import factors_of, load_profiles, prices_pj
 from spikejoule.network.network import Network
 from spikejoule.report.statements import says
 from spikejoule.report.units import plain
@@ -43,7 +43,7 @@ def test_neurons_that_spike_in_every_step() -> None:
         for name, shape in network.parameter_shapes().items()
     }
     counts = count_operations(Measurement(state, network, layers))
-    prices = weights_of(prices_pj(counts.columns, load_profiles()["loihi-1"]))[1]
+    prices = factors_of(prices_pj(counts.columns, load_profiles()["loihi-1"]))[1]
     # In a step: 4 active updates, 6 spikes, 8 events.
     steps = 3 * 4 * 52
     spikes = 3 * (8 * 23.6 + 4 * (81 - 52) + 6 * 1.7)

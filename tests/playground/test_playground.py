@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spikejoule.data.images import Dataset
 from spikejoule.energy.ledger import Variant, spiking_variant
-from spikejoule.energy.prices import prices_pj, weights_of
+from spikejoule.energy.prices import factors_of, prices_pj
 from spikejoule.evaluation.accuracy import exit_steps, step_outcomes
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.runs import EARLY_EXIT, WHOLE_WINDOW, counted_runs
@@ -124,7 +124,7 @@ def test_every_image_gives_what_the_pipeline_counted(
 
     for name, variant in energies_by_ledger(playground, exits).items():
         for profile in inputs.profiles:
-            low, _, high = weights_of(prices_pj(variant.operations.columns, profile))
+            low, _, high = factors_of(prices_pj(variant.operations.columns, profile))
             expected = variant.operations.counts @ np.stack([low, high], axis=1)
             shown = [result["energies"].get(profile.id) for result in results]
             if shown[0] is None or shown[0][name] is None:
@@ -161,7 +161,7 @@ def test_means_on_the_page_are_those_of_the_test_images(playground: Playground) 
         (profile,) = (one for one in inputs.profiles if one.id == entry["id"])
         for name, variant in variants.items():
             if entry[f"{name}Mean"] is not None:
-                low, _, high = weights_of(
+                low, _, high = factors_of(
                     prices_pj(variant.operations.columns, profile)
                 )
                 means = variant.operations.means

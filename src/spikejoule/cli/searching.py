@@ -159,13 +159,14 @@ def _check_possible(space: SearchSpace) -> None:
 
 
 def _recorded(trial: Any) -> Trial:
-    """Arrange a trained trial as a run; its validation accuracy is in MLflow's view."""
+    """Arrange a trained trial as a run."""
     from spikejoule.search.study import ENDED, number_of
 
     ended = trial.user_attrs[ENDED]
     return Trial(
         name=f"trial {number_of(trial)}",
         parameters=ended["parameters"],
+        # MLflow's saved view shows `accuracy_val`.
         metrics={"accuracy_val": ended["metrics"][ACCURACY], **ended["metrics"]},
     )
 
@@ -182,6 +183,7 @@ def found_table(trials: Sequence[Any], search: Search, current: Params) -> pd.Da
     from spikejoule.search.study import ENDED, number_of
 
     current_text = {key: str(value) for key, value in current.flattened().items()}
+    # A run's conventional networks belong to families with parameters of their own.
     family = FAMILY if search.space.side == "conventional" else ()
     # `dvc exp run` leaves its settings in params.yaml. Every command sets all of these,
     # so that commands can follow each other in any order.

@@ -213,7 +213,7 @@ class EnergyAnalysis:
             return None
         return break_even(
             self.ledger.variants[0].operations,
-            self.ledger.weights(0, verdict.profile)[1],
+            self.ledger.factors(0, verdict.profile)[1],
             verdict.conventional.energy.value_pj,
             inputs.spikes_per_input,
         )

@@ -20,7 +20,7 @@ class Note:
 
     Attributes:
         kind: its kind.
-        words: the value of a fact, or the sentence of a warning.
+        words: the value of a fact, or the sentence of a note of another kind.
         name: the label of a fact.
     """
 
@@ -41,7 +41,7 @@ class Note:
 
 def fact(name: str, words: str) -> Note:
     """Build a fact with its label."""
-    return Note(NoteKind.FACT, words, name)
+    return Note(NoteKind.FACT, words, name=name)
 
 
 def warning(words: str) -> Note:

@@ -16,7 +16,7 @@ _MICROJOULES_PER_JOULE = 1e6
 
 @dataclass(frozen=True)
 class HostEnergy:
-    """A reading of all counters; `joules_since` compares it with a later one.
+    """A reading of all counters; `joules_since` compares it with an earlier one.
 
     Attributes:
         microjoules: the counter of each package, by its folder.
@@ -47,7 +47,7 @@ class HostEnergy:
     def joules_since(self, earlier: Self) -> float | None:
         """Return what was drawn since an earlier reading; None without counters.
 
-        A counter may have started over once: read more often than that takes.
+        A counter may have started over once, so read at least once in that time.
         """
         packages = self.microjoules.keys() & earlier.microjoules.keys()
         if not packages:

@@ -26,7 +26,7 @@ from spikejoule.energy.estimates import (
     spread,
 )
 from spikejoule.energy.operations import INFERENCE, PHASES, OperationCounts
-from spikejoule.energy.prices import HardwareProfile, Status, prices_pj, weights_of
+from spikejoule.energy.prices import HardwareProfile, Status, factors_of, prices_pj
 from spikejoule.energy.terms import PARTS, TERMS
 from spikejoule.evaluation.runs import EARLY_EXIT, method_of
 
@@ -185,7 +185,7 @@ class EnergyRow:
 
     @property
     def is_of_first(self) -> bool:
-        """Whether it is of the analysed network: its first way, or its training."""
+        """Whether it is of the analysed network: clocked, whole window; or training."""
         is_other_way = self.method == EARLY_EXIT or self.lazy
         return not self.network and not is_other_way
 
@@ -196,8 +196,7 @@ class Ledger:
 
     A variant has C columns, one for each term in each layer (`operations.Column`).
     Methods take the position of a variant in `variants`, and the id of a price list.
-    The weights here are not a network's: they are prices with 0 for a missing one, and
-    an energy is the sum of counts times weights.
+    An energy is the sum of counts times factors: prices, with 0 for a missing one.
 
     Attributes:
         variants: the networks, each with a way of running it.
@@ -240,27 +239,28 @@ class Ledger:
         )
         return cls(alike, price_lists, settings, resampled, prices)
 
-    def weights(self, variant: int, profile: str) -> Floats:
-        """Return the weights of a variant's counts, [3, C] (`prices.weights_of`)."""
-        return weights_of(self.prices[profile][variant])
+    def factors(self, position: int, profile: str) -> Floats:
+        """Return the factors of a variant's counts, [3, C] (`prices.factors_of`)."""
+        return factors_of(self.prices[profile][position])
 
     def rows(
-        self, number: int, profile: HardwareProfile, with_spread: bool = False
+        self, position: int, profile: HardwareProfile, with_spread: bool = False
     ) -> list[EnergyRow]:
         """Return the rows of a variant under a price list, one per column.
 
         Args:
-            number: position of the variant.
+            position: of the variant.
             profile: the price list.
             with_spread: whether energies have a standard deviation and an interval.
         """
-        variant = self.variants[number]
+        variant = self.variants[position]
         columns = variant.operations.columns
-        prices = self.prices[profile.id][number]
-        weights = self.weights(number, profile.id)
-        energies = self._by_column(number, weights, with_spread)
-        # At a price of 1, the energy of a column is its count.
-        counts = self._by_column(number, np.ones((3, len(columns))))
+        prices = self.prices[profile.id][position]
+        factors = self.factors(position, profile.id)
+        energies = self._by_column(position, factors, with_spread)
+        # At a price of 1, the energy of a column is its count, and its low end, value
+        # and high end are equal.
+        counts = self._by_column(position, np.ones((3, len(columns))))
         mean, _, _, deviation, interval_low, interval_high = counts.tolist()
         return [
             EnergyRow(
@@ -286,18 +286,21 @@ class Ledger:
         ]
 
     def total_row(
-        self, number: int, profile: HardwareProfile, phase: str = INFERENCE
+        self, position: int, profile: HardwareProfile, phase: str = INFERENCE
     ) -> EnergyRow:
-        """Return the row of a total, of all columns or of a phase of training.
+        """Return the row of a total; its status is unpriced if there is no energy.
 
-        Its status is unpriced if there is no energy.
+        Args:
+            position: of the variant.
+            profile: the price list.
+            phase: a phase of training; with any other, all columns are totalled.
         """
-        variant = self.variants[number]
+        variant = self.variants[position]
         energy: Energy | None
         if phase in PHASES:
-            energy = self.total_of_phase(number, profile.id, phase)
+            energy = self.total_of_phase(position, profile.id, phase)
         else:
-            energy = self.total(number, profile.id)
+            energy = self.total(position, profile.id)
         return EnergyRow(
             profile=profile.id,
             network=variant.network,
@@ -311,61 +314,65 @@ class Ledger:
         )
 
     def _by_column(
-        self, variant: int, weights: Floats, with_spread: bool = True
+        self, position: int, factors: Floats, with_spread: bool = True
     ) -> Floats:
-        """Return the fields of `Energy` for each column alone, float64 [6, C]."""
-        operations = self.variants[variant].operations
-        spreads = np.full_like(weights, np.nan)
+        """Return the energy of each column alone, float64 [6, C].
+
+        The rows are the fields of `Energy`: low, value, high, standard deviation, and
+        the ends of the interval.
+        """
+        operations = self.variants[position].operations
+        spreads = np.full_like(factors, np.nan)
         if with_spread:
-            factors = weights[:, None]
-            deviations = (operations.counts - operations.means) * factors
-            resampled = self.resampled[variant] * factors
+            of_images = factors[:, None]
+            deviations = (operations.counts - operations.means) * of_images
+            resampled = self.resampled[position] * of_images
             spreads = spread(deviations, resampled, self.settings.confidence)
-        return np.vstack([operations.means * weights, spreads])
+        return np.vstack([operations.means * factors, spreads])
 
-    def total(self, variant: int, profile: str) -> Energy:
+    def total(self, position: int, profile: str) -> Energy:
         """Return the energy of a variant."""
-        return self._total(variant, self.weights(variant, profile))
+        return self._total(position, self.factors(position, profile))
 
-    def _total(self, variant: int, weights: Floats) -> Energy:
-        """Return the energy of all columns together, with weights [3, C]."""
-        operations = self.variants[variant].operations
-        deviations = ((operations.counts - operations.means) @ weights.T).T
-        resampled = _sums(self.resampled[variant], weights)
+    def _total(self, position: int, factors: Floats) -> Energy:
+        """Return the energy of all columns together, with factors [3, C]."""
+        operations = self.variants[position].operations
+        deviations = ((operations.counts - operations.means) @ factors.T).T
+        resampled = _sums(self.resampled[position], factors)
         spreads = spread(deviations, resampled, self.settings.confidence)
-        return Energy.of([*_sums(operations.means, weights), *spreads])
+        return Energy.of([*_sums(operations.means, factors), *spreads])
 
-    def total_of_phase(self, variant: int, profile: str, phase: str) -> Energy | None:
+    def total_of_phase(self, position: int, profile: str, phase: str) -> Energy | None:
         """Return the energy of a training phase; None if it has no price."""
-        columns = self.variants[variant].operations.columns
+        columns = self.variants[position].operations.columns
         outside = np.array([column.phase != phase for column in columns])
-        if np.isnan(self.prices[profile][variant][0, ~outside]).all():
+        if np.isnan(self.prices[profile][position][0, ~outside]).all():
             return None
-        weights = self.weights(variant, profile)
+        factors = self.factors(position, profile)
         # 0 * NaN is NaN: if another phase has only a price range, all values are NaN,
         # and this total has none either.
-        weights[:, outside] *= 0.0
-        return self._total(variant, weights)
+        factors[:, outside] *= 0.0
+        return self._total(position, factors)
 
-    def means(self, variant: int, profile: str) -> Floats:
+    def means(self, position: int, profile: str) -> Floats:
         """Return the mean energy at low end, value and high end of the prices, [3]."""
         return _sums(
-            self.variants[variant].operations.means, self.weights(variant, profile)
+            self.variants[position].operations.means, self.factors(position, profile)
         )
 
-    def resampled_energies(self, variant: int, profile: str) -> Floats:
+    def resampled_energies(self, position: int, profile: str) -> Floats:
         """Return `means` in every resample of images, [3, B]."""
-        return _sums(self.resampled[variant], self.weights(variant, profile))
+        return _sums(self.resampled[position], self.factors(position, profile))
 
-    def by_part(self, number: int, profile: str) -> dict[str, float]:
+    def by_part(self, position: int, profile: str) -> dict[str, float]:
         """Return pJ per inference of a variant by part (`terms.PARTS`).
 
         A price that is only a range counts at its high end; a part without a price is
         0.
         """
-        _, values_pj, highs_pj = self.prices[profile][number]
+        _, values_pj, highs_pj = self.prices[profile][position]
         unit_pj = np.nan_to_num(np.where(np.isnan(values_pj), highs_pj, values_pj))
-        operations = self.variants[number].operations
+        operations = self.variants[position].operations
         parts_pj = dict.fromkeys(PARTS, 0.0)
         energies_pj = operations.means * unit_pj
         for column, energy_pj in zip(operations.columns, energies_pj, strict=True):
@@ -375,6 +382,6 @@ class Ledger:
         return parts_pj
 
 
-def _sums(counts: Floats, weights: Floats) -> Floats:
-    """Return the weighted sums of counts [..., C], with weights [3, C]: [3, ...]."""
-    return np.stack([counts @ row for row in weights])
+def _sums(counts: Floats, factors: Floats) -> Floats:
+    """Return the weighted sums of counts [..., C], with factors [3, C]: [3, ...]."""
+    return np.stack([counts @ row for row in factors])

@@ -389,7 +389,7 @@ class HardwareProfile(_Mapping):
         eligibility = self.eligibility
         if not (eligibility.compares and eligibility.runs(weight_bits)):
             return False
-        return bool(weights_of(prices_pj(operations.columns, self))[0].any())
+        return bool(factors_of(prices_pj(operations.columns, self))[0].any())
 
     def judges(self, weight_bits: int, operations: OperationCounts) -> bool:
         """Whether a verdict under it may include a network."""
@@ -458,16 +458,16 @@ def prices_pj(columns: Sequence[Column], profile: HardwareProfile) -> Floats:
     return prices.reshape(-1, 3).T.copy()
 
 
-def weights_of(pj: Floats) -> Floats:
+def factors_of(pj: Floats) -> Floats:
     """Turn prices [3, C] into factors of counts: 0 without a price.
 
     If a column has only a range, all values are NaN: a sum then has none.
     """
     priced = ~np.isnan(pj[0])
-    weights = np.where(priced, pj, 0.0)
+    factors = np.where(priced, pj, 0.0)
     if np.isnan(pj[1, priced]).any():
-        weights[1] = np.nan
-    return weights
+        factors[1] = np.nan
+    return factors
 
 
 def price(counts: OperationCounts, profile: HardwareProfile) -> Floats:
@@ -476,8 +476,8 @@ def price(counts: OperationCounts, profile: HardwareProfile) -> Floats:
     Sums the terms that the price list prices. Values are NaN if a term has only a
     range.
     """
-    weights = weights_of(prices_pj(counts.columns, profile))
-    return np.stack([counts.counts @ row for row in weights])
+    factors = factors_of(prices_pj(counts.columns, profile))
+    return np.stack([counts.counts @ row for row in factors])
 
 
 def measured_on_mnist() -> list[dict[str, Any]]:

@@ -59,7 +59,7 @@ EVENT_NEURONS = frozenset({"lif"})
 
 
 def choose_engine(
-    name: str, device: str, neuron: str, integer_chain: bool = False
+    name: str, device: str, neuron: str, is_integer_chain: bool = False
 ) -> str:
     """Return ``event`` or ``dense``; ``auto`` is resolved by device and network.
 
@@ -70,12 +70,13 @@ def choose_engine(
         name: ``auto``, ``event`` or ``dense``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         neuron: name of the neuron model.
-        integer_chain: whether convolutions or recurrent layers have integer weights.
+        is_integer_chain: whether a chain of layers with convolutions or recurrence has
+            integer weights.
 
     Raises:
         ParameterError: the event engine is asked for and has no kernels for this.
     """
-    if name == "event" and integer_chain:
+    if name == "event" and is_integer_chain:
         raise ParameterError(
             "engine event has no kernels for integer weights in convolutions or "
             "recurrent layers; use dense or auto"
@@ -87,12 +88,12 @@ def choose_engine(
         )
     if name != "auto":
         return name
-    has_kernels = neuron in EVENT_NEURONS and not integer_chain
+    has_kernels = neuron in EVENT_NEURONS and not is_integer_chain
     return "event" if device in ("auto", "cpu") and has_kernels else "dense"
 
 
 class Engine(Protocol):
-    """A network that runs, on one device."""
+    """An engine: runs one network on one device."""
 
     name: str
 

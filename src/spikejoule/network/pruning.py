@@ -10,9 +10,10 @@ batch. The remaining epochs train the pruned network. The magnitudes of all weig
 matrices are ranked together (Han et al., NIPS 2015, arXiv:1506.02626). A removed weight
 stays 0, so it ranks lowest, and every later mask removes it, too.
 
-Magnitude already weighs the effect of a synapse against its cost. If its source spikes
-s times per inference, a weight w is added s times, in s synaptic events. The sum of
-squares is s w^2, which is w^2 per event for any s.
+Spike counts are not used in the ranking, because magnitude already weighs the effect of
+a synapse against its cost: if its source spikes s times per inference, a weight w is
+added s times, in s synaptic events, and the squares of what is added sum to s w^2,
+which is w^2 per event for any s.
 """
 
 import math

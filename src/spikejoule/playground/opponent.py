@@ -11,7 +11,7 @@ from spikejoule.baselines.counts import CountedBaseline, load_baseline, load_wei
 from spikejoule.core.store import FilePath
 from spikejoule.data.images import LabelledImages
 from spikejoule.energy.ledger import Variant, baseline_variants
-from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
+from spikejoule.energy.prices import HardwareProfile, factors_of, prices_pj
 from spikejoule.network.checkpoint import Checkpoint
 
 CHOSEN_AS: Final = (
@@ -84,7 +84,7 @@ def choose_opponent(
     ]
 
     def energy_pj(variant: Variant) -> float:
-        _, _, high = weights_of(prices_pj(variant.operations.columns, profile))
+        _, _, high = factors_of(prices_pj(variant.operations.columns, profile))
         return float(variant.operations.means @ high)
 
     if accurate:

@@ -15,7 +15,7 @@ from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.schema import Record
 from spikejoule.energy.estimates import Floats
 from spikejoule.energy.operations import Column, OperationCounts
-from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
+from spikejoule.energy.prices import HardwareProfile, factors_of, prices_pj
 
 NOISE: Final = 1e-9
 """Distance from a whole number that solving for a coefficient may leave."""
@@ -80,7 +80,7 @@ class LinearOperations(Record):
 
     def are_priced_by(self, profile: HardwareProfile) -> bool:
         """Whether a price list has a price for any of the operations."""
-        return bool(weights_of(prices_pj(self.columns, profile))[0].any())
+        return bool(factors_of(prices_pj(self.columns, profile))[0].any())
 
     def prices_pj(self, profile: HardwareProfile) -> Floats:
         """What one of each count costs in each layer.
@@ -88,7 +88,7 @@ class LinearOperations(Record):
         Returns:
             lower and upper end in pJ, [layers, 2, F].
         """
-        low, _, high = weights_of(prices_pj(self.columns, profile))
+        low, _, high = factors_of(prices_pj(self.columns, profile))
         coefficients = np.array(self.coefficients)
         layers = np.array(self.layers)
         return np.array(

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 BOUND_TAG = "ratio_bound"
-"""``at least`` or ``at most``, where a run's ratio is a bound."""
+"""``at least`` or ``at most``, where conventional over spiking energy is a bound."""
 
 # Artifacts with the metrics that identify a result, together with the parameters and
 # the trained network. None of them holds a clock.
@@ -125,8 +125,8 @@ def publish(
     Args:
         record: contents of the run.
         store: where it is written.
-        keeper: the process without which an unfinished run has ended; by default this
-            one.
+        keeper: the process that must be alive for an unfinished run to count as
+            still running; by default this one.
 
     Raises:
         StoreError: the store could not be reached, refused, or took too long. What is
@@ -159,7 +159,8 @@ def _publish(
     keeper: Mapping[str, str],
 ) -> tuple[str, bool]:
     """Return the id of the run that holds the result, and whether it was added now."""
-    # The run in which this pipeline, or one that has ended, logged the training.
+    # The unfinished run in which this training was logged live, by this pipeline or by
+    # one whose process is gone.
     trained = record.tags.get(TRAINED_TAG)
     live = None
     if trained is not None:
@@ -189,7 +190,7 @@ def _publish(
         raise
     end_run(client, run_id, "FINISHED", record.metrics)
 
-    # A finished run no longer depends on a process.
+    # A finished run no longer depends on a process. Only a live run had TRAINING_TAG.
     for tag in {HOST_TAG, PROCESS_TAG} | ({TRAINING_TAG} & run.data.tags.keys()):
         client.delete_tag(run_id, tag)
     return run_id, True
@@ -207,8 +208,8 @@ def publish_outputs(
         paths: dependencies of the stage `publish`, by their names in dvc.yaml.
         params: the pipeline's parameters.
         root: root of the project, where the store is.
-        keeper: the process without which an unfinished run has ended; by default this
-            one.
+        keeper: the process that must be alive for an unfinished run to count as
+            still running; by default this one.
 
     Raises:
         ArtifactError: outputs are missing or damaged.
@@ -276,7 +277,7 @@ def build_run_record(
         parameters=params.flattened(),
         history=_curves(trained, paths, params),
         # The details come last: the summary rounds the figures that both have.
-        metrics=_figures([summary, *deciding]) | _times(paths),
+        metrics=_figures([summary, *deciding]) | _times_and_joules(paths),
         tags={**tags, **result_tags},
         artifacts=artifacts | {Path(PARAMS_FILE): ""},
         splits=data_splits(paths, trained.data),
@@ -299,21 +300,21 @@ def _figures(contents: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     }
 
 
-def _times(paths: Mapping[str, Path]) -> dict[str, float]:
+def _times_and_joules(paths: Mapping[str, Path]) -> dict[str, float]:
     """Read how long measuring and both trainings took, in seconds, and joules drawn."""
-    seconds = dict(read_json(paths["inference_timings"]))
+    figures = dict(read_json(paths["inference_timings"]))
     for training, file in (
         ("training", "train_timings"),
         ("baseline", "baseline_timings"),
     ):
         times = read_json(paths[file])
-        seconds[f"{training}_time_seconds"] = number_in(
+        figures[f"{training}_time_seconds"] = number_in(
             times, "training_time_seconds", paths[file]
         )
         for name in ("processor_seconds", "host_joules"):
             if times.get(name) is not None:
-                seconds[f"{training}_{name}"] = times[name]
-    return seconds
+                figures[f"{training}_{name}"] = times[name]
+    return figures
 
 
 def data_splits(

@@ -92,17 +92,20 @@ class Answers:
         encoder = checkpoint.encoder
         network = checkpoint.network
         prices = select_profile(self._profiles, profile, "profile")
-        draws = _whole_numbers(seed, indices)
+        positions = _positions(seed, indices)
         pixels = read_images(images, network.n_input)
-        if len(indices) not in (0, len(pixels)):
+        if positions.size not in (0, len(pixels)):
             raise ParameterError(
-                f"indices: {len(indices)} for {len(pixels)} images; allowed: one per "
+                f"indices: {positions.size} for {len(pixels)} images; allowed: one per "
                 "image"
             )
-        positions = draws[1:] if len(indices) else np.arange(len(pixels))
+        if positions.size == 0:
+            positions = np.arange(len(pixels))
 
         # Run the network on the images, encoded like the test images of the pipeline.
-        events = encoder.events(pixels, encoder.draw_key(seed, "test", 0), positions)
+        events = encoder.events(
+            pixels, encoder.draw_key(seed, "test", epoch=0), positions
+        )
         pruned = checkpoint.pruned
         measured = measure_network(checkpoint.state, network, events, pruned=pruned)
 
@@ -124,15 +127,18 @@ class Answers:
         return pd.DataFrame(columns)
 
 
-def _whole_numbers(seed: int, indices: Sequence[int]) -> NDArray[np.int64]:
-    """Check the seed and the indices; MLflow lets null and negative numbers through."""
-    draws = np.array([seed, *indices])
-    if draws.dtype.kind != "i" or draws.min() < 0 or seed >= 2**32:
+def _positions(seed: int, indices: Sequence[int]) -> NDArray[np.int64]:
+    """Return the indices as an array, after a check of them and of the seed.
+
+    MLflow lets null and negative numbers through.
+    """
+    numbers = np.array([seed, *indices])
+    if numbers.dtype.kind != "i" or numbers.min() < 0 or seed >= 2**32:
         raise ParameterError(
-            "seed and indices are not allowed; allowed: whole numbers from 0 to "
-            "2^32 - 1 and to 2^63 - 1"
+            "seed and indices are not allowed; allowed: whole numbers, seed from 0 to "
+            "2^32 - 1 and indices from 0 to 2^63 - 1"
         )
-    return draws
+    return numbers[1:]
 
 
 def read_images(images: NDArray[Any], n_pixels: int) -> NDArray[np.uint8]:
@@ -140,14 +146,15 @@ def read_images(images: NDArray[Any], n_pixels: int) -> NDArray[np.uint8]:
 
     Args:
         images: whole numbers from 0 to 255, [N, height, width] or [N, pixels], width
-            fastest; or each image's bytes as base64, [N]. JSON brings them as objects.
+            fastest; or each image's bytes as base64, [N]. From JSON they come as
+            an array of dtype object.
         n_pixels: pixels of one image.
 
     Raises:
         DataError: the images have another form; the message says what is allowed.
     """
     try:
-        pixels = _as_sent(images)
+        pixels = _decoded(images)
         if pixels.ndim not in (2, 3) or math.prod(pixels.shape[1:]) != n_pixels:
             raise ValueError(f"the images have the shape {list(pixels.shape)}")
         if pixels.dtype.kind not in "iu":
@@ -163,8 +170,8 @@ def read_images(images: NDArray[Any], n_pixels: int) -> NDArray[np.uint8]:
     return pixels.reshape(len(pixels), n_pixels).astype(np.uint8)
 
 
-def _as_sent(images: NDArray[Any]) -> NDArray[Any]:
-    """Convert the objects of a JSON request: texts from base64, numbers without loss.
+def _decoded(images: NDArray[Any]) -> NDArray[Any]:
+    """Convert an array of dtype object: texts from base64, numbers without loss.
 
     NumPy chooses the type of the numbers, so that no fraction is rounded.
     """

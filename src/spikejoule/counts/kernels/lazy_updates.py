@@ -27,14 +27,17 @@ WORD_BITS = 64
 
 
 @compiled_parallel
-def _count_updates(sample, spikes, own, targets, updates):
+def _count_updates(sample, spikes, own_spikes, targets, updates):
     """Count the neurons of one sample that receive a spike or fire, over all steps.
 
+    `compiled_parallel` makes a loop of this body: the caller passes the number of
+    samples, and the body gets one of them.
+
     Args:
-        sample: its number; a call from Python passes N, and all samples are counted.
+        sample: its number; N in a call from Python.
         spikes: into the layer, (sources uint16 or uint32 [E], offsets int64
             [N * T + 1]), one row per (sample, step).
-        own: spikes of the layer, in the same form.
+        own_spikes: of the layer, in the same form.
         targets: the neurons that each source reaches, one bit per neuron, uint64
             [sources, words].
         updates: receives the count, int64 [N].
@@ -42,7 +45,7 @@ def _count_updates(sample, spikes, own, targets, updates):
     words = targets.shape[1]
     updated = np.zeros(words, np.uint64)
     sources, offsets = spikes
-    own_units, own_offsets = own
+    own_units, own_offsets = own_spikes
     n_steps = (offsets.size - 1) // updates.size
     count = np.int64(0)
     for row in range(sample * n_steps, (sample + 1) * n_steps):
@@ -74,27 +77,30 @@ def targets_by_source(reached: NDArray[np.bool_]) -> NDArray[np.uint64]:
 
 
 def lazy_updates_per_sample(
-    network: Network, layers: Sequence[EventList], pruned: bool
+    network: Network, spikes_by_layer: Sequence[EventList], pruned: bool
 ) -> NDArray[np.int64]:
     """Count the event-driven neuron updates of each sample in each layer.
 
     Args:
         network: a chain of layers, with its weights.
-        layers: the spikes of each of the L layers, the input first.
-        pruned: whether a weight of zero is no synapse.
+        spikes_by_layer: the spikes of each of the L layers, the input first.
+        pruned: whether synapses were removed: their weights are zero.
 
     Returns:
         int64 [N, L - 1]: the input has no neurons.
     """
-    n_samples = layers[0].n_samples
-    n_steps = layers[0].n_steps
-    updates = np.empty((len(layers) - 1, n_samples), dtype=np.int64)
-    for number, own in enumerate(layers[1:], start=1):
+    n_samples = spikes_by_layer[0].n_samples
+    n_steps = spikes_by_layer[0].n_steps
+    updates = np.empty((len(spikes_by_layer) - 1, n_samples), dtype=np.int64)
+    for number, own_spikes in enumerate(spikes_by_layer[1:], start=1):
         layer_updates = updates[number - 1]
-        has_constant_inputs = number == 1 and layers[0].currents is not None
+        has_constant_inputs = number == 1 and spikes_by_layer[0].currents is not None
         if network.has_bias or has_constant_inputs:
-            layer_updates[:] = n_steps * own.n_inputs
+            n_neurons = own_spikes.n_inputs
+            layer_updates[:] = n_steps * n_neurons
             continue
+        # Of each connection into this layer: the spikes of its sources, and the neurons
+        # that each source reaches.
         arriving = []
         reached = []
         for connection, sender in zip(
@@ -103,15 +109,17 @@ def lazy_updates_per_sample(
             if network.target_of(connection).name != network.layer_names[number]:
                 continue
             is_recurrent = sender == number
-            arriving.append(_delayed(own) if is_recurrent else layers[sender])
+            arriving.append(
+                _delayed(own_spikes) if is_recurrent else spikes_by_layer[sender]
+            )
             masks = [targets_by_source(block) for block in connection.targets(pruned)]
-            # A unit below a pooling layer reaches what its window reaches.
+            # With pooling in between, a unit reaches what its window reaches.
             reached.append(network.of_sender(connection, np.concatenate(masks)))
         into = _side_by_side(arriving)
         _count_updates(
             n_samples,
             (into.sources, into.offsets),
-            (own.sources, own.offsets),
+            (own_spikes.sources, own_spikes.offsets),
             np.concatenate(reached),
             layer_updates,
         )

@@ -18,7 +18,7 @@ from spikejoule.encoding.events import EventList
 
 
 class NoEncoding(Encoder):
-    """Events as they are, in steps of ``window_ms / time_window``.
+    """Events as they are, in `time_window` steps of ``window_ms / time_window`` each.
 
     Attributes:
         window_ms: length of the window in milliseconds.
