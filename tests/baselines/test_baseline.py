@@ -29,7 +29,7 @@ from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.energy.training.counting import count_training
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.torch_twin import initial_state
-from spikejoule.training.relu import activations
+from spikejoule.training.relu.running import activations
 from tests.energy.by_hand import TRAINING
 
 SMALL = ConventionalNetwork.of_layers(784, (12, 9), 10)

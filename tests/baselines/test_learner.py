@@ -14,7 +14,7 @@ from spikejoule.baselines.settings import BaselineTraining, BaselineVariant
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import State, weights_and_biases
 from spikejoule.network.pruning import PruningSettings
-from spikejoule.training.relu import ReluLayout
+from spikejoule.training.relu.layout import ReluLayout
 from tests.tools.processes import start_python
 
 SEED = 3
