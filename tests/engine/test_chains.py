@@ -129,29 +129,6 @@ def test_any_chain(
     case.assert_engines_agree(EventList.from_dense(case.dense), expected)
 
 
-@pytest.mark.parametrize("pruned", [False, True])
-@pytest.mark.parametrize(
-    ("shape", "words"),
-    [
-        ((9,), ["20", "6"]),
-        ((9,), ["6r", "5r"]),
-        ((2, 6, 6), ["4c3p1g2", "2avg", "6r"]),
-    ],
-)
-def test_a_synapse_is_touched_once_by_each_sample(
-    shape: tuple[int, ...], words: list[str], pruned: bool
-) -> None:
-    """However many spikes of the sample reach it."""
-    chain = (shape, [*layers_of(words)])
-    case = case_of(chain, 2)
-    if pruned:
-        case = case.pruned()
-    expected = case.by_loops(populations_of(*chain, 3))
-    pairs = zip(expected.touched, expected.events, strict=True)
-    assert all(0 < touched < events for touched, events in pairs)
-    case.assert_engines_agree(EventList.from_dense(case.dense), expected)
-
-
 @pytest.mark.parametrize(
     ("words", "encoder"),
     [
