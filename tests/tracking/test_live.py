@@ -20,7 +20,8 @@ from spikejoule.energy.training.history import joules_by_epoch
 from spikejoule.tracking import live
 from spikejoule.tracking.curves import Curves
 from spikejoule.tracking.live import LiveRun
-from spikejoule.tracking.publishing import RunRecord, publish
+from spikejoule.tracking.publishing import publish
+from spikejoule.tracking.run_record import RunRecord
 from spikejoule.tracking.store import Store, project_store
 from tests.tools.examples import trained_network
 from tests.tools.processes import sleeping
