@@ -177,7 +177,7 @@ class TestAnswer:
     def test_other_parameters_are_refused(self, model: Any, images: np.ndarray) -> None:
         for params, said in (
             ({"profile": "silver"}, "profile: 'silver' is not allowed; allowed: 4"),
-            ({"seed": 2**32}, "allowed: whole numbers from 0 to 2.32 - 1 and"),
+            ({"seed": 2**32}, "whole numbers, for the seed from 0 to 2.32 - 1"),
             ({"indices": [1, 2]}, "indices: 2 for 6 images; allowed: one per image"),
             ({"indices": [0, 1, 2, 3, 4, -5]}, "allowed: whole numbers"),
             ({"indices": [0, 1, 2, 3, 4, None]}, "allowed: whole numbers"),
