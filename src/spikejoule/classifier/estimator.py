@@ -9,8 +9,8 @@ print(classifier.price(X_test, y_test))    # joules of an inference
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from numbers import Integral
-from typing import Any, Self
+from functools import cache
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,10 +25,12 @@ from spikejoule.classifier.samples import (
     ValueRange,
     as_images,
     identities_by_content,
+    range_of,
 )
 from spikejoule.classifier.training_report import TrainingReport
 from spikejoule.compare.analysis import EnergyAnalysis, analyse
 from spikejoule.compare.from_checkpoint import analysis_inputs
+from spikejoule.compare.from_counts import with_accuracy
 from spikejoule.core.errors import DataError
 from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import LabelledImages, split_validation
@@ -38,11 +40,13 @@ from spikejoule.encoding.events import EventList
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import headline_profile, load_profiles
 from spikejoule.engine.learning import chosen_trainer
-from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.runs import CountedSamples, counted_runs
 from spikejoule.pricing.report import Report
+from spikejoule.training.free_cores import FreeCores
 from spikejoule.training.training import Training, TrainingData, train
+
+_packaged_profiles = cache(load_profiles)
 
 
 class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -90,15 +94,15 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         hidden: int | Sequence[int] = 400,
         *,
         layers: Sequence[str | int] | None = None,
-        encoding: str = "poisson",
+        encoding: str = "regular",
         time_window: int = 50,
-        max_rate: float = 80.0,
+        max_rate: float = 500.0,
         threshold: float | Sequence[float] = 1.0,
         decay: float | Sequence[float] = 0.9,
         weight_bits: int = 32,
         max_epochs: int = 70,
-        batch_size: int = 64,
-        lr: float = 0.003,
+        batch_size: int = 32,
+        lr: float = 0.01,
         spike_penalty: float | Sequence[float] = 0.0,
         validation_size: float = 0.1,
         value_range: tuple[float, float] | None = None,
@@ -126,9 +130,9 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Train on samples X [n, features] of the classes y [n]."""
-        X, y = validate_data(self, X, y)
-        check_classification_targets(y)
-        self.classes_, labels = np.unique(y, return_inverse=True)
+        values, classes = validate_data(self, X, y)
+        check_classification_targets(classes)
+        self.classes_, labels = np.unique(classes, return_inverse=True)
         n_classes = len(self.classes_)
         if not 2 <= n_classes <= MAX_CLASSES:
             raise ValueError(
@@ -136,10 +140,8 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"2 to {MAX_CLASSES} classes"
             )
         params = parameters_of(self.get_params(deep=False), self._seed())
-        self.value_range_ = ValueRange.of(X)
-        if params.value_range is not None:
-            self.value_range_ = ValueRange(*params.value_range)
-        images = as_images(self.value_range_.levels(X), self.image_shape)
+        self.value_range_ = ValueRange(*(params.value_range or range_of(values)))
+        images = as_images(self.value_range_.levels(values), self.image_shape)
         names = tuple(str(name) for name in self.classes_)
         samples = LabelledImages(
             images,
@@ -153,10 +155,9 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _seed(self) -> int:
         """Return the seed: `random_state`, or a draw from it."""
-        if isinstance(self.random_state, Integral):
+        if isinstance(self.random_state, int | np.integer):
             return int(self.random_state)
-        drawn = check_random_state(self.random_state).randint(2**31)
-        return int(drawn)
+        return int(check_random_state(self.random_state).randint(2**31))
 
     def _train(
         self, params: Parameters, samples: LabelledImages, validation: LabelledImages
@@ -168,13 +169,17 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         data = TrainingData(samples, encoder, events, validation.labels)
         subject = samples.subject
         network = params.model.network_of(samples.shape, subject.n_classes)
-        trainer, _ = chosen_trainer(params.train, network, params.train, seed)
-        training = train(Training(data, trainer, params.train, seed))
+        trainer, threads = chosen_trainer(params.train, network, params.train, seed)
+        is_adaptive = trainer.name == "event" and params.train.threads == 0
+        observers = (FreeCores(threads),) if is_adaptive else ()
+        training = train(Training(data, trainer, params.train, seed, observers))
         described = {"source": "arrays", "title": "samples"} | asdict(subject)
         described["class_names"] = list(subject.class_names)
         self.checkpoint_ = training.trained_network(described).checkpoint()
         measured = self._run(events)
-        analysis = self._analysis(validation.images, validation.labels, measured)
+        analysis = self._analysis(
+            validation.images, validation.labels.astype(np.int64), measured
+        )
         self.energy_ = TrainingReport(analysis)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -233,7 +238,8 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(
                 f"y has the class {unknown[0]!r}, which is none of classes_"
             )
-        return np.searchsorted(self.classes_, classes)
+        labels: NDArray[np.int64] = np.searchsorted(self.classes_, classes)
+        return labels
 
     def _measure(self, images: NDArray[np.uint8]) -> Measurement:
         """Run the network on images, encoded like the pipeline's test images."""
@@ -251,27 +257,23 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _analysis(
         self,
         images: NDArray[np.uint8],
-        labels: NDArray[np.integer] | None,
+        labels: NDArray[np.int64] | None,
         measured: Measurement,
     ) -> EnergyAnalysis:
         """Count and price the network on images, and its training."""
         runs = counted_runs(measured, self.checkpoint_.encoder, images)
         inputs = analysis_inputs(self.checkpoint_, CountedSamples(runs, labels))
         if labels is not None:
-            n_correct = int((measured.predictions == labels).sum())
-            correct = accuracy(n_correct, len(labels))
+            best_percent = self.checkpoint_.best_validation_accuracy_percent
             variants = [
                 replace(
-                    variant,
-                    validation_percent=self.checkpoint_.best_validation_accuracy_percent,
-                    test_percent=correct.percent,
-                    test_low_percent=correct.low_percent,
-                    test_high_percent=correct.high_percent,
+                    with_accuracy(variant, labels, measured.predictions),
+                    validation_percent=best_percent,
                 )
                 for variant in inputs.variants
             ]
             inputs = replace(inputs, variants=tuple(variants))
-        profiles = load_profiles()
+        profiles = _packaged_profiles(None)
         headline = headline_profile(profiles, None, "profile")
         return analyse(inputs, profiles, headline, None, BootstrapSettings())
 
@@ -286,9 +288,10 @@ def _split(
     if params.validation_size == 0:
         return samples, samples
     try:
-        return split_validation(samples, params.validation_size, params.random_state)
+        split = split_validation(samples, params.validation_size, params.random_state)
     except DataError as error:
         warnings.warn(
             f"the best epoch is chosen on the training samples: {error}", stacklevel=3
         )
         return samples, samples
+    return cast(tuple[LabelledImages, LabelledImages], split)

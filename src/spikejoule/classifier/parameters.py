@@ -7,13 +7,24 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.parameters import ParameterFile, Real, Seed, parsed, refused
+from spikejoule.core.parameters import (
+    ParameterFile,
+    ParameterSection,
+    Real,
+    Seed,
+    parsed,
+    refused,
+)
 from spikejoule.encoding.params import EncodeParams
 from spikejoule.network.params import ModelParams
 from spikejoule.params import FOR_IMAGES, problem_of_network
 from spikejoule.training.params import TrainParams
 
-SECTIONS: Final = {"encode": EncodeParams, "model": ModelParams, "train": TrainParams}
+SECTIONS: Final[dict[str, type[ParameterSection]]] = {
+    "encode": EncodeParams,
+    "model": ModelParams,
+    "train": TrainParams,
+}
 """The sections of params.yaml that the estimator reads."""
 
 _ARGUMENTS: Final = {

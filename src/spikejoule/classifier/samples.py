@@ -16,11 +16,6 @@ class ValueRange(NamedTuple):
     low: float
     high: float
 
-    @classmethod
-    def of(cls, values: NDArray[Any]) -> "ValueRange":
-        """Return the smallest and largest value."""
-        return cls(float(values.min()), float(values.max()))
-
     def levels(self, values: NDArray[Any]) -> NDArray[np.uint8]:
         """Return the nearest of 256 levels of intensity; values outside are clipped.
 
@@ -30,7 +25,13 @@ class ValueRange(NamedTuple):
         levels = np.subtract(values, self.low, dtype=np.float64)
         levels *= 255 / width if width else 0.0
         np.clip(levels, 0, 255, out=levels)
-        return np.rint(levels, out=levels).astype(np.uint8)
+        rounded: NDArray[np.uint8] = np.rint(levels, out=levels).astype(np.uint8)
+        return rounded
+
+
+def range_of(values: NDArray[Any]) -> tuple[float, float]:
+    """Return the smallest and largest value."""
+    return float(values.min()), float(values.max())
 
 
 def as_images(
