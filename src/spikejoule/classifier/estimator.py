@@ -1,9 +1,12 @@
 """Training as a scikit-learn estimator: the pipeline's own, from arrays.
 
-classifier = spikejoule.SpikingClassifier(random_state=0).fit(X, y)
-classifier.predict(X_test)
-print(classifier.energy_)                  # joules, spikes, events of the training
-print(classifier.price(X_test, y_test))    # joules of an inference
+    classifier = spikejoule.SpikingClassifier(random_state=0).fit(X, y)
+    classifier.predict(X_test)
+    print(classifier.energy_)                  # joules, spikes, events of the training
+    print(classifier.price(X_test, y_test))    # joules of an inference
+
+Samples become images, of one row unless they have a shape. Splitting, encoding,
+training, checkpoint, counts and prices are those of the pipeline.
 """
 
 import warnings
@@ -13,10 +16,11 @@ from functools import cache
 from typing import Any, Self, cast
 
 import numpy as np
+import torch  # noqa: F401 (training imports it late; without it, this module fails)
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils.extmath import softmax
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -52,41 +56,41 @@ _packaged_profiles = cache(load_profiles)
 class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A spiking network as a scikit-learn classifier, with the joules of its training.
 
-    The same parameters, samples and seed give the same weights as the pipeline. Two
-    values differ: samples are not augmented, and those set apart for validation come
-    from X. The best epoch on them gives the weights.
+    The same parameters, samples and seed give the same weights as the pipeline, bit by
+    bit. The defaults suit few features; those of params.yaml suit images.
 
-    X [n, features] holds any numbers. Their range over the training samples becomes
-    intensities 0 to 1 in 256 levels, for all features alike: features of unlike units
-    need a scaler before (`MinMaxScaler` in a `Pipeline`). Later values outside the
-    range are clipped. Random spikes of a sample follow from the seed: in training from
-    its position in X, as in the pipeline; afterwards from its values, so that it gets
-    the same answer anywhere.
+    X [n, features] holds any finite numbers. One range for all features, that of the
+    training samples, becomes intensities from 0 to 1 in 256 levels; later values
+    outside it are clipped. Scale features of unlike units first, for example with
+    `MinMaxScaler` in a `Pipeline`. Random spikes follow from the seed: in training from
+    the position of a sample in X, as in the pipeline; later from its intensities, so
+    that a sample gets the same spikes at any position.
 
     Args:
         hidden, layers, encoding, time_window, max_rate, threshold, decay, weight_bits,
             max_epochs, batch_size, lr, spike_penalty: as in params.yaml.
-        validation_size: fraction of the samples to choose the best epoch on, 0 to 0.5;
-            0 takes the training samples themselves.
+        validation_size: fraction of the samples, 0 to 0.5, that are set apart to choose
+            the best epoch; 0 chooses it on the training samples.
         value_range: the values (low, high) that become intensities 0 and 1, such as
             (0, 255) for pixels; None for the range of the training samples.
-        image_shape: (height, width) of samples that are images, for convolutions and
-            augmentation; None for samples without a shape.
-        parameters: further parameters by full key, ``{"train.patience": 5}``.
-        random_state: the seed as an integer; or a `RandomState` to draw it from; None
-            draws a new one.
+        image_shape: (height, width) of samples that are images, needed for convolutions
+            and augmentation; None for others.
+        parameters: further parameters by full key, such as ``{"train.patience": 5}``;
+            augmentation is off unless it is among them.
+        random_state: the seed, an integer; a `RandomState` draws it, None draws anew.
 
     Attributes:
         classes_: the classes, [C], 2 to 256 of them.
         n_features_in_: number of features.
         value_range_: the values (low, high) that become intensities 0 and 1.
-        checkpoint_: the trained network; its `write` saves it for `spikejoule energy`
-            and for the pipeline's other readers.
-        energy_: the report of the training.
+        checkpoint_: the trained network; ``checkpoint_.write(path)`` saves the file
+            that `spikejoule energy` and `Checkpoint.read` read.
+        energy_: the report of the training, a `TrainingReport`.
 
     Raises:
         ParameterError: in `fit`, for parameters that are not allowed.
-        ValueError: X or y are not what scikit-learn allows.
+        ValueError: X or y are not what scikit-learn allows, or y has one class or more
+            than 256.
     """
 
     def __init__(
@@ -192,9 +196,7 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return the probabilities [n, C] that training compares with the classes."""
         measured = self._measure(self._images(X))
         scale = self.checkpoint_.training_config["logit_scale"]
-        probabilities: NDArray[np.float64] = softmax(
-            scale * measured.class_counts, axis=1
-        )
+        probabilities: NDArray[np.float64] = softmax(scale * measured.class_counts)
         return probabilities
 
     def price(self, X: ArrayLike, y: ArrayLike | None = None) -> Report:
@@ -236,7 +238,7 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         unknown = np.setdiff1d(classes, self.classes_)
         if unknown.size:
             raise ValueError(
-                f"y has the class {unknown[0]!r}, which is none of classes_"
+                f"y has the class {unknown[0]}, which is not one of classes_"
             )
         labels: NDArray[np.int64] = np.searchsorted(self.classes_, classes)
         return labels

@@ -77,7 +77,7 @@ class TrainingReport:
 
     @cached_property
     def layers(self) -> pd.DataFrame:
-        """A row per layer and connection: its spikes, events and joules, all epochs.
+        """A row per layer and connection: spikes, events and joules of all epochs.
 
         The joules are those of one dataflow, the first one of `training`; operations
         without a price are left out.
@@ -90,7 +90,9 @@ class TrainingReport:
             if row.energy is not None
         ]
         table = pd.DataFrame(joules, columns=columns).groupby("layer").sum()
-        table = table.reindex(list(training.record.activity.counts))
+        # Augmentation is counted at a place of its own, which has no spikes.
+        places = dict.fromkeys((*training.record.activity.counts, *table.index))
+        table = table.reindex(list(places), fill_value=0.0)
         for kind in ("events", "spikes"):
             counts = self._counts(kind).sum()
             table.insert(0, kind, counts.reindex(table.index, fill_value=0))
