@@ -111,11 +111,8 @@ class TrainingReport:
             for phase, energy in training.priced(prices).items()
         ]
         best = f"{record.best_validation_accuracy_percent:.2f} % of validation samples"
-        layers = self.layers
-        places = [
-            f"{name} {share:.0%}"
-            for name, share in (layers.joules_high / layers.joules_high.sum()).items()
-        ]
+        shares = 100 * self.layers.joules_high / self.layers.joules_high.sum()
+        by_layer = [f"{name} {share:.0f} %" for name, share in shares.items()]
         return [
             ("energy of training", f"{energy} under {prices}"),
             ("network", f"{architecture(record.network)}, {best} correct"),
@@ -123,7 +120,7 @@ class TrainingReport:
             ("spikes", f"{self.spikes:,}"),
             ("synaptic events", f"{self.synaptic_events:,} forward"),
             ("by phase", ", ".join(by_phase)),
-            ("by layer", ", ".join(places)),
+            ("by layer", ", ".join(by_layer)),
             ("no price", ", ".join(training.unpriced(prices)) or "none"),
         ]
 
