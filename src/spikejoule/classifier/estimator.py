@@ -67,8 +67,9 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     that a sample gets the same spikes at any position.
 
     Args:
-        hidden, layers, encoding, time_window, max_rate, threshold, decay, weight_bits,
-            max_epochs, batch_size, lr, spike_penalty: as in params.yaml.
+        hidden, layers, threshold, decay, weight_bits: the network, as in params.yaml.
+        encoding, time_window, max_rate: how intensities become spikes, as there.
+        max_epochs, batch_size, lr, spike_penalty: the training, as there.
         validation_size: fraction of the samples, 0 to 0.5, that are set apart to choose
             the best epoch; 0 chooses it on the training samples.
         value_range: the values (low, high) that become intensities 0 and 1, such as
