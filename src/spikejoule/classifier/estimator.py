@@ -189,13 +189,13 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the class whose output neuron spikes most, the first among equals."""
-        measured = self._measure(self._images(X))
+        measured = self._measure(self._levels(X))
         classes: NDArray[Any] = self.classes_[measured.predictions]
         return classes
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the probabilities [n, C] that training compares with the classes."""
-        measured = self._measure(self._images(X))
+        measured = self._measure(self._levels(X))
         scale = self.checkpoint_.training_config["logit_scale"]
         probabilities: NDArray[np.float64] = softmax(scale * measured.class_counts)
         return probabilities
@@ -214,10 +214,10 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ValueError: X or y are not what scikit-learn allows, or a class in y is not
                 one of `classes_`.
         """
-        images = self._images(X)
-        measured = self._measure(images)
-        labels = None if y is None else self._labels(y, len(images))
-        analysis = self._analysis(images, labels, measured)
+        levels = self._levels(X)
+        measured = self._measure(levels)
+        labels = None if y is None else self._labels(y, len(levels))
+        analysis = self._analysis(levels, labels, measured)
         return Report(
             analysis,
             analysis.inputs.activity,
@@ -226,11 +226,10 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             scores=measured.class_counts.astype(np.float64),
         )
 
-    def _images(self, X: ArrayLike) -> NDArray[np.uint8]:
-        """Return samples as images, by the range of the training samples."""
+    def _levels(self, X: ArrayLike) -> NDArray[np.uint8]:
+        """Return samples as levels of intensity, uint8 [n, features]."""
         check_is_fitted(self)
-        values = validate_data(self, X, reset=False)
-        return as_images(self.value_range_.levels(values), self.image_shape)
+        return self.value_range_.levels(validate_data(self, X, reset=False))
 
     def _labels(self, y: ArrayLike, n_samples: int) -> NDArray[np.int64]:
         """Return classes as positions in `classes_`."""
@@ -244,11 +243,11 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labels: NDArray[np.int64] = np.searchsorted(self.classes_, classes)
         return labels
 
-    def _measure(self, images: NDArray[np.uint8]) -> Measurement:
-        """Run the network on images, encoded like the pipeline's test images."""
+    def _measure(self, levels: NDArray[np.uint8]) -> Measurement:
+        """Run the network on samples, encoded like the pipeline's test images."""
         encoder = self.checkpoint_.encoder
         key = encoder.draw_key(self.checkpoint_.seed, "test", epoch=0)
-        return self._run(encoder.events(images, key, identities_by_content(images)))
+        return self._run(encoder.events(levels, key, identities_by_content(levels)))
 
     def _run(self, events: EventList) -> Measurement:
         """Run the network on spikes."""
@@ -259,12 +258,12 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _analysis(
         self,
-        images: NDArray[np.uint8],
+        levels: NDArray[np.uint8],
         labels: NDArray[np.int64] | None,
         measured: Measurement,
     ) -> EnergyAnalysis:
-        """Count and price the network on images, and its training."""
-        runs = counted_runs(measured, self.checkpoint_.encoder, images)
+        """Price an inference on samples, uint8 [n, ...], and the training."""
+        runs = counted_runs(measured, self.checkpoint_.encoder, levels)
         inputs = analysis_inputs(self.checkpoint_, CountedSamples(runs, labels))
         if labels is not None:
             best_percent = self.checkpoint_.best_validation_accuracy_percent
