@@ -62,7 +62,9 @@ class Parameters(ParameterFile):
     random_state: Seed
     validation_size: Real = Field(ge=0, le=0.5)
     value_range: tuple[Real, Real] | None = Field(description=_RANGE)
-    image_shape: tuple[int, int] | None = Field(description="null, or a tuple (height, width)")
+    image_shape: tuple[int, int] | None = Field(
+        description="null, or a tuple (height, width)"
+    )
     encode: EncodeParams
     model: ModelParams
     train: TrainParams
