@@ -17,7 +17,7 @@ from types import FrameType, FunctionType
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
-from torch import Tensor, nn
+from torch import Tensor, nn, no_grad
 from torch.nn.modules.module import register_module_forward_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
@@ -322,7 +322,7 @@ class FunctionWatch(TorchFunctionMode):
         if place is not None:
             _, part, inputs = self._running[place]
             # No mode sees the functions that count.
-            with without_function_modes():
+            with without_function_modes(), no_grad():
                 self._end_call(part, inputs, out)
 
     def _leave(self, module: nn.Module, args: Any, out: Any) -> None:
