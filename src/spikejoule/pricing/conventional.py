@@ -7,6 +7,7 @@ integer network rescales, rounds and clips each unit: functions that do so by on
 are counted with the units, and not named.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -123,7 +124,7 @@ class BaselineRun:
         watch = self.run.watch
         watch.finish()
         network = replace(
-            _network_of(watch),
+            network_of(watch, _calls),
             weight_bits=baseline.weight_bits,
             state_bits=baseline.sum_bits,
             activation_bits=baseline.activation_bits,
@@ -163,10 +164,16 @@ def _name_of(baseline: Baseline, network: ConventionalNetwork) -> str:
     return name if is_float else f"{name}, {baseline.weight_bits} bits"
 
 
-def _network_of(watch: Watch) -> ConventionalNetwork:
+def network_of(
+    watch: Watch, calls: Callable[[ModulePlace], int]
+) -> ConventionalNetwork:
     """Return the network that ran, without time; units follow each layer with weights.
 
     A layer that runs several times for a sample is as many connections.
+
+    Args:
+        watch: has counted.
+        calls: returns how often a place ran for a sample.
 
     Raises:
         ArtifactError: it has no layer with weights.
@@ -189,7 +196,7 @@ def _network_of(watch: Watch) -> ConventionalNetwork:
             nodes.append(unclipped)
         elif isinstance(place.module, nn.ReLU):
             unclipped = None
-        for call in range(2, _calls(place) + 1):
+        for call in range(2, calls(place) + 1):
             again = replace(node, name=f"{node.name}, call {call}")
             nodes += [again, _units_after(again)] if is_connection else [again]
     connections = [node for node in nodes if isinstance(node, Connection)]

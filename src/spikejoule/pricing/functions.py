@@ -313,6 +313,11 @@ class FunctionWatch(TorchFunctionMode):
             handles.append(handle)
         return handles
 
+    def enter(self, part: Part, inputs: Any) -> None:
+        """Note that a module runs whose hooks came too late for this call."""
+        self._running.append(RunningCall(part.module, part, inputs))
+        self._switch()
+
     def _enter(self, part: Part, module: nn.Module, args: Any, kwargs: Any) -> None:
         self._running.append(RunningCall(module, part, (args, kwargs)))
         self._switch()
@@ -321,7 +326,7 @@ class FunctionWatch(TorchFunctionMode):
         place = self._place_of(module)
         if place is not None:
             _, part, inputs = self._running[place]
-            # No mode sees the functions that count.
+            # No mode sees the functions that count, and autograd does not record them.
             with without_function_modes(), no_grad():
                 self._end_call(part, inputs, out)
 
