@@ -6,7 +6,8 @@ spikes are counted (`counts`), the counts become energies (`energy`), and these 
 compared with those of conventional networks (`compare`) and explained (`report`).
 
 This module imports nothing heavy: `price`, which counts a running PyTorch model,
-`verify`, `count_as` and their classes (`pricing`) are imported at first use.
+`verify`, `count_as` and their classes (`pricing`), and `track`, which counts a training
+(`tracker`), are imported at first use.
 """
 
 TYPE_CHECKING = False  # as in typing, which takes time to import
@@ -19,15 +20,19 @@ if TYPE_CHECKING:
     from spikejoule.pricing.price_model import price
     from spikejoule.pricing.report import Report
     from spikejoule.pricing.verify_graph import verify
+    from spikejoule.tracker.track import track
+    from spikejoule.tracker.tracker import Tracker
 
 __version__ = "0.1.0"
 __all__ = [
     "Baseline",
     "Population",
     "Report",
+    "Tracker",
     "Verification",
     "count_as",
     "price",
+    "track",
     "verify",
 ]
 
@@ -35,9 +40,11 @@ _MODULE_OF = {
     "Baseline": "pricing.conventional",
     "Population": "pricing.neurons",
     "Report": "pricing.report",
+    "Tracker": "tracker.tracker",
     "Verification": "nir.verification",
     "count_as": "pricing.other_counters",
     "price": "pricing.price_model",
+    "track": "tracker.track",
     "verify": "pricing.verify_graph",
 }
 

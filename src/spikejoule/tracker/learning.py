@@ -20,8 +20,8 @@ from spikejoule.pricing.products import Operand
 from spikejoule.pricing.tensors import memory_of
 from spikejoule.tracker.steps import OptimizerSteps, rule_of
 
-_DECAYS: Final = ("beta", "alpha", "decay", "tau", "w", "tau_mem", "tau_syn")
-_THRESHOLDS: Final = ("threshold", "v_th", "v_threshold", "spike_threshold")
+_DECAYS: Final = ("beta", "alpha", "decay", "decay_logit", "tau", "w", "tau_mem", "tau_syn")
+_THRESHOLDS: Final = ("threshold", "log_threshold", "v_th", "v_threshold", "spike_threshold")
 
 
 @dataclass
