@@ -9,7 +9,7 @@ are counted with the units, and not named.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ from spikejoule.pricing.places import ModulePlace
 from spikejoule.pricing.running import Answer, Run, Stepping, TimeAxis, batches_of
 from spikejoule.pricing.watching import Watch
 from spikejoule.report.names import architecture
+
+CALL: Final = ", call "
+"""What stands between the name of a layer and the number of its later calls."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +200,7 @@ def network_of(
         elif isinstance(place.module, nn.ReLU):
             unclipped = None
         for call in range(2, calls(place) + 1):
-            again = replace(node, name=f"{node.name}, call {call}")
+            again = replace(node, name=f"{node.name}{CALL}{call}")
             nodes += [again, _units_after(again)] if is_connection else [again]
     connections = [node for node in nodes if isinstance(node, Connection)]
     if not connections:

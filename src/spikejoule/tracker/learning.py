@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from spikejoule.counts.training import Learned, Updates
 from spikejoule.network.graph import Graph
 from spikejoule.network.neurons.lif import DECAY_LOGIT, LOG_THRESHOLD
+from spikejoule.pricing.conventional import CALL
 from spikejoule.pricing.layers import NORMS, WEIGHTED
 from spikejoule.pricing.places import ModulePlace
 from spikejoule.pricing.products import Operand
@@ -176,12 +177,8 @@ def _updates_of(
 
 def _connections_of(place: ModulePlace, network: Graph) -> list[str]:
     """Return the names of the connections that a place is: one for each call."""
-    again = f"{place.name}, call "
-    return [
-        name
-        for name in network.connection_names
-        if name == place.name or name.startswith(again)
-    ]
+    names = network.connection_names
+    return [name for name in names if name.partition(CALL)[0] == place.name]
 
 
 def _holder_of(place: ModulePlace, network: Graph) -> str | None:

@@ -16,7 +16,7 @@ from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.nodes import Dense
 from spikejoule.network.quantisation import FLOAT_BITS
-from spikejoule.pricing.conventional import network_of
+from spikejoule.pricing.conventional import CALL, network_of
 from spikejoule.pricing.counted import activity_of
 from spikejoule.pricing.layers import WEIGHTED
 from spikejoule.pricing.places import ModulePlace
@@ -60,7 +60,6 @@ def recorded(
     n_rows = len(passes.batches) - (passes.batches[-1] == 0)
     activity = activity_of_passes(passes, n_rows)
     network = activity.network
-    assert not isinstance(network, TrainingRecord)
     places = passes.watch.places
     parts = learned_parts(
         model, places, network, steps.optimizers, passes.batches[:n_rows]
@@ -183,7 +182,7 @@ def _touched(
     """Return the synapses that each sample's numbers reach, each once, [E, K]."""
     columns = []
     for name in activity.network.connection_names:
-        place = places.get(name.partition(", call ")[0])
+        place = places[name.partition(CALL)[0]]
         columns.append(place.touched.per_sample[:n_rows])
     return np.stack(columns, axis=1)
 
@@ -193,16 +192,11 @@ def _gradients_reached(
 ) -> NDArray[np.int64] | None:
     """Return the gradients of weights that are not known to be zero, [E, K].
 
-    Known in fully connected networks without recurrence; None for others.
+    Known in fully connected networks; None for others.
     """
     nodes = network.connections
-    is_plain = all(isinstance(node, Dense) for node in nodes)
-    names = [node.name for node in nodes]
-    if not is_plain or any(name not in row for row in passes.reached[:n_rows] for name in names):
+    if not all(isinstance(node, Dense) for node in nodes):
         return None
-    if isinstance(network, ImportedGraph):
-        loops = {(target, source) for source, target in network.edges}
-        if loops & {*network.edges}:
-            return None
-    rows = [[row[name] for name in names] for row in passes.reached[:n_rows]]
+    names = [node.name.partition(CALL)[0] for node in nodes]
+    rows = [[row.get(name, 0) for name in names] for row in passes.reached[:n_rows]]
     return np.array(rows, np.int64)

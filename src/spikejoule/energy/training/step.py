@@ -220,7 +220,11 @@ class TrainingStep:
 
     @cached_property
     def _with_deltas(self) -> frozenset[str]:
-        """Names of the connections and layers which learn, and of all after them."""
+        """Names of the connections and layers which learn, and of all after them.
+
+        A node of an imported graph whose sources are not known is after all that ran
+        before it.
+        """
         edges = self._edges()
         found = set()
         for node in self.network.connections:
@@ -228,6 +232,12 @@ class TrainingStep:
                 found.add(node.name)
             if self._n_others(node):
                 found.add(self.layer_after(node))
+        if isinstance(self.network, ImportedGraph):
+            names = [*self.network.nodes]
+            first = min((names.index(name) for name in found), default=len(names))
+            found.update(
+                name for name in names[first:] if not self.network.sources[name]
+            )
         more = True
         while more:
             after = {target for source, target in edges if source in found}
