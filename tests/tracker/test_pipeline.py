@@ -93,9 +93,7 @@ def test_spikes_events_and_joules_are_those_of_the_pipeline(
     hidden: tuple[int, ...], clip: float
 ) -> None:
     network = Network.of_layers(784, hidden, 10)
-    learning = LearningSettings(
-        weight_decay=1e-5, grad_clip_norm=clip, logit_scale=0.3
-    )
+    learning = LearningSettings(weight_decay=1e-5, grad_clip_norm=clip, logit_scale=0.3)
     setting = Setting(network, learning, 0.003, 8, STEPS, 20)
     generator = np.random.default_rng(1)
     state = {

@@ -1,4 +1,4 @@
-"""The energy of a training in the user's own loop: hooks count it, the ledger prices it.
+"""The energy of a training in the user's own loop: hooks count, the ledger prices.
 
 track      `track`: a model and its optimizers in, a `Tracker` out
 tracker    `Tracker`: counts while the loop runs, and reports afterwards

@@ -1,8 +1,8 @@
 """The joules of a recorded training, in both ways of running it.
 
-    by events   only spikes and values other than zero are multiplied: the range over
-                the dataflows of `TRAINING_RANGE`
-    dense       every product is computed, a batch at a time, as PyTorch does
+by events   only spikes and values other than zero are multiplied: the range over
+            the dataflows of `TRAINING_RANGE`
+dense       every product is computed, a batch at a time, as PyTorch does
 """
 
 from collections.abc import Iterator

@@ -21,8 +21,9 @@ from spikejoule.pricing.products import Operand
 from spikejoule.pricing.tensors import memory_of
 from spikejoule.tracker.steps import OptimizerSteps, rule_of
 
-_DECAYS: Final = ("beta", "alpha", "decay", "decay_logit", "tau", "w", "tau_mem", "tau_syn")
-_THRESHOLDS: Final = ("threshold", "log_threshold", "v_th", "v_threshold", "spike_threshold")
+_DECAYS: Final = ("alpha", "beta", "decay", "decay_logit", "tau", "w")
+_THRESHOLDS: Final = ("threshold", "log_threshold", "v_th", "v_threshold")
+"""What the simulators call the constants that neurons learn."""
 
 
 @dataclass

@@ -145,9 +145,7 @@ def _activity_of_values(passes: Passes, samples: NDArray[np.int64]) -> Activity:
             of_all_calls = place.reached.nonzero.per_sample[:n_rows]
             # Only the sum of all calls is known, and all cost the same.
             columns += [(of_all_calls + call) // calls for call in range(calls)]
-    activity = activity_of_products(
-        network, np.stack(columns, axis=1), samples=samples
-    )
+    activity = activity_of_products(network, np.stack(columns, axis=1), samples=samples)
     return _with_active(activity, network, watch.places, n_rows)
 
 
@@ -176,9 +174,7 @@ def _trained(network: Any) -> TrainedNetwork:
     return network
 
 
-def _touched(
-    activity: Activity, places: Any, n_rows: int
-) -> NDArray[np.int64]:
+def _touched(activity: Activity, places: Any, n_rows: int) -> NDArray[np.int64]:
     """Return the synapses that each sample's numbers reach, each once, [E, K]."""
     columns = []
     for name in activity.network.connection_names:

@@ -90,7 +90,9 @@ class StepCounter:
             name = "optimizer" if len(optimizers) == 1 else f"optimizer {number}"
             steps = OptimizerSteps(optimizer, name)
             if not any(id(x) in self._own for x in steps.parameters):
-                raise ParameterError(f"{name} has no parameter of the model that learns.")
+                raise ParameterError(
+                    f"{name} has no parameter of the model that learns."
+                )
             self.optimizers.append(steps)
         self.clips = False
         self._passes = passes
@@ -108,7 +110,8 @@ class StepCounter:
         """Hook optimizers and parameters, until the returned stack is closed."""
         hooks = ExitStack()
         for parameter in self._own.values():
-            handle = parameter.register_post_accumulate_grad_hook(self._note_gradient)
+            untyped: Any = parameter
+            handle = untyped.register_post_accumulate_grad_hook(self._note_gradient)
             hooks.callback(handle.remove)
         for steps in self.optimizers:
 

@@ -1,6 +1,5 @@
 """`Tracker`: counts a training while the user's loop runs, and reports afterwards."""
 
-import os
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import cached_property
@@ -12,11 +11,9 @@ from torch import nn
 
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.host_energy import HostEnergy
-from spikejoule.core.store import write_text
 from spikejoule.counts.records import Activity
 from spikejoule.counts.training import TrainingRecord
 from spikejoule.energy.estimates import PJ_PER_J
-from spikejoule.energy.operations import BACKWARD, FORWARD, OPTIMIZER, TRAINING
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.pricing.neurons import Known
 from spikejoule.report.names import architecture
@@ -174,14 +171,15 @@ class Tracker:
         """The printed lines, label and value."""
         record = self.record
         activity = record.activity
-        rows = [
-            (f"energy {_IN_WORDS[way]}", self._total_words(way)) for way in WAYS
-        ]
+        rows = [(f"energy {_IN_WORDS[way]}", self._total_words(way)) for way in WAYS]
         host = self.host_joules
         rows += [
             ("price list", self._prices.id),
             ("drawn by the host", "not measured" if host is None else f"{host:,.4g} J"),
-            ("network", f"{architecture(record.network)}, {activity.time_window} steps"),
+            (
+                "network",
+                f"{architecture(record.network)}, {activity.time_window} steps",
+            ),
             ("samples", f"{record.samples:,} in {len(record.batches)} epochs"),
             ("neuron spikes", self._spikes_words),
             ("synaptic events", f"{int(activity.events.sum()):,}"),
@@ -211,7 +209,9 @@ class Tracker:
             for name in self.record.network.layer_names[1:]
         }
         spiking = {name: spikes for name, spikes in by_layer.items() if spikes}
-        return ", ".join(f"{name} {count:,}" for name, count in spiking.items()) or "none"
+        return (
+            ", ".join(f"{name} {count:,}" for name, count in spiking.items()) or "none"
+        )
 
     @property
     def _rows_of_epochs(self) -> list[tuple[str, str]]:

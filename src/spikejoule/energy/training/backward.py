@@ -92,7 +92,8 @@ def _of_neurons(step: TrainingStep) -> Blocks:
     fired = updates * step.firing
     memory = step.of_layers()
     # Constants that learn are few: those of one neuron each share the layer's sums.
-    learned = np.array([len({*step.constants_of(layer)}) for layer in layers])
+    kinds = [len({*step.constants_of(layer)}) for layer in layers]
+    learned = np.array(kinds, np.int64)
     yield block("trace_read", layers, fired + updates * learned, memory)
     for operation, number in (step.record.surrogate_operations or {}).items():
         yield block(f"surrogate_{operation}", layers, number * fired)
@@ -125,7 +126,8 @@ def _delta_additions(step: TrainingStep) -> Counts:
 
 def _learns(step: TrainingStep, constant: str) -> NDArray[np.bool_]:
     """Whether each layer learns a constant, [layers]."""
-    return np.array([constant in step.constants_of(layer) for layer in step.layers])
+    learned = [constant in step.constants_of(layer) for layer in step.layers]
+    return np.array(learned, np.bool_)
 
 
 def _subtracts(network: TrainedNetwork) -> bool:

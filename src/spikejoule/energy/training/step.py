@@ -150,31 +150,32 @@ class TrainingStep:
         """Units times steps of each layer, [E, layers]."""
         if isinstance(self.network, ImportedGraph):
             return self.counts_of_layers("updates")
-        sizes = np.array([layer.n_out for layer in self._layers])
+        sizes = np.array([layer.n_out for layer in self._layers], np.int64)
         updates: Counts = self.samples * self.time_window * sizes
         return updates
 
     @property
     def firing(self) -> NDArray[np.bool_]:
         """Whether each layer spikes; readouts do not, [layers]."""
-        return np.array([layer.name in self.network.spiking for layer in self._layers])
+        spiking = self.network.spiking
+        return np.array([layer.name in spiking for layer in self._layers], np.bool_)
 
     @property
     def states(self) -> NDArray[np.int64]:
         """State variables of a neuron of each layer, [layers]."""
-        return np.array(
-            [layer.n_states for layer in self._layers if isinstance(layer, Neurons)]
-        )
+        neurons = [layer for layer in self._layers if isinstance(layer, Neurons)]
+        return np.array([layer.n_states for layer in neurons], np.int64)
 
     def counts_of_layers(self, name: str) -> Counts:
         """Return a field of `NodeCounts` of each layer, [E, layers]; 0 if absent."""
         counts = [getattr(self.activity.counts[layer], name) for layer in self.layers]
         none = self.activity.none
-        return np.stack([none if one is None else one for one in counts], axis=1)
+        known = [none if one is None else one for one in counts]
+        return np.array(known, np.int64).reshape(len(known), none.size).T
 
     def of_layers(self) -> Words:
         """Return the memories of one word per unit and step of each layer."""
-        sizes = np.array([layer.n_out for layer in self._layers])
+        sizes = np.array([layer.n_out for layer in self._layers], np.int64)
         return Words(FLOAT_BITS, sizes * self.time_window * self.held_samples)
 
     def constants_of(self, layer: str) -> tuple[str, ...]:
