@@ -113,6 +113,18 @@ class TrainingEnergies:
         pj: NDArray[np.float64] = ends @ counted.counts[:, in_phase].T
         return pj
 
+    def by_place(self, way: Way) -> dict[str, dict[str, float]]:
+        """Return the pJ of each phase at each place, at the high end of prices.
+
+        Of all epochs, in the first dataflow of a way.
+        """
+        places: dict[str, dict[str, float]] = {}
+        for share in self.shares(way):
+            by_phase = places.setdefault(share.place, {})
+            high_pj = 0.0 if np.isnan(share.high_pj) else share.high_pj
+            by_phase[share.phase] = by_phase.get(share.phase, 0.0) + high_pj
+        return places
+
     def shares(self, way: Way) -> Iterator[Share]:
         """Yield every term at every place in every epoch, of the first dataflow."""
         counted = self.counted[way][0]

@@ -1,5 +1,6 @@
 """`Tracker`: counts a training while the user's loop runs, and reports afterwards."""
 
+import os
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import cached_property
@@ -11,19 +12,22 @@ from torch import nn
 
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.host_energy import HostEnergy
+from spikejoule.core.store import write_text
 from spikejoule.counts.records import Activity
 from spikejoule.counts.training import TrainingRecord
-from spikejoule.energy.estimates import PJ_PER_J
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.pricing.neurons import Known
 from spikejoule.report.names import architecture
-from spikejoule.report.units import joules
-from spikejoule.tracker.energies import COUNTED, WAYS, Range, TrainingEnergies
+from spikejoule.tracker.energies import COUNTED, WAYS, Range, TrainingEnergies, Way
+from spikejoule.tracker.page import in_words, training_page
 from spikejoule.tracker.passes import PassCounter, Steps
 from spikejoule.tracker.records import Recorded, activity_of_passes, recorded
 from spikejoule.tracker.steps import StepCounter, learns_now, optimizers_of
 
-_IN_WORDS: Final = {"by events": "by events", "dense": "as PyTorch computes it"}
+_IN_WORDS: Final[dict[Way, str]] = {
+    "by events": "by events",
+    "dense": "as PyTorch computes it",
+}
 
 
 class Tracker:
@@ -171,15 +175,17 @@ class Tracker:
         """The printed lines, label and value."""
         record = self.record
         activity = record.activity
-        rows = [(f"energy {_IN_WORDS[way]}", self._total_words(way)) for way in WAYS]
+        totals = {way: in_words(self.energies.total(way)) for way in WAYS}
+        rows = [
+            (f"energy {_IN_WORDS[way]}", f"{words} under {self._prices.id}")
+            for way, words in totals.items()
+        ]
+        rows += [(phase, self._both_ways(phase)) for phase in COUNTED]
         host = self.host_joules
+        network = f"{architecture(record.network)}, {activity.time_window} steps"
         rows += [
-            ("price list", self._prices.id),
             ("drawn by the host", "not measured" if host is None else f"{host:,.4g} J"),
-            (
-                "network",
-                f"{architecture(record.network)}, {activity.time_window} steps",
-            ),
+            ("network", network),
             ("samples", f"{record.samples:,} in {len(record.batches)} epochs"),
             ("neuron spikes", self._spikes_words),
             ("synaptic events", f"{int(activity.events.sum()):,}"),
@@ -187,7 +193,7 @@ class Tracker:
         macs = int(activity.macs.sum())
         if macs:
             rows.append(("multiply-accumulates", f"{macs:,}"))
-        rows += self._rows_of_epochs
+        rows += [("by layer", self._layers_words), *self._rows_of_epochs]
         if self._apart is not None:
             samples = int(self._apart.samples_of_row.sum())
             words = f"{samples:,} samples, {int(self._apart.events.sum()):,} events"
@@ -195,23 +201,29 @@ class Tracker:
         rows.append(("not counted", ", ".join(self.not_counted)))
         return rows
 
-    def _total_words(self, way: Any) -> str:
-        parts = ", ".join(
-            f"{phase} {_words(self.energies.total(way, phase))}" for phase in COUNTED
+    def _both_ways(self, phase: str) -> str:
+        return "; ".join(
+            f"{in_words(self.energies.total(way, phase))} {words}"
+            for way, words in _IN_WORDS.items()
         )
-        return f"{_words(self.energies.total(way))} ({parts})"
 
     @property
     def _spikes_words(self) -> str:
         activity = self.record.activity
-        by_layer = {
-            name: int(activity.spikes_of(name).sum())
-            for name in self.record.network.layer_names[1:]
+        layers = self.record.network.layer_names[1:]
+        by_layer = {name: int(activity.spikes_of(name).sum()) for name in layers}
+        words = [f"{name} {spikes:,}" for name, spikes in by_layer.items() if spikes]
+        return ", ".join(words) or "none"
+
+    @property
+    def _layers_words(self) -> str:
+        places = {
+            name: sum(by_phase.values())
+            for name, by_phase in self.energies.by_place("by events").items()
         }
-        spiking = {name: spikes for name, spikes in by_layer.items() if spikes}
-        return (
-            ", ".join(f"{name} {count:,}" for name, count in spiking.items()) or "none"
-        )
+        total = sum(places.values()) or 1.0
+        shares = {name: round(100 * pj / total) for name, pj in places.items()}
+        return ", ".join(f"{name} {share} %" for name, share in shares.items() if share)
 
     @property
     def _rows_of_epochs(self) -> list[tuple[str, str]]:
@@ -223,7 +235,7 @@ class Tracker:
             if 2 < epoch < n_epochs - 3:
                 continue
             words = "; ".join(
-                f"{_words(Range(*ends[:, epoch]))} {_IN_WORDS[way]}"
+                f"{in_words(Range(*ends[:, epoch]))} {_IN_WORDS[way]}"
                 for way, ends in by_way.items()
             )
             rows.append((f"epoch {epoch + 1}", words))
@@ -242,7 +254,59 @@ class Tracker:
         ]
         return f"<table>{''.join(cells)}</table>"
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the page, a self-contained HTML file."""
+        write_text(path, self._page)
 
-def _words(energy: Range) -> str:
-    low, high = (joules(end * PJ_PER_J) for end in energy)
-    return low if low == high else f"{low} to {high}"
+    @property
+    def _page(self) -> str:
+        return training_page(self.energies, self.rows, self._accuracies)
+
+    def log_to_mlflow(self) -> None:
+        """Log joules, spikes and events, by epoch and in total, and the page.
+
+        They go to the active MLflow run, or to a new one, which then ends.
+
+        Raises:
+            StoreError: the store fails.
+        """
+        from spikejoule.tracking.own_loops import log_training
+
+        log_training(
+            metrics=self._metrics,
+            curves=self._curves,
+            tags={"spikejoule.profile": self._prices.id},
+            page=self._page,
+        )
+
+    @property
+    def _metrics(self) -> dict[str, float]:
+        """Joules of the whole training."""
+        metrics: dict[str, float] = {}
+        for way in WAYS:
+            total = self.energies.total(way)
+            name = f"training_{way.replace(' ', '_')}"
+            metrics |= {f"{name}_low_j": total.low_j, f"{name}_high_j": total.high_j}
+        if self.host_joules is not None:
+            metrics["training_host_j"] = self.host_joules
+        return metrics
+
+    @property
+    def _curves(self) -> list[dict[str, float]]:
+        """Metrics of each epoch."""
+        activity = self.record.activity
+        layers = self.record.network.layer_names[1:]
+        spikes = activity.sum_of(*(activity.spikes_of(name) for name in layers))
+        curves = [
+            {"spikes": float(of_epoch), "synaptic_events": float(events)}
+            for of_epoch, events in zip(spikes, activity.events, strict=True)
+        ]
+        for way in WAYS:
+            name = f"joules_{way.replace(' ', '_')}"
+            ends = self.energies.by_epoch(way).T.tolist()
+            for row, (low_j, high_j) in zip(curves, ends, strict=True):
+                row |= {f"{name}_low": low_j, f"{name}_high": high_j}
+        for row, percent in zip(curves, self._accuracies, strict=False):
+            if percent is not None:
+                row["accuracy_percent"] = percent
+        return curves
