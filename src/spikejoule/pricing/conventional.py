@@ -7,8 +7,9 @@ integer network rescales, rounds and clips each unit: functions that do so by on
 are counted with the units, and not named.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,9 @@ from spikejoule.pricing.running import Answer, Run, Stepping
 from spikejoule.pricing.samples import BatchAxes, batches_of
 from spikejoule.pricing.watching import Watch
 from spikejoule.report.names import architecture
+
+CALL: Final = ", call "
+"""What stands between the name of a layer and the number of its later calls."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +135,7 @@ class BaselineRun:
         watch = self.run.watch
         watch.finish()
         network = replace(
-            _network_of(watch),
+            network_of(watch, _calls),
             weight_bits=baseline.weight_bits,
             state_bits=baseline.sum_bits,
             activation_bits=baseline.activation_bits,
@@ -171,10 +175,16 @@ def _name_of(baseline: Baseline, network: ConventionalNetwork) -> str:
     return name if is_float else f"{name}, {baseline.weight_bits} bits"
 
 
-def _network_of(watch: Watch) -> ConventionalNetwork:
+def network_of(
+    watch: Watch, calls: Callable[[ModulePlace], int]
+) -> ConventionalNetwork:
     """Return the network that ran, without time; units follow each layer with weights.
 
     A layer that runs several times for a sample is as many connections.
+
+    Args:
+        watch: has counted.
+        calls: returns how often a place ran for a sample.
 
     Raises:
         ArtifactError: it has no layer with weights.
@@ -197,8 +207,8 @@ def _network_of(watch: Watch) -> ConventionalNetwork:
             nodes.append(unclipped)
         elif isinstance(place.module, nn.ReLU):
             unclipped = None
-        for call in range(2, _calls(place) + 1):
-            again = replace(node, name=f"{node.name}, call {call}")
+        for call in range(2, calls(place) + 1):
+            again = replace(node, name=f"{node.name}{CALL}{call}")
             nodes += [again, _units_after(again)] if is_connection else [again]
     connections = [node for node in nodes if isinstance(node, Connection)]
     if not connections:
