@@ -25,9 +25,10 @@ from spikejoule.energy.estimates import (
     resampled_means,
     spread,
 )
-from spikejoule.energy.operations import INFERENCE, PHASES, OperationCounts
+from spikejoule.energy.operations import INFERENCE, PHASES, TRAINING, OperationCounts
 from spikejoule.energy.prices import HardwareProfile, Status, factors_of, prices_pj
 from spikejoule.energy.terms import PARTS, TERMS
+from spikejoule.energy.timing import Timed, in_time
 from spikejoule.evaluation.runs import EARLY_EXIT, method_of
 
 SideName = Literal["spiking", "conventional"]
@@ -359,6 +360,19 @@ class Ledger:
         return _sums(
             self.variants[position].operations.means, self.factors(position, profile)
         )
+
+    def timed(self, position: int, profile: HardwareProfile) -> Timed | None:
+        """Return a variant's energy with time; None if it is dynamic only.
+
+        That is the case for training, for a price list without time, and for a
+        conventional network on a chip that runs spiking networks only.
+        """
+        variant = self.variants[position]
+        runs = variant.side == SPIKING or profile.eligibility.compares
+        if profile.time is None or not runs or variant.method == TRAINING:
+            return None
+        dynamic_pj = self.means(position, profile.id)
+        return in_time(variant.operations, dynamic_pj, profile.time)
 
     def resampled_energies(self, position: int, profile: str) -> Floats:
         """Return `means` in every resample of images, [3, B]."""

@@ -33,6 +33,7 @@ from spikejoule.core.yaml_files import read_yaml
 from spikejoule.energy.estimates import Energy, Floats
 from spikejoule.energy.operations import INFERENCE, Column, OperationCounts
 from spikejoule.energy.terms import TERMS, UPDATES, priceable
+from spikejoule.energy.timing import TimeModel
 from spikejoule.network.quantisation import FLOAT_BITS
 
 PACKAGED: Final = Path(__file__).with_name("hardware.yaml")
@@ -52,6 +53,12 @@ EVIDENCE: Final = _LISTS["evidence"]
 
 NUMBERS: Final = _LISTS["numbers"]
 """The number formats that prices hold for."""
+
+BOUNDARIES: Final = _LISTS["boundaries"]
+"""What the energies of a list belong to."""
+
+_TIMED_SCOPES: Final = ("per_event", "contested", "system")
+"""Scopes whose prices leave out static power, so that a time model can add it."""
 
 TERMS_OF: Final = {
     **{scope: priceable(scope) for scope in ("arithmetic", "memory", "system")},
@@ -285,6 +292,10 @@ class HardwareProfile(_Mapping):
         notes: what else a reader must know.
         numbers: the number format that the prices hold for, one of `NUMBERS`.
         memory: prices of memory accesses by size; None unless a price is ``by_size``.
+        boundary: what the energies belong to, one of `BOUNDARIES`; None if the source
+            does not say.
+        time: duration of an inference, and power without events; None if unknown:
+            energies are then dynamic only.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
@@ -298,6 +309,8 @@ class HardwareProfile(_Mapping):
     numbers: Annotated[str, _one_of(NUMBERS)] = "any"
     notes: Text | None = None
     memory: MemoryPrice | None = None
+    boundary: Annotated[str, _one_of(BOUNDARIES)] | None = None
+    time: TimeModel | None = None
     prices: Annotated[_Prices, Field(min_length=1)]
     training: _Prices = Field(default_factory=dict)
 
@@ -355,6 +368,22 @@ class HardwareProfile(_Mapping):
                 "prices need active and inactive neuron updates, both or neither: "
                 "otherwise one of them would be free"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _time_fits_scope(self) -> Self:
+        if self.time is None:
+            return self
+        if self.scope not in _TIMED_SCOPES:
+            raise ValueError(
+                f"scope {self.scope} cannot have time; allowed: "
+                f"{', '.join(_TIMED_SCOPES)}"
+            )
+        if self.boundary is None:
+            raise ValueError("a list with time needs a boundary")
+        for term in self.time.cycles:
+            if term not in self.prices:
+                raise ValueError(f"time.cycles.{term} needs a price of {term}")
         return self
 
     @property
