@@ -286,7 +286,7 @@ class HardwareProfile(_Mapping):
         scope: what the prices cover, one of `SCOPES`.
         evidence: how they were obtained, one of `EVIDENCE`.
         unit: unit of the prices in the file, pJ or nJ; here all are in pJ.
-        prices: by term (see `TERMS_OF`).
+        prices: by term (see `TERMS_OF`); none if power does not depend on activity.
         training: prices that replace `prices` in the phases of training, by term or by
             the operation that terms consist of.
         notes: what else a reader must know.
@@ -311,7 +311,7 @@ class HardwareProfile(_Mapping):
     memory: MemoryPrice | None = None
     boundary: Annotated[str, _one_of(BOUNDARIES)] | None = None
     time: TimeModel | None = None
-    prices: Annotated[_Prices, Field(min_length=1)]
+    prices: _Prices = Field(default_factory=dict)
     training: _Prices = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -373,6 +373,8 @@ class HardwareProfile(_Mapping):
     @model_validator(mode="after")
     def _time_fits_scope(self) -> Self:
         if self.time is None:
+            if not self.prices:
+                raise ValueError("it needs prices, or time")
             return self
         if self.scope not in _TIMED_SCOPES:
             raise ValueError(
