@@ -33,6 +33,7 @@ from spikejoule.energy.ledger import (
 )
 from spikejoule.energy.operations import INFERENCE, PHASES, TRAINING
 from spikejoule.energy.prices import HardwareProfile
+from spikejoule.energy.timing import Timed
 from spikejoule.evaluation.runs import EARLY_EXIT, WHOLE_WINDOW
 
 
@@ -100,6 +101,14 @@ class EnergyAnalysis:
     def total(self, profile: str = "") -> Energy:
         """Return the energy of an inference; 0 if nothing is priced."""
         return self.ledger.total(0, profile or self.chosen.id)
+
+    def timed(self, profile: HardwareProfile | None = None) -> Timed | None:
+        """Return an inference with time; None if its energy is dynamic only.
+
+        Args:
+            profile: the price list; None for the headline's.
+        """
+        return self.ledger.timed(0, profile or self.chosen)
 
     @property
     def early(self) -> Energy | None:
@@ -374,7 +383,7 @@ def _by_class(inputs: AnalysisInputs, ledger: Ledger) -> dict[int, Ledger]:
         return {}
     ledgers = {}
     for label in np.unique(labels).tolist():
-        of_class = replace(operations, counts=operations.counts[labels == label])
+        of_class = operations.of_samples(labels == label)
         variant = replace(inputs.variant, operations=of_class)
         ledgers[label] = Ledger.of([variant], ledger.profiles, ledger.settings)
     return ledgers

@@ -99,6 +99,12 @@ class OperationCounts:
             return np.array([self.time_window])
         return self.exit_steps
 
+    def of_samples(self, chosen: NDArray[np.bool_]) -> Self:
+        """Return the counts of some samples, chosen [N]."""
+        exits = self.exit_steps
+        steps = None if exits is None else exits[chosen]
+        return replace(self, counts=self.counts[chosen], exit_steps=steps)
+
     def of(self, *terms: str) -> NDArray[Any]:
         """Return the counts of some terms, [N, columns of these terms]."""
         return self.counts[:, [column.term in terms for column in self.columns]]

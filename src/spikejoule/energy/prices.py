@@ -516,9 +516,8 @@ def measured_on_mnist() -> list[dict[str, Any]]:
 
     These are other networks on other chips, not prices: they show the order of
     magnitude of whole systems. Each has a `name`, `microjoules` per inference,
-    `accuracy_percent`, `process` (None if unconfirmed), `source`, and `read_in`, where
-    the figures were read. For none of them it is confirmed that the figure covers the
-    whole chip.
+    `accuracy_percent`, `process` (None if unconfirmed), `covers`, what the energy is
+    of, `source`, and `read_in`, where the figures were read.
     """
     chips: list[dict[str, Any]] = read_yaml(
         Path(__file__).with_name("chips.yaml"), ArtifactError
