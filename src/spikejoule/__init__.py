@@ -6,12 +6,14 @@ spikes are counted (`counts`), the counts become energies (`energy`), and these 
 compared with those of conventional networks (`compare`) and explained (`report`).
 
 This module imports nothing heavy: `price`, which counts a running PyTorch model,
-`verify`, `count_as` and their classes (`pricing`) are imported at first use.
+`verify`, `count_as` and their classes (`pricing`), and `SpikingClassifier`, training as
+a scikit-learn estimator (`classifier`), are imported at first use.
 """
 
 TYPE_CHECKING = False  # as in typing, which takes time to import
 
 if TYPE_CHECKING:
+    from spikejoule.classifier.estimator import SpikingClassifier
     from spikejoule.nir.verification import Verification
     from spikejoule.pricing.conventional import Baseline
     from spikejoule.pricing.neurons import Population
@@ -25,6 +27,7 @@ __all__ = [
     "Baseline",
     "Population",
     "Report",
+    "SpikingClassifier",
     "Verification",
     "count_as",
     "price",
@@ -35,6 +38,7 @@ _MODULE_OF = {
     "Baseline": "pricing.conventional",
     "Population": "pricing.neurons",
     "Report": "pricing.report",
+    "SpikingClassifier": "classifier.estimator",
     "Verification": "nir.verification",
     "count_as": "pricing.other_counters",
     "price": "pricing.price_model",

@@ -25,7 +25,7 @@ from spikejoule.core.npz import write_npz
 from spikejoule.data.images import LabelledImages
 from spikejoule.energy.training.counting import count_training
 from spikejoule.network.conventional import ConventionalNetwork
-from spikejoule.training.relu import activations
+from spikejoule.training.relu.running import activations
 from tests.energy.by_hand import TRAINING
 
 SMALL = ConventionalNetwork.of_layers(784, (12, 9), 10)

@@ -17,7 +17,7 @@ from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import State, weights_and_biases
 from spikejoule.network.pruning import PruningSettings
 from spikejoule.network.torch_twin import initial_state
-from spikejoule.training.relu import ReluLayout
+from spikejoule.training.relu.layout import ReluLayout
 from tests.tools.processes import start_python
 
 SEED = 3

@@ -24,7 +24,7 @@ from spikejoule.core import torch_files
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.energy.prices import PACKAGED
 from spikejoule.network.checkpoint import Checkpoint
-from spikejoule.tracking.registry import SERVER, ModelFiles, save_served_model
+from spikejoule.tracking.served_folder import SERVER, ModelFiles, save_served_model
 from spikejoule.tracking.server import JSON, MAX_BYTES, answer_to
 from tests import naive
 from tests.tools.examples import complete_content, trained_network, write_example

@@ -33,7 +33,7 @@ from spikejoule.network.network import State
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.training.kernels.augment import augment
 from spikejoule.training.learning_rate import RunningSchedule
-from spikejoule.training.relu import pixels_of
+from spikejoule.training.relu.running import pixels_of
 
 CALIBRATION_IMAGES = 500
 """The number of first training images, unaugmented, that decide activation units."""

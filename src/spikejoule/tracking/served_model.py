@@ -1,7 +1,7 @@
 """The code of a served model, which MLflow copies and runs as a script.
 
 A version of the model is a folder with a copy of this file, of the package, of a
-complete checkpoint and of a price list (`registry.save_served_model`). Nothing is
+complete checkpoint and of a price list (`served_folder.save_served_model`). Nothing is
 pickled: PyTorch's restricted unpickler reads the checkpoint. Another machine needs the
 libraries in the folder's `requirements.txt` and nothing else from this project.
 """
