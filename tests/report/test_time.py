@@ -1,5 +1,6 @@
 """Static energy, total and latency are stated under lists that know time, only."""
 
+import json
 import math
 import re
 
@@ -106,6 +107,8 @@ def test_a_value_that_is_only_a_range_is_left_out() -> None:
 
 
 def test_json_has_null_where_time_is_unknown(analysed: EnergyAnalysis) -> None:
-    for row in analysis_values(analysed)["energies"]:
+    values = analysis_values(analysed)
+    json.dumps(values, allow_nan=False)
+    for row in values["energies"]:
         latency = row["latency_us_high"]
         assert latency is None or (math.isfinite(latency) and row["term"] == "total")

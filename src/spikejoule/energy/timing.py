@@ -22,6 +22,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     StringConstraints,
     model_validator,
 )
@@ -83,7 +84,12 @@ def _is_range(numbers: Sequence[Any]) -> bool:
     return bool(0 <= low <= high and (np.isnan(value) or low <= value <= high))
 
 
-_Range = Annotated[Range, BeforeValidator(_as_range)]
+def _as_list(numbers: Range) -> list[float]:
+    """Write a range as `_as_range` reads it: without a value, only the ends."""
+    return [number for number in numbers if not np.isnan(number)]
+
+
+_Range = Annotated[Range, BeforeValidator(_as_range), PlainSerializer(_as_list)]
 
 
 class TimeModel(BaseModel):
