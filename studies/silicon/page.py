@@ -3,16 +3,21 @@
 It is between the marks ``<!-- silicon -->`` and ``<!-- end of silicon -->``.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Final
 
+import pandas as pd
+
 from spikejoule.report.units import joules
 from studies.silicon.predictions import Prediction
 from studies.silicon.references import FOLDER
 from studies.silicon.systems import SYSTEMS, SystemRow
+from studies.verdict.sentences import ratio_words
+from studies.verdict.timed import TIMED
 
 PAGE: Final = FOLDER / "README.md"
 
@@ -30,8 +35,12 @@ def written(
         answer(rows),
         predicted_table(rows),
         "![Predicted against measured energy on logarithmic axes](silicon.png)",
-        missing_table(rows),
+        folded(
+            "Chips that publish too little: bounds and refusals", missing_table(rows)
+        ),
         systems_sentence(systems),
+        "## The verdict with time in it",
+        verdict_table(),
     ]
     stated = "\n\n".join(parts) + "\n"
     return _MARKED.sub(lambda _: stated, page.read_text(encoding="utf-8"))
@@ -89,6 +98,11 @@ def predicted_table(rows: Sequence[Prediction]) -> str:
     return "\n".join(lines)
 
 
+def folded(title: str, text: str) -> str:
+    """Markdown that a reader opens by its title."""
+    return f"<details markdown><summary>{title}</summary>\n\n{text}\n\n</details>"
+
+
 def missing_table(rows: Sequence[Prediction]) -> str:
     """Markdown: the points of which only a bound is known, or nothing."""
     lines = [
@@ -133,6 +147,24 @@ def systems_sentence(systems: Sequence[SystemRow]) -> str:
         "They leave out leakage, clock and control, which the measurement includes: "
         "agreement is partly luck."
     )
+
+
+def verdict_table(file: Path = TIMED) -> str:
+    """Markdown: spiking over conventional energy at equal accuracy, with time."""
+    table = pd.read_csv(file)
+    levels = table.level_percent.unique().tolist()
+    headings = " | ".join(f"{level:g} %" for level in levels)
+    lines = [
+        f"| spiking / conventional | {headings} |",
+        "|---" * (1 + len(levels)) + "|",
+    ]
+    # A cell that is empty in the file is infinite: the spiking side misses the level.
+    for quantity, rows in table.fillna(math.inf).groupby("quantity", sort=False):
+        ratios = [
+            ratio_words(row.ratio, row.low, row.high) for row in rows.itertuples()
+        ]
+        lines.append(f"| {quantity} | {' | '.join(ratios)} |")
+    return "\n".join(lines)
 
 
 def words(ends_nj: tuple[float, float]) -> str:

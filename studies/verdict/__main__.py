@@ -35,7 +35,7 @@ from studies.verdict.outside import ALLOWED, Images, outside_networks
 from studies.verdict.project import Project, price_lists
 from studies.verdict.recording import Networks, beside_table
 from studies.verdict.sentences import terminal_text
-from studies.verdict.timed import timed_ratios
+from studies.verdict.timed import TIMED, timed_ratios
 from studies.verdict.training import TABLE, TrainingTable, priced_by
 from studies.verdict.verdicts import SIDES, Verdict, verdict_columns, verdicts
 
@@ -99,7 +99,7 @@ def record(options: argparse.Namespace) -> str:
     write_counts(FOLDER / "counts.csv", count_ratios(networks, page.SETTINGS))
 
     # Energies with static power and time.
-    write_counts(FOLDER / "timed.csv", timed_ratios(networks, page.SETTINGS))
+    write_counts(TIMED, timed_ratios(networks, page.SETTINGS))
 
     # The break-even map.
     lines = breakeven.break_even(networks, page.SETTINGS)

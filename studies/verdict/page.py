@@ -30,7 +30,6 @@ from studies.verdict.sentences import (
     ratio_words,
     who_wins,
 )
-from studies.verdict.timed import timed_ratios
 from studies.verdict.verdicts import DRAWS, LEVELS_PERCENT, Verdict, verdicts
 
 ROOT: Final = FOLDER.parents[1]
@@ -72,9 +71,7 @@ def statements() -> tuple[str, str]:
     profiles = price_lists()
     rows = verdicts(networks, judging(profiles.values()), SETTINGS)
     answer = [
-        answer_table(
-            count_ratios(networks, SETTINGS), rows, timed_ratios(networks, SETTINGS)
-        ),
+        answer_table(count_ratios(networks, SETTINGS), rows),
         " ".join([who_wins(rows), *not_decidable(rows), *misses(rows)]),
         *map_parts(recorded_lines(), placed_lists(networks, profiles, SETTINGS)),
     ]
@@ -90,18 +87,8 @@ def summary_of(rows: Sequence[Verdict]) -> str:
     return f"At {levels} % accuracy, {wins[:1].lower()}{wins[1:]}"
 
 
-def answer_table(
-    counts: Sequence[CountRatio],
-    rows: Sequence[Verdict],
-    timed: Sequence[CountRatio],
-) -> str:
-    """Markdown: spiking over conventional counts and energies at each level.
-
-    Args:
-        counts: ratios of operations.
-        rows: ratios of dynamic energies.
-        timed: ratios of energies with static power and time.
-    """
+def answer_table(counts: Sequence[CountRatio], rows: Sequence[Verdict]) -> str:
+    """Markdown: spiking over conventional counts and energies at each level."""
     cells = {
         name: [
             ratio_words(row.ratio, row.low, row.high, 2)
@@ -116,9 +103,6 @@ def answer_table(
             for row in rows
             if row.profile == profile
         ]
-    for row in timed:
-        words = ratio_words(row.ratio, row.low, row.high)
-        cells.setdefault(row.quantity, []).append(words)
     headings = " | ".join(f"{level:g} %" for level in LEVELS_PERCENT)
     lines = [
         f"| spiking / conventional | {headings} |",

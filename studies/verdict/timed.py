@@ -27,12 +27,14 @@ from spikejoule.energy.prices import load_profiles
 from spikejoule.energy.timing import TimeModel, in_time
 from spikejoule.evaluation.runs import EARLY_EXIT
 from studies.verdict.counts import CountRatio, along, lazily_updated, narrow, operations
-from studies.verdict.networks import RecordedNetwork
+from studies.verdict.networks import FOLDER, RecordedNetwork
 from studies.verdict.statistics import Quantity
 
 FAST: Final = "energy with leakage and clock (`odin`), both as fast as possible"
 REAL_TIME: Final = "the same, both switched on for 10 ms"
 GATED: Final = "the same, spiking in steps of 1 ms, conventional as fast as possible"
+
+TIMED: Final = FOLDER / "timed.csv"
 
 WINDOW_STEPS: Final = 10
 STEP_US: Final = 1000.0

@@ -12,7 +12,7 @@ from studies.verdict.__main__ import write_counts, write_verdicts
 from studies.verdict.counts import count_ratios
 from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
 from studies.verdict.project import judging, price_lists
-from studies.verdict.timed import timed_ratios
+from studies.verdict.timed import TIMED, timed_ratios
 from studies.verdict.verdicts import Verdict, verdicts
 
 
@@ -47,7 +47,7 @@ def test_the_table_with_time(tmp_path: Path) -> None:
     networks = NetworkTable.read(recorded_table("mnist")).rows
     write_counts(tmp_path / "timed.csv", timed_ratios(networks, page.SETTINGS))
     computed = pd.read_csv(tmp_path / "timed.csv")
-    published_rows = pd.read_csv(FOLDER / "timed.csv")
+    published_rows = pd.read_csv(TIMED)
     pd.testing.assert_frame_equal(computed, published_rows, rtol=1e-6)
 
 
