@@ -74,6 +74,7 @@ class Point(_Record):
         conditions: network, rates, accuracy, in words.
         measured_nj: the published energy in nJ.
         measures: whether it includes static energy.
+        boundary: what the measured energy belongs to, as in price lists.
         profile: id of the price list; None if refused.
         time: what replaces the list's time model at this operating point.
         steps: steps of an inference.
@@ -90,6 +91,7 @@ class Point(_Record):
     conditions: str
     measured_nj: Ends
     measures: Literal["total", "dynamic"]
+    boundary: Literal["cores", "chip", "board", "board_and_host"] = "chip"
     profile: str | None = None
     time: dict[str, float] = Field(default_factory=dict)
     steps: int = 1

@@ -3,7 +3,9 @@
 import json
 import math
 import re
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from spikejoule.compare.analysis import EnergyAnalysis
@@ -112,3 +114,22 @@ def test_json_has_null_where_time_is_unknown(analysed: EnergyAnalysis) -> None:
     for row in values["energies"]:
         latency = row["latency_us_high"]
         assert latency is None or (math.isfinite(latency) and row["term"] == "total")
+
+
+def test_early_exit_shortens_the_time() -> None:
+    """The tiny network stops after 2 of 3 steps of 1 ms."""
+    given = inputs()
+    whole = given.variant
+    exits = np.full(whole.operations.n_images or 1, 2)
+    early = replace(
+        whole,
+        method="early exit",
+        operations=replace(whole.operations, exit_steps=exits),
+    )
+    both = analysis(replace(given, variants=(whole, early)), "truenorth-2015")
+    timed = both.timed()
+    exited = both.early_timed
+    assert timed is not None
+    assert exited is not None
+    assert timed.latency_us.value == 3000
+    assert exited.latency_us.value == 2000

@@ -113,9 +113,20 @@ class EnergyAnalysis:
     @property
     def early(self) -> Energy | None:
         """The energy of an inference with early exit; None without early exit."""
+        number = self._early_position
+        return None if number is None else self.ledger.total(number, self.chosen.id)
+
+    @property
+    def early_timed(self) -> Timed | None:
+        """An inference with early exit, with time; None without either."""
+        number = self._early_position
+        return None if number is None else self.ledger.timed(number, self.chosen)
+
+    @property
+    def _early_position(self) -> int | None:
         for number, variant in enumerate(self.inputs.variants):
             if variant.method == EARLY_EXIT and not variant.lazy:
-                return self.ledger.total(number, self.chosen.id)
+                return number
         return None
 
     @property
