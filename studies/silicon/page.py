@@ -34,6 +34,7 @@ def written(
     parts = [
         answer(rows),
         predicted_table(rows),
+        cautions(rows),
         "![Predicted against measured energy on logarithmic axes](silicon.png)",
         folded(
             "Chips that publish too little: bounds and refusals", missing_table(rows)
@@ -96,6 +97,16 @@ def predicted_table(rows: Sequence[Prediction]) -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def cautions(rows: Sequence[Prediction]) -> str:
+    """State what weakens the agreement of each prediction."""
+    known = [
+        f"- {row.chip.name}, {row.point.name}: {row.point.reason}."
+        for row in rows
+        if row.point.role == "predicted" and row.point.reason
+    ]
+    return "\n".join(["Read with care:", "", *known])
 
 
 def folded(title: str, text: str) -> str:

@@ -149,6 +149,10 @@ FAULTS = [
         "time.static_mw: it must be a number",
     ),
     (
+        "  boundary: chip\n  time: {static_mw: .inf, step_us: 2}\n",
+        "time.static_mw: it must be a number",
+    ),
+    (
         "  boundary: chip\n  time: {static_mw: 1, step_us: 2, clock_mhz: 1}\n",
         "clock_mhz and cycles need each other",
     ),

@@ -81,7 +81,8 @@ def _is_range(numbers: Sequence[Any]) -> bool:
     if len(numbers) != 3 or not all(type(one) in (int, float) for one in numbers):
         return False
     low, value, high = numbers
-    return bool(0 <= low <= high and (np.isnan(value) or low <= value <= high))
+    has_ends = 0 <= low <= high < np.inf
+    return bool(has_ends and (np.isnan(value) or low <= value <= high))
 
 
 def _as_list(numbers: Range) -> list[float]:
