@@ -6,11 +6,20 @@ from typing import TYPE_CHECKING, Final
 from spikejoule.compare.comparison import Comparison
 from spikejoule.compare.front import Side
 from spikejoule.compare.notes import Note, NoteKind
+from spikejoule.compare.outputs import DYNAMIC_ONLY
 from spikejoule.energy.dataflow import Dataflow
 from spikejoule.energy.ledger import EnergyRow, Variant
 from spikejoule.energy.prices import AnyPrice, HardwareProfile, PriceByWidth
+from spikejoule.energy.timing import Timed
 from spikejoule.report.names import named
-from spikejoule.report.units import energy_words, joules, plain
+from spikejoule.report.units import (
+    duration,
+    energy_words,
+    joule_seconds,
+    joules,
+    plain,
+    range_words,
+)
 
 if TYPE_CHECKING:
     from spikejoule.compare.analysis import EnergyAnalysis
@@ -126,6 +135,22 @@ def energy_of_row(row: EnergyRow) -> str:
     if row.energy is not None:
         return energy_words(row.energy)
     return "covered by another price" if row.status == "covered" else "no price"
+
+
+def with_time(timed: Timed | None) -> str:
+    """Write static, dynamic and total energy and latency; or that there is no time."""
+    if timed is None:
+        return DYNAMIC_ONLY
+    static, dynamic, total = (
+        range_words(energy_pj, joules)
+        for energy_pj in (timed.static_pj, timed.dynamic_pj, timed.total_pj)
+    )
+    latency = range_words(timed.latency_us, duration)
+    product = range_words(timed.energy_delay_pj_s, joule_seconds)
+    return (
+        f"static {static}, dynamic {dynamic}, total {total}; latency {latency}; "
+        f"energy-delay product {product}"
+    )
 
 
 def break_even(verdict: Comparison, analysis: "EnergyAnalysis") -> str:
