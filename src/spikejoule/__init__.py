@@ -12,6 +12,9 @@ This module imports nothing heavy: `price`, which counts a running PyTorch model
 TYPE_CHECKING = False  # as in typing, which takes time to import
 
 if TYPE_CHECKING:
+    from spikejoule.accelerating.accelerate_model import accelerate
+    from spikejoule.accelerating.accelerated import Accelerated
+    from spikejoule.encoding.encode_images import EncodedImages, encode
     from spikejoule.nir.verification import Verification
     from spikejoule.pricing.conventional import Baseline
     from spikejoule.pricing.neurons import Population
@@ -22,21 +25,29 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Accelerated",
     "Baseline",
+    "EncodedImages",
     "Population",
     "Report",
     "Verification",
+    "accelerate",
     "count_as",
+    "encode",
     "price",
     "verify",
 ]
 
 _MODULE_OF = {
+    "Accelerated": "accelerating.accelerated",
     "Baseline": "pricing.conventional",
+    "EncodedImages": "encoding.encode_images",
     "Population": "pricing.neurons",
     "Report": "pricing.report",
     "Verification": "nir.verification",
+    "accelerate": "accelerating.accelerate_model",
     "count_as": "pricing.other_counters",
+    "encode": "encoding.encode_images",
     "price": "pricing.price_model",
     "verify": "pricing.verify_graph",
 }

@@ -5,8 +5,10 @@ Recurrent cells hold their weights; most have none from a neuron to itself. A st
 leaks by 1 - dt / tau in a step.
 """
 
+import math
 from typing import Any, Final
 
+from spikejoule.pricing.cells import Cell, Surrogate, refuse
 from spikejoule.pricing.neurons import Population, Simulator, class_names
 
 _FIRING: Final = ("LIF", "LIFBox", "LIFRefrac", "LSNN", "IAF")
@@ -39,4 +41,74 @@ def describe(module: Any) -> Population | None:
     )
 
 
-SIMULATOR: Final = Simulator(describe, carries_state=True)
+def cell(module: Any) -> Cell | None:
+    """Read the equations of LIF, LIFBox, IAF, LI and LIBox, and recurrent LIF.
+
+    The potential is that above `v_leak`, at which it starts; for IAF, above `v_reset`.
+
+    Raises:
+        ParameterError: a setting has no equations here.
+    """
+    own = type(module).__name__
+    name = own.removesuffix("Cell").removesuffix("Recurrent")
+    is_recurrent = "Recurrent" in own
+    if not hasattr(module, "p") or (is_recurrent and name != "LIF"):
+        return None
+    settings: dict[str, Any] = {}
+    if name in ("LIF", "LIFBox", *_READOUTS):
+        rate = module.dt * module.p.tau_mem_inv
+        settings |= {"keep": 1 - rate, "gain": rate, "rest": module.p.v_leak}
+    elif name == "IAF":
+        settings["rest"] = module.p.v_reset
+    else:
+        return None
+    if name in ("LIF", "LI", "LILinear"):
+        settings["keep_current"] = 1 - module.dt * module.p.tau_syn_inv
+    if is_recurrent or name == "LILinear":
+        settings["input_weight"] = module.input_weights
+    if is_recurrent:
+        settings["recurrent"] = module.recurrent_weights
+    if name in _READOUTS:
+        return Cell(surrogate=None, reset="none", returns="potentials", **settings)
+    return Cell(
+        threshold=module.p.v_th - settings["rest"],
+        detaches=is_recurrent,
+        surrogate=_surrogate(module),
+        **_reset(module),
+        **settings,
+    )
+
+
+def _reset(module: Any) -> dict[str, Any]:
+    parameters = module.p
+    method = getattr(parameters, "reset_method", None)
+    name = getattr(method, "__name__", "reset_value")
+    if name == "reset_subtract":
+        return {"reset": "subtract", "lowers_by": parameters.v_th}
+    if name != "reset_value":
+        raise refuse(module, f"the reset_method {name}", "reset_value, reset_subtract")
+    leak = getattr(parameters, "v_leak", parameters.v_reset)
+    if (leak != parameters.v_reset).any():
+        raise refuse(module, "a v_reset other than v_leak", "the same")
+    return {"reset": "zero"}
+
+
+def _surrogate(module: Any) -> Surrogate:
+    method = module.p.method
+    alpha = float(module.p.alpha)
+    if method == "super":
+        return Surrogate("fast_sigmoid", 1.0, alpha)
+    if method == "triangle":
+        return Surrogate("triangle", alpha)
+    if method == "tanh":
+        return Surrogate("sigmoid", 4.0, 2 * alpha)
+    if method == "circ":
+        return Surrogate("power", 1.0, 1 / alpha)
+    if method == "heavi_erfc":
+        return Surrogate("gaussian", 2 / math.sqrt(math.pi), alpha)
+    raise refuse(
+        module, f"the method {method}", "super, triangle, tanh, circ, heavi_erfc"
+    )
+
+
+SIMULATOR: Final = Simulator(describe, carries_state=True, cell=cell)
