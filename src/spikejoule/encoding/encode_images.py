@@ -87,7 +87,7 @@ def encode(
         DataError: the images are neither bytes nor intensities.
     """
     encoder = _encoder(encoding, steps, parameters)
-    if not isinstance(seed, int) or seed < 0:
+    if seed < 0:
         raise ParameterError(f"seed is {seed!r}; allowed is a whole number from 0 on.")
     pixels = _bytes_of(images)
     # The key of the pipeline's test images: equal seeds give equal spikes.

@@ -8,7 +8,8 @@ leaks by 1 - dt / tau in a step.
 import math
 from typing import Any, Final
 
-from spikejoule.pricing.cells import Cell, Surrogate, refuse
+from spikejoule.engine.differentiable.dynamics import Dynamics, Reset, SurrogateShape
+from spikejoule.pricing.cells import Cell, fixed, refuse
 from spikejoule.pricing.neurons import Population, Simulator, class_names
 
 _FIRING: Final = ("LIF", "LIFBox", "LIFRefrac", "LSNN", "IAF")
@@ -62,53 +63,53 @@ def cell(module: Any) -> Cell | None:
         settings["rest"] = module.p.v_reset
     else:
         return None
+    keep_current = 0.0
     if name in ("LIF", "LI", "LILinear"):
-        settings["keep_current"] = 1 - module.dt * module.p.tau_syn_inv
+        rate = fixed(module.dt * module.p.tau_syn_inv, module, "tau_syn_inv")
+        keep_current = 1 - rate
     if is_recurrent or name == "LILinear":
         settings["input_weight"] = module.input_weights
     if is_recurrent:
         settings["recurrent"] = module.recurrent_weights
     if name in _READOUTS:
-        return Cell(surrogate=None, reset="none", returns="potentials", **settings)
-    return Cell(
-        threshold=module.p.v_th - settings["rest"],
-        detaches=is_recurrent,
-        surrogate=_surrogate(module),
-        **_reset(module),
-        **settings,
+        readout = Dynamics(None, "none", keep_current=keep_current)
+        return Cell(readout, returns="potentials", **settings)
+    dynamics = Dynamics(
+        _surrogate(module),
+        _reset(module, settings["rest"]),
+        detach_reset=is_recurrent,
+        fires_at_threshold=False,
+        keep_current=keep_current,
     )
+    return Cell(dynamics, threshold=module.p.v_th - settings["rest"], **settings)
 
 
-def _reset(module: Any) -> dict[str, Any]:
-    parameters = module.p
-    method = getattr(parameters, "reset_method", None)
+def _reset(module: Any, rest: Any) -> Reset:
+    method = getattr(module.p, "reset_method", None)
     name = getattr(method, "__name__", "reset_value")
     if name == "reset_subtract":
-        return {"reset": "subtract", "lowers_by": parameters.v_th}
+        if (rest != 0).any():
+            raise refuse(module, "reset_subtract with a v_leak", "a v_leak of 0")
+        return "subtract"
     if name != "reset_value":
         raise refuse(module, f"the reset_method {name}", "reset_value, reset_subtract")
-    leak = getattr(parameters, "v_leak", parameters.v_reset)
-    if (leak != parameters.v_reset).any():
+    if (rest != module.p.v_reset).any():
         raise refuse(module, "a v_reset other than v_leak", "the same")
-    return {"reset": "zero"}
+    return "zero"
 
 
-def _surrogate(module: Any) -> Surrogate:
+def _surrogate(module: Any) -> SurrogateShape:
     method = module.p.method
     alpha = float(module.p.alpha)
     if method == "super":
-        return Surrogate("fast_sigmoid", 1.0, alpha)
+        return SurrogateShape("fast_sigmoid", 1.0, alpha)
     if method == "triangle":
-        return Surrogate("triangle", alpha)
+        return SurrogateShape("triangle", alpha)
     if method == "tanh":
-        return Surrogate("sigmoid", 4.0, 2 * alpha)
-    if method == "circ":
-        return Surrogate("power", 1.0, 1 / alpha)
+        return SurrogateShape("sigmoid", 4.0, 2 * alpha)
     if method == "heavi_erfc":
-        return Surrogate("gaussian", 2 / math.sqrt(math.pi), alpha)
-    raise refuse(
-        module, f"the method {method}", "super, triangle, tanh, circ, heavi_erfc"
-    )
+        return SurrogateShape("gaussian", 2 / math.sqrt(math.pi), alpha)
+    raise refuse(module, f"the method {method}", "super, triangle, tanh, heavi_erfc")
 
 
 SIMULATOR: Final = Simulator(describe, carries_state=True, cell=cell)

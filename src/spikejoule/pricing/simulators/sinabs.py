@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from torch import nn
 
-from spikejoule.pricing.cells import Cell, Surrogate, refuse
+from spikejoule.engine.differentiable.dynamics import Dynamics, SurrogateShape
+from spikejoule.pricing.cells import Cell, fixed, refuse
 from spikejoule.pricing.neurons import FLAT, Population, Simulator, class_names
 
 _KNOWN: Final = {"LIF", "ALIF"}
@@ -61,35 +62,39 @@ def cell(module: Any) -> Cell | None:
     keep = module.alpha_mem_calculated
     gain = 1 - keep if module.norm_input else 1.0
     settings: dict[str, Any] = {"keep": keep, "gain": gain}
-    keep_current = module.alpha_syn_calculated
-    if keep_current is not None:
-        # It multiplies the new input, too: v receives keep_current times this current.
-        settings |= {"keep_current": keep_current, "gain": gain * keep_current}
+    keep_current = 0.0
+    if module.alpha_syn_calculated is not None:
+        keep_current = fixed(module.alpha_syn_calculated, module, "tau_syn")
+        # It multiplies the new input, too: v receives keep_current times the current.
+        settings["gain"] = gain * keep_current
     if hasattr(module, "rec_connect"):
         settings |= _recurrent(module)
     if module.spike_fn is None:
-        return Cell(surrogate=None, reset="none", returns="potentials", **settings)
+        readout = Dynamics(None, "none", keep_current=keep_current)
+        return Cell(readout, returns="potentials", **settings)
     spikes = getattr(module.spike_fn, "__name__", type(module.spike_fn).__name__)
     if spikes != "SingleSpike":
         raise refuse(module, f"the spike_fn {spikes}", "SingleSpike")
-    return Cell(
-        threshold=module.spike_threshold,
-        at_threshold=True,
-        surrogate=_surrogate(module),
-        **_reset(module),
-        **settings,
+    subtracts = _subtracts(module)
+    dynamics = Dynamics(
+        _surrogate(module),
+        reset="subtract" if subtracts else "zero",
+        detach_reset=not subtracts,
+        keep_current=keep_current,
     )
+    return Cell(dynamics, threshold=module.spike_threshold, **settings)
 
 
-def _reset(module: Any) -> dict[str, Any]:
+def _subtracts(module: Any) -> bool:
+    """Whether the reset subtracts the threshold; else it sets the potential to 0."""
     reset = module.reset_fn
     name = type(reset).__name__
-    if name == "MembraneSubtract":
-        lowers_by = reset.subtract_value
-        return {"reset": "subtract", "lowers_by": lowers_by, "detaches": False}
-    if name != "MembraneReset" or reset.reset_value != 0:
-        raise refuse(module, f"the reset_fn {reset}", "MembraneSubtract, MembraneReset")
-    return {"reset": "zero", "detaches": True}
+    if name == "MembraneSubtract" and reset.subtract_value is None:
+        return True
+    if name == "MembraneReset" and reset.reset_value == 0:
+        return False
+    allowed = "MembraneSubtract(), MembraneReset()"
+    raise refuse(module, f"the reset_fn {reset}", allowed)
 
 
 def _recurrent(module: Any) -> dict[str, Any]:
@@ -103,15 +108,15 @@ def _recurrent(module: Any) -> dict[str, Any]:
     raise refuse(module, "other recurrent weights than one Linear", "one Linear")
 
 
-def _surrogate(module: Any) -> Surrogate:
+def _surrogate(module: Any) -> SurrogateShape:
     function = module.surrogate_grad_fn
     name = type(function).__name__
     if name == "SingleExponential" and module.spike_threshold.numel() == 1:
         width = float(module.spike_threshold) * function.grad_width
-        return Surrogate("exponential", function.grad_scale / width, 1 / width)
+        return SurrogateShape("exponential", function.grad_scale / width, 1 / width)
     if name == "Gaussian" and function.mu == 0:
         height = function.grad_scale / (function.sigma * math.sqrt(2 * math.pi))
-        return Surrogate("gaussian", height, 1 / (function.sigma * math.sqrt(2)))
+        return SurrogateShape("gaussian", height, 1 / (function.sigma * math.sqrt(2)))
     allowed = "SingleExponential with one threshold, Gaussian around it"
     raise refuse(module, f"the surrogate {function}", allowed)
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from spikejoule.pricing.cells import Cell, Reset, Surrogate, refuse
+from spikejoule.engine.differentiable.dynamics import Dynamics, Reset, SurrogateShape
+from spikejoule.pricing.cells import Cell, refuse
 from spikejoule.pricing.neurons import Population, Simulator, class_names
 
 _STATES: Final = {
@@ -59,13 +60,6 @@ def reset(module: Any) -> None:
         module.reset_mem()
 
 
-_RESETS: Final[dict[str, Reset]] = {
-    "_base_sub": "subtract",
-    "_base_zero": "zero",
-    "_base_int": "none",
-}
-
-
 def cell(module: Any) -> Cell | None:
     """Read the equations of Leaky, RLeaky and Lapicque.
 
@@ -88,16 +82,43 @@ def cell(module: Any) -> Cell | None:
         settings = _lapicque(module)
     if kind == "RLeaky":
         settings |= _recurrent(module)
+    is_delayed = getattr(module, "reset_delay", True)
+    dynamics = Dynamics(
+        _surrogate(module),
+        _reset(module, is_delayed),
+        detach_reset=is_delayed,
+        fires_at_threshold=False,
+    )
     returns_both = module.output or not module.init_hidden
     return Cell(
+        dynamics,
         threshold=module.threshold,
-        reset=_RESETS[module.state_function.__name__],
-        when="next" if getattr(module, "reset_delay", True) else "both",
-        zeroes_input=kind != "Leaky",
-        detaches=False,
-        surrogate=_surrogate(module),
         returns="both" if returns_both else "spikes",
+        potentials="before_reset" if is_delayed else "after_reset",
         **settings,
+    )
+
+
+def _reset(module: Any, is_delayed: bool) -> Reset:
+    """Return the reset; a delayed one acts when the next input has arrived.
+
+    Leaky zeroes the potential before it adds that input, which is the same as zeroing
+    it at once; the others zero the sum.
+    """
+    function = module.state_function.__name__
+    if function == "_base_int":
+        return "none"
+    if function == "_base_zero":
+        is_leaky = type(module).__name__ == "Leaky"
+        return "zero" if is_leaky or not is_delayed else "zero_next"
+    if is_delayed:
+        return "subtract_next"
+    # Where the lowered potential is still above the threshold, snnTorch lowers it
+    # again in the next step, and takes that back if there is no spike.
+    raise refuse(
+        module,
+        "reset_mechanism='subtract' with reset_delay=False",
+        "reset_delay=True, or 'zero'",
     )
 
 
@@ -119,7 +140,7 @@ def _recurrent(module: Any) -> dict[str, Any]:
     )
 
 
-def _surrogate(module: Any) -> Surrogate:
+def _surrogate(module: Any) -> SurrogateShape:
     """Read the surrogate, a function whose closure has its constants."""
     function = module.spike_grad
     name = getattr(function, "__qualname__", type(function).__name__).partition(".")[0]
@@ -127,16 +148,16 @@ def _surrogate(module: Any) -> Surrogate:
         name = f"{name}, which is not snnTorch's own"
     elif name == "atan":
         alpha = _constant(function, "alpha")
-        return Surrogate("arctangent", alpha / 2, math.pi / 2 * alpha)
+        return SurrogateShape("arctangent", alpha / 2, math.pi / 2 * alpha)
     elif name == "fast_sigmoid":
-        return Surrogate("fast_sigmoid", 1.0, _constant(function, "slope"))
+        return SurrogateShape("fast_sigmoid", 1.0, _constant(function, "slope"))
     elif name == "sigmoid":
         slope = _constant(function, "slope")
-        return Surrogate("sigmoid", slope, slope)
+        return SurrogateShape("sigmoid", slope, slope)
     elif name == "straight_through_estimator":
-        return Surrogate("sides", 1.0, floor=1.0)
+        return SurrogateShape("constant")
     elif name == "heaviside":
-        return Surrogate("sides", 1.0)
+        return SurrogateShape("sides")
     allowed = "atan, fast_sigmoid, sigmoid, straight_through_estimator, heaviside"
     raise refuse(module, f"the surrogate {name}", allowed)
 

@@ -9,7 +9,8 @@ import math
 from dataclasses import replace
 from typing import Any, Final
 
-from spikejoule.pricing.cells import Cell, Surrogate, refuse
+from spikejoule.engine.differentiable.dynamics import Dynamics, SurrogateShape
+from spikejoule.pricing.cells import Cell, fixed, refuse
 from spikejoule.pricing.neurons import Factor, Population, Simulator, class_names
 
 
@@ -89,6 +90,7 @@ def cell(module: Any) -> Cell | None:
         return None
     rest = module.v_reset or 0.0 if hasattr(module, "v_reset") else 0.0
     settings: dict[str, Any] = {}
+    keep_current = 0.0
     if name in ("IFNode", "SimpleIFNode"):
         settings["keep"] = 1.0
     elif name in ("LIFNode", "SimpleLIFNode", "ParametricLIFNode"):
@@ -98,20 +100,18 @@ def cell(module: Any) -> Cell | None:
         settings["gain"] = rate if module.decay_input else 1.0
     elif name == "CUBALIFNode":
         settings["keep"] = module.v_decay
-        settings["keep_current"] = module.c_decay
+        keep_current = fixed(module.c_decay, module, "c_decay")
     else:
         return None
     if rest and name in ("SimpleIFNode", "SimpleLIFNode", "CUBALIFNode"):
         raise refuse(module, f"v_reset={rest:g}", "0 or None")
-    return Cell(
-        threshold=module.v_threshold - rest,
-        rest=rest,
-        at_threshold=True,
+    dynamics = Dynamics(
+        _surrogate(module),
         reset="subtract" if module.v_reset is None else "zero",
-        detaches=module.detach_reset,
-        surrogate=_surrogate(module),
-        **settings,
+        detach_reset=module.detach_reset,
+        keep_current=keep_current,
     )
+    return Cell(dynamics, threshold=module.v_threshold - rest, rest=rest, **settings)
 
 
 def _recurrent(module: Any) -> Cell:
@@ -130,28 +130,35 @@ def _recurrent(module: Any) -> Cell:
     )
 
 
-def _surrogate(module: Any) -> Surrogate:
+def _surrogate(module: Any) -> SurrogateShape:
     function = module.surrogate_function
     name = type(function).__name__
     alpha = getattr(function, "alpha", 0.0)
     known = {
-        "ATan": lambda: Surrogate("arctangent", alpha / 2, math.pi / 2 * alpha),
-        "DeterministicPass": lambda: Surrogate("sides", 1.0, floor=1.0),
-        "Erf": lambda: Surrogate("gaussian", alpha / math.sqrt(math.pi), alpha),
-        "LeakyKReLU": lambda: Surrogate("sides", function.k, floor=function.leak),
-        "PiecewiseExp": lambda: Surrogate("exponential", alpha / 2, alpha),
-        "PiecewiseLeakyReLU": lambda: Surrogate(
+        "ATan": lambda: SurrogateShape("arctangent", alpha / 2, math.pi / 2 * alpha),
+        "DeterministicPass": lambda: SurrogateShape("constant"),
+        "Erf": lambda: SurrogateShape("gaussian", alpha / math.sqrt(math.pi), alpha),
+        "LeakyKReLU": lambda: _of_two_values("sides", function.k, 1.0, function.leak),
+        "PiecewiseExp": lambda: SurrogateShape("exponential", alpha / 2, alpha),
+        "PiecewiseLeakyReLU": lambda: _of_two_values(
             "boxcar", 1 / (2 * function.w), 1 / function.w, function.c
         ),
-        "PiecewiseQuadratic": lambda: Surrogate("triangle", alpha, alpha),
-        "Sigmoid": lambda: Surrogate("sigmoid", alpha, alpha),
-        "SoftSign": lambda: Surrogate("fast_sigmoid", alpha / 2, alpha),
-        "SuperSpike": lambda: Surrogate("fast_sigmoid", alpha, 1.0),
+        "PiecewiseQuadratic": lambda: SurrogateShape("triangle", alpha, alpha),
+        "Sigmoid": lambda: SurrogateShape("sigmoid", alpha, alpha),
+        "SoftSign": lambda: SurrogateShape("fast_sigmoid", alpha / 2, alpha),
+        "SuperSpike": lambda: SurrogateShape("fast_sigmoid", alpha, 1.0),
     }
     is_own = type(function).__module__.startswith("spikingjelly")
     if name not in known or not is_own or not function.spiking:
         raise refuse(module, f"the surrogate {name}", ", ".join(known))
     return known[name]()
+
+
+def _of_two_values(
+    shape: Any, height: float, slope: float, other: float
+) -> SurrogateShape:
+    """Return a surrogate that is `height` on one side and `other` elsewhere."""
+    return SurrogateShape(shape, height, slope, floor=other / height)
 
 
 SIMULATOR: Final = Simulator(describe, reset, time, cell=cell)
