@@ -1,5 +1,7 @@
 """A chain of the differentiable engine in plain PyTorch, step by step."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -51,6 +53,7 @@ class Neurons:
         self.u: Tensor | float = 0.0
         self.i: Tensor | float = 0.0
         self.s: Tensor | float = 0.0
+        self.margin = math.inf
 
     def step(self, x: Tensor) -> Tensor:
         values = self.values
@@ -65,6 +68,8 @@ class Neurons:
         if reset == "zero_next":
             v = v * (1 - last)
         self.s = torch.zeros_like(v)
+        distance = (v - values.threshold).detach().abs().min()
+        self.margin = min(self.margin, float(distance))
         if self.dynamics.surrogate is not None:
             self.s = Spike.apply(v - values.threshold, self.dynamics)
         s = self.s.detach() if self.dynamics.detach_reset else self.s
@@ -77,7 +82,13 @@ class Neurons:
 
 
 class DenseFunction:
-    """Stands in for `EventFunction`."""
+    """Stands in for `EventFunction`.
+
+    Attributes:
+        margin: how close a potential of the last pass came to its threshold.
+    """
+
+    margin = math.inf
 
     def __init__(self, chain: Chain, dtype: torch.dtype = torch.float32) -> None:
         self.chain = chain
@@ -113,6 +124,9 @@ class DenseFunction:
             spikes.append(out)
             before = chain.potentials == "before_reset"
             potentials.append(v if before else neurons[-1].u)
+        DenseFunction.margin = min(
+            one.margin for one in neurons if one.dynamics.surrogate is not None
+        )
         return ChainOutputs(
             torch.stack(spikes) if chain.records_spikes else None,
             torch.stack(potentials) if chain.potentials else None,

@@ -105,10 +105,11 @@ def outputs_like(tree: Any, recorded: Mapping[Source, Tensor]) -> Any:
                 "made in another way than from the spikes or potentials of its last "
                 f"layer: allowed are those {forms}."
             )
-        if len(fitting) > 1 and not found.any():
+        if len(fitting) > 1:
+            forms = " or ".join(f"{one.source} {one.form}" for one in fitting)
             raise ParameterError(
-                "the samples cause no spike in the last layer, so it is not clear what "
-                "the model returns; give an example= that does."
+                f"the model may return {forms}: for these samples they are equal; give "
+                "an example= with more steps, samples and output spikes."
             )
         return fitting[0]
 

@@ -6,7 +6,11 @@ leaks by 1 - dt / tau in a step.
 """
 
 import math
+from functools import cache
+from importlib import import_module
 from typing import Any, Final
+
+import torch
 
 from spikejoule.engine.differentiable.dynamics import Dynamics, Reset, SurrogateShape
 from spikejoule.pricing.cells import Cell, fixed, refuse
@@ -57,7 +61,8 @@ def cell(module: Any) -> Cell | None:
         return None
     settings: dict[str, Any] = {}
     if name in ("LIF", "LIFBox", *_READOUTS):
-        rate = module.dt * module.p.tau_mem_inv
+        # In double precision, 1 - rate leaks by the rate that Norse multiplies with.
+        rate = (module.dt * module.p.tau_mem_inv).double()
         settings |= {"keep": 1 - rate, "gain": rate, "rest": module.p.v_leak}
     elif name == "IAF":
         settings["rest"] = module.p.v_reset
@@ -102,14 +107,25 @@ def _surrogate(module: Any) -> SurrogateShape:
     method = module.p.method
     alpha = float(module.p.alpha)
     if method == "super":
-        return SurrogateShape("fast_sigmoid", 1.0, alpha)
+        return SurrogateShape("fast_sigmoid", 1.0, alpha if _uses_alpha() else 1.0)
     if method == "triangle":
         return SurrogateShape("triangle", alpha)
     if method == "tanh":
         return SurrogateShape("sigmoid", 4.0, 2 * alpha)
     if method == "heavi_erfc":
-        return SurrogateShape("gaussian", 2 / math.sqrt(math.pi), alpha)
+        root = float(torch.tensor(math.pi).sqrt())  # in float32, as Norse has it
+        return SurrogateShape("gaussian", 2 / root, alpha)
     raise refuse(module, f"the method {method}", "super, triangle, tanh, heavi_erfc")
+
+
+@cache
+def _uses_alpha() -> bool:
+    """Whether SuperSpike divides by (1 + alpha |x|)^2; Norse 1.1 has no alpha there."""
+    function = import_module("norse.torch.functional.threshold").threshold
+    x = torch.ones((), requires_grad=True)
+    with torch.enable_grad():
+        (slope,) = torch.autograd.grad(function(x, "super", 3.0), x)
+    return bool(slope < 1 / 8)  # 1 / 16, else 1 / 4
 
 
 SIMULATOR: Final = Simulator(describe, carries_state=True, cell=cell)

@@ -7,6 +7,7 @@ lowers the potential by as many thresholds.
 import math
 from typing import Any, Final
 
+import torch
 from torch import nn
 
 from spikejoule.engine.differentiable.dynamics import Dynamics, SurrogateShape
@@ -103,9 +104,12 @@ def _recurrent(module: Any) -> dict[str, Any]:
         for layer in module.rec_connect.modules()
         if not isinstance(layer, nn.Sequential | nn.Flatten)
     ]
-    if len(inner) == 1 and isinstance(inner[0], nn.Linear):
-        return {"recurrent": inner[0].weight, "recurrent_bias": inner[0].bias}
-    raise refuse(module, "other recurrent weights than one Linear", "one Linear")
+    if len(inner) != 1 or not isinstance(inner[0], nn.Linear):
+        raise refuse(module, "other recurrent weights than one Linear", "one Linear")
+    if inner[0].bias is not None:
+        # Sinabs adds it in all steps but the first.
+        raise refuse(module, "a bias of its recurrent weights", "bias=False")
+    return {"recurrent": inner[0].weight}
 
 
 def _surrogate(module: Any) -> SurrogateShape:
@@ -115,7 +119,9 @@ def _surrogate(module: Any) -> SurrogateShape:
         width = float(module.spike_threshold) * function.grad_width
         return SurrogateShape("exponential", function.grad_scale / width, 1 / width)
     if name == "Gaussian" and function.mu == 0:
-        height = function.grad_scale / (function.sigma * math.sqrt(2 * math.pi))
+        # In float32, as Sinabs has it.
+        area = float(function.sigma * torch.sqrt(2 * torch.tensor(math.pi)))
+        height = function.grad_scale / area
         return SurrogateShape("gaussian", height, 1 / (function.sigma * math.sqrt(2)))
     allowed = "SingleExponential with one threshold, Gaussian around it"
     raise refuse(module, f"the surrogate {function}", allowed)
