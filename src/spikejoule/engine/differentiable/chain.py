@@ -52,11 +52,9 @@ class Currents:
     For inputs that are not spikes, whose products PyTorch computes.
     """
 
-    shape: Shape
-
     def out_shape(self, in_shape: Shape) -> Shape:
         """Shape of the target, which is that of the input."""
-        return self.shape
+        return in_shape
 
 
 @dataclass(frozen=True)
@@ -109,6 +107,11 @@ class Chain:
     layers: tuple[Layer, ...]
     records_spikes: bool = True
     potentials: Potentials | None = None
+
+    @property
+    def takes_currents(self) -> bool:
+        """Whether the input is currents in place of spikes."""
+        return isinstance(self.layers[0].connection, Currents)
 
     @property
     def shapes(self) -> tuple[Shape, ...]:

@@ -221,7 +221,7 @@ def _set_biases(number, currents, work):
 
 
 @compiled_inline
-def _list_spikes(link, units, memory, sources, count):
+def list_spikes(link, units, memory, sources, count):
     """Write the units whose elements fired to `sources` from `count` on.
 
     Returns:
@@ -291,7 +291,7 @@ def population_forward(number, spikes, currents, work, out):
             add_patches(out, step - 1, own_patches, parameters, target)
         fire_and_leak(neuron, biases, Rows(potentials, row, link.stride), fired)
         row += link.stride
-        count = _list_spikes(link, units, memory, sources, count)
+        count = list_spikes(link, units, memory, sources, count)
         offsets[step + 1] = count
     return count - offsets[0]
 

@@ -174,7 +174,7 @@ def _new_backward_memory(chain, backward, n_steps, sources):
 
 
 @compiled_inline
-def _add_place_products(following, place, link, work, n_steps, into):
+def add_place_products(following, place, link, work, n_steps, into):
     """Add dL/ds of all channels at a place, from dL/dv of what the place reaches.
 
     Args:
@@ -236,13 +236,13 @@ def population_backward(number, work, surrogate, gradient):
     for place in range(following.n_places):
         slopes[: n_steps * width] = 0
         of_place = Rows(slopes, 0, width)
-        _add_place_products(next_deltas, place, following, work, n_steps, of_place)
+        add_place_products(next_deltas, place, following, work, n_steps, of_place)
         at = following.first_place + place
         for step in range(n_steps - at_once, -1, -at_once):
             if link.recurrent > 0 and step + 1 < n_steps:
                 later = Rows(deltas, start + (step + 1) * stride, stride)
                 of_step = Rows(slopes, step * width, width)
-                _add_place_products(later, 0, own, work, 1, of_step)
+                add_place_products(later, 0, own, work, 1, of_step)
             for member in range(backward.members_of[at], backward.members_of[at + 1]):
                 first = np.int64(backward.members[member]) * width
                 for column in range(0, width, LANES):

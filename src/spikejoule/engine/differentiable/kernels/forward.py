@@ -1,0 +1,337 @@
+"""The forward pass: each lane runs its samples through all layers.
+
+Per layer, the synapses write the inputs of all steps where the potentials belong, and
+the neurons turn them into potentials and spikes. In a recurrent layer, both take turns
+step by step.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from spikejoule.compiling import compiled_apart, compiled_inline, compiled_parallel
+from spikejoule.compiling.bits import LISTED_AT_ONCE, list_set_bits
+from spikejoule.compiling.emit import LANES
+from spikejoule.encoding.kernels import SPARE_SPIKES
+from spikejoule.engine.differentiable.kernels.neurons import run_neurons
+from spikejoule.engine.differentiable.kernels.structures import (
+    CURRENTS,
+    DENSE,
+    NO_SYNAPSES,
+    ROWS,
+    Batch,
+    Inputs,
+    Kept,
+    Records,
+    Tables,
+    layer_place_at,
+    named_tables,
+    neurons_of,
+    potentials_of,
+)
+from spikejoule.engine.differentiable.kernels.synapses import (
+    add_weight_rows,
+    mark_spikes,
+)
+from spikejoule.engine.kernels.chain import (
+    aligned_zeros_like,
+    link_at,
+    list_spikes,
+    patches_of,
+)
+from spikejoule.engine.kernels.forward import block_size
+from spikejoule.engine.kernels.patches import Row, add_patches
+from spikejoule.engine.kernels.structures import Array, Block, Rows, Spikes
+
+
+class ForwardMemory(NamedTuple):
+    """Working memory for one sample and layer at a time.
+
+    Attributes:
+        currents: synaptic currents, real.
+        fired: one bit per neuron and step, uint16.
+        listed: neurons that fired in a step.
+        bits: one bit per unit, uint16; zero between steps.
+    """
+
+    currents: Array
+    fired: Array
+    listed: Array
+    bits: Array
+
+
+class FiredBits(NamedTuple):
+    """What ``list_spikes`` takes of one step, see ``SampleMemory``."""
+
+    fired: Array
+    listed: Array
+    bits: Array
+
+
+class Pass(NamedTuple):
+    """All that the forward pass of a batch reads and writes."""
+
+    tables: Tables
+    kept: Kept
+    inputs: Inputs
+    batch: Batch
+    records: Records
+
+
+@compiled_inline
+def _named_pass(arrays):
+    """Return plain nested tuples, as Python passes them, as ``Pass``."""
+    tables, kept, inputs, batch, records = arrays
+    return Pass(
+        named_tables(tables),
+        Kept(*kept),
+        Inputs(*inputs),
+        Batch(*batch),
+        Records(*records),
+    )
+
+
+@compiled_inline
+def _widest(tables):
+    """Return the elements of the widest layer."""
+    widest = np.int64(0)
+    for number in range(tables.layers.shape[0]):
+        widest = max(widest, link_at(tables.chain.links, number).stride)
+    return widest
+
+
+@compiled_inline
+def _new_memory(tables, n_steps, n_inputs):
+    """Return zeroed ``ForwardMemory``."""
+    widest = _widest(tables)
+    elements = tables.chain.elements
+    words = max(n_steps * (widest // LANES), n_inputs // LANES + 1)
+    return ForwardMemory(
+        currents=aligned_zeros_like(widest, tables.chain.parameters),
+        fired=np.zeros(words, np.uint16),
+        listed=np.zeros(widest + LISTED_AT_ONCE, elements.dtype),
+        bits=np.zeros(widest // LANES + 1, np.uint16),
+    )
+
+
+@compiled_inline
+def rows_of(offsets, sample, lane, batch, lane_rows):
+    """Return the offsets of a sample's T rows."""
+    first = sample * batch.n_steps + lane * lane_rows
+    return offsets[first : first + batch.n_steps + 1]
+
+
+@compiled_inline
+def _start_lane(population, lane, work):
+    """Set where the spikes of a lane of a population begin.
+
+    Each lane has room for all its units to fire in every step.
+    """
+    tables = work.tables
+    batch = work.batch
+    lanes = batch.bounds.size - 1
+    n_units = layer_place_at(tables.layers, 0).units_before
+    units_before = np.int64(0)
+    if population > 0:
+        n_units = link_at(tables.chain.links, population - 1).n_units
+        units_before = layer_place_at(tables.layers, population - 1).units_before
+    rows = batch.bounds[lane] * batch.n_steps
+    start = units_before * batch.n_samples * batch.n_steps + n_units * rows
+    start += (population * lanes + lane) * SPARE_SPIKES
+    work.kept.offsets[population, rows + lane] = start
+
+
+@compiled_apart
+def _list_dense(values, n_inputs, first, marked, out, step):
+    """Append the spikes of one row of a dense input to `out`.
+
+    Returns:
+        whether any value is neither 0 nor 1.
+    """
+    n_vectors = n_inputs // LANES
+    others = mark_spikes(values, first, n_vectors, marked)
+    word = np.uint16(0)
+    for k in range(n_inputs - n_vectors * LANES):
+        value = values[first + n_vectors * LANES + k]
+        others |= (value != 0) & (value != 1)
+        word |= np.uint16(value != 0) << np.uint16(k)
+    marked[n_vectors] = word
+    words = n_vectors + 1 if n_vectors * LANES < n_inputs else n_vectors
+    offsets = out.offsets
+    offsets[step + 1] = list_set_bits(marked, words, out.sources, offsets[step])
+    return others
+
+
+@compiled_apart
+def _fill_currents(sample, work):
+    """Write the currents of a sample where the potentials of the first layer belong."""
+    batch = work.batch
+    units = work.tables.chain.units
+    currents = work.inputs.values
+    n_steps = batch.n_steps
+    link = link_at(work.tables.chain.links, 0)
+    rows = potentials_of(work.kept, work.tables, 0, sample, n_steps)
+    potentials = rows.values
+    for step in range(n_steps):
+        row = rows.start + (step + 1) * rows.stride
+        first = (step * batch.n_samples + sample) * link.n_units
+        for element in range(link.stride):
+            unit = units[link.first_unit + element]
+            potentials[row + element] = currents[first + unit] if unit >= 0 else 0
+
+
+@compiled_inline
+def _add_synapses(number, received, work, rows):
+    """Write the inputs of a layer in all steps: biases, and the weights of spikes."""
+    chain = work.tables.chain
+    parameters = chain.parameters
+    n_steps = work.batch.n_steps
+    link = link_at(chain.links, number)
+    place = layer_place_at(work.tables.layers, number)
+    inputs = Rows(rows.values, rows.start + rows.stride, rows.stride)
+    if place.synapses == NO_SYNAPSES:
+        return
+    if place.synapses == ROWS:
+        vectors = link.stride // LANES
+        size = block_size(link.stride)
+        weights = Rows(parameters, place.weight_start, link.stride)
+        biases = Row(parameters, link.bias_start)
+        for vector in range(0, vectors, size):
+            block = Block(vector * LANES, min(size, vectors - vector))
+            add_weight_rows(received, n_steps, weights, biases, block, inputs)
+        return
+    patches = patches_of(chain, link, chain.factors[number])
+    values = inputs.values
+    for step in range(n_steps):
+        row = inputs.start + step * inputs.stride
+        for position in range(link.positions):
+            first = np.uint64(row + position * link.width)
+            for column in range(np.uint64(link.width)):
+                bias = parameters[np.uint64(link.bias_start) + column]
+                values[first + column] = bias
+        add_patches(received, step, patches, parameters, Row(values, row))
+
+
+@compiled_apart
+def _run_layer(number, sample, received, work, memory, out):
+    """Run one sample through one layer.
+
+    Args:
+        number: of the layer.
+        sample: in the batch.
+        received: its spikes, ``Spikes`` with T rows.
+        work: ``Pass``.
+        memory: ``ForwardMemory``.
+        out: ``Spikes`` with T rows that receive the layer's.
+    """
+    chain = work.tables.chain
+    units = chain.units
+    n_steps = work.batch.n_steps
+    link = link_at(chain.links, number)
+    own = link_at(chain.links, link.recurrent)
+    own_patches = patches_of(chain, own, chain.factors[link.recurrent])
+    neurons = neurons_of(work.kept.constants, work.tables.settings, link, number)
+    rows = potentials_of(work.kept, work.tables, number, sample, n_steps)
+    potentials = rows.values
+    currents = memory.currents
+    fired = memory.fired
+    sources = out.sources
+    offsets = out.offsets
+    for element in range(link.stride):
+        potentials[rows.start + element] = 0
+        currents[element] = 0
+    _add_synapses(number, received, work, rows)
+    words = link.stride // LANES
+    count = offsets[0]
+    if link.recurrent == 0:
+        run_neurons(neurons, rows, n_steps, Row(currents, 0), fired)
+    for step in range(n_steps):
+        bits = fired[step * words :]
+        if link.recurrent > 0:
+            start = rows.start + step * rows.stride
+            if step > 0:
+                row = Row(potentials, start + rows.stride)
+                add_patches(out, step - 1, own_patches, chain.parameters, row)
+            of_step = Rows(potentials, start, rows.stride)
+            run_neurons(neurons, of_step, 1, Row(currents, 0), bits)
+        fired_bits = FiredBits(bits, memory.listed, memory.bits)
+        count = list_spikes(link, units, fired_bits, sources, count)
+        offsets[step + 1] = count
+
+
+@compiled_apart
+def _record(sample, work):
+    """Write a sample's output."""
+    tables = work.tables
+    batch = work.batch
+    units = tables.chain.units
+    last = tables.layers.shape[0] - 1
+    link = link_at(tables.chain.links, last)
+    neurons = neurons_of(work.kept.constants, tables.settings, link, last)
+    constants = neurons.constants
+    settings = neurons.settings
+    rows = potentials_of(work.kept, tables, last, sample, batch.n_steps)
+    values = rows.values
+    spikes = work.records.spikes
+    potentials = work.records.potentials
+    for step in range(batch.n_steps):
+        row = rows.start + (step + 1) * rows.stride
+        first = (step * batch.n_samples + sample) * link.n_units
+        for element in range(link.stride):
+            unit = units[link.first_unit + element]
+            if unit < 0:
+                continue
+            value = values[row + element]
+            place = constants.start + element
+            fires = value >= constants.values[place + 3 * constants.stride]
+            if spikes.size > 0:
+                spikes[first + unit] = fires
+            if tables.records_after_reset and fires:
+                threshold = constants.values[place + 2 * constants.stride]
+                value = settings.kept * value - settings.lowered * threshold
+            if potentials.size > 0:
+                potentials[first + unit] = value
+
+
+@compiled_parallel
+def run_lane(lane, arrays, wrong):
+    """Run the samples of one lane.
+
+    Args:
+        lane: its number.
+        arrays: ``Pass`` as plain nested tuples; spikes, potentials and records are
+            written.
+        wrong: receives 1 if a dense input has values other than 0 and 1, uint8 [K].
+    """
+    work = _named_pass(arrays)
+    tables = work.tables
+    batch = work.batch
+    inputs = work.inputs
+    kept = work.kept
+    n_layers = tables.layers.shape[0]
+    n_steps = batch.n_steps
+    n_inputs = layer_place_at(tables.layers, 0).units_before
+    memory = _new_memory(tables, n_steps, n_inputs)
+    for population in range(n_layers + 1):
+        _start_lane(population, lane, work)
+    others = False
+    for sample in range(batch.bounds[lane], batch.bounds[lane + 1]):
+        sources = inputs.sources
+        offsets = rows_of(inputs.offsets, sample, lane, batch, inputs.lane_rows)
+        if inputs.kind == DENSE:
+            into = Spikes(sources, offsets)
+            for step in range(n_steps):
+                first = (step * batch.n_samples + sample) * n_inputs
+                others |= _list_dense(
+                    inputs.values, n_inputs, first, memory.fired, into, step
+                )
+        if inputs.kind == CURRENTS:
+            _fill_currents(sample, work)
+        for number in range(n_layers):
+            received = Spikes(sources, offsets)
+            sources = kept.sources
+            offsets = rows_of(kept.offsets[number + 1], sample, lane, batch, 1)
+            out = Spikes(sources, offsets)
+            _run_layer(number, sample, received, work, memory, out)
+        _record(sample, work)
+    wrong[lane] = others

@@ -1,0 +1,340 @@
+"""Both passes of a chain on arrays: memory, packing, and calls of the kernels."""
+
+import math
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.compiling.emit import aligned_zeros, even_parts
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.events import EventList
+from spikejoule.engine.differentiable.kernels import backward, forward
+from spikejoule.engine.differentiable.kernels.packing import Matrices, pack, unpack
+from spikejoule.engine.differentiable.kernels.structures import (
+    CURRENTS,
+    DENSE,
+    EVENTS,
+    N_SUMS,
+    Batch,
+    Gradients,
+    Inputs,
+    Kept,
+    Records,
+    Tables,
+)
+from spikejoule.engine.differentiable.plan import Plan, matrices_of
+from spikejoule.network.nodes import Shape
+
+Array = NDArray[Any]
+
+SMALL = 1 << 14
+"""Weights that one thread copies sooner than two."""
+
+
+@dataclass(frozen=True)
+class LayerArrays:
+    """The values of one layer, or their gradients, as `function.LayerValues`.
+
+    Attributes:
+        weight, bias, recurrent: contiguous; None without.
+        keep, gain, threshold: of one number, or one for each unit.
+    """
+
+    weight: Array | None
+    bias: Array | None
+    recurrent: Array | None
+    keep: Array
+    gain: Array
+    threshold: Array
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a forward pass leaves, and the size of its batch.
+
+    Attributes:
+        parameters: all weights, flat.
+        kept: potentials and spikes.
+        batch: its size, and its lanes.
+    """
+
+    parameters: Array
+    kept: Kept
+    batch: Batch
+
+
+@dataclass(frozen=True, eq=False)
+class KeptPass:
+    """A forward pass for which a backward pass may follow.
+
+    Attributes:
+        memory: what it has left; free for another pass when this record is released.
+        inputs: of the batch.
+        layers: values of the layers.
+    """
+
+    memory: Memory
+    inputs: Inputs
+    layers: Sequence[LayerArrays]
+
+
+class Passes:
+    """Runs the passes of one chain.
+
+    Args:
+        plan: tables of the chain.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._free: list[Memory] = []
+        self._lanes: Gradients | None = None
+
+    def forward(
+        self,
+        values: Array | EventList,
+        layers: Sequence[LayerArrays],
+        batch_shape: tuple[int, int],
+        records: Records,
+    ) -> KeptPass:
+        """Run all steps of a batch.
+
+        Args:
+            values: dense spikes or currents, contiguous [T, B, ...]; or events.
+            layers: values of each layer.
+            batch_shape: T and B.
+            records: receive the output.
+
+        Raises:
+            ArtifactError: dense spikes other than 0 and 1.
+        """
+        memory = self._memory(*batch_shape)
+        inputs = self._inputs(values, memory)
+        kept_pass = KeptPass(memory, inputs, layers)
+        weakref.finalize(kept_pass, self._free.append, memory)
+        for number, of_layer in enumerate(layers):
+            self._pack(number, of_layer, memory)
+        lanes = memory.batch.bounds.size - 1
+        wrong = np.zeros(lanes, np.uint8)
+        arrays = (
+            _plain(self._tables(memory)),
+            tuple(memory.kept),
+            tuple(inputs),
+            tuple(memory.batch),
+            tuple(records),
+        )
+        forward.run_lane(lanes, arrays, wrong)
+        if wrong.any():
+            raise ArtifactError("spikes must be 0 or 1; other values were found")
+        return kept_pass
+
+    def counts(self, kept_pass: KeptPass) -> tuple[int, ...]:
+        """Return the spikes of the input and of every layer."""
+        inputs = kept_pass.inputs
+        memory = kept_pass.memory
+        n_steps = memory.batch.n_steps
+        lanes = np.arange(memory.batch.bounds.size - 1)
+        # A lane's first row begins where its spikes do, and its last row ends there.
+        firsts = memory.batch.bounds[:-1] * n_steps + lanes
+        ends = memory.batch.bounds[1:] * n_steps + lanes
+        offsets = memory.kept.offsets
+        counts = (offsets[:, ends] - offsets[:, firsts]).sum(axis=1).tolist()
+        if inputs.kind == EVENTS:
+            counts[0] = inputs.sources.size
+        if inputs.kind == CURRENTS:
+            counts[0] = 0
+        return tuple(counts)
+
+    @cached_property
+    def shapes(self) -> tuple[dict[str, tuple[Shape | None, ...]], ...]:
+        """Which shapes the values of each layer may have, by name."""
+        plan = self._plan
+        allowed = []
+        for number, layer in enumerate(plan.chain.layers):
+            out_shape = plan.chain.shapes[number + 1]
+            connection = plan.layout.forward[number].connection
+            has_synapses = not (number == 0 and plan.chain.takes_currents)
+            weight = connection.weight_shape if has_synapses else None
+            bias = (None, connection.weight_shape[:1]) if has_synapses else (None,)
+            n_units = math.prod(out_shape)
+            constants = ((), (1,), out_shape)
+            allowed.append(
+                {
+                    "weight": (weight,),
+                    "bias": bias,
+                    "recurrent": ((n_units, n_units) if layer.recurrent else None,),
+                    "keep": constants,
+                    "gain": constants,
+                    "threshold": constants,
+                }
+            )
+        return tuple(allowed)
+
+    def _memory(self, n_steps: int, n_samples: int) -> Memory:
+        """Take memory of an earlier pass that is free, or make some."""
+        lanes = min(numba.get_num_threads(), n_samples)
+        bounds = even_parts(n_samples, lanes)
+        for number, memory in enumerate(self._free):
+            batch = memory.batch
+            if (batch.n_steps, batch.n_samples) == (n_steps, n_samples) and (
+                batch.bounds.size == bounds.size
+            ):
+                return self._free.pop(number)
+        # Memory of other sizes is not needed again soon.
+        self._free.clear()
+        plan = self._plan
+        return Memory(
+            parameters=aligned_zeros((plan.layout.size,), plan.dtype),
+            kept=plan.new_kept(n_samples, n_steps, lanes),
+            batch=Batch(n_samples, n_steps, bounds),
+        )
+
+    def _inputs(self, values: Array | EventList, memory: Memory) -> Inputs:
+        kept = memory.kept
+        if isinstance(values, EventList):
+            sources = values.sources.astype(self._plan.source_type, copy=False)
+            nothing = np.empty(0, self._plan.dtype)
+            return Inputs(EVENTS, nothing, sources, values.offsets, 0)
+        kind = CURRENTS if self._plan.chain.takes_currents else DENSE
+        return Inputs(kind, values.reshape(-1), kept.sources, kept.offsets[0], 1)
+
+    def _tables(self, memory: Memory) -> Tables:
+        tables = self._plan.tables
+        chain = tables.chain._replace(parameters=memory.parameters)
+        return tables._replace(chain=chain)
+
+    def _pack(self, number: int, layer: LayerArrays, memory: Memory) -> None:
+        """Copy the values of a layer to where the kernels read them."""
+        plan = self._plan
+        connection = plan.layout.forward[number]
+        flat = memory.parameters
+        if layer.weight is not None:
+            _pack_weights(layer.weight, matrices_of(connection), flat)
+        bias = 0.0 if layer.bias is None else layer.bias
+        place = connection.bias_place
+        place.view(flat)[...] = np.reshape(
+            bias, place.axes if np.size(bias) > 1 else ()
+        )
+        if layer.recurrent is not None:
+            own = plan.recurrent_of(number)
+            _pack_weights(layer.recurrent, matrices_of(own), flat)
+        rows = plan.rows_of(number, memory.kept.constants)
+        elements = plan.elements_of[number]
+        dynamics = plan.chain.layers[number].dynamics
+        rows[0, elements] = layer.keep
+        rows[1, elements] = layer.gain
+        if dynamics.surrogate is None:
+            return
+        rows[2, elements] = layer.threshold
+        # The next larger number fires if the threshold itself does not.
+        fires_at = layer.threshold
+        if not dynamics.fires_at_threshold:
+            fires_at = np.nextafter(fires_at, fires_at.dtype.type(np.inf))
+        rows[3, elements] = fires_at
+
+    def backward(
+        self, kept_pass: KeptPass, slopes: Records, currents: Array
+    ) -> list[LayerArrays]:
+        """Return the gradients by the values of every layer.
+
+        Args:
+            kept_pass: the forward pass.
+            slopes: gradient by its records.
+            currents: receives the gradient by currents; empty if they need none.
+        """
+        memory = kept_pass.memory
+        plan = self._plan
+        tables = self._tables(memory)
+        np.take(
+            memory.parameters,
+            plan.transposed_from,
+            out=tables.transposed,
+            # Without a mode other than "raise", numpy buffers `out`; all indices exist.
+            mode="clip",
+        )
+        lanes = memory.batch.bounds.size - 1
+        gradients = self._gradients(lanes)._replace(currents=currents)
+        arrays = (
+            _plain(tables),
+            tuple(memory.kept),
+            tuple(kept_pass.inputs),
+            tuple(memory.batch),
+            tuple(slopes),
+            tuple(gradients),
+        )
+        backward.add_lane(lanes, arrays)
+        by_neuron = gradients.neurons.sum(axis=0)
+        return [
+            self._unpack(number, layer, gradients.parameters, by_neuron)
+            for number, layer in enumerate(kept_pass.layers)
+        ]
+
+    def _gradients(self, lanes: int) -> Gradients:
+        """Return memory for the gradients of so many lanes."""
+        if self._lanes is None or len(self._lanes.parameters) != lanes:
+            plan = self._plan
+            self._lanes = Gradients(
+                parameters=aligned_zeros((lanes, plan.layout.size), plan.dtype),
+                neurons=aligned_zeros((lanes, N_SUMS * plan.elements), plan.dtype),
+                currents=np.empty(0, plan.dtype),
+            )
+        return self._lanes
+
+    def _unpack(
+        self, number: int, layer: LayerArrays, lanes: Array, by_neuron: Array
+    ) -> LayerArrays:
+        """Return the gradients of a layer."""
+        plan = self._plan
+        connection = plan.layout.forward[number]
+        sums = plan.rows_of(number, by_neuron)[:, plan.elements_of[number]]
+        by_input, by_keep, by_gain, by_threshold = sums
+        weight = bias = recurrent = None
+        if layer.weight is not None:
+            weight = _unpack_weights(layer.weight, matrices_of(connection), lanes)
+        if layer.bias is not None:
+            bias = by_input.reshape(connection.target.channels, -1).sum(axis=1)
+        if layer.recurrent is not None:
+            own = plan.recurrent_of(number)
+            recurrent = _unpack_weights(layer.recurrent, matrices_of(own), lanes)
+        return LayerArrays(
+            weight,
+            bias,
+            recurrent,
+            keep=_as_value(by_keep, layer.keep),
+            gain=_as_value(by_gain / layer.gain, layer.gain),
+            threshold=_as_value(by_threshold, layer.threshold),
+        )
+
+
+def _plain(tables: Tables) -> tuple[Any, ...]:
+    """Return plain tuples: numba looks up their types faster."""
+    return (tuple(tables.chain), *tables[1:])
+
+
+def _parts(weights: Array) -> int:
+    return 1 if weights.size < SMALL else numba.get_num_threads()
+
+
+def _pack_weights(weights: Array, place: Matrices, flat: Array) -> None:
+    parts = _parts(weights)
+    pack(parts, parts, weights.reshape(-1), tuple(place), flat)
+
+
+def _unpack_weights(weights: Array, place: Matrices, lanes: Array) -> Array:
+    parts = _parts(weights)
+    out = np.empty(weights.shape, weights.dtype)
+    unpack(parts, parts, lanes, tuple(place), out.reshape(-1))
+    return out
+
+
+def _as_value(by_unit: Array, value: Array) -> Array:
+    """Return the gradient of a constant from that of each unit."""
+    if value.size == 1:
+        return np.full(value.shape, by_unit.sum(), value.dtype)
+    return by_unit.reshape(value.shape)

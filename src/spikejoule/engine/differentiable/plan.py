@@ -1,0 +1,270 @@
+"""The places of a chain's weights, neurons and spikes in memory."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from spikejoule.compiling.emit import aligned_zeros
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.events import source_type
+from spikejoule.encoding.kernels import SPARE_SPIKES
+from spikejoule.engine.chain import chain_arrays, int32, link_tables
+from spikejoule.engine.differentiable import chain as description
+from spikejoule.engine.differentiable.dynamics import Dynamics
+from spikejoule.engine.differentiable.kernels.neurons import SHAPES
+from spikejoule.engine.differentiable.kernels.packing import Matrices
+from spikejoule.engine.differentiable.kernels.structures import (
+    N_SUMS,
+    NO_SYNAPSES,
+    PATCHES,
+    ROWS,
+    Kept,
+    LayerPlace,
+    Settings,
+    Tables,
+)
+from spikejoule.engine.layout import ConnectionLayout, Integers, ParameterLayout
+from spikejoule.engine.learning.chain import transposed_weights
+from spikejoule.network.graph import Edge
+from spikejoule.network.network import Network
+from spikejoule.network.nodes import (
+    Connection,
+    Convolution,
+    Dense,
+    Input,
+    Neurons,
+    Node,
+    Pooling,
+    Windows,
+)
+
+MOST_UNITS = 2**24
+"""Most units of a population."""
+
+
+class ChainNetwork(Network):
+    """The connections of a chain as a network, whose neuron model is not used."""
+
+    @property
+    def is_plain(self) -> bool:
+        """False: fully connected layers, too, run on the kernels of chains."""
+        return False
+
+
+def network_of(chain: description.Chain) -> ChainNetwork:
+    """Return the nodes and edges of a chain.
+
+    Raises:
+        ArtifactError: a layer does not fit the one before it.
+    """
+    shapes = chain.shapes
+    # Currents take the place of synapses. The kernels never read those of this input.
+    in_shape = (1,) if chain.takes_currents else shapes[0]
+    before: Node = Input("input", in_shape, in_shape)
+    nodes: dict[str, Node] = {before.name: before}
+    edges: list[Edge] = []
+    waiting: set[Edge] = set()
+    for number, layer in enumerate(chain.layers, start=1):
+        out_shape = shapes[number]
+        if min(out_shape) < 1 or math.prod(out_shape) > MOST_UNITS:
+            raise ArtifactError(
+                f"layer {number} has the shape {out_shape}; it must have 1 to "
+                f"{MOST_UNITS} units"
+            )
+        if layer.pooling is not None:
+            pooling = _pooling(f"pooling{number}", before, layer.pooling)
+            edges.append((before.name, pooling.name))
+            before = nodes[pooling.name] = pooling
+        synapses = _synapses(f"synapses{number}", before, layer, out_shape)
+        neurons = Neurons(f"layer{number}", out_shape, out_shape, "lif")
+        nodes[synapses.name] = synapses
+        edges += [(before.name, synapses.name), (synapses.name, neurons.name)]
+        if layer.recurrent:
+            if len(out_shape) > 1:
+                raise ArtifactError(
+                    f"layer {number} is recurrent and has the shape {out_shape}; "
+                    "a recurrent layer must be flat"
+                )
+            recurrent = Dense(f"recurrent{number}", out_shape, out_shape)
+            nodes[recurrent.name] = recurrent
+            edges += [(recurrent.name, neurons.name), (neurons.name, recurrent.name)]
+            waiting.add((neurons.name, recurrent.name))
+        before = nodes[neurons.name] = neurons
+    return ChainNetwork(nodes, tuple(edges), frozenset(waiting))
+
+
+def _pooling(name: str, before: Node, pooling: description.Pooling) -> Pooling:
+    windows = Windows.square(pooling.window, pooling.window)
+    out_shape = pooling.out_shape(before.out_shape)
+    return Pooling(name, before.out_shape, out_shape, windows, pooling.average)
+
+
+def _synapses(
+    name: str, before: Node, layer: description.Layer, out_shape: description.Shape
+) -> Connection:
+    connection = layer.connection
+    if not isinstance(connection, description.Convolution):
+        return Dense(name, before.out_shape, out_shape)
+    windows = Windows(connection.kernel, connection.stride, connection.padding)
+    no_weights = np.empty((0, 0, 0, 0))
+    return Convolution(
+        name,
+        before.out_shape,
+        out_shape,
+        no_weights,
+        None,
+        connection.groups,
+        windows,
+    )
+
+
+def _settings(dynamics: Dynamics) -> Settings:
+    """Return a layer's neurons in numbers."""
+    surrogate = dynamics.surrogate
+    reset = dynamics.reset
+    through_reset = reset in ("zero", "subtract") and not dynamics.detach_reset
+    return Settings(
+        kept=0.0 if reset == "zero" else 1.0,
+        lowered=1.0 if reset == "subtract" else 0.0,
+        next_kept=0.0 if reset == "zero_next" else 1.0,
+        next_lowered=1.0 if reset == "subtract_next" else 0.0,
+        through_reset=1.0 if through_reset else 0.0,
+        keep_current=dynamics.keep_current,
+        height=0.0 if surrogate is None else surrogate.height,
+        slope=0.0 if surrogate is None else surrogate.slope,
+        floor=0.0 if surrogate is None else surrogate.floor,
+    )
+
+
+def _synapses_code(layer: description.Layer, connection: ConnectionLayout) -> int:
+    if isinstance(layer.connection, description.Currents):
+        return NO_SYNAPSES
+    is_linear = isinstance(layer.connection, description.Linear)
+    return ROWS if is_linear and layer.pooling is None else PATCHES
+
+
+def matrices_of(connection: ConnectionLayout) -> Matrices:
+    """Return the place of a connection's weights."""
+    groups, targets, columns = connection.weight_place.axes
+    _, _, width = connection.weight_place.strides
+    return Matrices(connection.weights.start, groups, targets, columns, width)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All tables of a chain, computed once.
+
+    Attributes:
+        chain: the layers.
+        layout: the place of every weight in the flat array.
+        tables: what the kernels read; each pass replaces parameters and transposed
+            weights.
+        transposed_from: index of each transposed weight in the flat array, int32.
+        dtype: of all real numbers.
+        source_type: of the numbers of units.
+    """
+
+    chain: description.Chain
+    layout: ParameterLayout
+    tables: Tables
+    transposed_from: NDArray[np.int32]
+    dtype: np.dtype[Any]
+    source_type: np.dtype[Any]
+
+    @classmethod
+    def of(cls, chain: description.Chain, dtype: DTypeLike) -> "Plan":
+        """Lay out a chain; ArtifactError if its layers do not fit."""
+        layout = ParameterLayout.of(network_of(chain))
+        kind = np.dtype(dtype)
+        arrays = chain_arrays(layout, np.zeros(1, kind))
+        links = link_tables(layout)
+        n_members = np.concatenate([table.n_members for table in links])
+        transposed_from = int32(transposed_weights(layout))
+        tables = Tables(
+            chain=arrays,
+            layers=np.array(_layer_places(chain, layout), dtype=np.int64),
+            settings=np.array(
+                [_settings(layer.dynamics) for layer in chain.layers], kind
+            ),
+            transposed=aligned_zeros(transposed_from.shape, kind),
+            members_of=int32(np.cumsum([0, *n_members])),
+            members=int32(np.concatenate([table.members for table in links])),
+            records_after_reset=int(chain.potentials == "after_reset"),
+        )
+        sources = source_type(max(chain.sizes))
+        return cls(chain, layout, tables, transposed_from, kind, sources)
+
+    @property
+    def elements(self) -> int:
+        """Elements of all populations."""
+        return sum(connection.target.stride for connection in self.layout.forward)
+
+    def new_kept(self, n_samples: int, n_steps: int, lanes: int) -> Kept:
+        """Return memory for a batch, of which only the padding is set."""
+        units = sum(self.chain.sizes)
+        most_spikes = n_samples * n_steps * units
+        spare = len(self.chain.sizes) * lanes * SPARE_SPIKES
+        n_potentials = n_samples * (n_steps + 1) * self.elements
+        n_rows = n_samples * n_steps + lanes
+        constants = np.zeros(N_SUMS * self.elements, self.dtype)
+        for number in range(len(self.chain.layers)):
+            # Padding never fires.
+            self.rows_of(number, constants)[:] = [[0], [1], [1], [np.inf]]
+        return Kept(
+            constants=constants,
+            potentials=aligned_zeros((n_potentials,), self.dtype),
+            sources=np.empty(most_spikes + spare, self.source_type),
+            offsets=np.zeros((len(self.chain.sizes), n_rows), np.int64),
+        )
+
+    @cached_property
+    def elements_of(self) -> tuple[Integers, ...]:
+        """The element of each unit of each layer."""
+        return tuple(layout.target.elements for layout in self.layout.forward)
+
+    def recurrent_of(self, number: int) -> ConnectionLayout:
+        """Return the recurrent connection of a layer, from 0, that has one."""
+        before = sum(layer.recurrent for layer in self.chain.layers[:number])
+        return self.layout.recurrent[before]
+
+    def rows_of(self, number: int, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return the rows of one layer in an array of N_SUMS rows for each layer.
+
+        Args:
+            number: of the layer, from 0.
+            rows: flat [N_SUMS * elements].
+
+        Returns:
+            a view [N_SUMS, elements of the layer].
+        """
+        strides = [connection.target.stride for connection in self.layout.forward]
+        start = N_SUMS * sum(strides[:number])
+        return rows[start : start + N_SUMS * strides[number]].reshape(N_SUMS, -1)
+
+
+def _layer_places(
+    chain: description.Chain, layout: ParameterLayout
+) -> list[LayerPlace]:
+    """Return what the kernels know of each layer."""
+    codes = list(SHAPES)
+    units_before = accumulate(chain.sizes)
+    places = []
+    for layer, connection, before, n_sources in zip(
+        chain.layers, layout.forward, units_before, chain.sizes, strict=False
+    ):
+        surrogate = layer.dynamics.surrogate
+        places.append(
+            LayerPlace(
+                synapses=_synapses_code(layer, connection),
+                weight_start=connection.weights.start,
+                n_sources=n_sources,
+                units_before=before,
+                surrogate=codes.index(surrogate.shape if surrogate else "constant"),
+            )
+        )
+    return places
