@@ -13,6 +13,7 @@ from spikejoule.encoding.encode_images import EncodedImages
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.differentiable.chain import Chain, Currents, Layer, Shape
 from spikejoule.engine.differentiable.function import (
+    SPIKE_TYPES,
     ChainOutputs,
     EventFunction,
     LayerValues,
@@ -116,9 +117,7 @@ def run(plan: Plan, x: Tensor | EncodedImages, functions: Functions) -> ChainOut
     has_weights = first.connection is not None or plan.cells[0].input_weight is not None
     if x.requires_grad or not has_weights:
         return _by_products(plan, x, functions)
-    spikes = x.contiguous()
-    if spikes.dtype not in (torch.bool, torch.uint8):
-        spikes = spikes.to(plan.dtype)
+    spikes = x if x.dtype in SPIKE_TYPES else x.to(plan.dtype)
     try:
         return _by_events(plan, spikes, tuple(x.shape[2:]), functions)
     except ArtifactError:
@@ -138,7 +137,7 @@ def _by_products(plan: Plan, x: Tensor, functions: Functions) -> ChainOutputs:
     whole = plan.chain(tuple(x.shape[2:]))
     received = products_of(plan.stages[0], plan.cells[0], x.to(plan.dtype))
     shape = tuple(received.shape[2:])
-    first = replace(whole.layers[0], connection=Currents(shape), pooling=None)
+    first = replace(whole.layers[0], connection=Currents(), pooling=None)
     chain = replace(whole, in_shape=shape, layers=(first, *whole.layers[1:]))
     values = plan.values(whole)
     values[0] = replace(values[0], weight=None, bias=None)

@@ -222,7 +222,7 @@ def layer_of(stage: Stage, cell: Cell, in_shape: Shape) -> Layer:
     """
     pooling = None if stage.pooling is None else pooling_of(stage.pooling)
     source = in_shape if pooling is None else pooling.out_shape(in_shape)
-    connection: Linear | Convolution | Currents = Currents(in_shape)
+    connection: Linear | Convolution | Currents = Currents()
     if stage.connection is not None:
         module: Any = stage.connection.module
         if isinstance(module, nn.Conv2d):
