@@ -216,7 +216,7 @@ def _layer_deltas(number, sample, place, lane, work, memory):
     sums = Rows(work.gradients.neurons[lane], N_SUMS * link.first_unit, link.stride)
     recorded = Rows(memory.nothing, 0, 0)
     factor = chain.factors[number + 1]
-    after_reset = factor * 0
+    after_reset = 0
     later[: 2 * link.stride] = 0
     # The last layer is one place as wide as the layer: what reads it is the output.
     n_places = following.n_places
@@ -230,7 +230,7 @@ def _layer_deltas(number, sample, place, lane, work, memory):
         if work.slopes.potentials.size > 0:
             _gather(sample, work.slopes.potentials, work, memory.recorded)
             recorded = Rows(memory.recorded, 0, link.stride)
-            after_reset += tables.records_after_reset
+            after_reset = tables.records_after_reset
     # dL/ds of a recurrent layer depends on dL/dx of the step after, so its steps go one
     # by one.
     at_once = 1 if link.recurrent > 0 else n_steps

@@ -21,6 +21,7 @@ from spikejoule.compiling.emit import (
     LANES,
     Lanes,
     broadcast,
+    constant,
     each_below,
     emitted,
     for_each_block_size,
@@ -172,13 +173,13 @@ class Slopes(NamedTuple):
         spikes: by the spikes, one row per step, but for `factor`.
         factor: factor on `spikes`.
         potentials: by recorded potentials, one row per step.
-        after_reset: 1 if potentials after the reset are recorded, else 0, real.
+        after_reset: 1 if potentials after the reset are recorded, else 0.
     """
 
     spikes: Rows
     factor: Real
     potentials: Rows
-    after_reset: Real
+    after_reset: int
 
 
 class Through(NamedTuple):
@@ -275,8 +276,9 @@ class _GradientEmitter:
         fires = own.fires(value)
         fired_before = own.fires(before)
         by_potential = row_of(self._slopes.potentials)
-        after_reset = broadcast(builder, self._slopes.after_reset)
-        by_left = builder.fmul(after_reset, by_potential)
+        nothing = zeros(value.type)
+        is_left = builder.icmp_signed("!=", self._slopes.after_reset, constant(0))
+        by_left = builder.select(is_left, by_potential, nothing)
         # dL/du
         ahead = builder.load(later)
         by_left = multiply_add(builder, own.keep, ahead, by_left)
@@ -285,7 +287,7 @@ class _GradientEmitter:
         # dL/dv, also as an output, and then before the reset by an earlier spike.
         delta = builder.select(fires, builder.fmul(own.kept, by_left), by_left)
         delta = builder.fadd(by_spike, delta)
-        recorded = builder.fsub(by_potential, builder.fmul(after_reset, by_potential))
+        recorded = builder.select(is_left, nothing, by_potential)
         delta = builder.fadd(delta, recorded)
         gated = builder.fmul(own.next_kept, delta)
         delta = builder.select(fired_before, gated, delta)
