@@ -15,7 +15,12 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.differentiable.chain import Chain
 from spikejoule.engine.differentiable.kernels.structures import Records
-from spikejoule.engine.differentiable.passes import KeptPass, LayerArrays, Passes
+from spikejoule.engine.differentiable.passes import (
+    AllowedShapes,
+    KeptPass,
+    LayerArrays,
+    Passes,
+)
 from spikejoule.engine.differentiable.plan import Plan
 
 Value = Tensor | float
@@ -106,6 +111,11 @@ class EventFunction:
         values = [value for layer in layers for value in _values_of(layer)]
         spikes, potentials = _Differentiable.apply(run, currents, *values)
         return ChainOutputs(spikes, potentials, run.counts)
+
+    @property
+    def shapes(self) -> tuple[AllowedShapes, ...]:
+        """Which shapes the values of each layer may have, by name; None without."""
+        return self._passes.shapes
 
     def _check_inputs(self, inputs: Tensor | EventList) -> None:
         """Raise ArtifactError unless the input fits the chain."""

@@ -33,6 +33,8 @@ from spikejoule.network.nodes import Shape
 
 Array = NDArray[Any]
 
+AllowedShapes = dict[str, tuple[Shape | None, ...]]
+
 SMALL = 1 << 14
 """Weights that one thread copies sooner than two."""
 
@@ -152,7 +154,7 @@ class Passes:
         return tuple(counts)
 
     @cached_property
-    def shapes(self) -> tuple[dict[str, tuple[Shape | None, ...]], ...]:
+    def shapes(self) -> tuple[AllowedShapes, ...]:
         """Which shapes the values of each layer may have, by name."""
         plan = self._plan
         allowed = []
