@@ -1,8 +1,8 @@
 """Networks of four simulators, drawn at random, and how each simulator runs them."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -185,7 +185,7 @@ def built(drawn: Drawn) -> nn.Module:
     modules: list[nn.Module] = []
     if drawn.shape in sizes:
         widths = sizes[drawn.shape]
-        for number, (n_in, n_out) in enumerate(zip(widths, widths[1:], strict=False)):
+        for number, (n_in, n_out) in enumerate(pairwise(widths)):
             made = neuron(n_out, number == len(widths) - 2)
             # Recurrent neurons may have input weights of their own.
             if not hasattr(made, "input_weights"):
