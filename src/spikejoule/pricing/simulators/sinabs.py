@@ -104,12 +104,13 @@ def _recurrent(module: Any) -> dict[str, Any]:
         for layer in module.rec_connect.modules()
         if not isinstance(layer, nn.Sequential | nn.Flatten)
     ]
-    if len(inner) != 1 or not isinstance(inner[0], nn.Linear):
+    weights: Any = inner[0] if len(inner) == 1 else None
+    if not isinstance(weights, nn.Linear):
         raise refuse(module, "other recurrent weights than one Linear", "one Linear")
-    if inner[0].bias is not None:
-        # Sinabs adds it in all steps but the first.
+    # Sinabs adds a bias in all steps but the first.
+    if getattr(weights, "bias", None) is not None:
         raise refuse(module, "a bias of its recurrent weights", "bias=False")
-    return {"recurrent": inner[0].weight}
+    return {"recurrent": weights.weight}
 
 
 def _surrogate(module: Any) -> SurrogateShape:
