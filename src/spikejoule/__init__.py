@@ -7,7 +7,8 @@ compared with those of conventional networks (`compare`) and explained (`report`
 
 This module imports nothing heavy: `price`, which counts a running PyTorch model,
 `accelerate`, which runs and trains one by events, `encode`, `verify`, `count_as` and
-their classes are imported at first use.
+their classes (`pricing`, `accelerating`), and `SpikingClassifier`, training as a
+scikit-learn estimator (`classifier`), are imported at first use.
 """
 
 TYPE_CHECKING = False  # as in typing, which takes time to import
@@ -15,6 +16,7 @@ TYPE_CHECKING = False  # as in typing, which takes time to import
 if TYPE_CHECKING:
     from spikejoule.accelerating.accelerate_model import accelerate
     from spikejoule.accelerating.accelerated import Accelerated
+    from spikejoule.classifier.estimator import SpikingClassifier
     from spikejoule.encoding.encode_images import EncodedImages, encode
     from spikejoule.engine.differentiable.dynamics import Dynamics, SurrogateShape
     from spikejoule.nir.verification import Verification
@@ -35,6 +37,7 @@ __all__ = [
     "EncodedImages",
     "Population",
     "Report",
+    "SpikingClassifier",
     "SurrogateShape",
     "Verification",
     "accelerate",
@@ -52,6 +55,7 @@ _MODULE_OF = {
     "EncodedImages": "encoding.encode_images",
     "Population": "pricing.neurons",
     "Report": "pricing.report",
+    "SpikingClassifier": "classifier.estimator",
     "SurrogateShape": "engine.differentiable.dynamics",
     "Verification": "nir.verification",
     "accelerate": "accelerating.accelerate_model",

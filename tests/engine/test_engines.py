@@ -267,7 +267,7 @@ def test_choice() -> None:
         assert choose_engine("auto", device, "lif") == chosen
         assert choose_engine("auto", device, "other") == "dense"
     assert choose_engine("dense", "cpu", "lif") == "dense"
-    assert choose_engine("auto", "cpu", "lif", integer_chain=True) == "dense"
+    assert choose_engine("auto", "cpu", "lif", is_integer_chain=True) == "dense"
     with pytest.raises(
         ParameterError, match="no kernels for the neuron 'other', only for lif"
     ):
@@ -275,4 +275,4 @@ def test_choice() -> None:
     with pytest.raises(
         ParameterError, match="no kernels for integer weights in convolutions"
     ):
-        choose_engine("event", "cpu", "lif", integer_chain=True)
+        choose_engine("event", "cpu", "lif", is_integer_chain=True)

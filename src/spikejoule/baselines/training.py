@@ -33,7 +33,7 @@ from spikejoule.network.network import State
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.training.kernels.augment import augment
 from spikejoule.training.learning_rate import RunningSchedule
-from spikejoule.training.relu import pixels_of
+from spikejoule.training.relu.running import pixels_of
 
 CALIBRATION_IMAGES = 500
 """The number of first training images, unaugmented, that decide activation units."""
@@ -265,8 +265,8 @@ class BaselinesTraining:
 
         list(pool.map(run, self.networks))
 
-    def checkpoint(self) -> SavedState:
-        """The state after the last epoch."""
+    def saved_state(self) -> SavedState:
+        """The state after the last epoch, for `resume_from`."""
         arrays = {
             f"{number}.{name}": values
             for number, network in enumerate(self.networks)
@@ -278,12 +278,12 @@ class BaselinesTraining:
         }
         return SavedState(plain, arrays)
 
-    def resume_from(self, checkpoint: SavedState) -> None:
-        """Restore a `checkpoint` of another process."""
+    def resume_from(self, saved: SavedState) -> None:
+        """Restore the `saved_state` of another process."""
         for number, network in enumerate(self.networks):
-            network.resume_from(checkpoint.part(f"{number}."))
-        self.epoch_seconds = list(checkpoint.plain["seconds"])
-        self.processor_seconds = checkpoint.plain["processor_seconds"]
+            network.resume_from(saved.part(f"{number}."))
+        self.epoch_seconds = list(saved.plain["seconds"])
+        self.processor_seconds = saved.plain["processor_seconds"]
 
 
 def train_baselines(
@@ -306,9 +306,9 @@ def train_baselines(
     Raises:
         ParameterError: training diverged.
     """
-    checkpoint = state_store.load() if state_store is not None else None
-    if checkpoint is not None:
-        training.resume_from(checkpoint)
+    saved = state_store.load() if state_store is not None else None
+    if saved is not None:
+        training.resume_from(saved)
     training.warm_up()
     first = len(training.epoch_seconds) + 1
     max_epochs = training.settings.max_epochs
@@ -328,6 +328,6 @@ def train_baselines(
             training.epoch_seconds.append(time.perf_counter() - started)
             training.processor_seconds = time.process_time() - before
             if state_store is not None:
-                state_store.save(training.checkpoint())
+                state_store.save(training.saved_state())
             on_epoch(epoch)
     return training

@@ -7,8 +7,8 @@ with the same parameters, and keeps its number.
 import math
 import time
 import warnings
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -67,8 +67,9 @@ FoundTrials = dict[TrialState, list[FrozenTrial]]
 """The trials of a search by state; waiting ones will be run again."""
 
 
-def open_storage(search: Search) -> RDBStorage:
-    """Open the database of the study, or create it.
+@contextmanager
+def opened_storage(search: Search) -> Iterator[RDBStorage]:
+    """Open the database of the study, or create it, and close it at the end.
 
     Raises StoreError if it cannot be used.
     """
@@ -85,11 +86,15 @@ def open_storage(search: Search) -> RDBStorage:
         )
         if storage.engine.dialect.name == "sqlite":
             event.listen(storage.engine, "begin", _lock_for_writing)
-        return storage
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
-def open_study(search: Search, storage: RDBStorage | None = None) -> optuna.Study:
-    """Open the study, or create it; None for the storage opens that too.
+def open_study(search: Search, storage: RDBStorage) -> optuna.Study:
+    """Open the study in a database, or create it.
 
     Raises:
         ParameterError: it was begun with another specification.
@@ -97,7 +102,6 @@ def open_study(search: Search, storage: RDBStorage | None = None) -> optuna.Stud
     """
     name = search.settings.study
     specification = search.specification
-    storage = storage or open_storage(search)
     with database_errors():
         study = optuna.create_study(
             storage=storage,
@@ -183,9 +187,15 @@ def run_trials(search: Search) -> None:
 
     Raises ParameterError or ArtifactError if this machine lacks what every trial needs.
     """
-    storage = open_storage(search)
-    study = open_study(search, storage)
-    objective = Objective(search, study, storage)
+    with opened_storage(search) as storage:
+        study = open_study(search, storage)
+        _run_until_enough(search, study, Objective(search, study, storage))
+
+
+def _run_until_enough(
+    search: Search, study: optuna.Study, objective: "Objective"
+) -> None:
+    """Run trials, or wait for those of other workers, until there are enough."""
     while True:
         trials = study.get_trials(deepcopy=False)
         states = by_state(trials)
