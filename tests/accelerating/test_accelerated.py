@@ -50,7 +50,14 @@ class PlainLIF(nn.Module):
         return spikes
 
 
-NEURONS = {PlainLIF: lambda module: Cell(DYNAMICS, keep=module.decay)}
+class Readout(nn.Module):
+    """Neurons that do not fire."""
+
+
+NEURONS = {
+    PlainLIF: lambda module: Cell(DYNAMICS, keep=module.decay),
+    Readout: Cell(Dynamics(None, "none"), returns="potentials"),
+}
 
 
 def chain(*modules: nn.Module, seed: int = 0) -> nn.Sequential:
@@ -309,6 +316,10 @@ def refusals() -> dict[str, tuple[Any, str]]:
         "neurons in a row": (
             lambda: chain(nn.Linear(12, 9), lif(), lif()),
             r"2 \(PlainLIF\) receives spikes without weights",
+        ),
+        "potentials that are passed on": (
+            lambda: chain(nn.Linear(12, 9), Readout(), nn.Linear(9, 4), lif()),
+            r"1 \(Readout\) passes its potentials on",
         ),
         "pooling of currents": (
             lambda: chain(nn.Conv2d(1, 2, 3), nn.AvgPool2d(2), lif()),

@@ -89,7 +89,7 @@ class Accelerated(nn.Module):
         found = traced(self.model, self._cells, x)
         names = tuple(part.name for part in found.parts)
         reading = Reading(names, found.layout, (Output("spikes"), Output("potentials")))
-        if self._plan(reading).cells[-1].dynamics.surrogate is None:
+        if self._plan(reading).last.dynamics.surrogate is None:
             reading = replace(reading, outputs=(Output("potentials"),))
         with torch.no_grad():
             tensors = self._run(reading, reading.layout.by_step(x))
@@ -155,16 +155,15 @@ class Accelerated(nn.Module):
                     f"{name} drops spikes in training mode; allowed is p=0, or eval()."
                 )
         stages = stages_of(parts, self._cells)
-        cells = tuple(stage.cell(self._cells) for stage in stages)
         if reading.outputs is not None:
             sources: set[Source] = {
                 output.source for output in leaves_of(reading.outputs)
             }
-        elif cells[-1].returns == "both":
+        elif stages[-1].cell.returns == "both":
             sources = {"spikes", "potentials"}
         else:
-            sources = {cells[-1].returns}
-        return Plan(tuple(stages), cells, frozenset(sources), self._dtype())
+            sources = {stages[-1].cell.returns}
+        return Plan(tuple(stages), frozenset(sources), self._dtype())
 
     def _run(self, reading: Reading, x: Tensor | EncodedImages) -> Any:
         """Run all steps of samples, [T, B, ...]; return the outputs of a reading."""

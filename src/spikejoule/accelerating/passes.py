@@ -30,13 +30,11 @@ class Plan:
 
     Attributes:
         stages: first to last.
-        cells: the equations of the neurons of each.
         sources: what the last stage records.
         dtype: of all tensors.
     """
 
     stages: tuple[Stage, ...]
-    cells: tuple[Cell, ...]
     sources: frozenset[Source]
     dtype: torch.dtype
 
@@ -48,23 +46,21 @@ class Plan:
         """
         layers: list[Layer] = []
         shape = in_shape
-        for stage, cell in zip(self.stages, self.cells, strict=True):
-            layers.append(layer_of(stage, cell, shape))
+        for stage in self.stages:
+            layers.append(layer_of(stage, shape))
             shape = Chain(shape, (layers[-1],)).shapes[-1]
         return Chain(
             in_shape,
             tuple(layers),
             records_spikes="spikes" in self.sources,
-            potentials=self.cells[-1].potentials if self._records_potentials else None,
+            potentials=self.last.potentials if "potentials" in self.sources else None,
         )
 
     def values(self, chain: Chain) -> list[LayerValues]:
         """Return the values of all layers, as functions of the model's parameters."""
         return [
-            values_of(stage, cell, shape, self.dtype)
-            for stage, cell, shape in zip(
-                self.stages, self.cells, chain.shapes[1:], strict=True
-            )
+            values_of(stage, shape, self.dtype)
+            for stage, shape in zip(self.stages, chain.shapes[1:], strict=True)
         ]
 
     def recorded(self, outputs: ChainOutputs) -> dict[Source, Tensor]:
@@ -73,12 +69,13 @@ class Plan:
         if outputs.spikes is not None:
             recorded["spikes"] = outputs.spikes
         if outputs.potentials is not None:
-            recorded["potentials"] = outputs.potentials + self.cells[-1].rest
+            recorded["potentials"] = outputs.potentials + self.last.rest
         return recorded
 
     @property
-    def _records_potentials(self) -> bool:
-        return "potentials" in self.sources
+    def last(self) -> Cell:
+        """The equations of the last neurons."""
+        return self.stages[-1].cell
 
 
 @dataclass
@@ -114,7 +111,7 @@ def run(plan: Plan, x: Tensor | EncodedImages, functions: Functions) -> ChainOut
             "samples and units."
         )
     first = plan.stages[0]
-    has_weights = first.connection is not None or plan.cells[0].input_weight is not None
+    has_weights = first.connection is not None or first.cell.input_weight is not None
     if x.requires_grad or not has_weights:
         return _by_products(plan, x, functions)
     spikes = x if x.dtype in SPIKE_TYPES else x.to(plan.dtype)
@@ -135,7 +132,7 @@ def _by_events(
 def _by_products(plan: Plan, x: Tensor, functions: Functions) -> ChainOutputs:
     """Let PyTorch compute what the first neurons receive, and the engine the rest."""
     whole = plan.chain(tuple(x.shape[2:]))
-    received = products_of(plan.stages[0], plan.cells[0], x.to(plan.dtype))
+    received = products_of(plan.stages[0], x.to(plan.dtype))
     shape = tuple(received.shape[2:])
     first = replace(whole.layers[0], connection=Currents(), pooling=None)
     chain = replace(whole, in_shape=shape, layers=(first, *whole.layers[1:]))

@@ -46,11 +46,13 @@ class Stage:
         connection: Linear or Conv2d; None where the neurons have weights of their own,
             or receive the model's input.
         neurons: None for a last layer without.
+        cell: the equations of the neurons.
     """
 
     pooling: Part | None = None
     connection: Part | None = None
     neurons: Part | None = None
+    cell: Cell = READOUT
 
     @property
     def name(self) -> str:
@@ -58,14 +60,6 @@ class Stage:
         last = self.neurons or self.connection
         assert last is not None
         return last.name
-
-    def cell(self, cells: KnownCells) -> Cell:
-        """Read the equations of the neurons."""
-        if self.neurons is None:
-            return READOUT
-        cell = cells.read(self.neurons.module)
-        assert cell is not None
-        return cell
 
 
 def stages_of(parts: Sequence[Part], cells: KnownCells) -> list[Stage]:
@@ -77,9 +71,10 @@ def stages_of(parts: Sequence[Part], cells: KnownCells) -> list[Stage]:
     stages: list[Stage] = []
     stage = Stage()
     for part in parts:
-        if cells.read(part.module) is not None:
-            _check_receives(part, stage, is_first=not stages, cells=cells)
-            stages.append(replace(stage, neurons=part))
+        cell = cells.read(part.module)
+        if cell is not None:
+            stages.append(replace(stage, neurons=part, cell=cell))
+            _check_receives(stages[-1], is_first=len(stages) == 1)
             stage = Stage()
         elif not is_passing(part.module):
             stage = _with_layer(stage, part)
@@ -87,6 +82,12 @@ def stages_of(parts: Sequence[Part], cells: KnownCells) -> list[Stage]:
         stages.append(stage)
     elif stage.pooling is not None:
         raise _misplaced(stage.pooling, "is the last module", "Linear or Conv2d after")
+    for before in stages[:-1]:
+        if before.cell.returns == "potentials":
+            raise ParameterError(
+                f"{_words(before.neurons)} passes its potentials on; allowed are "
+                "neurons without spikes at the end only."
+            )
     if not any(stage.neurons for stage in stages):
         raise ParameterError(
             f"the model has no known neurons; allowed are modules in a row: {ALLOWED}."
@@ -130,23 +131,19 @@ def _misplaced(part: Part, where: str, needed: str) -> ParameterError:
     return ParameterError(f"{_words(part)} {where}; needed between them: {needed}.")
 
 
-def _check_receives(
-    part: Part, stage: Stage, is_first: bool, cells: KnownCells
-) -> None:
+def _check_receives(stage: Stage, is_first: bool) -> None:
     """Refuse neurons that receive spikes without weights, or through two matrices."""
-    cell = cells.read(part.module)
-    assert cell is not None
-    has_own = cell.input_weight is not None
+    has_own = stage.cell.input_weight is not None
     if has_own and stage.connection is not None:
         raise ParameterError(
-            f"{_words(part)} has weights of its own and follows "
+            f"{_words(stage.neurons)} has weights of its own and follows "
             f"{_words(stage.connection)}; allowed are neurons between them."
         )
     receives_input = is_first and stage.pooling is None
     if not has_own and stage.connection is None and not receives_input:
         raise ParameterError(
-            f"{_words(part)} receives spikes without weights; allowed are neurons "
-            "after Linear or Conv2d."
+            f"{_words(stage.neurons)} receives spikes without weights; allowed are "
+            "neurons after Linear or Conv2d."
         )
 
 
@@ -214,7 +211,7 @@ def _convolution(module: nn.Conv2d) -> Convolution:
     )
 
 
-def layer_of(stage: Stage, cell: Cell, in_shape: Shape) -> Layer:
+def layer_of(stage: Stage, in_shape: Shape) -> Layer:
     """Return a stage as a layer of the engine; `in_shape` is that of its input.
 
     Raises:
@@ -233,12 +230,12 @@ def layer_of(stage: Stage, cell: Cell, in_shape: Shape) -> Layer:
         else:
             connection = Linear(module.out_features)
             _check_width(stage.connection, source, module.in_features)
-    elif cell.input_weight is not None:
+    elif stage.cell.input_weight is not None:
         assert stage.neurons is not None
-        connection = Linear(len(cell.input_weight))
-        _check_width(stage.neurons, source, cell.input_weight.shape[1])
-    recurrent = cell.recurrent is not None
-    return Layer(connection, cell.dynamics, pooling, recurrent)
+        connection = Linear(len(stage.cell.input_weight))
+        _check_width(stage.neurons, source, stage.cell.input_weight.shape[1])
+    recurrent = stage.cell.recurrent is not None
+    return Layer(connection, stage.cell.dynamics, pooling, recurrent)
 
 
 def _check_width(part: Part, source: Shape, width: int) -> None:
@@ -252,14 +249,11 @@ def _unfit(part: Part, source: Shape, needed: str) -> ParameterError:
     )
 
 
-def values_of(
-    stage: Stage, cell: Cell, shape: Shape, dtype: torch.dtype
-) -> LayerValues:
+def values_of(stage: Stage, shape: Shape, dtype: torch.dtype) -> LayerValues:
     """Return the values of a stage, as functions of the model's parameters.
 
     Args:
         stage: the modules.
-        cell: the equations of its neurons.
         shape: of its units.
         dtype: of all tensors.
     """
@@ -271,7 +265,8 @@ def values_of(
         # One number, or one for each unit.
         return value.reshape(()) if value.numel() == 1 else value.expand(shape)
 
-    weight, bias = weights_of(stage, cell)
+    cell = stage.cell
+    weight, bias = weights_of(stage)
     if cell.recurrent_bias is not None:
         bias = cell.recurrent_bias if bias is None else bias + cell.recurrent_bias
     recurrent = cell.recurrent
@@ -287,20 +282,19 @@ def values_of(
     )
 
 
-def weights_of(stage: Stage, cell: Cell) -> tuple[Tensor | None, Tensor | None]:
+def weights_of(stage: Stage) -> tuple[Tensor | None, Tensor | None]:
     """Return the input weights and bias of a stage."""
     if stage.connection is None:
-        return cell.input_weight, cell.input_bias
+        return stage.cell.input_weight, stage.cell.input_bias
     module: Any = stage.connection.module
     return module.weight, module.bias
 
 
-def products_of(stage: Stage, cell: Cell, x: Tensor) -> Tensor:
+def products_of(stage: Stage, x: Tensor) -> Tensor:
     """Return what the neurons of a first stage receive, [T, B, *shape].
 
     Args:
         stage: the first one.
-        cell: the equations of its neurons.
         x: real numbers, [T, B, *in_shape].
     """
     # Samples that are the same in every step have a stride of 0.
@@ -309,13 +303,13 @@ def products_of(stage: Stage, cell: Cell, x: Tensor) -> Tensor:
     steps = given.flatten(0, 1)
     if stage.pooling is not None:
         steps = _plain_call(stage.pooling.module, nn.AvgPool2d, nn.LPPool2d)(steps)
-    weight, bias = weights_of(stage, cell)
+    weight, bias = weights_of(stage)
     if stage.connection is not None and isinstance(stage.connection.module, nn.Conv2d):
         steps = nn.Conv2d.forward(stage.connection.module, steps)
     elif weight is not None:
         steps = nn.functional.linear(steps.flatten(1), weight, bias)
-    if cell.recurrent_bias is not None:
-        steps = steps + cell.recurrent_bias
+    if stage.cell.recurrent_bias is not None:
+        steps = steps + stage.cell.recurrent_bias
     received = steps.reshape(*given.shape[:2], *steps.shape[1:])
     return received.expand(len(x), *received.shape[1:])
 
