@@ -19,6 +19,7 @@ products        the products in a function, in one form
 omissions       what was not counted, in words
 tensors         the time and sample axes of a tensor, and its contents
 neurons         how neurons are counted; one file of `simulators` per simulator
+cells           the equations of neurons, for `accelerate`
 layers          known PyTorch layers, and the fan-outs of their input units
 nodes           places as nodes of a network
 counted         the counts as a network and its activity

@@ -74,7 +74,8 @@ def price(
         model: from snnTorch, SpikingJelly, Norse or Sinabs, or plain PyTorch with
             neurons of your own (`neurons`).
         loader: batches of samples as the model takes them, or of samples and labels,
-            such as a DataLoader; or all samples in one tensor.
+            such as a DataLoader; or all samples in one tensor, or from
+            `spikejoule.encode`.
         labels: the class of each sample, [N]; None for the labels of the loader, if it
             has any.
         against: conventional networks (ReLU) to compare with, which run on the same

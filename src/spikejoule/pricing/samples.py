@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spikejoule.core.errors import DataError, in_one_sentence
+from spikejoule.core.errors import DataError, ParameterError, in_one_sentence
+from spikejoule.encoding.encode_images import EncodedImages
 from spikejoule.encoding.events import array_of
 from spikejoule.pricing.layers import WEIGHTED
 
@@ -79,7 +80,7 @@ class SampleBatch:
 def batches_of(
     loader: Any, time_axis: TimeAxis, batch_size: int
 ) -> Iterator[SampleBatch]:
-    """Yield the batches of a loader, or of one tensor that holds all samples.
+    """Yield the batches of a loader, of one tensor with all samples, or of events.
 
     Raises:
         ArtifactError, DataError, ParameterError: they are no samples, or cannot be
@@ -89,6 +90,9 @@ def batches_of(
         if isinstance(loader, np.ndarray | Tensor):
             whole = _samples(loader, time_axis)
             loader = torch.split(whole, batch_size, dim=BatchAxes.of(time_axis).sample)
+        elif isinstance(loader, EncodedImages):
+            starts = range(0, len(loader), batch_size)
+            loader = [loader[start : start + batch_size] for start in starts]
         for item in loader:
             # A TensorDataset gives tuples of one tensor or two.
             is_tuple = isinstance(item, tuple | list) and len(item) in (1, 2)
@@ -103,6 +107,10 @@ def _samples(values: Any, time_axis: TimeAxis) -> Tensor:
     """Return samples as a dense tensor; DataError if they cannot be samples."""
     if isinstance(values, Tensor):
         x = values
+    elif isinstance(values, EncodedImages):
+        if time_axis == "none":
+            raise ParameterError("encoded images have steps: set time_axis=0.")
+        x = torch.from_numpy(values.to_dense()).transpose(0, time_axis)
     else:
         x = torch.from_numpy(array_of(values, "samples"))
     if x.layout != torch.strided:
