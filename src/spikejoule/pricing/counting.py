@@ -169,7 +169,7 @@ class CallCounter:
         if place.fan_out is not None:
             place.count_reached(contents, by_step)
             if self.places.notes_fired:
-                place.note_fired(by_step)
+                place.note_fired(by_step, contents.is_binary)
         sent.add_to(place)
 
     def sent_into(

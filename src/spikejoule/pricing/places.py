@@ -135,10 +135,21 @@ class ModulePlace:
             for source in side.sources.values():
                 yield from source.sums
 
-    def note_fired(self, by_step: Tensor) -> None:
-        """Note which units of an input [T, B, units...] send something."""
-        marks = by_step.flatten(2).abs().amax(dim=0)
-        self.fired = marks if self.fired is None else torch.maximum(self.fired, marks)
+    def note_fired(self, by_step: Tensor, are_spikes: bool) -> None:
+        """Note which units of an input [T, B, units...] send something.
+
+        Args:
+            by_step: the input.
+            are_spikes: whether all of its numbers are 0 or 1.
+        """
+        flat = by_step.flatten(2)
+        sizes = flat if are_spikes else flat.abs()
+        # The largest number along an axis of one takes as long as along a long one.
+        marks = sizes[0] if len(sizes) == 1 else sizes.amax(dim=0)
+        if self.fired is None:
+            self.fired = marks.clone()
+        else:
+            torch.maximum(self.fired, marks, out=self.fired)
 
     def count_touched(self) -> NDArray[np.bool_] | None:
         """Count the synapses that have been reached, at the end of a batch.
