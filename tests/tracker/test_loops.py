@@ -1,6 +1,7 @@
 """What a user's loop may do: evaluate, freeze, accumulate, use several optimizers."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,12 @@ def backward(model: nn.Module, x: Tensor) -> None:
     nn.functional.cross_entropy(model(x), torch.zeros(x.shape[1]).long()).backward()
 
 
+def inside(tracking: spikejoule.Tracker, *actions: Callable[[], Any]) -> None:
+    with tracking:
+        for act in actions:
+            act()
+
+
 def counts(tracker: spikejoule.Tracker, *terms: str) -> int:
     return int(count_training(tracker.record, DENSE, COUNTED).of(*terms).sum())
 
@@ -60,24 +67,24 @@ def by_place(tracker: spikejoule.Tracker, term: str) -> dict[str, int]:
 class TestCounted:
     def test_passes_that_do_not_train_are_apart(self, x: Tensor) -> None:
         model = network()
-        with tracked(model, adam(model)) as tracker:
-            model.eval()
-            expected = spikejoule.price(
-                model, x, time_axis=0, neurons=neurons_of("arctangent"), progress=False
-            )
+        model.eval()
+        expected = spikejoule.price(
+            model, x, time_axis=0, neurons=neurons_of("arctangent"), progress=False
+        )
+        optimizer = adam(model)
+        with tracked(model, optimizer) as tracker:
             model(x)
             model.train()
             with torch.no_grad():
                 model(x)
             backward(model, x)
-            tracker._steps.optimizers[0].optimizer.step()
+            optimizer.step()
         assert tracker.evaluation is not None
-        # `price` runs the model inside the block, too.
-        assert int(tracker.evaluation.samples_of_row.sum()) == 3 * BATCH
-        per_sample = expected.activity.events.sum()
-        assert tracker.evaluation.events.sum() == 3 * per_sample
+        assert int(tracker.evaluation.samples_of_row.sum()) == 2 * BATCH
+        total = expected.activity.events.sum()
+        assert tracker.evaluation.events.sum() == 2 * total
         assert tracker.record.samples == BATCH
-        assert tracker.record.activity.events.sum() == per_sample
+        assert tracker.record.activity.events.sum() == total
 
     def test_epochs_are_rows(self, x: Tensor) -> None:
         model = network()
@@ -231,35 +238,28 @@ class TestRefused:
     def test_steps_without_the_passes_that_they_need(self, x: Tensor) -> None:
         model = network()
         optimizer = adam(model)
-        with (
-            pytest.raises(ParameterError, match="without a backward pass"),
-            tracked(model, optimizer),
-        ):
-            model(x)
-            optimizer.step()
-        with (
-            pytest.raises(ParameterError, match="with model.train"),
-            tracked(model.eval(), optimizer),
-        ):
-            backward(model, x)
-            optimizer.step()
-        with (
-            pytest.raises(ParameterError, match="2 backward passes, but 1 forward"),
-            tracked(model.train(), optimizer),
-        ):
+        with pytest.raises(ParameterError, match="without a backward pass"):
+            inside(tracked(model, optimizer), lambda: model(x), optimizer.step)
+        model.eval()
+        with pytest.raises(ParameterError, match="with model.train"):
+            inside(
+                tracked(model, optimizer), lambda: backward(model, x), optimizer.step
+            )
+        model.train()
+
+        def twice() -> None:
             loss = model(x).sum()
             loss.backward(retain_graph=True)
             loss.backward()
-            optimizer.step()
+
+        with pytest.raises(ParameterError, match="2 backward passes, but 1 forward"):
+            inside(tracked(model, optimizer), twice, optimizer.step)
 
     def test_freezing_inside_the_block(self, x: Tensor) -> None:
         model = network()
-        with (
-            pytest.raises(ParameterError, match="in a block of its own"),
-            tracked(model, adam(model)),
-        ):
-            backward(model, x)
-            model.each[0].requires_grad_(False)
+        freeze = partial(model.each[0].requires_grad_, False)
+        with pytest.raises(ParameterError, match="in a block of its own"):
+            inside(tracked(model, adam(model)), lambda: backward(model, x), freeze)
 
     def test_blocks_without_training(self, x: Tensor) -> None:
         model = network()
@@ -287,13 +287,14 @@ class TestRefused:
             tracked(model.each, adam(model)),
         ):
             model.each(x)
-        with (
-            pytest.raises(DataError, match="set loop_steps"),
-            tracked(model.each, adam(model), time_axis="none", loop_steps=4),
-        ):
-            for size in (6, 6, 5):
-                model.each[1].v = model.each[3].v = 0.0
-                model.each(torch.rand(size, 30))
+
+        def step(n_samples: int) -> None:
+            model.each[1].v = model.each[3].v = 0.0
+            model.each(torch.rand(n_samples, 30))
+
+        steps = tracked(model.each, adam(model), time_axis="none", loop_steps=4)
+        with pytest.raises(DataError, match="set loop_steps"):
+            inside(steps, *(partial(step, size) for size in (6, 6, 5)))
 
 
 class TestReport:
