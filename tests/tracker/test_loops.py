@@ -348,3 +348,56 @@ class TestReport:
             assert len(mlflow.search_runs()) == 2
         finally:
             mlflow.set_tracking_uri(None)
+
+
+class TestRepeatedCalls:
+    """Calls in a loop over time are counted together, with the counts of each alone."""
+
+    @pytest.mark.parametrize("graded", [False, True])
+    def test_tensors_that_the_model_changes(self, x: Tensor, graded: bool) -> None:
+        class Changing(nn.Module):
+            """Drops spikes in place after a layer has read them."""
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.first = nn.Linear(30, 20)
+                self.lif = lif()
+                self.second = nn.Linear(20, 4).requires_grad_(False)
+                self.third = nn.Linear(20, 4)
+                self.expected = 0
+
+            def forward(self, x: Tensor) -> Tensor:
+                self.lif.v = 0.0
+                total = torch.zeros(x.shape[1], 4)
+                for step in x:
+                    spikes = self.lif(self.first(3 * step if graded else step))
+                    total = total + self.second(spikes.detach())
+                    self.expected += 4 * int(spikes.sum())
+                    spikes = spikes.clone()
+                    spikes.mul_((torch.rand_like(spikes) < 0.5).float())
+                    self.expected += 4 * int(spikes.sum())
+                    total = total + self.third(spikes)
+                return total
+
+        model = Changing()
+        with tracked(model, adam(model)) as tracker:
+            for _ in range(2):
+                model(x).sum().backward()
+        layers = ("second", "third")
+        events = [tracker.record.activity.counts[name].events for name in layers]
+        assert np.sum(events) == model.expected > 0
+        first = tracker.record.activity.counts["first"].events
+        size = 3 if graded else 1
+        assert first is not None
+        assert first[0] == 2 * 20 * size * int(x.sum())
+
+    def test_values_in_later_steps_only(self, x: Tensor) -> None:
+        model = network()
+        values = x.clone()
+        values[-1] *= 0.5
+        with tracked(model, adam(model)) as tracker:
+            backward(model, values)
+        counts_of_first = tracker.record.activity.counts["each.0"]
+        assert counts_of_first.events is None
+        assert counts_of_first.macs is not None
+        assert counts_of_first.macs[0] == 20 * int(x.sum())
