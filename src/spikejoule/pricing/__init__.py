@@ -9,6 +9,7 @@ cautions        warnings about how it ran
 states          the state of a model, restored for every batch
 watching        hooks on the model's modules, and on functions
 counting        calls of modules: what enters layers, and what units emit
+repeated        calls that are alike, counted together
 product_counts  products in functions, counted like layers
 parts           what each module of a model is, and what happens when it has run
 places          a module called with one input shape, and everything counted there

@@ -127,6 +127,7 @@ class FunctionWatch(TorchFunctionMode):
         origins: of tensors.
         requantises: whether the network computes in integers. Rescaling by one number
             then needs no name: it is counted for each unit.
+        before_writing: is called before each function that writes in place.
     """
 
     def __init__(
@@ -154,6 +155,7 @@ class FunctionWatch(TorchFunctionMode):
         self._count_product = count_product
         self._follow_function = follow_function
         self._end_call = end_call
+        self.before_writing: Callable[[], None] = lambda: None
         # Calls that run now, outermost first.
         self._running: list[RunningCall] = []
         self._is_on = False
@@ -162,11 +164,14 @@ class FunctionWatch(TorchFunctionMode):
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         keywords = kwargs or {}
+        name = getattr(function, "__name__", "")
+        if _may_write(name, keywords):
+            with without_function_modes(), no_grad():
+                self.before_writing()
         result = function(*args, **keywords)
         if not self._watches:
             return result
         part = self._running[-1].part
-        name = getattr(function, "__name__", "")
         tensors = all_tensors((args, keywords))
         inputs = [x for x in tensors if has_memory(x)]
         if len(inputs) < len(tensors):
@@ -407,6 +412,13 @@ def _written(
     if inputs and name.startswith("__i"):
         in_place |= result is inputs[0]
     return inputs[:1] if in_place else tensors_in(keywords.get("out"))
+
+
+def _may_write(name: str, keywords: dict[str, Any]) -> bool:
+    """Whether a function may write in place, by its name and arguments."""
+    if name.startswith("__"):
+        return name == "__setitem__" or name.startswith("__i")
+    return name.endswith("_") or "out" in keywords
 
 
 def _caller() -> FrameType:

@@ -5,7 +5,7 @@ place that ever receives any other number, or is fed by neurons with graded spik
 receives values: each product there is a multiply-accumulate.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -135,10 +135,20 @@ class ModulePlace:
             for source in side.sources.values():
                 yield from source.sums
 
-    def note_fired(self, by_step: Tensor) -> None:
-        """Note which units of an input [T, B, units...] send something."""
-        marks = by_step.flatten(2).abs().amax(dim=0)
-        self.fired = marks if self.fired is None else torch.maximum(self.fired, marks)
+    def note_fired(self, by_step: Tensor | Sequence[Tensor], are_spikes: bool) -> None:
+        """Note which units of an input [T, B, units...] send something.
+
+        Args:
+            by_step: the input, or its steps.
+            are_spikes: whether all of its numbers are 0 or 1.
+        """
+        for step in by_step:
+            flat = step.flatten(1)
+            marks = flat if are_spikes else flat.abs()
+            if self.fired is None:
+                self.fired = marks.clone()
+            else:
+                torch.maximum(self.fired, marks, out=self.fired)
 
     def count_touched(self) -> NDArray[np.bool_] | None:
         """Count the synapses that have been reached, at the end of a batch.
@@ -175,7 +185,9 @@ class ModulePlace:
             return self
         return self.sides["left" if self.sides["right"].receives_values else "right"]
 
-    def count_reached(self, contents: TensorContents, by_step: Tensor) -> None:
+    def count_reached(
+        self, contents: TensorContents, by_step: Tensor | Sequence[Tensor]
+    ) -> None:
         """Count the synapses or windows that an input [T, B, units...] reaches."""
         if self._common_fan_out:
             self.reached.add(
@@ -183,7 +195,8 @@ class ModulePlace:
                 self._common_fan_out * contents.nonzero,
             )
             return
-        flat = by_step.flatten(2)
+        whole = by_step if isinstance(by_step, Tensor) else torch.stack([*by_step])
+        flat = whole.flatten(2)
         marks = flat if contents.is_binary else nonzero_marks(flat)
         nonzero = self._times_fan_out(marks, 1)
         spikes = nonzero

@@ -28,6 +28,7 @@ from spikejoule.pricing.omissions import omissions
 from spikejoule.pricing.parts import ModelParts, Part, Role
 from spikejoule.pricing.places import ModulePlace, Places
 from spikejoule.pricing.product_counts import ProductCounter
+from spikejoule.pricing.repeated import RepeatedCalls
 from spikejoule.pricing.tensors import (
     BatchLayout,
     find_tensor,
@@ -60,6 +61,7 @@ class Watch:
         self.calls = CallCounter(self._places, self.layout, records)
         self._traces = self.calls.traces
         self._products = ProductCounter(self.calls, self._model.weight_names)
+        self.repeated = RepeatedCalls(self.calls, model)
         self._origins = Origins(model)
         self._functions = FunctionWatch(
             self._origins,
@@ -68,6 +70,7 @@ class Watch:
             self._follow,
             self._end_call,
         )
+        self._functions.before_writing = self.repeated.count
         # Numbers in the model's input.
         self._input_size = 0
         # Places whose output functions have read or changed.
@@ -180,6 +183,7 @@ class Watch:
         """
         self.layout.begin(n_samples, n_steps, time_axis)
         self._places.sizes.append(n_samples)
+        self.repeated.begin()
         for place in self.places.values():
             place.whole_inputs = 0
 
@@ -239,6 +243,8 @@ class Watch:
         if part.population is not None:
             self._origins.end_neurons(part.module)
         out = first_tensor(out)
+        if self.repeated.takes(part, x, out):
+            return
         emitted = self.layout.by_step(out, part.layout)
         # Only layers and pooling change the shape of one sample and step.
         received = emitted
@@ -246,7 +252,8 @@ class Watch:
             received = self.layout.by_step(x, part.layout)
         # A part of the input, such as one of its tokens, is not the whole input.
         took_whole_time = self.layout.has_whole_time and x.numel() == self._input_size
-        self.calls.count(Call(part, x, out, received, emitted, took_whole_time))
+        call = Call(part, x, out, received, emitted, took_whole_time)
+        self.repeated.note(call, self.calls.count(call))
 
     def _pass_on(self, part: Part, inputs: Any, out: Any) -> None:
         """Give the output of a module that changes no number the trace of its input.

@@ -64,6 +64,7 @@ class Passes:
     def __init__(self, model: nn.Module, known: Known, steps: Steps) -> None:
         self.watch = Watch(model, known)
         self.watch.rows.notes_fired = True
+        self.watch.repeated.is_on = True
         self.samples: list[int] = []
         self.batches: list[int] = []
         self.largest = 0
@@ -115,6 +116,8 @@ class Passes:
         if self._calls < self._steps.calls:
             return False
         self._calls = 0
+        with torch.no_grad():
+            self.watch.repeated.count()
         n_steps = self._steps.in_call(x) if self._steps.calls == 1 else 0
         if self.largest == 0 and n_steps > 1:
             self._check(n_steps)
@@ -135,6 +138,7 @@ class Passes:
     def forget_call(self) -> None:
         """Forget a batch in which the model has failed."""
         self._calls = 0
+        self.watch.repeated.begin()
         self.watch.rows.forget_batch()
 
     def _check(self, n_steps: int) -> None:
