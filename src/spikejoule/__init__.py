@@ -6,8 +6,9 @@ spikes are counted (`counts`), the counts become energies (`energy`), and these 
 compared with those of conventional networks (`compare`) and explained (`report`).
 
 This module imports nothing heavy: `price`, which counts a running PyTorch model,
-`verify`, `count_as` and their classes (`pricing`), and `SpikingClassifier`, training as
-a scikit-learn estimator (`classifier`), are imported at first use.
+`verify`, `count_as` and their classes (`pricing`), `track`, which counts a training
+(`tracker`), and `SpikingClassifier`, training as a scikit-learn estimator
+(`classifier`), are imported at first use.
 """
 
 TYPE_CHECKING = False  # as in typing, which takes time to import
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from spikejoule.pricing.price_model import price
     from spikejoule.pricing.report import Report
     from spikejoule.pricing.verify_graph import verify
+    from spikejoule.tracker.track import track
+    from spikejoule.tracker.tracker import Tracker
 
 __version__ = "0.1.0"
 __all__ = [
@@ -28,9 +31,11 @@ __all__ = [
     "Population",
     "Report",
     "SpikingClassifier",
+    "Tracker",
     "Verification",
     "count_as",
     "price",
+    "track",
     "verify",
 ]
 
@@ -39,9 +44,11 @@ _MODULE_OF = {
     "Population": "pricing.neurons",
     "Report": "pricing.report",
     "SpikingClassifier": "classifier.estimator",
+    "Tracker": "tracker.tracker",
     "Verification": "nir.verification",
     "count_as": "pricing.other_counters",
     "price": "pricing.price_model",
+    "track": "tracker.track",
     "verify": "pricing.verify_graph",
 }
 

@@ -167,6 +167,9 @@ def _steps(activity: Activity, node: Node) -> Counts:
     samples = activity.samples_of_row
     if activity.is_conventional:
         return samples
+    counted = activity.counts.get(node.name)
+    if counted is not None and counted.steps is not None:
+        return counted.steps
     network = activity.network
     sources = network.sources[node.name]
     is_constant = activity.products is not None and _reads_input(network, sources)
@@ -379,7 +382,7 @@ def _values_read(
 ) -> Blocks:
     """Count reading the values that enter a connection, and finding zeros."""
     network = activity.network
-    (sender,) = network.senders_of(node)
+    sender, *_ = network.senders_of(node) or network.sources[node.name]
     entering = _steps(activity, node) * node.n_in
     bits = FLOAT_BITS
     if isinstance(network, ConventionalNetwork):

@@ -168,6 +168,8 @@ class CallCounter:
         place.peak = max(place.peak, contents.peak)
         if place.fan_out is not None:
             place.count_reached(contents, by_step)
+            if self.places.notes_fired:
+                place.note_fired(by_step)
         sent.add_to(place)
 
     def sent_into(

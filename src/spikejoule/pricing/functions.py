@@ -17,7 +17,7 @@ from types import FrameType, FunctionType
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
-from torch import Tensor, nn
+from torch import Tensor, nn, no_grad
 from torch.nn.modules.module import register_module_forward_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
@@ -313,6 +313,11 @@ class FunctionWatch(TorchFunctionMode):
             handles.append(handle)
         return handles
 
+    def enter(self, part: Part, inputs: Any) -> None:
+        """Note that a module runs whose hooks came too late for this call."""
+        self._running.append(RunningCall(part.module, part, inputs))
+        self._switch()
+
     def _enter(self, part: Part, module: nn.Module, args: Any, kwargs: Any) -> None:
         self._running.append(RunningCall(module, part, (args, kwargs)))
         self._switch()
@@ -321,8 +326,8 @@ class FunctionWatch(TorchFunctionMode):
         place = self._place_of(module)
         if place is not None:
             _, part, inputs = self._running[place]
-            # No mode sees the functions that count.
-            with without_function_modes():
+            # No mode sees the functions that count, and autograd does not record them.
+            with without_function_modes(), no_grad():
                 self._end_call(part, inputs, out)
 
     def _leave(self, module: nn.Module, args: Any, out: Any) -> None:

@@ -79,6 +79,11 @@ class Watch:
         return self._places.by_name
 
     @property
+    def rows(self) -> Places:
+        """The places, whose batches can be merged into rows."""
+        return self._places
+
+    @property
     def not_counted(self) -> list[str]:
         """All of `unknown`, functions that are not counted, and unused weights."""
         ran = {place.module for place in self.places.values()}
@@ -160,7 +165,13 @@ class Watch:
     def batch(
         self, n_samples: int, n_steps: int, time_axis: int | None
     ) -> Iterator[None]:
-        """Count what runs inside.
+        """Count what runs inside; arguments as for `begin`."""
+        self.begin(n_samples, n_steps, time_axis)
+        with self._hooked():
+            yield
+
+    def begin(self, n_samples: int, n_steps: int, time_axis: int | None) -> None:
+        """Begin a batch.
 
         Args:
             n_samples: B.
@@ -171,6 +182,10 @@ class Watch:
         self._places.sizes.append(n_samples)
         for place in self.places.values():
             place.whole_inputs = 0
+
+    @contextmanager
+    def _hooked(self) -> Iterator[None]:
+        """Follow the model's modules."""
         with ExitStack() as stack:
             if self._model.is_compiled:
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
@@ -179,6 +194,23 @@ class Watch:
             followed = [part for part in parts if part.functions is not None]
             for handle in self._functions.follow(followed):
                 stack.callback(handle.remove)
+            yield
+
+    @contextmanager
+    def begun_call(self, inputs: Any) -> Iterator[None]:
+        """Count a call of the model that a hook on it has seen begin.
+
+        Args:
+            inputs: positional and named arguments of the model.
+        """
+        self._input_size = first_tensor(inputs).numel()
+        root = self._model.parts[self._model.root]
+        with (
+            self._hooked(),
+            self._functions.calling(self._model.call, inputs),
+        ):
+            if root.functions is not None:
+                self._functions.enter(root, inputs)
             yield
 
     def run(self, *inputs: Any) -> Any:

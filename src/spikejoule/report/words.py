@@ -191,6 +191,13 @@ def updates(inputs: "AnalysisInputs") -> str:
     return f"{clocked:,}; on event-driven hardware {words}"
 
 
+def label(note: Note) -> str:
+    """Return the label of a note in a list."""
+    if note.kind is NoteKind.UNANSWERED:
+        return "no predicted class, because of equal spike counts"
+    return note.name or note.kind.value
+
+
 def sentence(note: Note, with_label: bool = True) -> str:
     """Write a note as a sentence.
 
@@ -200,5 +207,6 @@ def sentence(note: Note, with_label: bool = True) -> str:
     """
     words = note.words.rstrip(".")
     if with_label or note.kind is not NoteKind.WARNING:
-        words = f"{note.label[:1].upper()}{note.label[1:]}: {words}"
+        name = label(note)
+        words = f"{name[:1].upper()}{name[1:]}: {words}"
     return f"{words}."
