@@ -45,7 +45,11 @@ from spikejoule.engine.kernels.patches import Row
 from spikejoule.engine.kernels.structures import Array, Block, Rows, Spikes
 from spikejoule.engine.learning.kernels.backward import GROUP_SAMPLES, group_by_source
 from spikejoule.engine.learning.kernels.chain import add_place_products
-from spikejoule.engine.learning.kernels.patches import add_patch_gradients
+from spikejoule.engine.learning.kernels.patches import (
+    PlaceTaps,
+    add_patch_gradients,
+    add_products,
+)
 from spikejoule.engine.learning.kernels.structures import BySource
 from spikejoule.engine.learning.kernels.vector import (
     NARROW,
@@ -185,6 +189,42 @@ def _gather(sample, values, work, out):
                 out[row + element] = values[first + unit]
 
 
+@compiled_inline
+def _from(rows, step, element):
+    """Return ``Rows`` from a step and an element on."""
+    return Rows(rows.values, rows.start + step * rows.stride + element, rows.stride)
+
+
+@compiled_inline
+def _set_products(following, place, number, block, work, into):
+    """Compute dL/ds of a block of channels at a place, from dL/dx of what it reaches.
+
+    Args:
+        following: dL/dx of the link's population, ``Rows``.
+        place: among those of all links.
+        number: of the link.
+        block: the channels.
+        work: ``BackwardPass``.
+        into: receives dL/ds, ``Rows`` with all channels of the place.
+    """
+    chain = work.tables.chain
+    n_steps = work.batch.n_steps
+    first = chain.taps_of[place]
+    end = chain.taps_of[place + 1]
+    reach = link_at(chain.links, number).reach
+    taps = PlaceTaps(chain.taps, first, end, work.tables.transposed, reach)
+    values = into.values
+    for step in range(n_steps):
+        row = into.start + step * into.stride + block.column
+        values[row : row + block.vectors * LANES] = 0
+    size = block_size(into.stride)
+    first_vector = block.column // LANES
+    end_vector = first_vector + block.vectors
+    for vector in range(first_vector, end_vector, size):
+        part = Block(vector * LANES, min(size, end_vector - vector))
+        add_products(following, taps, part, n_steps, into)
+
+
 @compiled_apart
 def _layer_deltas(number, sample, place, lane, work, memory):
     """Compute dL/dx of a sample and layer from that of the next layer.
@@ -234,71 +274,47 @@ def _layer_deltas(number, sample, place, lane, work, memory):
     # dL/ds of a recurrent layer depends on dL/dx of the step after, so its steps go one
     # by one.
     at_once = 1 if link.recurrent > 0 else n_steps
+    vectors = width // LANES
+    # Block by block, so that dL/ds of a block stays in the first-level cache.
+    size = vectors if link.recurrent > 0 or number == last else block_size(width)
     for of_place in range(n_places):
         at = following.first_place + of_place
-        first_member = tables.members_of[at]
-        end_member = tables.members_of[at + 1]
-        if number == last:
-            first_member = 0
-            end_member = 1
-        elif first_member == end_member:
+        first_member = tables.members_of[at] if number < last else 0
+        end_member = tables.members_of[at + 1] if number < last else 1
+        if first_member == end_member:
             continue
-        else:
-            slopes[: n_steps * width] = 0
-            into = Rows(slopes, 0, width)
-            add_place_products(next_deltas, of_place, following, leading, n_steps, into)
-        for step in range(n_steps - at_once, -1, -at_once):
-            if link.recurrent > 0 and step + 1 < n_steps:
-                after = deltas.start + (step + 1) * deltas.stride
-                add_place_products(
-                    Rows(deltas.values, after, deltas.stride),
-                    0,
-                    own,
-                    leading,
-                    1,
-                    Rows(slopes, step * width, width),
-                )
-            for member in range(first_member, end_member):
-                element = np.int64(0)
-                if number < last:
-                    element = np.int64(tables.members[member]) * width
-                neuron_gradients(
-                    Neurons(
-                        Rows(
-                            constants.values,
-                            constants.start + element,
-                            constants.stride,
+        for vector in range(0, vectors, size):
+            block = Block(vector * LANES, min(size, vectors - vector))
+            if number < last:
+                into = Rows(slopes, 0, width)
+                _set_products(next_deltas, at, number + 1, block, work, into)
+            for step in range(n_steps - at_once, -1, -at_once):
+                if link.recurrent > 0 and step + 1 < n_steps:
+                    after = deltas.start + (step + 1) * deltas.stride
+                    later_deltas = Rows(deltas.values, after, deltas.stride)
+                    into = Rows(slopes, step * width, width)
+                    add_place_products(later_deltas, 0, own, leading, 1, into)
+                for member in range(first_member, end_member):
+                    element = np.int64(block.column)
+                    if number < last:
+                        element += np.int64(tables.members[member]) * width
+                    neuron_gradients(
+                        Neurons(_from(constants, 0, element), neurons.settings),
+                        surrogate,
+                        block.vectors,
+                        _from(potentials, step, element),
+                        Slopes(
+                            Rows(slopes, step * width + block.column, width),
+                            factor,
+                            _from(recorded, step, element),
+                            after_reset,
                         ),
-                        neurons.settings,
-                    ),
-                    surrogate,
-                    width // LANES,
-                    Rows(
-                        potentials.values,
-                        potentials.start + step * potentials.stride + element,
-                        potentials.stride,
-                    ),
-                    Slopes(
-                        Rows(slopes, step * width, width),
-                        factor,
-                        Rows(
-                            recorded.values,
-                            recorded.start + step * recorded.stride,
-                            recorded.stride,
+                        _from(deltas, step, element),
+                        at_once,
+                        Through(
+                            Rows(later, element, link.stride), _from(sums, 0, element)
                         ),
-                        after_reset,
-                    ),
-                    Rows(
-                        deltas.values,
-                        deltas.start + step * deltas.stride + element,
-                        deltas.stride,
-                    ),
-                    at_once,
-                    Through(
-                        Rows(later, element, link.stride),
-                        Rows(sums.values, sums.start + element, sums.stride),
-                    ),
-                )
+                    )
 
 
 @compiled_inline
