@@ -83,4 +83,5 @@ def mark_spikes(builder, values, first, following, n_vectors, marked) -> bool:
         wrong = builder.and_(fires, differ(vector, one))
         builder.store(builder.or_(builder.load(others), wrong), others)
     word = builder.bitcast(builder.load(others), ir.IntType(LANES))
-    return builder.icmp_unsigned("!=", word, constant(0, LANES))
+    is_wrong: bool = builder.icmp_unsigned("!=", word, constant(0, LANES))
+    return is_wrong
