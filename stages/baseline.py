@@ -39,7 +39,7 @@ from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.evaluation.params import EvaluateParams
 from spikejoule.network.params import ModelParams
 from spikejoule.training.epochs import EpochTimes
-from spikejoule.training.relu import activations
+from spikejoule.training.relu.running import activations
 from spikejoule.training.settings import TrainingSettings
 from stages.shared.resuming import resumable
 

@@ -53,6 +53,33 @@ class PublishParams(ParameterSection):
     experiment: Line = Field(description="a name of 1 to 500 printable characters")
 
 
+def problem_of_network(
+    encode: EncodeParams, model: ModelParams, train: TrainParams
+) -> str:
+    """Return the line about a parameter that misfits the network; else empty."""
+    penalty = train.penalty_problem(model.n_layers)
+    if penalty:
+        return not_allowed("train", penalty, train)
+    try:
+        engine = choose_engine(
+            train.engine, train.device, model.neuron, model.is_integer_chain
+        )
+    except ParameterError as error:
+        return f"train.engine: {shown(train.engine)} is not allowed, since {error}"
+    hidden = model.hidden_layers
+    plain_layers = len(hidden) if all(map(is_plain, hidden)) else 0
+    try:
+        train.check_backward(engine, plain_layers)
+    except ParameterError as error:
+        return f"train.backward: 'sampled' is not allowed; {error}"
+    if model.quantisation and encode.encoder.input_products is not None:
+        return (
+            f"encode.encoding: '{encode.encoding}' is not allowed with "
+            f"model.weight_bits {model.weight_bits}: {NO_CURRENTS}"
+        )
+    return ""
+
+
 class Params(ParameterFile):
     """The content of params.yaml."""
 
@@ -69,7 +96,8 @@ class Params(ParameterFile):
 
     @model_validator(mode="after")
     def _sections_fit(self) -> Self:
-        problem = self._problem_of_network() or self._problem_of_samples()
+        problem = problem_of_network(self.encode, self.model, self.train)
+        problem = problem or self._problem_of_samples()
         if problem:
             raise refused(problem)
         measured = self.measure_inference.n_samples
@@ -80,34 +108,6 @@ class Params(ParameterFile):
                 f"measure_inference.n_samples, which is {measured}"
             )
         return self
-
-    def _problem_of_network(self) -> str:
-        """Return the line about a parameter that misfits the network; else empty."""
-        train = self.train
-        penalty = train.penalty_problem(self.model.n_layers)
-        if penalty:
-            return not_allowed("train", penalty, train)
-        try:
-            engine = choose_engine(
-                train.engine,
-                train.device,
-                self.model.neuron,
-                self.model.is_integer_chain,
-            )
-        except ParameterError as error:
-            return f"train.engine: {shown(train.engine)} is not allowed, since {error}"
-        hidden = self.model.hidden_layers
-        plain_layers = len(hidden) if all(map(is_plain, hidden)) else 0
-        try:
-            train.check_backward(engine, plain_layers)
-        except ParameterError as error:
-            return f"train.backward: 'sampled' is not allowed; {error}"
-        if self.model.quantisation and self.encode.encoder.input_products is not None:
-            return (
-                f"encode.encoding: '{self.encode.encoding}' is not allowed with "
-                f"model.weight_bits {self.model.weight_bits}: {NO_CURRENTS}"
-            )
-        return ""
 
     def _problem_of_samples(self) -> str:
         """Return the line about a parameter that misfits the samples; else empty."""

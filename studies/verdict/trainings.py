@@ -30,7 +30,7 @@ from spikejoule.engine.learning import chosen_trainer
 from spikejoule.network.network import State
 from spikejoule.network.sections import EpochRecord, TrainingConfigSection
 from spikejoule.params import Params, parse_params
-from spikejoule.training.relu import activations
+from spikejoule.training.relu.running import activations
 from spikejoule.training.training import Training, TrainingData
 from stages import prepare
 from studies.verdict.published import ROOT

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from spikejoule.baselines.counts import (
     MeasuredBaseline,
@@ -20,16 +19,13 @@ from spikejoule.baselines.quantised import (
     quantise,
     quantised_activations,
 )
-from spikejoule.baselines.settings import BaselineTraining, BaselineVariant
-from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.compare.training import record_of_baseline
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import write_npz
-from spikejoule.data.images import Dataset, LabelledImages
+from spikejoule.data.images import LabelledImages
 from spikejoule.energy.training.counting import count_training
 from spikejoule.network.conventional import ConventionalNetwork
-from spikejoule.network.torch_twin import initial_state
-from spikejoule.training.relu import activations
+from spikejoule.training.relu.running import activations
 from tests.energy.by_hand import TRAINING
 
 SMALL = ConventionalNetwork.of_layers(784, (12, 9), 10)
@@ -50,49 +46,6 @@ def random_images(n_images: int, seed: int = 2) -> np.ndarray:
     images = generator.integers(0, 256, (n_images, 28, 28), dtype=np.uint8)
     images[generator.random(images.shape) < 0.8] = 0
     return images
-
-
-def test_activations_equal_sums_in_float64() -> None:
-    state = random_state(SMALL)
-    images = random_images(3)
-    values = images.reshape(3, 784) / 255
-    layers = activations(state, images)
-    np.testing.assert_allclose(layers[0], values, rtol=1e-6)
-    for layer in range(1, 4):
-        weight = state[f"layer{layer}.synapses.weight"].astype(np.float64)
-        values = values @ weight.T + state[f"layer{layer}.synapses.bias"]
-        if layer < 3:
-            values = np.maximum(values, 0)
-        np.testing.assert_allclose(layers[layer], values, rtol=1e-4, atol=1e-5)
-
-
-def test_one_step_is_that_of_plain_torch(mnist5k: Dataset) -> None:
-    train = mnist5k.train.select(slice(16))
-    settings = BaselineTraining(batch_size=16, max_epochs=1, lr=0.01)
-    variants = [BaselineVariant(SMALL)]
-    training = BaselinesTraining(train, train, variants, settings, SEED)
-    (result,) = train_baselines(training).baselines
-    model = torch.nn.Sequential(
-        torch.nn.Linear(784, 12),
-        torch.nn.ReLU(),
-        torch.nn.Linear(12, 9),
-        torch.nn.ReLU(),
-        torch.nn.Linear(9, 10),
-    )
-    names = initial_state(SMALL, SEED)
-    model.load_state_dict(dict(zip(model.state_dict(), names.values(), strict=True)))
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=1e-5)
-    pixels = torch.from_numpy(train.images.reshape(16, 784).astype(np.float32) / 255)
-    labels = torch.from_numpy(train.labels.astype(np.int64))
-    torch.nn.CrossEntropyLoss(label_smoothing=0.1)(model(pixels), labels).backward()
-    optimizer.step()
-    for parameter, (name, values) in zip(
-        model.parameters(), result.network.items(), strict=True
-    ):
-        # Adam's first step is the learning rate times a sign, which a tiny gradient may
-        # lose.
-        close = np.isclose(parameter.detach().numpy(), values, atol=1e-5)
-        assert close.mean() > 0.999, name
 
 
 def naive_quantised(

@@ -26,7 +26,7 @@ from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.pruning import PruningSettings
-from spikejoule.training.relu import activations
+from spikejoule.training.relu.running import activations
 from tests.tools.interrupted import cut_short_after_every_epoch
 from tests.tools.settings import changed
 

@@ -11,10 +11,13 @@ from torch.nn import functional
 from spikejoule.baselines.learner import Learner
 from spikejoule.baselines.quantised import Widths, in_integers, quantised_activations
 from spikejoule.baselines.settings import BaselineTraining, BaselineVariant
+from spikejoule.baselines.training import BaselinesTraining, train_baselines
+from spikejoule.data.images import LabelledImages
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import State, weights_and_biases
 from spikejoule.network.pruning import PruningSettings
-from spikejoule.training.relu import ReluLayout
+from spikejoule.network.torch_twin import initial_state
+from spikejoule.training.relu.layout import ReluLayout
 from tests.tools.processes import start_python
 
 SEED = 3
@@ -160,6 +163,22 @@ def test_steps_are_those_of_adam_in_float64() -> None:
     for name, values in learner.state().items():
         expected = parameters[name].detach().numpy()
         np.testing.assert_allclose(values, expected, atol=2e-4, err_msg=name)
+
+
+def test_a_family_takes_the_same_step() -> None:
+    """From PyTorch's initial weights."""
+    images = LabelledImages(PIXELS.reshape(30, 5, 10), LABELS, np.arange(30))
+    settings = SETTINGS.model_copy(update={"batch_size": 30, "lr": 0.01})
+    training = BaselinesTraining(images, images, [FLOATS], settings, SEED)
+    (trained,) = train_baselines(training).baselines
+    initial = initial_state(DEEP, SEED).items()
+    parameters = tensors({name: values.numpy() for name, values in initial})
+    loss_of(scores_of(FLOATS, parameters, {}, PIXELS), LABELS).backward()
+    torch.optim.Adam(parameters.values(), lr=0.01).step()
+    for name, values in trained.network.items():
+        # A tiny gradient may lose its sign, which is all of Adam's first step.
+        close = np.isclose(parameters[name].detach().numpy(), values, atol=1e-5)
+        assert close.mean() > 0.99, name
 
 
 @pytest.mark.parametrize("variant", [INTEGERS, SHIFTS])

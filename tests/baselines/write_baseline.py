@@ -24,7 +24,7 @@ from spikejoule.baselines.settings import (
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.data.sources.mnist5k import load_mnist5k
 from spikejoule.network.conventional import ConventionalNetwork
-from spikejoule.training.relu import activations
+from spikejoule.training.relu.running import activations
 
 SETTINGS = BaselineTraining(
     batch_size=32,

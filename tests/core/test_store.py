@@ -161,20 +161,6 @@ class TestText:
         assert path.read_bytes() == b'n,value,text\n1,0.1,"x,y"\n2,0.5,\n'
         assert read_csv(path)[1] == {"n": "2", "value": "0.5", "text": ""}
 
-    @pytest.mark.parametrize(
-        ("read", "text"),
-        [
-            (store.read_json, "[1]"),
-            (store.read_json, "\xff"),
-            (read_csv, "m\n1\n"),
-        ],
-    )
-    def test_damaged_text_is_refused_in_one_sentence(
-        self, tmp_path: Path, read: Callable[[Any], Any], text: str
-    ) -> None:
-        (tmp_path / "a").write_bytes(text.encode("latin-1"))
-        refusal(read, tmp_path / "a")
-
     def test_a_row_of_another_length_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "a").write_text("n,m\n1,2\n3\n", encoding="utf-8")
         assert "row 3 has 1 cells, the header 2" in refusal(read_csv, tmp_path / "a")

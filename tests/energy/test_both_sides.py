@@ -4,10 +4,8 @@ import ast
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from spikejoule.baselines.counts import TrainingRun
 from spikejoule.compare import training
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import ledger
@@ -17,6 +15,7 @@ from spikejoule.evaluation.runs import counted_runs
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import Network
 from tests.energy.by_hand import TRAINING, baseline, inputs, measured
+from tests.energy.test_training import trained_baseline
 
 BOTH = {Network, ConventionalNetwork}
 
@@ -48,18 +47,10 @@ def test_inference(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_training(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = recorded(monkeypatch, training, "count_training")
-    run = TrainingRun(
-        epochs=2,
-        samples=1,
-        batch_size=1,
-        weight_decay=True,
-        products=np.array([6, 4]),
-        gradients_reached=np.array([6, 4]),
-    )
     found = training.training_ledger(
         inputs().variant,
         TRAINING,
-        [baseline(10, [8] * 4, training=run)],
+        [trained_baseline()],
         [load_profiles()["45nm-fp32"]],
         BootstrapSettings(9),
     )

@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.baselines.quantised import Widths, quantise, quantised_activations
 from spikejoule.counts.measurement import (
-    LayerCounts,
     Measurement,
-    activity_of_layers,
     activity_of_products,
 )
 from spikejoule.data.images import Dataset
@@ -27,8 +25,6 @@ from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.encoders.regular import Regular
-from spikejoule.encoding.events import PRODUCTS
-from spikejoule.energy.count import count_operations
 from spikejoule.energy.ledger import Variant, baseline_variants, spiking_variant
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import PACKAGED, load_profiles, price
@@ -231,37 +227,6 @@ def test_spiking_networks(mnist5k: Dataset, name: str) -> None:
     for method, counts in expected.items():
         same_counts(ways[method].operations, counts, words)
         same_energies(ways[method].operations, counts, words)
-
-
-@pytest.mark.parametrize("products", PRODUCTS)
-def test_means_give_the_same_except_for_the_encoding(
-    mnist5k: Dataset, products: Any
-) -> None:
-    encoder = Direct(time_window=6, direct_products=products)
-    drawn = Drawn((9,), {"threshold": 6.0}, pruned=0.8)
-    counted = case(mnist5k.test.images[:5], encoder, drawn)
-    measured = counted.measured
-    assert measured.input_macs is not None
-    layers = LayerCounts(
-        spikes=np.array([[*measured.counts.means.values()]]),
-        events=measured.synaptic_events.mean(axis=0)[None],
-        macs=measured.input_macs.mean()[None],
-        products=products,
-    )
-    activity = activity_of_layers(measured.bound, 6, layers, pruned=measured.pruned)
-    means = count_operations(activity)
-    total = sum(counted.recounted(), Counter())
-    wanted = {
-        key: count / 5
-        for key, count in total.items()
-        if not key[0].startswith(("pixel_read", "random_draw", "code_"))
-    }
-    found = {
-        (column.term, column.place): mean
-        for column, mean in zip(means.columns, means.means.tolist(), strict=True)
-        if mean > 0
-    }
-    assert found == pytest.approx(wanted)
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,6 @@ from spikejoule.engine.learning import make_trainer
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.integers import with_grids
 from spikejoule.network.layers import (
-    ConvolutionLayer,
-    DenseLayer,
-    HiddenLayer,
     PoolingLayer,
     layers_of,
 )
@@ -50,7 +47,8 @@ from tests.energy.training_witness import (
     Setting,
     Trained,
 )
-from tests.tools.networks import populations_of
+from tests.engine.agreement import Case
+from tests.tools.networks import chains, firing_state, populations_of
 from tests.tools.without_torch import needs_torch
 
 CLASSES = 3
@@ -68,46 +66,9 @@ def in_dataflow(setting: Setting, dataflow: Dataflow) -> Setting:
 
 
 @st.composite
-def chains(draw: st.DrawFn) -> tuple[tuple[int, ...], list[HiddenLayer]]:
-    """The shape of an input, and hidden layers that fit it."""
-    layers: list[HiddenLayer] = []
-    shape: tuple[int, ...] = (draw(st.integers(1, 6)),)
-    if draw(st.booleans()):
-        shape = (draw(st.sampled_from([1, 2])), 4, draw(st.integers(3, 4)))
-        kinds = draw(st.sampled_from(["c", "cp", "pc", "p", "cpc", "cc"]))
-        planes = shape
-        for kind in kinds:
-            if kind == "p":
-                layers.append(PoolingLayer(2, draw(st.booleans())))
-                planes = (planes[0], planes[1] // 2, planes[2] // 2)
-                continue
-            kernel = draw(st.integers(1, min(3, *planes[1:])))
-            padding = draw(st.integers(0, kernel - 1))
-            layer = ConvolutionLayer(
-                channels=2,
-                kernel=kernel,
-                stride=draw(st.integers(1, 2)),
-                padding=padding,
-                groups=draw(st.sampled_from([1, planes[0]])),
-            )
-            layers.append(layer)
-            sides = [
-                (side + 2 * padding - kernel) // layer.stride + 1 for side in planes[1:]
-            ]
-            planes = (2, *sides)
-            if min(sides) < 2:
-                break
-    n_dense = draw(st.integers(0, 2))
-    has_neurons = any(not isinstance(layer, PoolingLayer) for layer in layers)
-    for _ in range(n_dense if has_neurons else max(1, n_dense)):
-        layers.append(DenseLayer(draw(st.integers(1, 5)), draw(st.booleans())))
-    return shape, layers
-
-
-@st.composite
 def trainings(draw: st.DrawFn) -> tuple[Setting, list[Any], int]:
     """A network and how it is trained, the layers as loops take them, and a seed."""
-    shape, layers = draw(chains())
+    shape, layers = draw(chains(largest=4, channels=(2,)))
     is_quantised = draw(st.sampled_from([False, False, True]))
     averages = any(isinstance(one, PoolingLayer) and one.average for one in layers)
     is_quantised = is_quantised and not averages
@@ -117,7 +78,7 @@ def trainings(draw: st.DrawFn) -> tuple[Setting, list[Any], int]:
     decays = [0.8] if learned in ("decay", "both") else [0.8, 1.0]
     neuron = LeakyIntegrateAndFire(
         decay=draw(st.sampled_from(decays)),
-        threshold=0.7,
+        threshold=0.5,
         reset=draw(st.sampled_from(["zero", "subtract"])),
         bias=draw(st.booleans()),
         learned=learned,
@@ -152,18 +113,9 @@ def masks_of(network: Network) -> dict[str, Any]:
 
 
 def state_of(setting: Setting, seed: int) -> tuple[Setting, dict[str, Any]]:
-    """Weights with which layers fire now and then, and grids for them."""
-    generator = np.random.default_rng(seed)
+    """Weights with which layers fire, without removed ones, and grids for them."""
     network = setting.network
-    state = {}
-    for name, shape in network.parameter_shapes().items():
-        if name.endswith("weight"):
-            scale = 1.3 / np.sqrt(max(np.prod(shape[1:]), 2))
-            state[name] = generator.normal(0.3 * scale, scale, shape)
-        elif "neurons" in name:
-            state[name] = generator.normal(-0.4 + ("decay" in name), 0.1, shape)
-        else:
-            state[name] = generator.normal(0.1, 0.1, shape)
+    state = {name: 0.15 + of for name, of in firing_state(network, seed).items()}
     for name, mask in (setting.masks or {}).items():
         state[name] = state[name] * mask
     if network.quantisation is not None:
@@ -195,22 +147,15 @@ def by_loops(
     samples, labels = batch
     if setting.products is not None:
         samples = [[sample] * setting.n_steps for sample in samples]
-    network = setting.network
-    learning = setting.learning
-    constants = [neuron.constants for neuron in network.neurons]
-    thresholds, decays = zip(*constants, strict=True)
-    model = naive.Model(
-        naive.Neuron(thresholds, decays, network.neuron.reset),
-        (learning.surrogate, learning.chosen_surrogate.slope),
-        naive.Loss(learning.logit_scale, learning.label_smoothing),
-        populations,
-        setting.masks is not None,
+    case = Case(
+        setting.network,
+        state,
+        np.array(samples),
+        np.array(labels),
+        setting.learning,
+        setting.masks,
     )
-    widths = network.quantisation
-    if widths is None:
-        return naive.batch_gradient(state, samples, labels, model)
-    grids = naive.Grids(widths.exponents, widths.weight_bits, widths.state_bits)
-    return naive.integer_batch_gradient(state, np.array(samples), labels, model, grids)
+    return case.by_loops(populations)
 
 
 @settings(max_examples=40, deadline=None)

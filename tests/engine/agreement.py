@@ -11,7 +11,6 @@ from spikejoule.encoding.events import EventList
 from spikejoule.engine.learning import BatchOutcome, Trainer, make_trainer
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
-from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests import naive
 from tests.tools.without_torch import WITH_TORCH
 
@@ -65,24 +64,30 @@ class Case:
     def by_loops(
         self, populations: Any = None, sampling: naive.Sampling | None = None
     ) -> naive.Batch:
-        """Return the results of the plain loops."""
-        neuron = self.network.neuron
-        assert isinstance(neuron, LeakyIntegrateAndFire)
-        learning = self.learning
+        """Return the results of the plain loops, on integers if it has grids."""
+        network, learning = self.network, self.learning
+        thresholds, decays = zip(
+            *(neuron.constants for neuron in network.neurons), strict=True
+        )
         loss = naive.Loss(
             logit_scale=learning.logit_scale,
             smoothing=learning.label_smoothing,
             spike_penalty=(learning.spike_penalty, learning.spike_target),
         )
         model = naive.Model(
-            naive.Neuron(neuron.threshold, neuron.decay, neuron.reset),
+            naive.Neuron(thresholds, decays, network.neuron.reset),
             (learning.surrogate, learning.chosen_surrogate.slope),
             loss,
             populations=populations,
             pruned=self.masks is not None,
             sampling=sampling,
         )
-        return naive.batch_gradient(self.state, self.dense, self.labels.tolist(), model)
+        batch = (self.state, self.dense, self.labels.tolist(), model)
+        widths = network.quantisation
+        if widths is None:
+            return naive.batch_gradient(*batch)
+        grids = naive.Grids(widths.exponents, widths.weight_bits, widths.state_bits)
+        return naive.integer_batch_gradient(*batch, grids)
 
     def assert_engines_agree(
         self, events: EventList, expected: naive.Batch, macs: int | None = None

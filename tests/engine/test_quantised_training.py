@@ -15,7 +15,6 @@ from spikejoule.engine.learning import make_trainer
 from spikejoule.engine.quantised import run_integers
 from spikejoule.network.integers import layer_constants, quantisation_of, with_grids
 from spikejoule.network.learning import LearningSettings
-from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from tests import naive
 from tests.engine.agreement import LEARNING, Case, assert_agrees, assert_spikes, engines
 from tests.tools.networks import firing_network, spike_trains
@@ -44,31 +43,17 @@ def assert_integers_agree(case: Case, populations: Any = None) -> list[np.ndarra
     state = case.state
     network = with_grids(case.network, state)
     quantisation = quantisation_of(network)
-    neuron = network.neuron
-    assert isinstance(neuron, LeakyIntegrateAndFire)
-    thresholds, decays = zip(
-        *(neurons.constants for neurons in network.neurons), strict=True
-    )
     bits = (quantisation.weight_bits, quantisation.state_bits)
     assert quantisation.exponents == tuple(
-        naive.grid_of(weights_into(number, state), *bits, threshold)
-        for number, threshold in enumerate(thresholds)
+        naive.grid_of(weights_into(number, state), *bits, neuron.constants[0])
+        for number, neuron in enumerate(network.neurons)
     )
-    model = naive.Model(
-        naive.Neuron(thresholds, decays, neuron.reset),
-        (LEARNING.surrogate, LEARNING.chosen_surrogate.slope),
-        naive.Loss(LEARNING.logit_scale, LEARNING.label_smoothing),
-        populations,
-        pruned=case.masks is not None,
-    )
-    grids = naive.Grids(quantisation.exponents, *bits)
-    expected = naive.integer_batch_gradient(
-        state, case.dense, case.labels.tolist(), model, grids
-    )
+    case = replace(case, network=network)
+    expected = case.by_loops(populations)
     events = EventList.from_dense(case.dense)
     if populations is None:
         assert_spikes(run_integers(network, state, events), expected.spikes)
-        replace(case, network=network).assert_engines_agree(events, expected)
+        case.assert_engines_agree(events, expected)
     else:
         engine = make_trainer("dense", network, state, LEARNING, np.float64)
         assert_agrees(engine, events, case.labels, expected)

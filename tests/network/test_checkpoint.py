@@ -13,7 +13,6 @@ import yaml
 from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError
 from spikejoule.network.checkpoint import Checkpoint
-from spikejoule.network.integers import integers_of
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.trained import TrainedNetwork
 from tests.tools.cli import Cli
@@ -120,15 +119,6 @@ class TestTrainedNetwork:
         assert complete.file.inference_spikes.per_inference(names) == {
             name: 400.0 - 100 * layer for layer, name in enumerate(names)
         }
-
-    def test_a_file_holds_the_integers(self, tmp_path: Path) -> None:
-        network = quantised_network(4, 16)
-        path = write_example(tmp_path / "c.pth", network)
-        stated = torch.load(path, weights_only=True)["quantisation"]["integers"]
-        expected = integers_of(network.network, network.state)
-        assert stated.keys() == expected.keys()
-        for name, integers in stated.items():
-            assert np.array_equal(integers.numpy(), expected[name])
 
     def test_weights_that_do_not_fit_are_not_written(self, tmp_path: Path) -> None:
         other = replace(trained_network(), state=trained_network((30,)).state)

@@ -368,6 +368,11 @@ class Between(nn.Module):
         return self.function(x)
 
 
+def by_closure() -> Between:
+    weights = torch.randn(K, K)
+    return Between(lambda x: x @ weights + weights[0])
+
+
 W = torch.ones(K, K)
 UNSEEN = ["Between 1 (Between)"]
 INSIDE: dict[str, tuple[Callable[[], nn.Module], list[str], list[str]]] = {
@@ -375,6 +380,7 @@ INSIDE: dict[str, tuple[Callable[[], nn.Module], list[str], list[str]]] = {
     "pass-through that scales": (Gain, [], ["Gain 1 (Gain: mul)"]),
     "neurons with a kernel": (Kernel, ["Kernel 1.kernel"], []),
     "recurrent neurons": (Recurrent, ["Recurrent 1.w"], []),
+    "weights in a closure": (by_closure, ["Between 1.matmul"], []),
     "NumPy": (lambda: Between(by_numpy), [], UNSEEN),
     "a thread": (lambda: Between(by_thread), [], UNSEEN),
     "a trace": (lambda: Between(by_script), [], UNSEEN),
@@ -439,20 +445,6 @@ def test_graded_spikes_stay_values_in_another_tensor(name: str) -> None:
     spikes = torch.stack([lif(step) for step in x]).sum(dim=(0, 2))
     macs = by_kind(report.activity)["macs"]["Linear 2"]
     assert macs.tolist() == (R * spikes).tolist()
-
-
-def test_weights_in_a_closure_are_weights() -> None:
-    weights = torch.randn(K, R)
-    sparse = torch.eye(R).to_sparse()
-
-    def product(x: Tensor) -> Tensor:
-        current = x @ weights + weights[0]
-        return torch.sparse.mm(sparse, current.T).T
-
-    model = nn.Sequential(Between(product), LIF())
-    report = price(model, (torch.rand(T, N, K) < 0.3).float(), loop="price")
-    assert [*by_kind(report.activity)["events"]] == ["Between 0.matmul"]
-    assert report.not_counted == ("Between 0 (Between: sparse_mm)",)
 
 
 def test_products_in_hooks_of_the_model_itself() -> None:

@@ -20,92 +20,6 @@ C = 5
 
 Layer = Callable[[Tensor], Tensor]
 
-JOINS: dict[str, Callable[[Layer, Tensor], Tensor]] = {
-    "not joined": lambda f, x: f(x),
-    "samples first": lambda f, x: f(x.reshape(-1, C)).reshape(*x.shape[:2], -1),
-    "flattened": lambda f, x: f(x.flatten(0, 1)).unflatten(0, x.shape[:2]),
-    "tokens first": lambda f, x: (
-        f(x.transpose(0, 1).reshape(-1, C))
-        .reshape(x.shape[1], x.shape[0], -1)
-        .transpose(0, 1)
-    ),
-    "permuted": lambda f, x: (
-        f(x.permute(1, 0, 2).contiguous().view(-1, C))
-        .view(x.shape[1], x.shape[0], -1)
-        .permute(1, 0, 2)
-    ),
-    "an axis of tokens first": lambda f, x: f(x.transpose(0, 1)).transpose(0, 1),
-    "token by token": lambda f, x: torch.stack([f(one) for one in x.unbind(1)], 1),
-    "sample by sample": lambda f, x: torch.stack([f(one) for one in x]),
-    "tokens in a row": lambda f, x: torch.stack(
-        f(torch.cat(x.unbind(1))).chunk(x.shape[1]), 1
-    ),
-    "samples in a row": lambda f, x: torch.stack(
-        f(torch.cat(x.unbind(0))).chunk(x.shape[0])
-    ),
-}
-
-
-class Tokens(nn.Module):
-    """A layer that sees N tokens of each sample, joined in some way."""
-
-    def __init__(self, join: Callable[[Layer, Tensor], Tensor], n_tokens: int) -> None:
-        super().__init__()
-        self.join = join
-        self.n_tokens = n_tokens
-        self.layer = nn.Linear(C, 6)
-        self.lif = LIF()
-        self.out = nn.Linear(6 * n_tokens, 3)
-        self.last = LIF()
-
-    def forward(self, x: Tensor) -> Tensor:
-        tokens = x.reshape(len(x), self.n_tokens, C)
-        currents = self.join(self.layer, tokens).reshape(len(x), -1)
-        out: Tensor = self.last(self.out(self.lif(currents)))
-        return out
-
-
-def events_of(model: nn.Module, x: Tensor) -> Any:
-    return price_model(model, x, loop="price").activity.events
-
-
-# Steps, samples, tokens: with equal numbers, sizes tell no axes apart.
-@pytest.mark.parametrize("sizes", [(5, 4, 3), (4, 4, 3), (5, 4, 4), (2, 4, 8)], ids=str)
-@pytest.mark.parametrize("join", JOINS)
-def test_a_split_by_sample_is_right_or_absent(
-    join: str, sizes: tuple[int, int, int]
-) -> None:
-    n_steps, n_samples, n_tokens = sizes
-    torch.manual_seed(0)
-    model = Tokens(JOINS[join], n_tokens).eval()
-    rates = torch.linspace(0.1, 0.9, n_samples)[None, :, None]
-    x = (torch.rand(n_steps, n_samples, n_tokens * C) < rates).float()
-    alone = [int(events_of(model, x[:, n : n + 1])[0]) for n in range(n_samples)]
-    if join == "sample by sample" and n_tokens % n_samples:
-        with pytest.raises(DataError, match="no axis has the size"):
-            events_of(model, x)
-        return
-    found = events_of(model, x)
-    if len(found) == 1:
-        assert join in (
-            "tokens first",
-            "permuted",
-            "tokens in a row",
-            "sample by sample",
-            "an axis of tokens first",
-        )
-        assert found[0] == pytest.approx(np.mean(alone))
-    else:
-        assert found.tolist() == alone
-
-
-def test_without_a_split_there_are_no_intervals() -> None:
-    model = Tokens(JOINS["tokens first"], 3).eval()
-    x = (torch.rand(5, 4, 3 * C) < torch.tensor([0.1, 0.4, 0.6, 0.9])[:, None]).float()
-    report = price_model(model, x, loop="price")
-    assert report.table["pj_interval_low"].isna().all()
-    assert "there are no intervals" in str(report)
-
 
 def joined_at_random(draw: random.Random, layer: Layer, x: Tensor) -> Tensor:
     """Apply a layer to x [.., .., .., C], its axes permuted, joined or taken apart."""
@@ -182,8 +96,8 @@ def test_splits_of_joins_drawn_at_random_are_right_or_absent(loop: str) -> None:
         else:
             n_right += 1
             assert found.tolist() == expected.tolist(), seed
-    assert n_right > 40
-    assert n_absent < 50
+    assert n_right > 45
+    assert n_absent < 46
 
 
 def transposed(x: Tensor) -> Tensor:
@@ -223,6 +137,8 @@ def test_two_orders_of_one_size_are_not_confused(
     assert means == {1}
     total = report.activity.events.sum()
     assert total == pytest.approx(2 * 6 * float(x.sum()) / 4)
+    assert report.table["pj_interval_low"].isna().all()
+    assert "there are no intervals" in str(report)
 
 
 class TokenByToken(Joined):

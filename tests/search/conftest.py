@@ -1,6 +1,7 @@
 """Fixtures of the tests of searches."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +40,18 @@ def search_of(params: Params, tmp_path: Path) -> SearchOf:
         return Search(storage, settings, found, {}, {}, tmp_path)
 
     return made
+
+
+@contextmanager
+def study_of(search: Search) -> Iterator[Any]:
+    """The study of a search, in its database."""
+    from spikejoule.search.study import open_study, opened_storage
+
+    with opened_storage(search) as storage:
+        yield open_study(search, storage)
+
+
+def trials_of(search: Search) -> list[Any]:
+    """Optuna's trials of a search."""
+    with study_of(search) as study:
+        return list(study.trials)

@@ -16,10 +16,10 @@ from spikejoule.baselines.counts import BASELINE
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.provenance import arrays_digest
 from spikejoule.data.images import Dataset, describe
-from spikejoule.search.study import by_state, open_study, run_trials
+from spikejoule.search.study import by_state, run_trials
 from spikejoule.search.trial import SearchData, run_trial
 from stages import baseline
-from tests.search.conftest import SearchOf
+from tests.search.conftest import SearchOf, trials_of
 from tests.tools.without_torch import needs_torch
 
 pytestmark = pytest.mark.slow  # for the extra
@@ -104,7 +104,7 @@ def test_none_begins_after_the_processor_time(
     monkeypatch.setattr("spikejoule.search.study.load_data", lambda *_: data)
     asked = of_side(side=side, processor_minutes=1e-6)
     run_trials(asked)
-    (trial,) = by_state(open_study(asked).trials)[TrialState.COMPLETE]
+    (trial,) = by_state(trials_of(asked))[TrialState.COMPLETE]
     ended = trial.user_attrs["ended"]
     assert ended["processor_seconds"] > 1e-6
     assert 0 < ended["metrics"]["energy_nj_per_inference"] < 100

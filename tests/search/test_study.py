@@ -14,18 +14,17 @@ from optuna.trial import TrialState  # noqa: E402
 
 from spikejoule.core.errors import ParameterError  # noqa: E402
 from spikejoule.search import study as studies  # noqa: E402
+from spikejoule.search.attributes import ENDED, number_of  # noqa: E402
 from spikejoule.search.space import Search  # noqa: E402
 from spikejoule.search.study import (  # noqa: E402
-    ENDED,
     FoundTrials,
     Objective,
     by_state,
-    number_of,
-    open_storage,
     open_study,
+    opened_storage,
     run_trials,
 )
-from tests.search.conftest import SearchOf  # noqa: E402
+from tests.search.conftest import SearchOf, study_of, trials_of  # noqa: E402
 from tests.tools.without_torch import needs_torch  # noqa: E402
 
 pytestmark = pytest.mark.slow  # for the extra
@@ -72,7 +71,7 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def state_of(search: Search) -> FoundTrials:
-    return by_state(open_study(search).trials)
+    return by_state(trials_of(search))
 
 
 @needs_torch
@@ -103,9 +102,7 @@ class TestWorker:
         complete = state_of(search)[TRAINED]
         assert len(complete) == 12
         assert {trial.params["encode.encoding"] for trial in complete} == {"poisson"}
-        assert (
-            12 < len(open_study(search).trials) < 50
-        )  # the sampler learns to avoid the other
+        assert 12 < len(trials_of(search)) < 50  # the sampler learns to avoid the other
 
     def test_a_trial_whose_worker_was_killed_is_run_again_as_often_as_allowed(
         self,
@@ -123,7 +120,7 @@ class TestWorker:
                 run_trials(search)
         train()
         run_trials(search)
-        first, again, another = open_study(search).trials
+        first, again, another = trials_of(search)
         assert (number_of(first), number_of(again), number_of(another)) == (0, 0, 2)
         assert first.params == again.params != another.params
         assert [trial.number for trial in state_of(search)[TRAINED]] == [2]
@@ -136,8 +133,8 @@ class TestWorker:
     ) -> None:
         monkeypatch.setattr(studies, "GRACE_SECONDS", 1)
         search = with_trials(search, 1)
-        with pytest.warns(UserWarning, match="Heartbeat"):
-            open_study(search).ask()
+        with study_of(search) as study, pytest.warns(UserWarning, match="Heartbeat"):
+            study.ask()
         run_trials(search)
         assert [trial.number for trial in state_of(search)[TRAINED]] == [1]
 
@@ -145,13 +142,13 @@ class TestWorker:
         self, search: Search, train: Callable[..., None]
     ) -> None:
         search = with_trials(search, 2)
-        storage = open_storage(search)
-        study = open_study(search, storage)
-        objective = Objective(search, study, storage)
-        with pytest.warns(UserWarning, match="Heartbeat"):
-            study.ask()  # another worker's, which has not drawn yet
-        for _ in range(2):
-            study.optimize(objective, n_trials=1)
+        with opened_storage(search) as storage:
+            study = open_study(search, storage)
+            objective = Objective(search, study, storage)
+            with pytest.warns(UserWarning, match="Heartbeat"):
+                study.ask()  # another worker's, which has not drawn yet
+            for _ in range(2):
+                study.optimize(objective, n_trials=1)
         assert [trial.number for trial in state_of(search)[TRAINED]] == [1]
 
     def test_one_worker_draws_the_same_again_and_more_can_be_requested(
@@ -159,17 +156,18 @@ class TestWorker:
     ) -> None:
         for trials in (2, 4):
             run_trials(with_trials(search, trials))
-        drawn = [trial.params for trial in open_study(search).trials]
+        drawn = [trial.params for trial in trials_of(search)]
         assert len(drawn) == 4
-        optuna.delete_study(study_name=search.settings.study, storage=search.storage)
+        with opened_storage(search) as storage:
+            optuna.delete_study(study_name=search.settings.study, storage=storage)
         run_trials(search)
-        assert [trial.params for trial in open_study(search).trials] == drawn
+        assert [trial.params for trial in trials_of(search)] == drawn
 
     def test_what_the_machine_lacks_ends_the_worker(self, search: Search) -> None:
         search.space.base["train"] |= {"engine": "dense", "device": "cuda:99"}
         with pytest.raises(ParameterError, match="torch finds"):
             run_trials(search)
-        assert not open_study(search).trials
+        assert not trials_of(search)
 
 
 def test_workers_change_the_study_one_after_the_other(
@@ -177,21 +175,21 @@ def test_workers_change_the_study_one_after_the_other(
 ) -> None:
     """Or two would run the same trial."""
     monkeypatch.setattr(studies, "_BUSY_SECONDS", 0.1)
-    first, second = (open_storage(search) for _ in range(2))
-    open_study(search, first)
-    with first.engine.begin():
-        with pytest.raises(optuna.exceptions.StorageInternalError) as raised:
-            second.get_all_studies()
-        assert "locked" in str(raised.value.__cause__)
-    assert len(second.get_all_studies()) == 1
+    with opened_storage(search) as first, opened_storage(search) as second:
+        open_study(search, first)
+        with first.engine.begin():
+            with pytest.raises(optuna.exceptions.StorageInternalError) as raised:
+                second.get_all_studies()
+            assert "locked" in str(raised.value.__cause__)
+        assert len(second.get_all_studies()) == 1
 
 
 def test_what_differs_from_the_study_is_named(search: Search) -> None:
-    open_study(search)
+    trials_of(search)
     search.space.base["seed"] += 1
     search.space.entries["train.lr"]["to"] = 0.2
     words = (
         "was started with different values of seed, space.train.lr.to: restore them, or"
     )
     with pytest.raises(ParameterError, match=words):
-        open_study(search)
+        trials_of(search)

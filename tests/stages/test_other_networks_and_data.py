@@ -14,7 +14,7 @@ from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
 from spikejoule.report.names import layers
-from spikejoule.tracking.publishing import build_run_record
+from spikejoule.tracking.run_record import build_run_record
 from tests.tools import sensor_files
 from tests.tools.committed import committed_params
 from tests.tools.finished_project import run_stages

@@ -104,15 +104,3 @@ class TestAgreement:
         assert checkpoint["test_accuracy"] == percent
         # Guessing, after labels or weights were lost, reaches 10 %.
         assert percent > 75
-
-    def test_training(self, first: Clone, checkpoint: dict[str, Any]) -> None:
-        history = pd.read_csv(first.path("history"))
-        headline = first.metrics("train_metrics")
-        validation = history["validation_accuracy_percent"].tolist()
-        assert len(validation) == headline["epochs_trained"] == 2
-        assert validation[headline["best_epoch"] - 1] == max(validation)
-        assert checkpoint["training_results"]["best_val_accuracy"] == max(validation)
-        assert checkpoint["training_history"]["val_acc"] == validation
-        for name in LAYERS:
-            mean = history[f"{name}_spikes_per_sample"].mean()
-            assert checkpoint["training_spikes"][f"total_{name}"] == round(mean * 7200)

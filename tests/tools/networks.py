@@ -4,9 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from hypothesis import strategies as st
 
 from spikejoule.network.integers import with_grids
-from spikejoule.network.layers import DenseLayer, HiddenLayer, PoolingLayer
+from spikejoule.network.layers import (
+    ConvolutionLayer,
+    DenseLayer,
+    HiddenLayer,
+    PoolingLayer,
+)
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
@@ -48,6 +54,49 @@ def spike_trains(
     """Random spikes [N, T, I]."""
     generator = np.random.default_rng([seed, n_samples, n_steps])
     return (generator.random((n_samples, n_steps, n_inputs)) < density).astype(int)
+
+
+Chain = tuple[tuple[int, ...], list[HiddenLayer]]
+
+
+@st.composite
+def chains(draw: st.DrawFn, largest: int, channels: Sequence[int] = (2, 4)) -> Chain:
+    """Draw the shape of an input, its sides up to the largest, and layers that fit.
+
+    A third of the inputs have no planes.
+    """
+    layers: list[HiddenLayer] = []
+    shape: tuple[int, ...] = (draw(st.integers(1, 6)),)
+    if draw(st.integers(0, 2)):
+        sides = st.integers(4, largest)
+        shape = planes = (draw(st.sampled_from([1, 2])), draw(sides), draw(sides))
+        for _ in range(draw(st.integers(0, 3))):
+            # Two poolings in a row are not allowed.
+            is_pooled = bool(layers) and isinstance(layers[-1], PoolingLayer)
+            if min(planes[1:]) < 2:
+                break
+            if not is_pooled and draw(st.booleans()):
+                layers.append(PoolingLayer(2, draw(st.booleans())))
+                planes = (planes[0], planes[1] // 2, planes[2] // 2)
+                continue
+            kernel = draw(st.integers(1, min(3, *planes[1:])))
+            layer = ConvolutionLayer(
+                channels=draw(st.sampled_from(channels)),
+                kernel=kernel,
+                stride=draw(st.integers(1, 2)),
+                padding=draw(st.integers(0, kernel - 1)),
+                groups=draw(st.sampled_from([n for n in (1, 2) if planes[0] % n == 0])),
+            )
+            layers.append(layer)
+            rows, columns = (
+                (side + 2 * layer.padding - kernel) // layer.stride + 1
+                for side in planes[1:]
+            )
+            planes = (layer.channels, rows, columns)
+    has_neurons = any(not isinstance(layer, PoolingLayer) for layer in layers)
+    for _ in range(draw(st.integers(0 if has_neurons else 1, 2))):
+        layers.append(DenseLayer(draw(st.integers(1, 6)), draw(st.booleans())))
+    return shape, layers
 
 
 def populations_of(

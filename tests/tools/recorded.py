@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from spikejoule.evaluation.accuracy import EARLY_EXIT, WHOLE_WINDOW
-from spikejoule.tracking.publishing import RunRecord, publish
+from spikejoule.tracking.publishing import publish
 from spikejoule.tracking.recorded import frame_of
+from spikejoule.tracking.run_record import RunRecord
 from spikejoule.tracking.store import Store, opened, project_store
 from tests.tools.pipeline_tools import make_project
 

@@ -10,8 +10,9 @@ import pytest
 
 from spikejoule.core.errors import StoreError
 from spikejoule.tracking.groups import Trial, environment_of_group, log_trials
-from spikejoule.tracking.publishing import RunRecord, publish
+from spikejoule.tracking.publishing import publish
 from spikejoule.tracking.recorded import recorded_runs
+from spikejoule.tracking.run_record import RunRecord
 from spikejoule.tracking.store import Store, project_store
 from tests.tools.recorded import runs
 

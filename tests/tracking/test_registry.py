@@ -15,8 +15,10 @@ from spikejoule.core.provenance import file_digest
 from spikejoule.energy.prices import PACKAGED
 from spikejoule.tracking import publishing
 from spikejoule.tracking.datasets import DataSplit
-from spikejoule.tracking.publishing import Publication, RunRecord
-from spikejoule.tracking.registry import MODEL_NAME, ModelFiles, Registration
+from spikejoule.tracking.publishing import Publication
+from spikejoule.tracking.registry import MODEL_NAME, Registration
+from spikejoule.tracking.run_record import RunRecord
+from spikejoule.tracking.served_folder import ModelFiles
 from spikejoule.tracking.store import Store, opened, project_store
 from tests.tools.examples import trained_network, write_example
 from tests.tools.processes import start_python
@@ -66,7 +68,9 @@ PUBLISH_ALL = """
 import sys
 from pathlib import Path
 from spikejoule.energy.prices import PACKAGED
-from spikejoule.tracking.publishing import ModelFiles, RunRecord, publish
+from spikejoule.tracking.publishing import publish
+from spikejoule.tracking.run_record import RunRecord
+from spikejoule.tracking.served_folder import ModelFiles
 from spikejoule.tracking.store import project_store
 
 uri, root, *results = sys.argv[1:]

@@ -24,7 +24,7 @@ from spikejoule.core import torch_files
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.energy.prices import PACKAGED
 from spikejoule.network.checkpoint import Checkpoint
-from spikejoule.tracking.registry import SERVER, ModelFiles, save_served_model
+from spikejoule.tracking.served_folder import SERVER, ModelFiles, save_served_model
 from spikejoule.tracking.server import JSON, MAX_BYTES, answer_to
 from tests import naive
 from tests.tools.examples import complete_content, trained_network, write_example
@@ -177,7 +177,7 @@ class TestAnswer:
     def test_other_parameters_are_refused(self, model: Any, images: np.ndarray) -> None:
         for params, said in (
             ({"profile": "silver"}, "profile: 'silver' is not allowed; allowed: 4"),
-            ({"seed": 2**32}, "allowed: whole numbers from 0 to 2.32 - 1 and"),
+            ({"seed": 2**32}, "whole numbers, for the seed from 0 to 2.32 - 1"),
             ({"indices": [1, 2]}, "indices: 2 for 6 images; allowed: one per image"),
             ({"indices": [0, 1, 2, 3, 4, -5]}, "allowed: whole numbers"),
             ({"indices": [0, 1, 2, 3, 4, None]}, "allowed: whole numbers"),

@@ -18,13 +18,9 @@ from spikejoule.data.images import load_samples
 from spikejoule.params import Params, load_params
 from spikejoule.tracking.datasets import DataSplit
 from spikejoule.tracking.failures import in_one_line, kind_of_failure
-from spikejoule.tracking.publishing import (
-    Publication,
-    RunRecord,
-    build_run_record,
-    publish,
-)
+from spikejoule.tracking.publishing import Publication, publish
 from spikejoule.tracking.recorded import recorded_runs
+from spikejoule.tracking.run_record import RunRecord, build_run_record
 from spikejoule.tracking.store import Store, keeper_tags, opened, project_store
 from tests.tools.examples import trained_network
 from tests.tools.finished_project import N_TEST, N_TRAIN, N_VALIDATION

@@ -204,7 +204,7 @@ def _layers(
     if isinstance(network, QuantisedNetwork):
         return quantised_activations(network, images)
     # Imported here, because reading counts needs no kernels.
-    from spikejoule.training.relu import activations
+    from spikejoule.training.relu.running import activations
 
     return activations(network, images)
 

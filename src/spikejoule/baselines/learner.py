@@ -1,13 +1,13 @@
 """One ReLU network that learns, in floating point or in integers.
 
-The kernels are in training/kernels/relu.py. The parameters that they change are those
+The kernels are in training/relu/kernels. The parameters that they change are those
 of the optimizer; the passes see them, or in a network of integers rounded copies. The
 units of the integers minimise the squared error of the weights and, on some training
 images, of the activations. They are chosen anew in every epoch.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,21 +21,21 @@ from spikejoule.baselines.quantised import (
 from spikejoule.baselines.settings import BaselineTraining, BaselineVariant
 from spikejoule.compiling.emit import aligned_zeros
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.resume import SavedState
 from spikejoule.network.learning import ADAM_BETAS
 from spikejoule.network.network import State, weights_and_biases
 from spikejoule.network.pruning import pruning_masks
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.network.torch_twin import drawn_synapses
-from spikejoule.training.kernels.relu import (
+from spikejoule.training.relu.kernels.arrays import (
     AdamArrays,
     Counted,
     Epoch,
-    learn,
-    round_network,
-    run_forward,
+    Learning,
 )
-from spikejoule.training.relu import ReluLayout, floating, intensities
+from spikejoule.training.relu.kernels.forward import round_network
+from spikejoule.training.relu.kernels.learning import learn
+from spikejoule.training.relu.layout import ReluLayout, floating
+from spikejoule.training.relu.running import intensities
 
 
 class Learner:
@@ -82,8 +82,7 @@ class Learner:
         self._weights = self._layout.weights(seen, self._levels(), self._grids)
         n_layers = len(self._layout.layers)
         self._counted = Counted(np.zeros(n_layers, int), np.zeros(n_layers, int))
-        self._batch_size = settings.batch_size
-        self._workspace = self._layout.workspace(self._batch_size)
+        self._workspace = self._layout.workspace(settings.batch_size)
 
     def _levels(self) -> NDArray[np.float32]:
         """The value of each brightness of a pixel, float32 [256]."""
@@ -162,16 +161,16 @@ class Learner:
             images=images,
             labels=labels,
             steps=steps,
-            batch_size=self._batch_size,
             targets=np.array([other, 1 - smoothing + other], np.float32),
         )
-        learn(epoch, self._weights, self._adam, self._workspace, self._counted)
+        learning = Learning(self._weights, self._adam, self._workspace, self._counted)
+        learn(epoch, learning)
 
     def warm_up(self) -> None:
         """Compile the kernels, without taking a step."""
         nothing = self._calibration[:0]
         self._take_steps(nothing, np.empty(0, np.uint8), np.empty((0, 2), np.float32))
-        run_forward(nothing, self._batch_size, self._weights, self._workspace)
+        self.scores(self._calibration[:1])
         round_network(self._adam.parameters, self._weights)
 
     def _steps(self, rates: Sequence[float]) -> NDArray[np.float32]:
@@ -235,15 +234,7 @@ class Learner:
 
     def _run(self, number: int, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Activations of a layer, [N, units]."""
-        parts = []
-        for first in range(0, len(images), self._batch_size):
-            batch = images[first : first + self._batch_size]
-            run_forward(batch, self._batch_size, self._weights, self._workspace)
-            values = self._layout.activations(
-                number, len(batch), self._batch_size, self._workspace
-            )
-            parts.append(values.copy())
-        return np.concatenate(parts)
+        return self._layout.run(images, self._weights, self._workspace, [number])[0]
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         """All arrays that the next epoch depends on."""
@@ -255,7 +246,7 @@ class Learner:
         """A copy of all that `resume_from` needs."""
         return {name: values.copy() for name, values in self._arrays().items()}
 
-    def resume_from(self, saved: SavedState) -> None:
+    def resume_from(self, saved: Mapping[str, NDArray[Any]]) -> None:
         """Restore what another learner `saved`."""
         for name, values in self._arrays().items():
-            values[:] = saved.arrays[name]
+            values[:] = saved[name]

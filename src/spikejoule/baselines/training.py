@@ -26,6 +26,7 @@ from spikejoule.baselines.counts import TrainingRun
 from spikejoule.baselines.learner import Learner
 from spikejoule.baselines.quantised import QuantisedNetwork, Widths, in_integers
 from spikejoule.baselines.settings import BaselineTraining, BaselineVariant
+from spikejoule.core.npz import in_parts, part_of
 from spikejoule.core.resume import ResumeFile, SavedState
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import best_class
@@ -33,7 +34,7 @@ from spikejoule.network.network import State
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.training.kernels.augment import augment
 from spikejoule.training.learning_rate import RunningSchedule
-from spikejoule.training.relu import pixels_of
+from spikejoule.training.relu.running import pixels_of
 
 CALIBRATION_IMAGES = 500
 """The number of first training images, unaugmented, that decide activation units."""
@@ -166,18 +167,18 @@ class NetworkTraining:
         trained = self.trained
         return {
             **self.learner.saved(),
-            **{f"best.{name}": values for name, values in trained.weights.items()},
+            **in_parts({"best": trained.weights}),
             "accuracies": np.array(trained.validation_accuracies_percent),
             "best_epoch": np.array([trained.best_epoch]),
         }
 
-    def resume_from(self, saved: SavedState) -> None:
+    def resume_from(self, saved: Mapping[str, NDArray[Any]]) -> None:
         """Make a new network resume from what was `saved`, to the same bits."""
         self.learner.resume_from(saved)
-        accuracies = saved.arrays["accuracies"].tolist()
+        accuracies = saved["accuracies"].tolist()
         self.trained.validation_accuracies_percent = accuracies
-        self.trained.best_epoch = int(saved.arrays["best_epoch"][0])
-        self.trained.weights = saved.part("best.").arrays
+        self.trained.best_epoch = int(saved["best_epoch"][0])
+        self.trained.weights = part_of(saved, "best")
         self._schedule.after_epochs(accuracies, self._n_batches)
 
 
@@ -265,25 +266,26 @@ class BaselinesTraining:
 
         list(pool.map(run, self.networks))
 
-    def checkpoint(self) -> SavedState:
-        """The state after the last epoch."""
-        arrays = {
-            f"{number}.{name}": values
-            for number, network in enumerate(self.networks)
-            for name, values in network.saved().items()
-        }
+    def saved_state(self) -> SavedState:
+        """The state after the last epoch, for `resume_from`."""
+        arrays = in_parts(
+            {
+                str(number): network.saved()
+                for number, network in enumerate(self.networks)
+            }
+        )
         plain = {
             "seconds": self.epoch_seconds,
             "processor_seconds": self.processor_seconds,
         }
         return SavedState(plain, arrays)
 
-    def resume_from(self, checkpoint: SavedState) -> None:
-        """Restore a `checkpoint` of another process."""
+    def resume_from(self, saved: SavedState) -> None:
+        """Restore the `saved_state` of another process."""
         for number, network in enumerate(self.networks):
-            network.resume_from(checkpoint.part(f"{number}."))
-        self.epoch_seconds = list(checkpoint.plain["seconds"])
-        self.processor_seconds = checkpoint.plain["processor_seconds"]
+            network.resume_from(part_of(saved.arrays, str(number)))
+        self.epoch_seconds = list(saved.plain["seconds"])
+        self.processor_seconds = saved.plain["processor_seconds"]
 
 
 def train_baselines(
@@ -306,9 +308,9 @@ def train_baselines(
     Raises:
         ParameterError: training diverged.
     """
-    checkpoint = state_store.load() if state_store is not None else None
-    if checkpoint is not None:
-        training.resume_from(checkpoint)
+    saved = state_store.load() if state_store is not None else None
+    if saved is not None:
+        training.resume_from(saved)
     training.warm_up()
     first = len(training.epoch_seconds) + 1
     max_epochs = training.settings.max_epochs
@@ -328,6 +330,6 @@ def train_baselines(
             training.epoch_seconds.append(time.perf_counter() - started)
             training.processor_seconds = time.process_time() - before
             if state_store is not None:
-                state_store.save(training.checkpoint())
+                state_store.save(training.saved_state())
             on_epoch(epoch)
     return training

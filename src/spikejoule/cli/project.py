@@ -43,7 +43,8 @@ def seeds(options: argparse.Namespace) -> str:
 
 def serve(options: argparse.Namespace) -> NoReturn:
     """Become the server of a version, which must load its own copy of this package."""
-    from spikejoule.tracking.registry import SERVER, version_folder
+    from spikejoule.tracking.registry import version_folder
+    from spikejoule.tracking.served_folder import SERVER
 
     folder = version_folder(store_of(Path()), options.model)
     os.execv(

@@ -87,7 +87,7 @@ def counted_inputs(
     if samples.labels is not None:
         labels = class_labels(samples.labels, n_samples, answers.n_classes)
     if labels is not None and answers.classes is not None:
-        spiking = _with_accuracy(spiking, labels, answers.classes)
+        spiking = with_accuracy(spiking, labels, answers.classes)
         if baselines:
             # There are no validation samples: networks are compared on these.
             spiking = replace(spiking, validation_percent=spiking.test_percent)
@@ -111,7 +111,7 @@ def counted_inputs(
     )
 
 
-def _with_accuracy(
+def with_accuracy(
     variant: Variant, labels: NDArray[np.int64], classes: NDArray[np.int64]
 ) -> Variant:
     """Return a variant with its accuracy on N samples; a tie is a wrong answer."""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from spikejoule.core.errors import in_one_sentence
+from spikejoule.pricing.cells import Cell
 from spikejoule.pricing.layers import matrix_layer
 
 Factor = Tensor | float
@@ -51,6 +52,8 @@ class Population:
         without_autapses: whether no neuron reaches itself through `recurrent`.
         threshold: at which a neuron fires; None if it is not known.
         gain: factor on what a neuron receives; None if it is not known.
+        surrogate: name of its surrogate derivative (`network.surrogates`), of which the
+            energy of training asks; None if it is not known.
         is_wiring: whether the module only holds weights, and its neurons are one of its
             submodules.
     """
@@ -68,6 +71,7 @@ class Population:
     without_autapses: bool = False
     threshold: Factor | None = None
     gain: Factor | None = None
+    surrogate: str | None = None
     is_wiring: bool = False
 
     def leaks(self, n_units: int) -> int:
@@ -117,12 +121,15 @@ class Simulator:
         reset: resets the states of a module, if it has any.
         time: returns the time axis of a layer's input; None if it takes one step.
         carries_state: whether a model takes and returns its state with its input.
+        cell: returns the equations of a module's neurons; None where they are not
+            known.
     """
 
     describe: Describe
     reset: Callable[[Any], None] = lambda module: None
     time: Callable[[Any], int | None] = lambda module: None
     carries_state: bool = False
+    cell: Callable[[Any], Cell | None] = lambda module: None
 
 
 def class_names(module: Any) -> set[str]:

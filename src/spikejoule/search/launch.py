@@ -54,10 +54,16 @@ def run_search(search: Search) -> studies.FoundTrials:
     """
     # First of all: where no job can be started, no study is created.
     executor = _executor(search)
-    study = studies.open_study(search)
+    with studies.opened_storage(search) as storage:
+        study = studies.open_study(search, storage)
+        # SIGTERM ends the search the way Ctrl-C does.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        return _watched(search, study, executor)
+
+
+def _watched(search: Search, study: optuna.Study, executor: Any) -> studies.FoundTrials:
+    """Watch the workers; an error ends those on this machine."""
     jobs: list[Any] = []
-    # SIGTERM ends the search the way Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with studies.database_errors():
             return _watch(search, study, executor, jobs)

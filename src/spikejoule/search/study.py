@@ -7,8 +7,8 @@ with the same parameters, and keeps its number.
 import math
 import time
 import warnings
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +30,7 @@ from spikejoule.core.resume import ResumeFile
 from spikejoule.data.images import DataDescription, load_samples
 from spikejoule.engine.choice import resolve_device
 from spikejoule.params import Params
+from spikejoule.search.attributes import ENDED, NUMBER, number_of
 from spikejoule.search.space import Search
 from spikejoule.search.trial import SearchData, run_trial
 from spikejoule.tracking.failures import in_one_line, store_errors
@@ -46,13 +47,6 @@ RETRIES: Final = 5
 SPECIFICATION: Final = "spikejoule.search/4"
 """Study attribute: what all trials share, as plain values, and its version."""
 
-NUMBER: Final = "number"
-"""Trial attribute: the number of its first attempt."""
-
-ENDED: Final = "ended"
-"""Trial attribute: its `parameters` by full key, its `processor_seconds`, and either
-`metrics` and `trained_sha256` (`trial.run_trial`) or the `reason` it failed."""
-
 _BUSY_SECONDS = 60
 _WAIT_SECONDS = 1.0
 
@@ -67,8 +61,9 @@ FoundTrials = dict[TrialState, list[FrozenTrial]]
 """The trials of a search by state; waiting ones will be run again."""
 
 
-def open_storage(search: Search) -> RDBStorage:
-    """Open the database of the study, or create it.
+@contextmanager
+def opened_storage(search: Search) -> Iterator[RDBStorage]:
+    """Open the database of the study, or create it, and close it at the end.
 
     Raises StoreError if it cannot be used.
     """
@@ -85,11 +80,15 @@ def open_storage(search: Search) -> RDBStorage:
         )
         if storage.engine.dialect.name == "sqlite":
             event.listen(storage.engine, "begin", _lock_for_writing)
-        return storage
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
-def open_study(search: Search, storage: RDBStorage | None = None) -> optuna.Study:
-    """Open the study, or create it; None for the storage opens that too.
+def open_study(search: Search, storage: RDBStorage) -> optuna.Study:
+    """Open the study in a database, or create it.
 
     Raises:
         ParameterError: it was begun with another specification.
@@ -97,7 +96,6 @@ def open_study(search: Search, storage: RDBStorage | None = None) -> optuna.Stud
     """
     name = search.settings.study
     specification = search.specification
-    storage = storage or open_storage(search)
     with database_errors():
         study = optuna.create_study(
             storage=storage,
@@ -145,11 +143,6 @@ def database_errors() -> AbstractContextManager[None]:
     return store_errors("the study's database cannot be used")
 
 
-def number_of(trial: FrozenTrial | optuna.Trial) -> int:
-    """Return the number of a trial in the search: that of its first attempt."""
-    return int(trial.user_attrs.get(NUMBER, trial.number))
-
-
 def by_state(trials: Iterable[FrozenTrial]) -> FoundTrials:
     """Group Optuna's trials by state, without those that are no trials of the search.
 
@@ -183,9 +176,15 @@ def run_trials(search: Search) -> None:
 
     Raises ParameterError or ArtifactError if this machine lacks what every trial needs.
     """
-    storage = open_storage(search)
-    study = open_study(search, storage)
-    objective = Objective(search, study, storage)
+    with opened_storage(search) as storage:
+        study = open_study(search, storage)
+        _run_until_enough(search, study, Objective(search, study, storage))
+
+
+def _run_until_enough(
+    search: Search, study: optuna.Study, objective: "Objective"
+) -> None:
+    """Run trials, or wait for those of other workers, until there are enough."""
     while True:
         trials = study.get_trials(deepcopy=False)
         states = by_state(trials)

@@ -1,7 +1,7 @@
 """The code of a served model, which MLflow copies and runs as a script.
 
 A version of the model is a folder with a copy of this file, of the package, of a
-complete checkpoint and of a price list (`registry.save_served_model`). Nothing is
+complete checkpoint and of a price list (`served_folder.save_served_model`). Nothing is
 pickled: PyTorch's restricted unpickler reads the checkpoint. Another machine needs the
 libraries in the folder's `requirements.txt` and nothing else from this project.
 """
@@ -135,8 +135,8 @@ def _positions(seed: int, indices: Sequence[int]) -> NDArray[np.int64]:
     numbers = np.array([seed, *indices])
     if numbers.dtype.kind != "i" or numbers.min() < 0 or seed >= 2**32:
         raise ParameterError(
-            "seed and indices are not allowed; allowed: whole numbers, seed from 0 to "
-            "2^32 - 1 and indices from 0 to 2^63 - 1"
+            "the seed or an index is out of range; allowed: whole numbers, for the "
+            "seed from 0 to 2^32 - 1, for indices from 0 to 2^63 - 1"
         )
     return numbers[1:]
 

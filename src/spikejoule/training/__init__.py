@@ -3,10 +3,12 @@
 settings       how networks are trained
 params         the section `train` of params.yaml
 training       the loop over epochs: learn, validate, keep the best weights
+batches        one pass over the training samples
+observers      what follows a training: a progress bar, a meter
 epochs         the files that describe a training
 schedules      learning-rate schedules
 learning_rate  the learning rate of each step
-relu           the arrays of a fully connected ReLU network, and its activations
+relu           fully connected ReLU networks
 free_cores     the number of kernel threads beside other processes
-kernels        the compiled augmentation of images; training of ReLU networks
+kernels        the compiled augmentation of images
 """

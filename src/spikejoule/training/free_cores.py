@@ -5,11 +5,14 @@ import time
 import numba
 import psutil
 
+from spikejoule.engine.learning.interface import BatchOutcome
+from spikejoule.training.observers import TrainingObserver
+
 CORES_SECONDS = 0.5
 """How often idle cores are counted; the system's counters tick 100 times a second."""
 
 
-class FreeCores:
+class FreeCores(TrainingObserver):
     """Lets kernels use the idle cores and those they already use.
 
     Threads wait for each other after every kernel. If one of them shares its core with
@@ -28,6 +31,10 @@ class FreeCores:
         # Both calls return the load since the previous call; this starts the interval.
         psutil.cpu_percent()
         self._process.cpu_percent()
+
+    def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
+        """Set the number of threads after a batch; the cores are counted at times."""
+        self.use()
 
     def use(self) -> None:
         """Set the number of threads; idle cores are counted twice a second."""

@@ -10,23 +10,24 @@ for each epoch until the patience, the target or the maximum is reached:
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ParameterError
+from spikejoule.core.npz import in_parts, part_of
 from spikejoule.core.resume import ResumeFile, SavedState
 from spikejoule.data.images import Samples
 from spikejoule.encoding.counting import predict
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.learning.interface import (
-    BatchOutcome,
     Snapshot,
     Trainer,
+    adam_state,
     exponents_of,
     with_exponents,
 )
@@ -34,28 +35,14 @@ from spikejoule.network.network import Network
 from spikejoule.network.pruning import pruning_masks
 from spikejoule.network.sections import EpochRecord
 from spikejoule.network.trained import TrainedNetwork
-from spikejoule.training.kernels.augment import augment
+from spikejoule.training.batches import EpochBatches, EpochSums
 from spikejoule.training.learning_rate import RunningSchedule
+from spikejoule.training.observers import TrainingObserver
 from spikejoule.training.settings import TrainingSettings
 
 
 class DivergedError(ParameterError):
     """The loss or a weight is no longer a finite number."""
-
-
-class TrainingObserver(Protocol):
-    """Follows a training: a progress bar, a tracker."""
-
-    def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
-        """Called after each step; `samples` is the size of the batch."""
-
-    def on_epoch(self, record: EpochRecord, seconds: float) -> None:
-        """Called after each epoch's validation."""
-
-    def on_resume(
-        self, history: Sequence[EpochRecord], seconds: Sequence[float]
-    ) -> None:
-        """Called when a training resumes, with its earlier epochs and their times."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +146,13 @@ class Training:
     @property
     def optimizer_state(self) -> dict[str, Any]:
         """Adam's state after the last epoch."""
-        return self._trainer.optimizer_state(self._schedule.learning_rate)
+        trainer = self._trainer
+        return adam_state(
+            trainer.network,
+            trainer.snapshot(),
+            self._schedule.learning_rate,
+            self._settings.weight_decay,
+        )
 
     def trained_network(self, data: Mapping[str, Any]) -> TrainedNetwork:
         """The best network and its provenance.
@@ -188,7 +181,7 @@ class Training:
         Random draws depend on seed, epoch and sample only, so this changes none.
         """
         few = np.arange(min(2, len(self._data.samples)))
-        self._trainer.warm_up(self._encoded(1, self._inputs(1, few), few))
+        self._trainer.warm_up(self._batches(1).batch_of(few).events)
 
     def run_epoch(self) -> None:
         """Train for one epoch, validate, and keep the weights if they are the best."""
@@ -200,26 +193,20 @@ class Training:
         self._trainer.choose_grids()
 
         # Learn from every training sample once.
-        learned = self._learn(epoch)
-        self._check_finite(epoch, learned["train_loss"], self._trainer.learned_state())
+        sums = self._learn(epoch)
+        self._check_finite(epoch, sums.mean_loss)
 
         # Validate.
         accuracy = accuracy_percent(
             self._trainer, self._data.validation_events, self._data.validation_labels
         )
         self._schedule.after_epoch(accuracy)
-        record = EpochRecord(
-            epoch=epoch,
-            validation_accuracy_percent=accuracy,
-            pruned_fraction=fraction,
-            **learned,
-        )
 
         # Keep the first of the best epochs in which pruning is complete.
         is_best = (
             not self.best_epoch or accuracy > self.best_validation_accuracy_percent
         )
-        self.history.append(record)
+        self.history.append(sums.record(epoch, accuracy, fraction))
         self.epoch_seconds.append(time.perf_counter() - started)
         if is_best and self._settings.is_pruned_by(epoch, self._settings.max_epochs):
             self.best_epoch = epoch
@@ -234,73 +221,33 @@ class Training:
             self._trainer.prune(pruning_masks(self._trainer.learned_state(), fraction))
         return fraction
 
-    def _learn(self, epoch: int) -> dict[str, Any]:
-        """Pass over the training set once; returns fields of an `EpochRecord`."""
+    def _batches(self, epoch: int) -> EpochBatches:
         data = self._data
-        schedule = self._schedule
-        batch_size = self._settings.batch_size
-        n_samples = len(data.samples)
-        order = np.random.default_rng([self._seed, epoch]).permutation(n_samples)
-        loss = 0.0
-        rate = schedule.learning_rate
-        outcomes: list[BatchOutcome] = []
-        for first in range(0, n_samples, batch_size):
-            # The batch: images as this epoch shows them, and their spikes.
-            chosen = order[first : first + batch_size]
-            inputs = self._inputs(epoch, chosen)
-            events = self._encoded(epoch, inputs, chosen)
+        return EpochBatches(
+            data.samples, data.encoder, self._settings, self._seed, epoch
+        )
 
-            # The step.
-            rate = schedule.learning_rate
+    def _learn(self, epoch: int) -> EpochSums:
+        """Learn from all training samples once."""
+        sums = EpochSums()
+        for batch in self._batches(epoch):
+            rate = self._schedule.learning_rate
             outcome = self._trainer.train_batch(
-                events, data.samples.labels[chosen], rate, self._seed
+                batch.events, batch.labels, rate, self._seed
             )
-            schedule.after_batch()
-
-            # The counts.
-            outcomes.append(outcome)
-            loss += outcome.mean_loss * chosen.size
+            self._schedule.after_batch()
+            n_samples = len(batch.labels)
+            sums.add(outcome, n_samples, rate)
             for observer in self.observers:
-                observer.on_batch(epoch, int(chosen.size), outcome)
-        n_correct = sum(outcome.correct for outcome in outcomes)
-        return {
-            "learning_rate": rate,
-            "train_loss": loss / n_samples,
-            "train_accuracy_percent": 100.0 * n_correct / n_samples,
-            "spikes": _sums(outcome.spikes for outcome in outcomes),
-            "synaptic_events": _sums(outcome.synaptic_events for outcome in outcomes),
-            "synapses_touched": _sums(outcome.synapses_touched for outcome in outcomes),
-            "samples": n_samples,
-            "input_macs": _sum(outcome.input_macs for outcome in outcomes),
-            "gradients_reached": _sums(
-                outcome.gradients_reached for outcome in outcomes
-            ),
-            "kept_deltas": _sums(outcome.kept_deltas for outcome in outcomes),
-        }
+                observer.on_batch(epoch, n_samples, outcome)
+        return sums
 
-    def _inputs(self, epoch: int, chosen: NDArray[np.integer]) -> Any:
-        """Samples as an epoch shows them: images are augmented."""
-        samples = self._data.samples
-        inputs = samples.inputs[chosen]
-        if not isinstance(inputs, np.ndarray):
-            return inputs
-        return augment(inputs, self._settings, self._seed, epoch, samples.index[chosen])
-
-    def _encoded(
-        self, epoch: int, inputs: Any, chosen: NDArray[np.integer]
-    ) -> EventList:
-        """The spikes of samples, drawn for this epoch."""
-        encoder = self._data.encoder
-        key = encoder.draw_key(self._seed, "train", epoch)
-        return encoder.encode(inputs, key, self._data.samples.index[chosen]).events
-
-    def _check_finite(
-        self, epoch: int, loss: float, state: Mapping[str, NDArray[Any]]
-    ) -> None:
+    def _check_finite(self, epoch: int, loss: float) -> None:
         """Raise DivergedError if the loss or a weight is not finite."""
+        weights = self._trainer.learned_state().values()
         if not np.isfinite(loss):
             diverged = "the loss is"
-        elif not all(np.isfinite(values).all() for values in state.values()):
+        elif not all(np.isfinite(values).all() for values in weights):
             diverged = "weights are"
         else:
             return
@@ -309,17 +256,10 @@ class Training:
             f"{self._settings.lr}, use a smaller one, or a smaller train.logit_scale"
         )
 
-    def checkpoint(self) -> SavedState:
-        """The state after the last epoch."""
-        parts = {
-            "engine": self._trainer.snapshot().arrays(),
-            "best": self.state,
-        }
-        arrays = {
-            f"{part}.{name}": array
-            for part, part_arrays in parts.items()
-            for name, array in part_arrays.items()
-        }
+    def saved_state(self) -> SavedState:
+        """The state after the last epoch, for `resume_from`."""
+        engine = self._trainer.snapshot().arrays()
+        arrays = in_parts({"engine": engine, "best": self.state})
         plain = {
             "history": [record.entry() for record in self.history],
             "seconds": self.epoch_seconds,
@@ -329,10 +269,10 @@ class Training:
         }
         return SavedState(plain, arrays)
 
-    def resume_from(self, checkpoint: SavedState) -> None:
-        """Restore a `checkpoint` of another process, and notify observers."""
+    def resume_from(self, saved: SavedState) -> None:
+        """Restore the `saved_state` of another process, and notify observers."""
         # The epochs so far; not strict, because JSON turns tuples into lists.
-        plain = checkpoint.plain
+        plain = saved.plain
         self.history = [
             EpochRecord.model_validate(record, strict=False)
             for record in plain["history"]
@@ -341,7 +281,7 @@ class Training:
         self.processor_seconds = plain["processor_seconds"]
 
         # The best weights, in the trainer's order, so that files get the same bytes.
-        best = checkpoint.part("best.").arrays
+        best = part_of(saved.arrays, "best")
         self.best_epoch = plain["best_epoch"]
         if self.best_epoch:
             self.state = {name: best[name] for name in self._trainer.state()}
@@ -349,23 +289,11 @@ class Training:
         self.network = with_exponents(self._trainer.network, exponents)
 
         # The trainer, and the schedule, which is replayed.
-        self._trainer.restore(Snapshot.of_arrays(checkpoint.part("engine.").arrays))
+        self._trainer.restore(Snapshot.of_arrays(part_of(saved.arrays, "engine")))
         accuracies = [record.validation_accuracy_percent for record in self.history]
         self._schedule.after_epochs(accuracies, self._n_batches)
         for observer in self.observers:
             observer.on_resume(self.history, self.epoch_seconds)
-
-
-def _sums(counts: Iterable[tuple[int, ...] | None]) -> tuple[int, ...] | None:
-    """Add up tuples element by element; None if there are none."""
-    known = [count for count in counts if count is not None]
-    return tuple(map(sum, zip(*known, strict=True))) if known else None
-
-
-def _sum(counts: Iterable[int | None]) -> int | None:
-    """Add up counts; None if there are none."""
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
 
 
 def train(training: Training, state_store: ResumeFile | None = None) -> Training:
@@ -385,16 +313,16 @@ def train(training: Training, state_store: ResumeFile | None = None) -> Training
     Raises:
         DivergedError: training diverged.
     """
-    checkpoint = state_store.load() if state_store is not None else None
-    if checkpoint is not None:
-        training.resume_from(checkpoint)
+    saved = state_store.load() if state_store is not None else None
+    if saved is not None:
+        training.resume_from(saved)
     training.warm_up()
     before = time.process_time() - training.processor_seconds
     while not training.stop_reason:
         training.run_epoch()
         training.processor_seconds = time.process_time() - before
         if state_store is not None:
-            state_store.save(training.checkpoint())
+            state_store.save(training.saved_state())
         for observer in training.observers:
             observer.on_epoch(training.history[-1], training.epoch_seconds[-1])
     return training

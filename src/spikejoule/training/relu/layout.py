@@ -1,22 +1,20 @@
-"""A fully connected ReLU network in the arrays of its kernels (kernels/relu.py)."""
+"""Parameters and values of a fully connected ReLU network in the kernels' arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.compiling.emit import aligned_zeros, padded
 from spikejoule.network.network import State
-from spikejoule.training.kernels.relu import (
+from spikejoule.training.relu.kernels.arrays import (
     Grids,
     Layer,
     Lists,
     Weights,
     Workspace,
-    run_forward,
 )
-
-_IMAGES_AT_ONCE = 512
+from spikejoule.training.relu.kernels.forward import run_forward
 
 
 class ReluLayout:
@@ -106,6 +104,7 @@ class ReluLayout:
         longest = max(layer.n_rows for layer in self.layers)
         n_others = batch_size * (max(longest, widest) + 1)
         return Workspace(
+            batch_size=batch_size,
             offsets=np.empty((n_layers, batch_size + 1), np.int64),
             places=np.empty(n_listed, np.uint32),
             factors=np.empty(n_listed, np.float32),
@@ -120,17 +119,35 @@ class ReluLayout:
             ),
         )
 
-    def activations(
-        self, number: int, n_samples: int, batch_size: int, workspace: Workspace
-    ) -> NDArray[np.float32]:
-        """Return the activations of a layer [n_samples, units], or the scores.
+    def run(
+        self,
+        pixels: NDArray[np.uint8],
+        weights: Weights,
+        workspace: Workspace,
+        numbers: Sequence[int],
+    ) -> list[NDArray[np.float32]]:
+        """Return activations of some layers, float32 [N, units] each.
 
-        A view of a workspace for `batch_size` samples after `run_forward`.
+        Args:
+            pixels: uint8 [N, pixels].
+            weights: the network.
+            workspace: scratch memory.
+            numbers: the layers, from 0; the last one's activations are the scores.
         """
-        layer = self.layers[number]
-        start = batch_size * layer.unit_start
-        values = workspace.activations[start : start + n_samples * layer.stride]
-        return values.reshape(n_samples, layer.stride)[:, : layer.n_units]
+        size = workspace.batch_size
+        layers = [self.layers[number] for number in numbers]
+        values = [
+            np.empty((len(pixels), layer.n_units), np.float32) for layer in layers
+        ]
+        for first in range(0, len(pixels), size):
+            batch = pixels[first : first + size]
+            run_forward(batch, weights, workspace)
+            for layer, own in zip(layers, values, strict=True):
+                start = size * layer.unit_start
+                rows = workspace.activations[start : start + len(batch) * layer.stride]
+                rows = rows.reshape(len(batch), layer.stride)
+                own[first : first + size] = rows[:, : layer.n_units]
+        return values
 
 
 def floating(n_layers: int) -> Grids:
@@ -148,52 +165,3 @@ def floating(n_layers: int) -> Grids:
         activation_units=without.copy(),
         activation_tops=limit.copy(),
     )
-
-
-def intensities(n_levels: int = 256) -> NDArray[np.float32]:
-    """The intensity of each brightness of a pixel, float32 [256] in [0, 1].
-
-    It is rounded to one of `n_levels` levels of equal distance.
-    """
-    exact = np.arange(256, dtype=np.float32) / np.float32(255)
-    if n_levels == 256:
-        return exact
-    top = np.float32(n_levels - 1)
-    rounded: NDArray[np.float32] = np.rint(exact * top) / top
-    return rounded
-
-
-def pixels_of(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return images uint8 [N, ...] as [N, pixels]."""
-    return np.ascontiguousarray(images.reshape(len(images), -1))
-
-
-def activations(
-    state: State, images: NDArray[np.uint8]
-) -> tuple[NDArray[np.float32], ...]:
-    """Activations of all layers, float32 [N, units] each, the same on any processor.
-
-    Args:
-        state: parameters by name, in the order of the layers.
-        images: uint8 [N, ...].
-
-    Returns:
-        the pixel intensities, the hidden layers after their ReLUs, the class scores.
-    """
-    layout = ReluLayout({name: values.shape for name, values in state.items()})
-    pixels = pixels_of(images)
-    levels = intensities()
-    weights = layout.weights(layout.flat(state), levels, floating(len(layout.layers)))
-    batch_size = max(1, min(len(pixels), _IMAGES_AT_ONCE))
-    workspace = layout.workspace(batch_size)
-    layers = [
-        np.empty((len(pixels), layer.n_units), np.float32) for layer in layout.layers
-    ]
-    for first in range(0, len(pixels), batch_size):
-        batch = pixels[first : first + batch_size]
-        run_forward(batch, batch_size, weights, workspace)
-        for number, values in enumerate(layers):
-            values[first : first + batch_size] = layout.activations(
-                number, len(batch), batch_size, workspace
-            )
-    return levels[pixels], *layers
