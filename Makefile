@@ -114,7 +114,7 @@ test-rest: $(INSTALLED)-dev $(INSTALLED)-search  ## run the slow tests: servers,
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGUMENTS)
 
 # Documentation pages that use other simulators.
-OTHERS_PAGES := hand-a-network-to-another-simulator price-any-nir-graph price-a-snntorch-model
+OTHERS_PAGES := hand-a-network-to-another-simulator price-any-nir-graph price-a-snntorch-model train-your-model-by-events
 
 test-interop: $(INSTALLED)-dev $(INSTALLED)-interop  ## compare spikes and counts with other simulators and estimators
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS) tests/interop tests/encoding/test_encoders.py \

@@ -5,6 +5,7 @@
     profile  where the training time of the event engine goes
     graphs   NIR graphs, compared with NIRTorch
     pricing  `spikejoule.price`, compared with a model's own forward pass
+    accelerate  a training loop with `spikejoule.accelerate`, and without
 
 `python -m benchmarks CASE --help` lists the options of a case; its module says what is
 measured and how.
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import graphs, growth, pricing, profile, speed
+from benchmarks import accelerate, graphs, growth, pricing, profile, speed
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.store import write_json
 
@@ -28,6 +29,7 @@ CASES = {
     "profile": profile,
     "graphs": graphs,
     "pricing": pricing,
+    "accelerate": accelerate,
 }
 
 

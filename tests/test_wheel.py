@@ -188,6 +188,21 @@ def test_a_command_names_the_extra_that_it_needs(
         assert said == f"error: `spikejoule {command[0]}` {needs}.\n"
 
 
+def test_accelerate_names_the_extra_that_it_needs(
+    library: Environment, with_snntorch: Environment
+) -> None:
+    """Without PyTorch, and with PyTorch but without the compiler."""
+    for made, module, extra in (
+        (library, "torch", "torch"),
+        (with_snntorch, "numba", "nir"),
+    ):
+        said = made.run(
+            "python", "-c", "import spikejoule; spikejoule.accelerate", status=1
+        )
+        needs = f"needs {module}: pip install 'spikejoule[{extra}]'"
+        assert f"spikejoule.accelerate {needs}.\n" in said
+
+
 THREE_LINES = """
 import torch, spikejoule
 from snntorch import Leaky

@@ -61,6 +61,7 @@ def _generated(what: str) -> str:
         "make": lambda: commands.make_targets(ROOT / "Makefile"),
         "packages": lambda: commands.packages(ROOT / "dvc.yaml"),
         "graphs": lambda: speed.graphs(ROOT / "metrics" / "graphs.json"),
+        "accelerate": lambda: speed.accelerate(ROOT / "metrics" / "accelerate.json"),
         "pricing": lambda: speed.pricing(ROOT / "metrics" / "pricing.json"),
         "growth": lambda: speed.growth(ROOT / "metrics" / "growth.json"),
         "sampling": lambda: speed.sampling(ROOT / "metrics" / "sampling.csv"),

@@ -106,6 +106,34 @@ def _priced_model(measured: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
+def accelerate(file: Path) -> str:
+    """The table of a file that `python -m benchmarks accelerate` has written."""
+    return accelerate_table(json.loads(file.read_text(encoding="utf-8")))
+
+
+def accelerate_table(found: Mapping[str, Any]) -> str:
+    """Milliseconds of a training step, and how many times faster the accelerated."""
+    header = ("network", "job", "loop with", "ms per batch", "accelerated", "times")
+    rows: list[tuple[str, ...]] = [header, ("---", "---", "---", *["---:"] * 3)]
+    for name, job in found["jobs"].items():
+        seconds = job["seconds_per_batch"]
+        fast = {row: seconds[row] for row in seconds if row.startswith("accelerated ")}
+        for row in (row for row in seconds if row not in fast):
+            # Where the simulator's own model is not accelerated, the fastest one.
+            own = fast.get(f"accelerated {row}", min(fast.values()))
+            rows.append(
+                (
+                    f"{job['network']}, {job['steps']} steps",
+                    name,
+                    row,
+                    f"{1000 * seconds[row]:.1f}",
+                    f"{1000 * own:.1f}",
+                    f"{seconds[row] / own:.1f}",
+                )
+            )
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def growth(file: Path) -> str:
     """The table of a file that `python -m benchmarks growth` has written."""
     return growth_table(json.loads(file.read_text(encoding="utf-8"))["series"])

@@ -6,16 +6,22 @@ spikes are counted (`counts`), the counts become energies (`energy`), and these 
 compared with those of conventional networks (`compare`) and explained (`report`).
 
 This module imports nothing heavy: `price`, which counts a running PyTorch model,
-`verify`, `count_as` and their classes (`pricing`), `track`, which counts a training
-(`tracker`), and `SpikingClassifier`, training as a scikit-learn estimator
-(`classifier`), are imported at first use.
+`accelerate`, which runs and trains one by events, `encode`, `verify`, `count_as` and
+their classes (`pricing`, `accelerating`), `track`, which counts a training (`tracker`),
+and `SpikingClassifier`, training as a scikit-learn estimator (`classifier`), are
+imported at first use.
 """
 
 TYPE_CHECKING = False  # as in typing, which takes time to import
 
 if TYPE_CHECKING:
+    from spikejoule.accelerating.accelerate_model import accelerate
+    from spikejoule.accelerating.accelerated import Accelerated
     from spikejoule.classifier.estimator import SpikingClassifier
+    from spikejoule.encoding.encode_images import EncodedImages, encode
+    from spikejoule.engine.differentiable.dynamics import Dynamics, SurrogateShape
     from spikejoule.nir.verification import Verification
+    from spikejoule.pricing.cells import Cell
     from spikejoule.pricing.conventional import Baseline
     from spikejoule.pricing.neurons import Population
     from spikejoule.pricing.other_counters import count_as
@@ -27,26 +33,40 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Accelerated",
     "Baseline",
+    "Cell",
+    "Dynamics",
+    "EncodedImages",
     "Population",
     "Report",
     "SpikingClassifier",
+    "SurrogateShape",
     "Tracker",
     "Verification",
+    "accelerate",
     "count_as",
+    "encode",
     "price",
     "track",
     "verify",
 ]
 
 _MODULE_OF = {
+    "Accelerated": "accelerating.accelerated",
     "Baseline": "pricing.conventional",
+    "Cell": "pricing.cells",
+    "Dynamics": "engine.differentiable.dynamics",
+    "EncodedImages": "encoding.encode_images",
     "Population": "pricing.neurons",
     "Report": "pricing.report",
     "SpikingClassifier": "classifier.estimator",
+    "SurrogateShape": "engine.differentiable.dynamics",
     "Tracker": "tracker.tracker",
     "Verification": "nir.verification",
+    "accelerate": "accelerating.accelerate_model",
     "count_as": "pricing.other_counters",
+    "encode": "encoding.encode_images",
     "price": "pricing.price_model",
     "track": "tracker.track",
     "verify": "pricing.verify_graph",

@@ -38,6 +38,7 @@ WITH_PACKAGES = {
     "price-a-snntorch-model": ("snntorch",),
     "track-your-training": ("snntorch",),
     "price-any-nir-graph": ("snntorch",),
+    "train-your-model-by-events": ("snntorch",),
 }
 # Consecutive Python blocks share a process, since imports take longest, but no names.
 EACH = "import sys\nfor text in sys.argv[1:]: exec(text, {'__name__': '__main__'})"

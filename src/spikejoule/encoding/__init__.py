@@ -7,5 +7,6 @@ kernels        compiled loops that emit spikes
 binning        time-stamped events of a sensor, brought to steps
 counting       spikes by sample, step and neuron; the predicted class
 params         the section `encode` of params.yaml
+encode_images  the function `spikejoule.encode`
 encoded_files  files of encoded samples, with the encoder that made them
 """

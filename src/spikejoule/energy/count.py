@@ -83,6 +83,7 @@ update is active if the neuron spikes in that step.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -145,11 +146,12 @@ def count_operations(
         for block in _of_node(activity, node, dataflow)
     ]
     blocks.sort(key=lambda block: _ORDER[block.columns[0].term])
-    return joined(
+    operations = joined(
         [*_of_input(activity, dataflow), *blocks],
         activity.n_rows,
         activity.time_window,
     )
+    return replace(operations, exit_steps=activity.exit_steps)
 
 
 def _sends_values(activity: Activity, dataflow: Dataflow) -> bool:

@@ -1,7 +1,11 @@
 """PyTorch models of any simulator, counted while they run, and priced.
 
 price_model     `price`: a model and samples in, a `Report` out
-running         read the samples, and run the model on them batch by batch
+arguments       arguments, checked against the annotations of a function
+samples         batches of samples, as a model takes them
+running         run the model on samples, batch by batch
+scores          the class scores that it gives
+cautions        warnings about how it ran
 states          the state of a model, restored for every batch
 watching        hooks on the model's modules, and on functions
 counting        calls of modules: what enters layers, and what units emit
@@ -16,6 +20,7 @@ products        the products in a function, in one form
 omissions       what was not counted, in words
 tensors         the time and sample axes of a tensor, and its contents
 neurons         how neurons are counted; one file of `simulators` per simulator
+cells           the equations of neurons, for `accelerate`
 layers          known PyTorch layers, and the fan-outs of their input units
 nodes           places as nodes of a network
 counted         the counts as a network and its activity

@@ -16,17 +16,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spikejoule.baselines.counts import CountedBaseline
+from spikejoule.compare.notes import Note
 from spikejoule.core.errors import ArtifactError, ParameterError, shown
 from spikejoule.counts.measurement import activity_of_products
 from spikejoule.network.conventional import RELU, ConventionalNetwork
 from spikejoule.network.nodes import Connection, Input, Neurons, Node, Threshold
 from spikejoule.network.quantisation import FLOAT_BITS
+from spikejoule.pricing.cautions import cautions_of
 from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.nodes import comparing_units, node_of, pooling_of
 from spikejoule.pricing.parts import INPUT
 from spikejoule.pricing.places import ModulePlace
-from spikejoule.pricing.running import Answer, Run, Stepping, TimeAxis, batches_of
+from spikejoule.pricing.running import Answer, Run, Stepping
+from spikejoule.pricing.samples import BatchAxes, batches_of
 from spikejoule.pricing.watching import Watch
 from spikejoule.report.names import architecture
 
@@ -100,10 +103,15 @@ class BaselineRun:
             called="the network to compare with",
         )
 
-    def take(self, x: Tensor, time_axis: TimeAxis) -> None:
+    def take(self, x: Tensor, axes: BatchAxes) -> None:
         """Run on a batch of the spiking network, unless it has its own samples."""
         if self.baseline.samples is None:
-            self.run.take(x if time_axis == "none" else x.float().mean(dim=time_axis))
+            self.run.take(x if axes.time is None else x.float().mean(dim=axes.time))
+
+    @property
+    def cautions(self) -> list[Note]:
+        """Warnings about how it ran."""
+        return cautions_of(self.run)
 
     def counts(
         self, labels: NDArray[np.int64], batch_size: int = 256
@@ -118,7 +126,7 @@ class BaselineRun:
         if baseline.samples is not None:
             for batch in batches_of(baseline.samples, "none", batch_size):
                 self.run.take(batch.samples)
-        answers = self.run.answers()
+        answers = self.run.scores.classes
         if answers is None or answers.shape != labels.shape:
             raise ArtifactError(
                 "the network to compare with gives no scores [samples, classes] of the "

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from spikejoule.core.errors import ParameterError, in_one_sentence
 from spikejoule.network.surrogates import SURROGATES
+from spikejoule.pricing.cells import Cell
 from spikejoule.pricing.layers import matrix_layer
 
 Factor = Tensor | float
@@ -129,12 +130,15 @@ class Simulator:
         reset: resets the states of a module, if it has any.
         time: returns the time axis of a layer's input; None if it takes one step.
         carries_state: whether a model takes and returns its state with its input.
+        cell: returns the equations of a module's neurons; None where they are not
+            known.
     """
 
     describe: Describe
     reset: Callable[[Any], None] = lambda module: None
     time: Callable[[Any], int | None] = lambda module: None
     carries_state: bool = False
+    cell: Callable[[Any], Cell | None] = lambda module: None
 
 
 def class_names(module: Any) -> set[str]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from spikejoule.core.errors import DataError, ParameterError
 from spikejoule.pricing.neurons import Known
-from spikejoule.pricing.running import TimeAxis
+from spikejoule.pricing.samples import TimeAxis
 from spikejoule.pricing.tensors import first_tensor
 from spikejoule.pricing.watching import Watch
 

@@ -18,8 +18,9 @@ from torch.nn.parameter import is_lazy
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.energy.prices import headline_profile, load_profiles
+from spikejoule.pricing.arguments import checked
 from spikejoule.pricing.neurons import Describe, Known, Population
-from spikejoule.pricing.running import TimeAxis, checked
+from spikejoule.pricing.samples import TimeAxis
 from spikejoule.tracker.passes import Steps
 from spikejoule.tracker.tracker import Tracker
 

@@ -5,8 +5,12 @@
 matrix, `rc`: these are two connections here.
 """
 
+import math
+from dataclasses import replace
 from typing import Any, Final
 
+from spikejoule.engine.differentiable.dynamics import Dynamics, SurrogateShape
+from spikejoule.pricing.cells import Cell, fixed, refuse
 from spikejoule.pricing.neurons import Factor, Population, Simulator, class_names
 
 _SURROGATES: Final = {
@@ -80,4 +84,90 @@ def time(module: Any) -> int | None:
     return 0 if getattr(module, "step_mode", "s") == "m" else None
 
 
-SIMULATOR: Final = Simulator(describe, reset, time)
+def cell(module: Any) -> Cell | None:
+    """Read the equations of IF, LIF, ParametricLIF and CUBALIF nodes.
+
+    The potential is that above `v_reset`, at which it starts and to which it leaks.
+
+    Raises:
+        ParameterError: a setting has no equations here.
+    """
+    if "LinearRecurrentContainer" in class_names(module):
+        return _recurrent(module)
+    name = _simulator_class(module)
+    if type(module).__name__ != name:
+        return None
+    rest = module.v_reset or 0.0 if hasattr(module, "v_reset") else 0.0
+    settings: dict[str, Any] = {}
+    keep_current = 0.0
+    if name in ("IFNode", "SimpleIFNode"):
+        settings["keep"] = 1.0
+    elif name in ("LIFNode", "SimpleLIFNode", "ParametricLIFNode"):
+        is_learned = name == "ParametricLIFNode"
+        rate = module.w.sigmoid() if is_learned else 1 / module.tau
+        settings["keep"] = 1 - rate
+        settings["gain"] = rate if module.decay_input else 1.0
+    elif name == "CUBALIFNode":
+        settings["keep"] = module.v_decay
+        keep_current = fixed(module.c_decay, module, "c_decay")
+    else:
+        return None
+    if rest and name in ("SimpleIFNode", "SimpleLIFNode", "CUBALIFNode"):
+        raise refuse(module, f"v_reset={rest:g}", "0 or None")
+    dynamics = Dynamics(
+        _surrogate(module),
+        reset="subtract" if module.v_reset is None else "zero",
+        detach_reset=module.detach_reset,
+        keep_current=keep_current,
+    )
+    return Cell(dynamics, threshold=module.v_threshold - rest, rest=rest, **settings)
+
+
+def _recurrent(module: Any) -> Cell:
+    """Read the equations of neurons with one matrix for the input and their spikes."""
+    neurons = cell(module.sub_module)
+    weight = module.rc.weight
+    n_in = weight.shape[1] - module.sub_module_out_features
+    if neurons is None or n_in != module.sub_module_out_features:
+        inner = type(module.sub_module).__name__
+        raise refuse(module, f"the submodule {inner}", "IFNode, LIFNode and their like")
+    return replace(
+        neurons,
+        input_weight=weight[:, :n_in],
+        input_bias=module.rc.bias,
+        recurrent=weight[:, n_in:],
+    )
+
+
+def _surrogate(module: Any) -> SurrogateShape:
+    function = module.surrogate_function
+    name = type(function).__name__
+    alpha = getattr(function, "alpha", 0.0)
+    known = {
+        "ATan": lambda: SurrogateShape("arctangent", alpha / 2, math.pi / 2 * alpha),
+        "DeterministicPass": lambda: SurrogateShape("constant"),
+        "Erf": lambda: SurrogateShape("gaussian", alpha / math.sqrt(math.pi), alpha),
+        "LeakyKReLU": lambda: _of_two_values("sides", function.k, 1.0, function.leak),
+        "PiecewiseExp": lambda: SurrogateShape("exponential", alpha / 2, alpha),
+        "PiecewiseLeakyReLU": lambda: _of_two_values(
+            "boxcar", 1 / (2 * function.w), 1 / function.w, function.c
+        ),
+        "PiecewiseQuadratic": lambda: SurrogateShape("triangle", alpha, alpha),
+        "Sigmoid": lambda: SurrogateShape("sigmoid", alpha, alpha),
+        "SoftSign": lambda: SurrogateShape("fast_sigmoid", alpha / 2, alpha),
+        "SuperSpike": lambda: SurrogateShape("fast_sigmoid", alpha, 1.0),
+    }
+    is_own = type(function).__module__.startswith("spikingjelly")
+    if name not in known or not is_own or not function.spiking:
+        raise refuse(module, f"the surrogate {name}", ", ".join(known))
+    return known[name]()
+
+
+def _of_two_values(
+    shape: Any, height: float, slope: float, other: float
+) -> SurrogateShape:
+    """Return a surrogate that is `height` on one side and `other` elsewhere."""
+    return SurrogateShape(shape, height, slope, floor=other / height)
+
+
+SIMULATOR: Final = Simulator(describe, reset, time, cell=cell)
