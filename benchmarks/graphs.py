@@ -35,7 +35,7 @@ from docs.site.speed import graphs_table
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.encoding.events import EventList
 from spikejoule.nir.conventions import Conventions
-from spikejoule.nir.executor import GraphRun
+from spikejoule.nir.graph_run import GraphRun
 from spikejoule.nir.reading import network_of
 from spikejoule.nir.running import run_graph
 from spikejoule.pricing.graph import price_graph

@@ -246,6 +246,14 @@ def test_convolutions_and_integers_on_images(mnist5k: Dataset) -> None:
     assert integers.energy_.joules is not None
 
 
+def test_random_spikes_of_a_sample_do_not_depend_on_its_position() -> None:
+    classifier = SpikingClassifier(**SMALL, encoding="poisson", random_state=0)
+    whole = classifier.fit(*IRIS).predict_proba(IRIS[0])
+    assert len(np.unique(whole, axis=0)) > 10
+    backwards = classifier.predict_proba(IRIS[0][::-1])
+    np.testing.assert_array_equal(backwards[::-1], whole)
+
+
 def test_a_sample_far_outside_the_range_is_clipped() -> None:
     classifier = SpikingClassifier(**SMALL, random_state=0).fit(*IRIS)
     assert tuple(classifier.value_range_) == (IRIS[0].min(), IRIS[0].max())

@@ -138,12 +138,13 @@ def _kinds_table(choice: Kinds[Any]) -> str:
 def profile_table() -> str:
     """Return a table of the packaged price lists."""
     return _table(
-        ("price list", "hardware", "covers; evidence", "source"),
+        ("price list", "hardware", "covers; evidence; time", "source"),
         [
             (
                 f"`{profile.id}`",
                 f"{profile.title}: {profile.process} ({profile.year})",
-                f"`{profile.scope}`; {profile.evidence}",
+                f"`{profile.scope}`; {profile.evidence}; "
+                f"{'known' if profile.time else 'dynamic only'}",
                 _linked(profile.source),
             )
             for profile in load_profiles().values()

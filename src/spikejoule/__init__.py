@@ -7,8 +7,9 @@ compared with those of conventional networks (`compare`) and explained (`report`
 
 This module imports nothing heavy: `price`, which counts a running PyTorch model,
 `accelerate`, which runs and trains one by events, `encode`, `verify`, `count_as` and
-their classes (`pricing`, `accelerating`), and `SpikingClassifier`, training as a
-scikit-learn estimator (`classifier`), are imported at first use.
+their classes (`pricing`, `accelerating`), `track`, which counts a training (`tracker`),
+and `SpikingClassifier`, training as a scikit-learn estimator (`classifier`), are
+imported at first use.
 """
 
 TYPE_CHECKING = False  # as in typing, which takes time to import
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from spikejoule.pricing.price_model import price
     from spikejoule.pricing.report import Report
     from spikejoule.pricing.verify_graph import verify
+    from spikejoule.tracker.track import track
+    from spikejoule.tracker.tracker import Tracker
 
 __version__ = "0.1.0"
 __all__ = [
@@ -39,11 +42,13 @@ __all__ = [
     "Report",
     "SpikingClassifier",
     "SurrogateShape",
+    "Tracker",
     "Verification",
     "accelerate",
     "count_as",
     "encode",
     "price",
+    "track",
     "verify",
 ]
 
@@ -57,11 +62,13 @@ _MODULE_OF = {
     "Report": "pricing.report",
     "SpikingClassifier": "classifier.estimator",
     "SurrogateShape": "engine.differentiable.dynamics",
+    "Tracker": "tracker.tracker",
     "Verification": "nir.verification",
     "accelerate": "accelerating.accelerate_model",
     "count_as": "pricing.other_counters",
     "encode": "encoding.encode_images",
     "price": "pricing.price_model",
+    "track": "tracker.track",
     "verify": "pricing.verify_graph",
 }
 

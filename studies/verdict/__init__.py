@@ -14,6 +14,7 @@ The answer is in `README.md`; `python -m studies.verdict --help` says how to run
     statistics   fronts chosen on some networks and read on others, over all draws
     verdicts     the outcome of all draws, by price list and accuracy
     counts       operation counts of both sides; comparisons without price lists
+    timed        the same with static power and time, on a measured chip's constants
     breakeven    the prices at which both sides need the same energy
     map          a picture of them
     published    the conventional networks with which every run is compared

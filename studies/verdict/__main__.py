@@ -35,6 +35,7 @@ from studies.verdict.outside import ALLOWED, Images, outside_networks
 from studies.verdict.project import Project, price_lists
 from studies.verdict.recording import Networks, beside_table
 from studies.verdict.sentences import terminal_text
+from studies.verdict.timed import TIMED, timed_ratios
 from studies.verdict.training import TABLE, TrainingTable, priced_by
 from studies.verdict.verdicts import SIDES, Verdict, verdict_columns, verdicts
 
@@ -96,6 +97,9 @@ def record(options: argparse.Namespace) -> str:
     # The counts.
     networks = NetworkTable.read(options.networks).rows
     write_counts(FOLDER / "counts.csv", count_ratios(networks, page.SETTINGS))
+
+    # Energies with static power and time.
+    write_counts(TIMED, timed_ratios(networks, page.SETTINGS))
 
     # The break-even map.
     lines = breakeven.break_even(networks, page.SETTINGS)

@@ -132,13 +132,13 @@ def count_ratios(
 ) -> list[CountRatio]:
     """Compare every quantity at every level."""
     lazy = lazily_updated(networks)
-    rows = _along(narrow(lazy), QUANTITIES, operations, settings)
+    rows = along(narrow(lazy), QUANTITIES, operations, settings)
     for name, quantity in ANY_WIDTH.items():
-        rows += _along(lazy, {name: quantity}, quantity, settings)
+        rows += along(lazy, {name: quantity}, quantity, settings)
     return rows
 
 
-def _along(
+def along(
     networks: Sequence[RecordedNetwork],
     quantities: Mapping[str, Quantity],
     cost: Quantity,

@@ -219,7 +219,7 @@ class Images:
             baseline = BaselineRun(module, split.scaled_images())
             counts[name] = baseline.counts(split.samples.labels.astype(np.int64))
             check_counted(file, baseline.run.watch.not_counted)
-            scores[name] = baseline.run.all_scores
+            scores[name] = baseline.run.scores.all
         return self.splits.of_counts(file, counts["test"], scores)
 
 

@@ -15,7 +15,7 @@ from spikejoule.data.events import (
 from spikejoule.data.subject import Subject
 from spikejoule.encoding.events import EventList, load_events, save_events
 from spikejoule.nir.conventions import Conventions
-from spikejoule.nir.executor import GraphRun
+from spikejoule.nir.graph_run import GraphRun
 from spikejoule.nir.running import run_graph
 from spikejoule.nir.writing import nir_graph, write_nir
 from tests.nir.foreign import DT, GRAPHS, Maker

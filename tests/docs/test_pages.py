@@ -36,6 +36,7 @@ WITH_PACKAGES = {
         "sinabs",
     ),
     "price-a-snntorch-model": ("snntorch",),
+    "track-your-training": ("snntorch",),
     "price-any-nir-graph": ("snntorch",),
     "train-your-model-by-events": ("snntorch",),
 }

@@ -13,6 +13,7 @@ from spikejoule.encoding.events import PRODUCTS, Currents, EventList, Products
 from spikejoule.engine import choose_engine, make_engine
 from spikejoule.engine.learning import make_trainer
 from spikejoule.engine.learning.event import EventTrainer
+from spikejoule.engine.learning.interface import adam_state
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from spikejoule.network.surrogates import SURROGATES
@@ -219,7 +220,7 @@ def test_adam_and_clipping_are_those_of_torch(
             norm = torch.nn.utils.clip_grad_norm_(parameters.values(), clip_norm)
             assert norm > clip_norm
         if step == 4:
-            ours = engine.optimizer_state(rate)
+            ours = adam_state(network, engine.snapshot(), rate, 0.01)
             tensors = {
                 index: {kind: torch.as_tensor(value) for kind, value in entry.items()}
                 for index, entry in ours["state"].items()
@@ -242,9 +243,10 @@ def test_weights_of_pixels_that_never_fire_do_not_slow_training_down() -> None:
     events = EventList.from_dense(dense)
     for _ in range(DENORMAL_STEPS):
         engine.train_batch(events, np.arange(4), 0.01)
-    for entry in engine.optimizer_state(0.01)["state"].values():
-        for kind in ("exp_avg", "exp_avg_sq"):
-            values = np.abs(entry[kind][entry[kind] != 0])
+    snapshot = engine.snapshot()
+    for moments in (snapshot.first, snapshot.second):
+        for moment in moments.values():
+            values = np.abs(moment[moment != 0])
             assert (values >= np.finfo(np.float32).tiny).all()
     never = engine.state()["layer1.synapses.weight"][:, 5:]
     assert np.abs(never).max() < 1e-4

@@ -18,7 +18,7 @@ from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import EventList
 from spikejoule.nir import executor, running
 from spikejoule.nir.conventions import Conventions
-from spikejoule.nir.executor import GraphRun
+from spikejoule.nir.graph_run import GraphRun
 from spikejoule.nir.reading import network_of, read_nir
 from spikejoule.nir.running import run_graph
 from spikejoule.nir.writing import graph_without_nodes

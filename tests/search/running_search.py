@@ -15,7 +15,8 @@ import optuna
 import psutil
 from optuna.trial import FrozenTrial, TrialState
 
-from spikejoule.search.study import FoundTrials, by_state, number_of
+from spikejoule.search.attributes import number_of
+from spikejoule.search.study import FoundTrials, by_state
 
 SECONDS_OF_A_SEARCH = 3600
 

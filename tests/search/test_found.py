@@ -11,12 +11,12 @@ optuna = pytest.importorskip("optuna", reason="needs optuna: the extra `search`"
 
 from optuna.trial import create_trial  # noqa: E402
 
-from spikejoule.cli.searching import found_table, front_text  # noqa: E402
 from spikejoule.core.errors import ArtifactError  # noqa: E402
 from spikejoule.core.yaml_files import read_mapping, read_yaml  # noqa: E402
 from spikejoule.params import Params, parse_params  # noqa: E402
+from spikejoule.search.attributes import ENDED  # noqa: E402
+from spikejoule.search.found import found_table, front_text  # noqa: E402
 from spikejoule.search.space import Search, with_values  # noqa: E402
-from spikejoule.search.study import ENDED  # noqa: E402
 from tests.search.conftest import SearchOf  # noqa: E402
 from tests.search.test_space import draws  # noqa: E402
 

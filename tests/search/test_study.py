@@ -14,13 +14,12 @@ from optuna.trial import TrialState  # noqa: E402
 
 from spikejoule.core.errors import ParameterError  # noqa: E402
 from spikejoule.search import study as studies  # noqa: E402
+from spikejoule.search.attributes import ENDED, number_of  # noqa: E402
 from spikejoule.search.space import Search  # noqa: E402
 from spikejoule.search.study import (  # noqa: E402
-    ENDED,
     FoundTrials,
     Objective,
     by_state,
-    number_of,
     open_study,
     opened_storage,
     run_trials,

@@ -7,7 +7,7 @@ images, of the activations. They are chosen anew in every epoch.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,6 @@ from spikejoule.baselines.quantised import (
 from spikejoule.baselines.settings import BaselineTraining, BaselineVariant
 from spikejoule.compiling.emit import aligned_zeros
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.resume import SavedState
 from spikejoule.network.learning import ADAM_BETAS
 from spikejoule.network.network import State, weights_and_biases
 from spikejoule.network.pruning import pruning_masks
@@ -247,7 +246,7 @@ class Learner:
         """A copy of all that `resume_from` needs."""
         return {name: values.copy() for name, values in self._arrays().items()}
 
-    def resume_from(self, saved: SavedState) -> None:
+    def resume_from(self, saved: Mapping[str, NDArray[Any]]) -> None:
         """Restore what another learner `saved`."""
         for name, values in self._arrays().items():
-            values[:] = saved.arrays[name]
+            values[:] = saved[name]

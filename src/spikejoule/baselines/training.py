@@ -26,6 +26,7 @@ from spikejoule.baselines.counts import TrainingRun
 from spikejoule.baselines.learner import Learner
 from spikejoule.baselines.quantised import QuantisedNetwork, Widths, in_integers
 from spikejoule.baselines.settings import BaselineTraining, BaselineVariant
+from spikejoule.core.npz import in_parts, part_of
 from spikejoule.core.resume import ResumeFile, SavedState
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import best_class
@@ -166,18 +167,18 @@ class NetworkTraining:
         trained = self.trained
         return {
             **self.learner.saved(),
-            **{f"best.{name}": values for name, values in trained.weights.items()},
+            **in_parts({"best": trained.weights}),
             "accuracies": np.array(trained.validation_accuracies_percent),
             "best_epoch": np.array([trained.best_epoch]),
         }
 
-    def resume_from(self, saved: SavedState) -> None:
+    def resume_from(self, saved: Mapping[str, NDArray[Any]]) -> None:
         """Make a new network resume from what was `saved`, to the same bits."""
         self.learner.resume_from(saved)
-        accuracies = saved.arrays["accuracies"].tolist()
+        accuracies = saved["accuracies"].tolist()
         self.trained.validation_accuracies_percent = accuracies
-        self.trained.best_epoch = int(saved.arrays["best_epoch"][0])
-        self.trained.weights = saved.part("best.").arrays
+        self.trained.best_epoch = int(saved["best_epoch"][0])
+        self.trained.weights = part_of(saved, "best")
         self._schedule.after_epochs(accuracies, self._n_batches)
 
 
@@ -267,11 +268,12 @@ class BaselinesTraining:
 
     def saved_state(self) -> SavedState:
         """The state after the last epoch, for `resume_from`."""
-        arrays = {
-            f"{number}.{name}": values
-            for number, network in enumerate(self.networks)
-            for name, values in network.saved().items()
-        }
+        arrays = in_parts(
+            {
+                str(number): network.saved()
+                for number, network in enumerate(self.networks)
+            }
+        )
         plain = {
             "seconds": self.epoch_seconds,
             "processor_seconds": self.processor_seconds,
@@ -281,7 +283,7 @@ class BaselinesTraining:
     def resume_from(self, saved: SavedState) -> None:
         """Restore the `saved_state` of another process."""
         for number, network in enumerate(self.networks):
-            network.resume_from(saved.part(f"{number}."))
+            network.resume_from(part_of(saved.arrays, str(number)))
         self.epoch_seconds = list(saved.plain["seconds"])
         self.processor_seconds = saved.plain["processor_seconds"]
 

@@ -9,11 +9,8 @@ Samples become images, of one row unless they have a shape. Splitting, encoding,
 training, checkpoint, counts and prices are those of the pipeline.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from functools import cache
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 import torch  # noqa: F401 (training imports it late; without it, this module fails)
@@ -24,33 +21,13 @@ from sklearn.utils.extmath import softmax
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from spikejoule.classifier.parameters import Parameters, parameters_of
-from spikejoule.classifier.samples import (
-    ValueRange,
-    as_images,
-    identities_by_content,
-    range_of,
-)
+from spikejoule.classifier.parameters import parameters_of
+from spikejoule.classifier.pipeline import measured, priced, split, trained_on
+from spikejoule.classifier.samples import ValueRange, as_images, range_of
 from spikejoule.classifier.training_report import TrainingReport
-from spikejoule.compare.analysis import EnergyAnalysis, analyse
-from spikejoule.compare.from_checkpoint import analysis_inputs
-from spikejoule.compare.from_counts import with_accuracy
-from spikejoule.core.errors import DataError
-from spikejoule.counts.measurement import Measurement
-from spikejoule.data.images import LabelledImages, split_validation
+from spikejoule.data.images import LabelledImages
 from spikejoule.data.subject import MAX_CLASSES, Subject
-from spikejoule.encoding.encoded_files import encode_samples
-from spikejoule.encoding.events import EventList
-from spikejoule.energy.estimates import BootstrapSettings
-from spikejoule.energy.prices import headline_profile, load_profiles
-from spikejoule.engine.learning import chosen_trainer
-from spikejoule.evaluation.inference import measure_network
-from spikejoule.evaluation.runs import CountedSamples, counted_runs
 from spikejoule.pricing.report import Report
-from spikejoule.training.free_cores import FreeCores
-from spikejoule.training.training import Training, TrainingData, train
-
-_packaged_profiles = cache(load_profiles)
 
 
 class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -154,8 +131,12 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             np.arange(len(images)),
             Subject("class", names, "samples"),
         )
-        kept, validation = _split(samples, params)
-        self._train(params, kept, validation)
+        kept, validation = split(samples, params)
+        self.checkpoint_ = trained_on(kept, validation, params)
+        levels = validation.images.reshape(len(validation), -1)
+        measurement = measured(self.checkpoint_, levels)
+        analysis = priced(self.checkpoint_, levels, measurement, validation.labels)
+        self.energy_ = TrainingReport(analysis)
         return self
 
     def _seed(self) -> int:
@@ -164,40 +145,19 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31))
 
-    def _train(
-        self, params: Parameters, samples: LabelledImages, validation: LabelledImages
-    ) -> None:
-        """Train as the stages `encode` and `train` do; count the validation samples."""
-        seed = params.random_state
-        encoder = params.encode.encoder
-        events = encode_samples(encoder, validation, seed, "validation").events
-        data = TrainingData(samples, encoder, events, validation.labels)
-        subject = samples.subject
-        network = params.model.network_of(samples.shape, subject.n_classes)
-        trainer, threads = chosen_trainer(params.train, network, params.train, seed)
-        is_adaptive = trainer.name == "event" and params.train.threads == 0
-        observers = (FreeCores(threads),) if is_adaptive else ()
-        training = train(Training(data, trainer, params.train, seed, observers))
-        described = {"source": "arrays", "title": "samples"} | asdict(subject)
-        described["class_names"] = list(subject.class_names)
-        self.checkpoint_ = training.trained_network(described).checkpoint()
-        measured = self._run(events)
-        analysis = self._analysis(
-            validation.images, validation.labels.astype(np.int64), measured
-        )
-        self.energy_ = TrainingReport(analysis)
-
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the class whose output neuron spikes most, the first among equals."""
-        measured = self._measure(self._images(X))
-        classes: NDArray[Any] = self.classes_[measured.predictions]
+        levels = self._levels(X)
+        measurement = measured(self.checkpoint_, levels)
+        classes: NDArray[Any] = self.classes_[measurement.predictions]
         return classes
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the probabilities [n, C] that training compares with the classes."""
-        measured = self._measure(self._images(X))
+        levels = self._levels(X)
+        measurement = measured(self.checkpoint_, levels)
         scale = self.checkpoint_.training_config["logit_scale"]
-        probabilities: NDArray[np.float64] = softmax(scale * measured.class_counts)
+        probabilities: NDArray[np.float64] = softmax(scale * measurement.class_counts)
         return probabilities
 
     def price(self, X: ArrayLike, y: ArrayLike | None = None) -> Report:
@@ -214,23 +174,22 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ValueError: X or y are not what scikit-learn allows, or a class in y is not
                 one of `classes_`.
         """
-        images = self._images(X)
-        measured = self._measure(images)
-        labels = None if y is None else self._labels(y, len(images))
-        analysis = self._analysis(images, labels, measured)
+        levels = self._levels(X)
+        labels = None if y is None else self._labels(y, len(levels))
+        measurement = measured(self.checkpoint_, levels)
+        analysis = priced(self.checkpoint_, levels, measurement, labels)
         return Report(
             analysis,
             analysis.inputs.activity,
-            measured.predictions,
+            measurement.predictions,
             own_not_counted=(),
-            scores=measured.class_counts.astype(np.float64),
+            scores=measurement.class_counts.astype(np.float64),
         )
 
-    def _images(self, X: ArrayLike) -> NDArray[np.uint8]:
-        """Return samples as images, by the range of the training samples."""
+    def _levels(self, X: ArrayLike) -> NDArray[np.uint8]:
+        """Return samples as levels of intensity, uint8 [n, features]."""
         check_is_fitted(self)
-        values = validate_data(self, X, reset=False)
-        return as_images(self.value_range_.levels(values), self.image_shape)
+        return self.value_range_.levels(validate_data(self, X, reset=False))
 
     def _labels(self, y: ArrayLike, n_samples: int) -> NDArray[np.int64]:
         """Return classes as positions in `classes_`."""
@@ -243,58 +202,3 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         labels: NDArray[np.int64] = np.searchsorted(self.classes_, classes)
         return labels
-
-    def _measure(self, images: NDArray[np.uint8]) -> Measurement:
-        """Run the network on images, encoded like the pipeline's test images."""
-        encoder = self.checkpoint_.encoder
-        key = encoder.draw_key(self.checkpoint_.seed, "test", epoch=0)
-        return self._run(encoder.events(images, key, identities_by_content(images)))
-
-    def _run(self, events: EventList) -> Measurement:
-        """Run the network on spikes."""
-        trained = self.checkpoint_
-        return measure_network(
-            trained.state, trained.network, events, pruned=trained.pruned
-        )
-
-    def _analysis(
-        self,
-        images: NDArray[np.uint8],
-        labels: NDArray[np.int64] | None,
-        measured: Measurement,
-    ) -> EnergyAnalysis:
-        """Count and price the network on images, and its training."""
-        runs = counted_runs(measured, self.checkpoint_.encoder, images)
-        inputs = analysis_inputs(self.checkpoint_, CountedSamples(runs, labels))
-        if labels is not None:
-            best_percent = self.checkpoint_.best_validation_accuracy_percent
-            variants = [
-                replace(
-                    with_accuracy(variant, labels, measured.predictions),
-                    validation_percent=best_percent,
-                )
-                for variant in inputs.variants
-            ]
-            inputs = replace(inputs, variants=tuple(variants))
-        profiles = _packaged_profiles(None)
-        headline = headline_profile(profiles, None, "profile")
-        return analyse(inputs, profiles, headline, None, BootstrapSettings())
-
-
-def _split(
-    samples: LabelledImages, params: Parameters
-) -> tuple[LabelledImages, LabelledImages]:
-    """Set validation samples apart, as the stage `prepare` does.
-
-    Too few samples to have every class on both sides are all trained and validated on.
-    """
-    if params.validation_size == 0:
-        return samples, samples
-    try:
-        split = split_validation(samples, params.validation_size, params.random_state)
-    except DataError as error:
-        warnings.warn(
-            f"the best epoch is chosen on the training samples: {error}", stacklevel=3
-        )
-        return samples, samples
-    return cast(tuple[LabelledImages, LabelledImages], split)

@@ -53,7 +53,7 @@ _PIPELINE_VALUES: Final[dict[str, dict[str, Any]]] = {
 Images are not augmented.
 """
 
-_RANGE = "null, or two numbers (low, high) with low below high"
+_RANGE = "null, or a tuple (low, high) with low below high"
 
 
 class Parameters(ParameterFile):
@@ -62,7 +62,9 @@ class Parameters(ParameterFile):
     random_state: Seed
     validation_size: Real = Field(ge=0, le=0.5)
     value_range: tuple[Real, Real] | None = Field(description=_RANGE)
-    image_shape: tuple[int, int] | None = Field(description="null, or (height, width)")
+    image_shape: tuple[int, int] | None = Field(
+        description="null, or a tuple (height, width)"
+    )
     encode: EncodeParams
     model: ModelParams
     train: TrainParams

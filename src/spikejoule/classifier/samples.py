@@ -52,12 +52,12 @@ def as_images(
     return levels.reshape(len(levels), *shape)
 
 
-def identities_by_content(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return an identity of each image from its pixels, int64 [N].
+def identities_by_content(levels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return an identity of each sample from its levels [N, features], int64 [N].
 
-    Random draws follow from it, so an image gets the same spikes at any position.
+    Random draws follow from it, so a sample gets the same spikes at any position.
     """
-    digests = [hashlib.blake2b(image.tobytes(), digest_size=8) for image in images]
+    digests = [hashlib.blake2b(sample.tobytes(), digest_size=8) for sample in levels]
     numbers = np.frombuffer(b"".join(one.digest() for one in digests), dtype="<u8")
     # Identities are not negative.
     return (numbers >> np.uint64(1)).astype(np.int64)

@@ -37,7 +37,7 @@ from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_
 from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.evaluation.runs import CountedSamples, counted_runs
 from spikejoule.network.checkpoint import Checkpoint
-from spikejoule.nir.executor import GraphRun
+from spikejoule.nir.graph_run import GraphRun
 from spikejoule.nir.options import chosen_conventions
 from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
@@ -130,7 +130,7 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
         baseline_run = _baseline_run(run, given, options.against)
         baselines = [baseline_run.counts(np.asarray(given.samples.labels))]
         not_counted = tuple(baseline_run.run.not_counted)
-        notes = (*notes, *baseline_run.run.notes)
+        notes = (*notes, *baseline_run.cautions)
     inputs = graph_inputs(
         run,
         given.samples,

@@ -1,19 +1,12 @@
-"""The command `search`: run a search, and report the front it found.
-
-Everything here was measured on validation images. The pipeline measures a point on test
-images when its command is run.
-"""
+"""The command `search`: run a search, and report the front it found."""
 
 import argparse
 import logging
 import os
-import shlex
-from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numba
-import pandas as pd
 
 from spikejoule.cli.arguments import STORAGE_VARIABLE
 from spikejoule.core.errors import ArtifactError, ParameterError, StoreError
@@ -22,26 +15,22 @@ from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import write_csv
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths, read_mapping
 from spikejoule.energy.prices import load_profiles, select_profile
-from spikejoule.evaluation.accuracy import pareto_front
 from spikejoule.params import Params, load_params
+from spikejoule.search.attributes import ENDED
+from spikejoule.search.found import found_table, front_text, recorded
 from spikejoule.search.space import (
-    FAMILY,
     Search,
     SearchSettings,
     SearchSpace,
     search_space,
 )
-from spikejoule.tracking.groups import Trial, log_trials
+from spikejoule.tracking.groups import log_trials
 from spikejoule.tracking.store import at_root, project_store
-from spikejoule.tracking.tables import Column, frame_text
 
 logger = logging.getLogger(__name__)
 
 MAX_DRAWS: Final = 200
 """Random combinations to try before a space without an allowed one is refused."""
-
-ACCURACY: Final = "validation_accuracy_percent"
-ENERGY: Final = "energy_nj_per_inference"
 
 _DATABASES = (
     "sqlite:///",
@@ -54,7 +43,7 @@ _DATABASES = (
 def search(options: argparse.Namespace) -> str:
     """Run the search, and report the front with a command for each of its points."""
     from spikejoule.search.launch import run_search
-    from spikejoule.search.study import ENDED, GIVEN_UP, TRAINED
+    from spikejoule.search.study import GIVEN_UP, TRAINED
 
     # Progress goes to the standard error, which may be a file.
     logging.basicConfig(format="%(message)s")
@@ -72,7 +61,7 @@ def search(options: argparse.Namespace) -> str:
         )
     store = project_store(root, params.publish.experiment)
     try:
-        log_trials(store, f"search {plan.settings.study}", map(_recorded, trained))
+        log_trials(store, f"search {plan.settings.study}", map(recorded, trained))
     except StoreError as error:
         logger.warning("%s", error)
     table = found_table(trained, plan, params)
@@ -155,109 +144,4 @@ def _check_possible(space: SearchSpace) -> None:
             problem = str(error).splitlines()[0]
     raise ParameterError(
         f"none of {MAX_DRAWS} combinations of the space is allowed: {problem}"
-    )
-
-
-def _recorded(trial: Any) -> Trial:
-    """Arrange a trained trial as a run."""
-    from spikejoule.search.study import ENDED, number_of
-
-    ended = trial.user_attrs[ENDED]
-    return Trial(
-        name=f"trial {number_of(trial)}",
-        parameters=ended["parameters"],
-        # MLflow's saved view shows `accuracy_val`.
-        metrics={"accuracy_val": ended["metrics"][ACCURACY], **ended["metrics"]},
-    )
-
-
-def found_table(trials: Sequence[Any], search: Search, current: Params) -> pd.DataFrame:
-    """Make a table of the trained trials, a row each, the cheapest first.
-
-    Its columns, as in the file of --table: `trial`, its number in the study;
-    `on_front`, whether no other trial is as accurate for as little energy; its metrics;
-    `trained_sha256`, the digest of `models/trained.pth` after the command; `command`,
-    the experiment that repeats it, starting from `current`, the params.yaml of now; and
-    the searched parameters, as text.
-    """
-    from spikejoule.search.study import ENDED, number_of
-
-    current_text = {key: str(value) for key, value in current.flattened().items()}
-    # A run's conventional networks belong to families with parameters of their own.
-    family = FAMILY if search.space.side == "conventional" else ()
-    # `dvc exp run` leaves its settings in params.yaml. Every command sets all of these,
-    # so that commands can follow each other in any order.
-    always = {*search.space.entries, *search.settings.fixed, *family}
-    rows = []
-    for trial in trials:
-        ended = trial.user_attrs[ENDED]
-        parameters = {key: str(value) for key, value in ended["parameters"].items()}
-        rows.append(
-            {
-                "trial": number_of(trial),
-                **ended["metrics"],
-                "processor_seconds": round(ended["processor_seconds"], 1),
-                "trained_sha256": ended["trained_sha256"],
-                "command": experiment_command(parameters, current_text, always),
-                **{key: parameters[key] for key in search.space.entries},
-            }
-        )
-    table = pd.DataFrame(rows).sort_values([ENERGY, "trial"], ignore_index=True)
-    front = pareto_front(table[ENERGY].tolist(), table[ACCURACY].tolist())
-    table.insert(1, "on_front", [int(on_front) for on_front in front])
-    return table
-
-
-def experiment_command(
-    parameters: Mapping[str, str],
-    current: Mapping[str, object],
-    always: Collection[str] = (),
-) -> str:
-    """Write the `dvc exp run` command that repeats a run.
-
-    Args:
-        parameters: all parameters by full name, as Python's text of each value.
-        current: the parameters in params.yaml, by full name.
-        always: names to set even where the value is the current one, which another
-            experiment may change.
-    """
-    words = ["dvc exp run"]
-    for name, value in sorted(parameters.items()):
-        if name in always or str(current.get(name)) != value:
-            # None is null in YAML, and a list must be one word.
-            text = "null" if value == "None" else value.replace(", ", ",")
-            words.append(f"-S {shlex.quote(f'{name}={text}')}")
-    return " ".join(words)
-
-
-def front_text(table: pd.DataFrame, energy: str) -> str:
-    """Format the Pareto front, with a command for each point.
-
-    Args:
-        table: as by `found_table`.
-        energy: id of the price list.
-    """
-    front = table[table["on_front"] == 1]
-    columns: dict[str, Column] = {
-        "trial": ("trial", "d"),
-        ACCURACY: ("validation %", ".2f"),
-        ENERGY: ("nJ", ",.4g"),
-        "synaptic_events_per_inference": ("synaptic events", ",.0f"),
-        "macs_per_inference": ("MACs", ",.0f"),
-    }
-    shown = {name: column for name, column in columns.items() if name in table}
-    minutes = table["processor_seconds"].sum() / 60
-    commands = [f"  {command}" for command in front["command"]]
-    return "\n".join(
-        [
-            f"On the front of validation accuracy and energy under {energy}, both per "
-            "inference on the validation set:",
-            "",
-            frame_text(front, shown),
-            "",
-            f"{len(table)} trials took {minutes:.1f} processor minutes.",
-            "Commands that repeat them in the pipeline, with the same weights:",
-            *commands,
-            "",
-        ]
     )

@@ -33,6 +33,7 @@ from spikejoule.energy.ledger import (
 )
 from spikejoule.energy.operations import INFERENCE, PHASES, TRAINING
 from spikejoule.energy.prices import HardwareProfile
+from spikejoule.energy.timing import Timed
 from spikejoule.evaluation.runs import EARLY_EXIT, WHOLE_WINDOW
 
 
@@ -101,12 +102,31 @@ class EnergyAnalysis:
         """Return the energy of an inference; 0 if nothing is priced."""
         return self.ledger.total(0, profile or self.chosen.id)
 
+    def timed(self, profile: HardwareProfile | None = None) -> Timed | None:
+        """Return an inference with time; None if its energy is dynamic only.
+
+        Args:
+            profile: the price list; None for the headline's.
+        """
+        return self.ledger.timed(0, profile or self.chosen)
+
     @property
     def early(self) -> Energy | None:
         """The energy of an inference with early exit; None without early exit."""
+        number = self._early_position
+        return None if number is None else self.ledger.total(number, self.chosen.id)
+
+    @property
+    def early_timed(self) -> Timed | None:
+        """An inference with early exit, with time; None without either."""
+        number = self._early_position
+        return None if number is None else self.ledger.timed(number, self.chosen)
+
+    @property
+    def _early_position(self) -> int | None:
         for number, variant in enumerate(self.inputs.variants):
             if variant.method == EARLY_EXIT and not variant.lazy:
-                return self.ledger.total(number, self.chosen.id)
+                return number
         return None
 
     @property
@@ -374,7 +394,7 @@ def _by_class(inputs: AnalysisInputs, ledger: Ledger) -> dict[int, Ledger]:
         return {}
     ledgers = {}
     for label in np.unique(labels).tolist():
-        of_class = replace(operations, counts=operations.counts[labels == label])
+        of_class = operations.of_samples(labels == label)
         variant = replace(inputs.variant, operations=of_class)
         ledgers[label] = Ledger.of([variant], ledger.profiles, ledger.settings)
     return ledgers

@@ -7,7 +7,7 @@ from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.compare.from_counts import Answers, SampleSet, counted_inputs
 from spikejoule.compare.inputs import AnalysisInputs
 from spikejoule.compare.notes import Note, NoteKind, fact
-from spikejoule.nir.executor import GraphRun
+from spikejoule.nir.graph_run import GraphRun
 from spikejoule.nir.verification import NOT_VERIFIED
 from spikejoule.nir.writing import FORMAT
 

@@ -1,17 +1,17 @@
-"""Notes on a counted network, for the page, the terminal and warnings."""
+"""Notes on a counted network: what a reader should know beside the numbers."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
 class NoteKind(Enum):
-    """The kind of a note; the value is its label. A fact has a label of its own."""
+    """The kind of a note. A fact has a name of its own."""
 
-    FACT = ""
+    FACT = "fact"
     VERIFIED = "verified"
     WARNING = "warning"
     NOT_COUNTED = "not counted"
-    UNANSWERED = "no predicted class, because of equal spike counts"
+    UNANSWERED = "unanswered"
 
 
 @dataclass(frozen=True)
@@ -21,17 +21,12 @@ class Note:
     Attributes:
         kind: its kind.
         words: the value of a fact, or the sentence of a note of another kind.
-        name: the label of a fact.
+        name: the name of a fact.
     """
 
     kind: NoteKind
     words: str
     name: str = ""
-
-    @property
-    def label(self) -> str:
-        """Its label in a list."""
-        return self.name or self.kind.value
 
     @property
     def is_caution(self) -> bool:
@@ -40,7 +35,7 @@ class Note:
 
 
 def fact(name: str, words: str) -> Note:
-    """Build a fact with its label."""
+    """Build a fact with its name."""
     return Note(NoteKind.FACT, words, name=name)
 
 

@@ -16,6 +16,11 @@ Rows of metrics/energy.csv:
                                        the high end of the prices
     status                             ``priced``; ``covered`` by another price; or
                                        ``unpriced``, not in the total
+    latency_us, static_pj, total_pj,   of a total of inference, if the price list knows
+    energy_delay_pj_s                  time: mean latency, static energy, static and
+                                       dynamic energy, and their product; empty if the
+                                       energy is dynamic only. With ``_low`` and
+                                       ``_high``, the ends of its ranges
 """
 
 import math
@@ -28,6 +33,16 @@ from spikejoule.compare.front import Side
 from spikejoule.energy.estimates import Energy, rounded
 from spikejoule.energy.ledger import EnergyRow
 from spikejoule.energy.operations import INFERENCE, TRAINING
+from spikejoule.energy.timing import Timed
+
+_ENDS: Final = ("_low", "", "_high")
+
+TIME_COLUMNS: Final = tuple(
+    f"{quantity}{end}"
+    for quantity in ("latency_us", "static_pj", "total_pj", "energy_delay_pj_s")
+    for end in _ENDS
+)
+"""Columns of totals under price lists that know time."""
 
 COLUMNS: Final = (
     "profile",
@@ -44,11 +59,13 @@ COLUMNS: Final = (
     "pj_interval_low",
     "pj_interval_high",
     "status",
+    *TIME_COLUMNS,
 )
 """Columns of metrics/energy.csv."""
 
 PJ_PER_NJ: Final = 1e3
 PJ_PER_MJ: Final = 1e9
+US_PER_MS: Final = 1e3
 
 
 SNN: Final = "snn"
@@ -91,7 +108,22 @@ def cells_of(row: EnergyRow) -> dict[str, str | float]:
         "count_interval_high": row.count_interval_high,
         "bits": row.bits,
         "memory_bits": row.memory_bits,
+        **_time_cells(row.timed),
     }
+
+
+def _time_cells(timed: Timed | None) -> dict[str, float]:
+    """Return the cells of `TIME_COLUMNS`; NaN where unknown."""
+    if timed is None:
+        return dict.fromkeys(TIME_COLUMNS, math.nan)
+    quantities = (
+        timed.latency_us,
+        timed.static_pj,
+        timed.total_pj,
+        timed.energy_delay_pj_s,
+    )
+    numbers = [number for quantity in quantities for number in quantity]
+    return dict(zip(TIME_COLUMNS, numbers, strict=True))
 
 
 def network_in_files(side: Side) -> str:
@@ -114,14 +146,18 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
     `energy_nj` is the energy per inference under the price list `profile`, and `ratio`
     that energy over the conventional front's at equal accuracy, with `ratio_bound` if
     it is a bound. `arithmetic_nj` and `training_arithmetic_low_mj` are under
-    `arithmetic_profile`; training is otherwise under `profile`. `_low` and `_high` are
-    the ends of the interval of the mean, at the low and high end of the prices. Neuron
+    `arithmetic_profile`; training is otherwise under `profile`. If `profile` knows
+    time, `energy_nj` is the dynamic part of `total_nj`, and `static_nj`, `latency_ms`
+    and `energy_delay_nj_s` are known, too; if not, `energy_is` says so. `_low` and
+    `_high` are the ends of the interval of the mean, at the low and high end of the
+    prices; with time, the ends of its ranges. Neuron
     updates are counted clocked and lazy (`Measurement.lazy_updates`).
     """
     clocked, lazy = analysis.inputs.neuron_updates
     numbers: dict[str, Any] = {
         "profile": analysis.chosen.id,
         **_nanojoules("energy", analysis.total()),
+        **_with_time(analysis.timed()),
         "neuron_updates_per_inference": clocked,
         "neuron_updates_lazy_per_inference": lazy,
     }
@@ -155,6 +191,27 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
         "input_macs_per_inference": activity.input_macs_per_inference,
     }
     return {name: number for name, number in metrics.items() if number is not None}
+
+
+DYNAMIC_ONLY: Final = "dynamic only, no time"
+"""What an energy is under a price list that does not know time."""
+
+
+def _with_time(timed: Timed | None) -> dict[str, Any]:
+    """Return static energy, total, latency and their product, with their ends."""
+    if timed is None:
+        return {"energy_is": DYNAMIC_ONLY}
+    numbers: dict[str, Any] = {"energy_is": "dynamic; total_nj adds static energy"}
+    for name, quantity, scale in (
+        ("static{}_nj", timed.static_pj, PJ_PER_NJ),
+        ("total{}_nj", timed.total_pj, PJ_PER_NJ),
+        ("latency{}_ms", timed.latency_us, US_PER_MS),
+        ("energy_delay{}_nj_s", timed.energy_delay_pj_s, PJ_PER_NJ),
+    ):
+        for end, number in zip(_ENDS, quantity, strict=True):
+            known = None if math.isnan(number) else number / scale
+            numbers[name.format(end)] = known
+    return numbers
 
 
 def _nj(energy_pj: float | None) -> float | None:

@@ -117,3 +117,24 @@ def _member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     with archive.open(name) as member:
         array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
     return array
+
+
+def in_parts(
+    parts: Mapping[str, Mapping[str, NDArray[Any]]],
+) -> dict[str, NDArray[Any]]:
+    """Name the arrays of some parts ``PART.NAME``."""
+    return {
+        f"{part}.{name}": array
+        for part, arrays in parts.items()
+        for name, array in arrays.items()
+    }
+
+
+def part_of(arrays: Mapping[str, NDArray[Any]], part: str) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a part by their own names; see `in_parts`."""
+    prefix = f"{part}."
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }

@@ -52,15 +52,6 @@ class SavedState:
     plain: Mapping[str, Any]
     arrays: Mapping[str, NDArray[Any]]
 
-    def part(self, prefix: str) -> "SavedState":
-        """Return the arrays whose names have a prefix, without it; `plain` as it is."""
-        arrays = {
-            name.removeprefix(prefix): array
-            for name, array in self.arrays.items()
-            if name.startswith(prefix)
-        }
-        return SavedState(self.plain, arrays)
-
 
 class ResumeFile:
     """The state of some work in a file; see the module. The context holds the lock.

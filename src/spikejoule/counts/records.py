@@ -59,7 +59,7 @@ class NodeCounts:
             synapse. This happens after pooling, Scale, non-spiking neurons and ReLU
             units, and with an input of constant currents.
         updates: neuron updates, one per neuron and step in which it is updated.
-        active: updates in which the neuron spikes.
+        active: updates in which the neuron spikes; ReLU units above zero.
         resets: resets of potentials after a spike.
         comparisons: comparisons with a threshold, or of two values.
         leaks: multiplications of leaking states.
@@ -67,6 +67,8 @@ class NodeCounts:
         additions: additions in pooling, one per nonzero value and window.
         multiplications: in average pooling, one per nonzero sum; in Scale, one per
             value other than zero and a spike.
+        steps: steps of all samples together in which a connection ran; None if it ran
+            in each step of the time window.
     """
 
     spikes: Counts | None = None
@@ -82,6 +84,7 @@ class NodeCounts:
     biases: Counts | None = None
     additions: Counts | None = None
     multiplications: Counts | None = None
+    steps: Counts | None = None
 
     @classmethod
     def of_neurons(

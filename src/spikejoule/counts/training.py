@@ -10,13 +10,54 @@ from numpy.typing import NDArray
 from spikejoule.counts.records import Activity
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.network.conventional import ConventionalNetwork
+from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.network import Network
 from spikejoule.network.surrogates import SURROGATES
 
 Augmented = Literal["no", "shifted", "mapped"]
 """Whether images are augmented: by whole pixels, or by other maps."""
 
-TrainedNetwork = Network | ConventionalNetwork
+TrainedNetwork = Network | ConventionalNetwork | ImportedGraph
+
+Rule = Literal["adam", "adamw", "rmsprop", "momentum", "sgd"]
+"""How an optimizer updates a parameter; ``momentum`` is SGD with it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Updates:
+    """How an optimizer updates some parameters.
+
+    Attributes:
+        rule: the optimizer.
+        weight_decay: whether there is an L2 penalty, or decoupled decay.
+        steps: its steps in each row, int64 [E].
+    """
+
+    rule: Rule
+    weight_decay: bool
+    steps: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """The parameters of a network that learn; all others are frozen.
+
+    Attributes:
+        weights: how the weights of connections are updated, by connection; None for
+            those that have a gradient but no optimizer.
+        biases: the same of biases and learned constants, by the connection before the
+            neurons that have them.
+        n_biases: biases that learn, by connection; 0 if it is missing.
+        constants: names of learned constants, ``decay_logit`` or ``log_threshold``, by
+            layer; one for each number that is learned.
+        batches: backward passes in each row, int64 [E].
+    """
+
+    weights: Mapping[str, Updates | None]
+    biases: Mapping[str, Updates | None]
+    n_biases: Mapping[str, int]
+    constants: Mapping[str, tuple[str, ...]]
+    batches: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -49,6 +90,8 @@ class TrainingRecord:
             known to be zero. None if it reads all.
         kept_deltas: deltas of each layer after the input that a sampled backward pass
             kept, int64 [E, L - 1]; None if the pass was exact.
+        learned: what learns, and how; None if every parameter learns by Adam, in steps
+            of `batch_size`.
     """
 
     network: TrainedNetwork
@@ -68,10 +111,16 @@ class TrainingRecord:
     validation_accuracies_percent: NDArray[np.float64] | None = None
     gradients_reached: NDArray[np.int64] | None = None
     kept_deltas: NDArray[np.int64] | None = None
+    learned: Learned | None = None
 
     @property
     def batches(self) -> NDArray[np.int64]:
-        """Optimizer steps of each row, int64 [E]."""
+        """Batches of each row, int64 [E]; an optimizer step follows each one.
+
+        With `learned`, each optimizer has its own number of steps.
+        """
+        if self.learned is not None:
+            return self.learned.batches
         samples = self.activity.samples_of_row
         epochs = self.n_epochs // len(samples)
         # The last batch of an epoch may be smaller, so divisions round up.

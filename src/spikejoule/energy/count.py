@@ -83,6 +83,7 @@ update is active if the neuron spikes in that step.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -145,11 +146,12 @@ def count_operations(
         for block in _of_node(activity, node, dataflow)
     ]
     blocks.sort(key=lambda block: _ORDER[block.columns[0].term])
-    return joined(
+    operations = joined(
         [*_of_input(activity, dataflow), *blocks],
         activity.n_rows,
         activity.time_window,
     )
+    return replace(operations, exit_steps=activity.exit_steps)
 
 
 def _sends_values(activity: Activity, dataflow: Dataflow) -> bool:
@@ -165,6 +167,9 @@ def _steps(activity: Activity, node: Node) -> Counts:
     samples = activity.samples_of_row
     if activity.is_conventional:
         return samples
+    counted = activity.counts.get(node.name)
+    if counted is not None and counted.steps is not None:
+        return counted.steps
     network = activity.network
     sources = network.sources[node.name]
     is_constant = activity.products is not None and _reads_input(network, sources)
@@ -377,7 +382,7 @@ def _values_read(
 ) -> Blocks:
     """Count reading the values that enter a connection, and finding zeros."""
     network = activity.network
-    (sender,) = network.senders_of(node)
+    sender, *_ = network.senders_of(node) or network.sources[node.name]
     entering = _steps(activity, node) * node.n_in
     bits = FLOAT_BITS
     if isinstance(network, ConventionalNetwork):

@@ -28,6 +28,7 @@ from spikejoule.energy.estimates import (
 from spikejoule.energy.operations import INFERENCE, PHASES, OperationCounts
 from spikejoule.energy.prices import HardwareProfile, Status, factors_of, prices_pj
 from spikejoule.energy.terms import PARTS, TERMS
+from spikejoule.energy.timing import Timed, in_time
 from spikejoule.evaluation.runs import EARLY_EXIT, method_of
 
 SideName = Literal["spiking", "conventional"]
@@ -159,6 +160,7 @@ class EnergyRow:
             bootstrap interval of the mean. For training, all operations, without
             spread. NaN for a total.
         bits, memory_bits: width of a word, and size of its memory; NaN for a total.
+        timed: of a total, the energy with time; None if it is dynamic only.
     """
 
     profile: str
@@ -177,6 +179,7 @@ class EnergyRow:
     count_interval_high: float = np.nan
     bits: float = np.nan
     memory_bits: float = np.nan
+    timed: Timed | None = None
 
     @property
     def is_total(self) -> bool:
@@ -311,6 +314,7 @@ class Ledger:
             layer="",
             status="unpriced" if energy is None else "priced",
             energy=energy,
+            timed=self.timed(position, profile) if phase == INFERENCE else None,
         )
 
     def _by_column(
@@ -359,6 +363,19 @@ class Ledger:
         return _sums(
             self.variants[position].operations.means, self.factors(position, profile)
         )
+
+    def timed(self, position: int, profile: HardwareProfile) -> Timed | None:
+        """Return a variant's energy with time; None if it is dynamic only.
+
+        That is the case for a price list without time, and for a conventional network
+        on a chip that runs spiking networks only. The variant must be of inference.
+        """
+        variant = self.variants[position]
+        runs = variant.side == SPIKING or profile.eligibility.compares
+        if profile.time is None or not runs:
+            return None
+        dynamic_pj = self.means(position, profile.id)
+        return in_time(variant.operations, dynamic_pj, profile.time)
 
     def resampled_energies(self, position: int, profile: str) -> Floats:
         """Return `means` in every resample of images, [3, B]."""

@@ -66,11 +66,13 @@ class OperationCounts:
         columns: C columns.
         counts: int64 [N, C]; float64 [1, C] for a mean of unknown samples.
         time_window: T; 1 for a conventional network.
+        exit_steps: steps after which each sample stopped, [N]; None without early exit.
     """
 
     columns: tuple[Column, ...]
     counts: NDArray[Any]
     time_window: int = 1
+    exit_steps: NDArray[Any] | None = None
 
     @property
     def n_images(self) -> int | None:
@@ -86,7 +88,22 @@ class OperationCounts:
     @property
     def as_mean(self) -> Self:
         """The mean alone, as counts of one average inference."""
-        return replace(self, counts=self.means[None])
+        exits = self.exit_steps
+        steps = None if exits is None else exits.mean(keepdims=True)
+        return replace(self, counts=self.means[None], exit_steps=steps)
+
+    @property
+    def steps_run(self) -> NDArray[Any]:
+        """Steps that each sample ran, [N]; [1] if all ran the whole window."""
+        if self.exit_steps is None:
+            return np.array([self.time_window])
+        return self.exit_steps
+
+    def of_samples(self, chosen: NDArray[np.bool_]) -> Self:
+        """Return the counts of some samples, chosen [N]."""
+        exits = self.exit_steps
+        steps = None if exits is None else exits[chosen]
+        return replace(self, counts=self.counts[chosen], exit_steps=steps)
 
     def of(self, *terms: str) -> NDArray[Any]:
         """Return the counts of some terms, [N, columns of these terms]."""

@@ -33,6 +33,7 @@ from spikejoule.core.yaml_files import read_yaml
 from spikejoule.energy.estimates import Energy, Floats
 from spikejoule.energy.operations import INFERENCE, Column, OperationCounts
 from spikejoule.energy.terms import TERMS, UPDATES, priceable
+from spikejoule.energy.timing import TimeModel
 from spikejoule.network.quantisation import FLOAT_BITS
 
 PACKAGED: Final = Path(__file__).with_name("hardware.yaml")
@@ -52,6 +53,12 @@ EVIDENCE: Final = _LISTS["evidence"]
 
 NUMBERS: Final = _LISTS["numbers"]
 """The number formats that prices hold for."""
+
+BOUNDARIES: Final = _LISTS["boundaries"]
+"""What the energies of a list belong to."""
+
+_TIMED_SCOPES: Final = ("per_event", "contested", "system")
+"""Scopes whose prices leave out static power, so that a time model can add it."""
 
 TERMS_OF: Final = {
     **{scope: priceable(scope) for scope in ("arithmetic", "memory", "system")},
@@ -279,12 +286,16 @@ class HardwareProfile(_Mapping):
         scope: what the prices cover, one of `SCOPES`.
         evidence: how they were obtained, one of `EVIDENCE`.
         unit: unit of the prices in the file, pJ or nJ; here all are in pJ.
-        prices: by term (see `TERMS_OF`).
+        prices: by term (see `TERMS_OF`); none if power does not depend on activity.
         training: prices that replace `prices` in the phases of training, by term or by
             the operation that terms consist of.
         notes: what else a reader must know.
         numbers: the number format that the prices hold for, one of `NUMBERS`.
         memory: prices of memory accesses by size; None unless a price is ``by_size``.
+        boundary: what the energies belong to, one of `BOUNDARIES`; None if the source
+            does not say.
+        time: duration of an inference, and power without events; None if unknown:
+            energies are then dynamic only.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
@@ -298,7 +309,9 @@ class HardwareProfile(_Mapping):
     numbers: Annotated[str, _one_of(NUMBERS)] = "any"
     notes: Text | None = None
     memory: MemoryPrice | None = None
-    prices: Annotated[_Prices, Field(min_length=1)]
+    boundary: Annotated[str, _one_of(BOUNDARIES)] | None = None
+    time: TimeModel | None = None
+    prices: _Prices = Field(default_factory=dict)
     training: _Prices = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -355,6 +368,24 @@ class HardwareProfile(_Mapping):
                 "prices need active and inactive neuron updates, both or neither: "
                 "otherwise one of them would be free"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _time_fits_scope(self) -> Self:
+        if self.time is None:
+            if not self.prices:
+                raise ValueError("it needs prices, or time")
+            return self
+        if self.scope not in _TIMED_SCOPES:
+            raise ValueError(
+                f"scope {self.scope} cannot have time; allowed: "
+                f"{', '.join(_TIMED_SCOPES)}"
+            )
+        if self.boundary is None:
+            raise ValueError("a list with time needs a boundary")
+        for term in self.time.cycles:
+            if term not in self.prices:
+                raise ValueError(f"time.cycles.{term} needs a price of {term}")
         return self
 
     @property
@@ -485,9 +516,8 @@ def measured_on_mnist() -> list[dict[str, Any]]:
 
     These are other networks on other chips, not prices: they show the order of
     magnitude of whole systems. Each has a `name`, `microjoules` per inference,
-    `accuracy_percent`, `process` (None if unconfirmed), `source`, and `read_in`, where
-    the figures were read. For none of them it is confirmed that the figure covers the
-    whole chip.
+    `accuracy_percent`, `process` (None if unconfirmed), `covers`, what the energy is
+    of, `source`, and `read_in`, where the figures were read.
     """
     chips: list[dict[str, Any]] = read_yaml(
         Path(__file__).with_name("chips.yaml"), ArtifactError

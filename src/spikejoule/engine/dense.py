@@ -35,6 +35,7 @@ class DenseEngine:
         surrogate: the surrogate derivative; not needed to run.
 
     Attributes:
+        network: a quantised one has its current grids.
         module: the PyTorch network.
         type: of its parameters.
     """
@@ -58,14 +59,9 @@ class DenseEngine:
         )
         self.use_network(network)
 
-    @property
-    def network(self) -> Network:
-        """The network; a quantised one has its current grids."""
-        return self._network
-
     def use_network(self, network: Network) -> None:
         """Use the grids of a quantised network from now on."""
-        self._network = network
+        self.network = network
         if network.quantisation is not None:
             self.module.use_grids(network)
 
@@ -78,7 +74,7 @@ class DenseEngine:
 
         Only the events, or the currents of one step, are copied to the device.
         """
-        check_input(events, self._network)
+        check_input(events, self.network)
         if events.currents is not None:
             currents = self.sent(events.currents.to_dense(events.n_inputs))
             return currents.to(self.type).expand(events.n_steps, -1, -1)
@@ -93,9 +89,9 @@ class DenseEngine:
 
     def run(self, events: EventList) -> list[EventList]:
         """Return the spikes of every layer after the input, the output last."""
-        widest = max(self._network.layer_sizes)
+        widest = max(self.network.layer_sizes)
         chunk = max(1, CHUNK_ELEMENTS // (widest * events.n_steps))
-        parts: list[list[EventList]] = [[] for _ in self._network.layers[1:]]
+        parts: list[list[EventList]] = [[] for _ in self.network.layers[1:]]
         with torch.no_grad():
             for first in range(0, max(events.n_samples, 1), chunk):
                 inputs = self.dense_input(events.select(slice(first, first + chunk)))

@@ -45,6 +45,7 @@ class EventEngine:
         dtype: float32, or float64 for exact comparisons.
 
     Attributes:
+        network: a quantised one has its current grids.
         layout: positions of the parameters.
         parameters: flat, real [P].
         arrays: what the kernels read.
@@ -60,28 +61,23 @@ class EventEngine:
         self._run_layer, self.arrays = _kernel_for(self.layout, self.parameters)
         self.use_network(network)
 
-    @property
-    def network(self) -> Network:
-        """The network; a quantised one has its current grids."""
-        return self._network
-
     def use_network(self, network: Network) -> None:
         """Use the neurons and, if it is quantised, the grids of a network."""
-        self._network = network
+        self.network = network
         self.use_neurons()
 
     def use_neurons(self) -> None:
         """Pass the constants of the neurons, learned ones too, to the kernels."""
         learned = self.layout.unpack_learned(self.parameters)
-        network = self._network.learned_from(learned)
+        network = self.network.learned_from(learned)
         self.arrays.constants[:] = neuron_table(network, self.parameters.dtype)
 
     def run(self, events: EventList) -> list[EventList]:
         """Return the spikes of every layer after the input, the output last."""
-        check_input(events, self._network)
-        if self._network.quantisation is not None:
+        check_input(events, self.network)
+        if self.network.quantisation is not None:
             state = self.layout.unpack(self.parameters)
-            return run_integers(self._network, state, events)
+            return run_integers(self.network, state, events)
         layers = []
         for number, layer in enumerate(self.layout.forward):
             n_units = layer.connection.n_out

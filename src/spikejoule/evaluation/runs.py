@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError, check
+from spikejoule.core.npz import part_of
 from spikejoule.core.provenance import arrays_digest
 from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath
@@ -222,11 +223,7 @@ def load_runs(
     encoder = checkpoint.encoder
     runs = []
     for number, lazy in enumerate(arrays["lazy"].tolist()):
-        own = {
-            name: arrays[f"run{number}.{name}"]
-            for name in _ARRAYS_OF_RUN
-            if f"run{number}.{name}" in arrays
-        }
+        own = part_of(arrays, f"run{number}")
         encoding = own.pop("encoding", None)
         check(path, _misfit(own, checkpoint, number))
         counted = LayerCounts(**own, products=encoder.input_products)

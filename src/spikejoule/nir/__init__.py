@@ -11,7 +11,10 @@ ordering      the order of a step, and the edges of cycles that wait for the nex
 conventions   what a graph does not say about how it runs, asked for and checked;
               constants of a step
 options       the conventions as command-line options
-executor      run a graph on events, batch by batch, with the kernels of this package
+executor      run a graph on events, batch by batch
+batch         the arrays of a batch, and its counts
+steps         a node's part of a step, with the kernels of this package
+graph_run     the result
 running       a graph and events in, counts out; a plain chain runs in the event engine
 verification  whether a graph does what its PyTorch model does, kept next to the file
 

@@ -29,7 +29,8 @@ from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.nodes import Connection, Dense, Neurons, Node, Output, Threshold
 from spikejoule.nir.conventions import Conventions, conventions_of, dynamics_of
-from spikejoule.nir.executor import GraphRun, Outcome, execute
+from spikejoule.nir.executor import execute
+from spikejoule.nir.graph_run import GraphRun, Outcome
 from spikejoule.nir.reading import network_of
 
 Graph: TypeAlias = "nir.NIRGraph | ImportedGraph"

@@ -1,10 +1,15 @@
 """PyTorch models of any simulator, counted while they run, and priced.
 
 price_model     `price`: a model and samples in, a `Report` out
-running         read the samples, and run the model on them batch by batch
+arguments       arguments, checked against the annotations of a function
+samples         batches of samples, as a model takes them
+running         run the model on samples, batch by batch
+scores          the class scores that it gives
+cautions        warnings about how it ran
 states          the state of a model, restored for every batch
 watching        hooks on the model's modules, and on functions
 counting        calls of modules: what enters layers, and what units emit
+repeated        calls that are alike, counted together
 product_counts  products in functions, counted like layers
 parts           what each module of a model is, and what happens when it has run
 places          a module called with one input shape, and everything counted there

@@ -29,6 +29,16 @@ class SampleSums:
         """Return the counts of a batch, [B]."""
         return np.zeros(self._sizes[number], np.int64) + self._by_batch[number]
 
+    def merge(self) -> None:
+        """Add the counts of this batch to the row before it, which stands for many."""
+        running = len(self._sizes) - 1
+        self._by_batch[running - 1] += int(self.of_batch(running).sum())
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget the counts of this batch."""
+        self._by_batch.pop(len(self._sizes) - 1, None)
+
     @property
     def per_sample(self) -> Counts:
         """The counts of all samples, [N]."""
@@ -46,6 +56,11 @@ class Amounts:
     def __init__(self, sizes: list[int]) -> None:
         self.spikes = SampleSums(sizes)
         self.nonzero = SampleSums(sizes)
+
+    @property
+    def sums(self) -> tuple[SampleSums, SampleSums]:
+        """Both counts."""
+        return self.spikes, self.nonzero
 
     def add(self, spikes: Counts, nonzero: Counts) -> None:
         """Add the counts of a call, [B] each."""

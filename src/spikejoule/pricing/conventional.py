@@ -7,27 +7,34 @@ integer network rescales, rounds and clips each unit: functions that do so by on
 are counted with the units, and not named.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spikejoule.baselines.counts import CountedBaseline
+from spikejoule.compare.notes import Note
 from spikejoule.core.errors import ArtifactError, ParameterError, shown
 from spikejoule.counts.measurement import activity_of_products
 from spikejoule.network.conventional import RELU, ConventionalNetwork
 from spikejoule.network.nodes import Connection, Input, Neurons, Node, Threshold
 from spikejoule.network.quantisation import FLOAT_BITS
+from spikejoule.pricing.cautions import cautions_of
 from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.nodes import comparing_units, node_of, pooling_of
 from spikejoule.pricing.parts import INPUT
 from spikejoule.pricing.places import ModulePlace
-from spikejoule.pricing.running import Answer, Run, Stepping, TimeAxis, batches_of
+from spikejoule.pricing.running import Answer, Run, Stepping
+from spikejoule.pricing.samples import BatchAxes, batches_of
 from spikejoule.pricing.watching import Watch
 from spikejoule.report.names import architecture
+
+CALL: Final = ", call "
+"""What stands between the name of a layer and the number of its later calls."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +103,15 @@ class BaselineRun:
             called="the network to compare with",
         )
 
-    def take(self, x: Tensor, time_axis: TimeAxis) -> None:
+    def take(self, x: Tensor, axes: BatchAxes) -> None:
         """Run on a batch of the spiking network, unless it has its own samples."""
         if self.baseline.samples is None:
-            self.run.take(x if time_axis == "none" else x.float().mean(dim=time_axis))
+            self.run.take(x if axes.time is None else x.float().mean(dim=axes.time))
+
+    @property
+    def cautions(self) -> list[Note]:
+        """Warnings about how it ran."""
+        return cautions_of(self.run)
 
     def counts(
         self, labels: NDArray[np.int64], batch_size: int = 256
@@ -114,7 +126,7 @@ class BaselineRun:
         if baseline.samples is not None:
             for batch in batches_of(baseline.samples, "none", batch_size):
                 self.run.take(batch.samples)
-        answers = self.run.answers()
+        answers = self.run.scores.classes
         if answers is None or answers.shape != labels.shape:
             raise ArtifactError(
                 "the network to compare with gives no scores [samples, classes] of the "
@@ -123,7 +135,7 @@ class BaselineRun:
         watch = self.run.watch
         watch.finish()
         network = replace(
-            _network_of(watch),
+            network_of(watch, _calls),
             weight_bits=baseline.weight_bits,
             state_bits=baseline.sum_bits,
             activation_bits=baseline.activation_bits,
@@ -163,10 +175,16 @@ def _name_of(baseline: Baseline, network: ConventionalNetwork) -> str:
     return name if is_float else f"{name}, {baseline.weight_bits} bits"
 
 
-def _network_of(watch: Watch) -> ConventionalNetwork:
+def network_of(
+    watch: Watch, calls: Callable[[ModulePlace], int]
+) -> ConventionalNetwork:
     """Return the network that ran, without time; units follow each layer with weights.
 
     A layer that runs several times for a sample is as many connections.
+
+    Args:
+        watch: has counted.
+        calls: returns how often a place ran for a sample.
 
     Raises:
         ArtifactError: it has no layer with weights.
@@ -189,8 +207,8 @@ def _network_of(watch: Watch) -> ConventionalNetwork:
             nodes.append(unclipped)
         elif isinstance(place.module, nn.ReLU):
             unclipped = None
-        for call in range(2, _calls(place) + 1):
-            again = replace(node, name=f"{node.name}, call {call}")
+        for call in range(2, calls(place) + 1):
+            again = replace(node, name=f"{node.name}{CALL}{call}")
             nodes += [again, _units_after(again)] if is_connection else [again]
     connections = [node for node in nodes if isinstance(node, Connection)]
     if not connections:

@@ -152,9 +152,10 @@ def _counts_of_neurons(place: ModulePlace, population: Population) -> NodeCounts
 
 def _counts_of_weights(place: ModulePlace) -> NodeCounts:
     biases = place.unit_steps if place.has_bias else None
+    steps = place.steps.per_sample
     if place.receives_values:
-        return NodeCounts(macs=place.n_reached, biases=biases)
-    return NodeCounts(events=place.n_reached, biases=biases)
+        return NodeCounts(macs=place.n_reached, biases=biases, steps=steps)
+    return NodeCounts(events=place.n_reached, biases=biases, steps=steps)
 
 
 def _counts_of_pooling(place: ModulePlace) -> NodeCounts:

@@ -4,6 +4,7 @@ Only sums per sample are kept (`places`): what enters layers with weights, each 
 times its fan-out, and what neurons emit.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -83,18 +84,22 @@ class CallCounter:
         """N."""
         return sum(self.places.sizes)
 
-    def count(self, call: Call) -> None:
-        """Count a call of a layer, pooling, norm, ReLU or neurons."""
+    def count(self, call: Call) -> ModulePlace | None:
+        """Count a call of a layer, pooling, norm, ReLU or neurons.
+
+        Returns:
+            the place of its units; None for a wiring, which has none.
+        """
         population = call.part.population
         if population is None:
-            self._count_units(call)
-            return
+            return self._count_units(call)
         # A wiring only holds weights: its neurons are a module of their own.
         units = None if population.is_wiring else self._count_units(call)
         for side, layer in population.own_layers.items():
             weights = self._count_own_weights(call, side, layer)
             if units is not None:
                 units.source(weights.name)
+        return units
 
     def _count_units(self, call: Call) -> ModulePlace:
         """Count what the units of a module receive and emit."""
@@ -162,13 +167,40 @@ class CallCounter:
 
     def receive(self, place: ModulePlace, x: Tensor, by_step: Tensor) -> None:
         """Count what enters a place, and the synapses or windows it reaches there."""
-        sent = self.sent_into(place, x, by_step)
+        self.add_received(place, self.sent_into(place, x, by_step), by_step)
+
+    def add_received(
+        self, place: ModulePlace, sent: Sent, by_step: Tensor | Sequence[Tensor]
+    ) -> None:
+        """Add what enters a place: a tensor [T, B, units...], or its steps."""
         contents = sent.contents
         place.receives_values |= not contents.is_whole
         place.peak = max(place.peak, contents.peak)
         if place.fan_out is not None:
             place.count_reached(contents, by_step)
+            if self.places.notes_fired:
+                place.note_fired(by_step, contents.is_binary)
         sent.add_to(place)
+
+    def has_sent_values(
+        self, place: ModulePlace, source: str, side: str = "left"
+    ) -> bool:
+        """Whether a source has sent values to a place: then it always does.
+
+        A batch whose values all happen to be whole must not be counted as spikes.
+        """
+        return (place.name, side, source) in self._value_sources
+
+    def note_values(
+        self,
+        place: ModulePlace,
+        source: str,
+        contents: TensorContents,
+        side: str = "left",
+    ) -> None:
+        """Note that a source has sent values to a place, if it has."""
+        if not contents.is_whole:
+            self._value_sources.add((place.name, side, source))
 
     def sent_into(
         self, place: ModulePlace, x: Tensor, by_step: Tensor, side: str = "left"
@@ -182,33 +214,35 @@ class CallCounter:
         source = trace.source
         if source == INPUT and self.input_shape is None:
             self.input_shape = by_step.shape[2:]
-        # Once values, always values: a batch whose values all happen to be whole must
-        # not be counted as spikes.
-        had_values = (place.name, side, source) in self._value_sources
+        had_values = self.has_sent_values(place, source, side)
         contents = trace.contents
         reading = reading_of(x, by_step)
         if reading is None or reading != trace.reading:
             contents = None
         if contents is None or (had_values and contents.is_whole):
             contents = contents_of(by_step, trace.are_values or had_values)
-        if not contents.is_whole:
-            self._value_sources.add((place.name, side, source))
+        self.note_values(place, source, contents, side)
         return Sent(source, contents)
 
-    def _emit(self, place: ModulePlace, call: Call) -> None:
-        """Count what leaves a place for other places."""
+    def emits_values(self, place: ModulePlace, received: Trace) -> bool:
+        """Whether what units emit are values, even those that happen to be whole."""
         population = place.population
-        if population is None:
-            # Averages and normalised sums are values, even those that happen to be
-            # whole.
-            are_values = place.receives_values or self.traces.of(call.x).are_values
-            are_values |= isinstance(place.module, (*NORMS, *AVERAGES, *ADAPTIVE))
-        else:
-            are_values = population.graded or not population.fires
-        contents = contents_of(call.emitted, are_values)
+        if population is not None:
+            return population.graded or not population.fires
+        are_values = place.receives_values or received.are_values
+        return are_values or isinstance(place.module, (*NORMS, *AVERAGES, *ADAPTIVE))
+
+    def add_emitted(self, place: ModulePlace, contents: TensorContents) -> None:
+        """Add what leaves a place."""
         place.emits_values |= not (contents.is_whole or place.fires)
         place.emits_nearly_whole |= contents.is_nearly_whole and place.fires
         place.emitted.add(contents.spikes, contents.nonzero)
+
+    def _emit(self, place: ModulePlace, call: Call) -> None:
+        """Count what leaves a place for other places."""
+        are_values = self.emits_values(place, self.traces.of(call.x))
+        contents = contents_of(call.emitted, are_values)
+        self.add_emitted(place, contents)
         reading = reading_of(call.out, call.emitted)
         trace = Trace(place.name, are_values, reading, contents)
         self.traces.put(call.out, trace)

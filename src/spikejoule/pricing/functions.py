@@ -17,7 +17,7 @@ from types import FrameType, FunctionType
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
-from torch import Tensor, nn
+from torch import Tensor, nn, no_grad
 from torch.nn.modules.module import register_module_forward_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
@@ -127,6 +127,7 @@ class FunctionWatch(TorchFunctionMode):
         origins: of tensors.
         requantises: whether the network computes in integers. Rescaling by one number
             then needs no name: it is counted for each unit.
+        before_writing: is called before each function that writes in place.
     """
 
     def __init__(
@@ -154,6 +155,7 @@ class FunctionWatch(TorchFunctionMode):
         self._count_product = count_product
         self._follow_function = follow_function
         self._end_call = end_call
+        self.before_writing: Callable[[], None] = lambda: None
         # Calls that run now, outermost first.
         self._running: list[RunningCall] = []
         self._is_on = False
@@ -162,11 +164,14 @@ class FunctionWatch(TorchFunctionMode):
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         keywords = kwargs or {}
+        name = getattr(function, "__name__", "")
+        if _may_write(name, keywords):
+            with without_function_modes(), no_grad():
+                self.before_writing()
         result = function(*args, **keywords)
         if not self._watches:
             return result
         part = self._running[-1].part
-        name = getattr(function, "__name__", "")
         tensors = all_tensors((args, keywords))
         inputs = [x for x in tensors if has_memory(x)]
         if len(inputs) < len(tensors):
@@ -313,6 +318,11 @@ class FunctionWatch(TorchFunctionMode):
             handles.append(handle)
         return handles
 
+    def enter(self, part: Part, inputs: Any) -> None:
+        """Note that a module runs whose hooks came too late for this call."""
+        self._running.append(RunningCall(part.module, part, inputs))
+        self._switch()
+
     def _enter(self, part: Part, module: nn.Module, args: Any, kwargs: Any) -> None:
         self._running.append(RunningCall(module, part, (args, kwargs)))
         self._switch()
@@ -321,8 +331,8 @@ class FunctionWatch(TorchFunctionMode):
         place = self._place_of(module)
         if place is not None:
             _, part, inputs = self._running[place]
-            # No mode sees the functions that count.
-            with without_function_modes():
+            # No mode sees the functions that count, and autograd does not record them.
+            with without_function_modes(), no_grad():
                 self._end_call(part, inputs, out)
 
     def _leave(self, module: nn.Module, args: Any, out: Any) -> None:
@@ -402,6 +412,13 @@ def _written(
     if inputs and name.startswith("__i"):
         in_place |= result is inputs[0]
     return inputs[:1] if in_place else tensors_in(keywords.get("out"))
+
+
+def _may_write(name: str, keywords: dict[str, Any]) -> bool:
+    """Whether a function may write in place, by its name and arguments."""
+    if name.startswith("__"):
+        return name == "__setitem__" or name.startswith("__i")
+    return name.endswith("_") or "out" in keywords
 
 
 def _caller() -> FrameType:

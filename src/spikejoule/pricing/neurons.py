@@ -52,6 +52,8 @@ class Population:
         without_autapses: whether no neuron reaches itself through `recurrent`.
         threshold: at which a neuron fires; None if it is not known.
         gain: factor on what a neuron receives; None if it is not known.
+        surrogate: name of its surrogate derivative (`network.surrogates`), of which the
+            energy of training asks; None if it is not known.
         is_wiring: whether the module only holds weights, and its neurons are one of its
             submodules.
     """
@@ -69,6 +71,7 @@ class Population:
     without_autapses: bool = False
     threshold: Factor | None = None
     gain: Factor | None = None
+    surrogate: str | None = None
     is_wiring: bool = False
 
     def leaks(self, n_units: int) -> int:

@@ -5,6 +5,7 @@ place that ever receives any other number, or is fed by neurons with graded spik
 receives values: each product there is a multiply-accumulate.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -51,6 +52,9 @@ class ModulePlace:
             last batch.
         sides: of a product without weights, by ``left`` and ``right``: the same place
             where only this side sends.
+        fired: in which samples of this batch each unit has sent something, as numbers
+            other than zero, [B, n_in]; None before it has.
+        touched: synapses that a unit reached at least once in a sample.
     """
 
     name: str
@@ -67,11 +71,13 @@ class ModulePlace:
     peak: float = 0.0
     whole_inputs: int = 0
     sides: dict[str, "ModulePlace"] = field(default_factory=dict)
+    fired: Tensor | None = None
 
     def __post_init__(self) -> None:
         self.steps = SampleSums(self.sizes)
         self.reached = Amounts(self.sizes)
         self.emitted = Amounts(self.sizes)
+        self.touched = SampleSums(self.sizes)
         self.has_bias = (
             isinstance(self.module, WEIGHTED) and self.module.bias is not None
         )
@@ -118,6 +124,46 @@ class ModulePlace:
         emitted = self.emitted.nonzero.of_batch(batch)
         return np.stack([steps, received + 0 * steps, emitted])
 
+    @property
+    def sums(self) -> Iterator[SampleSums]:
+        """Every count."""
+        yield from (self.steps, self.touched, *self.reached.sums, *self.emitted.sums)
+        for source in self.sources.values():
+            yield from source.sums
+        for side in self.sides.values():
+            yield from side.reached.sums
+            for source in side.sources.values():
+                yield from source.sums
+
+    def note_fired(self, by_step: Tensor | Sequence[Tensor], are_spikes: bool) -> None:
+        """Note which units of an input [T, B, units...] send something.
+
+        Args:
+            by_step: the input, or its steps.
+            are_spikes: whether all of its numbers are 0 or 1.
+        """
+        for step in by_step:
+            flat = step.flatten(1)
+            marks = flat if are_spikes else flat.abs()
+            if self.fired is None:
+                self.fired = marks.clone()
+            else:
+                torch.maximum(self.fired, marks, out=self.fired)
+
+    def count_touched(self) -> NDArray[np.bool_] | None:
+        """Count the synapses that have been reached, at the end of a batch.
+
+        Returns:
+            whether each unit has sent something in any sample, [n_in].
+        """
+        if self.fired is None:
+            return None
+        marks = nonzero_marks(self.fired)
+        self.touched.add(self._times_fan_out(marks[None], 1))
+        self.fired = None
+        has_sent: NDArray[np.bool_] = marks.any(dim=0).cpu().numpy()
+        return has_sent
+
     def source(self, name: str) -> Amounts:
         """Return what a source sends here, from now on."""
         return self.sources.setdefault(name, Amounts(self.sizes))
@@ -139,7 +185,9 @@ class ModulePlace:
             return self
         return self.sides["left" if self.sides["right"].receives_values else "right"]
 
-    def count_reached(self, contents: TensorContents, by_step: Tensor) -> None:
+    def count_reached(
+        self, contents: TensorContents, by_step: Tensor | Sequence[Tensor]
+    ) -> None:
         """Count the synapses or windows that an input [T, B, units...] reaches."""
         if self._common_fan_out:
             self.reached.add(
@@ -147,7 +195,8 @@ class ModulePlace:
                 self._common_fan_out * contents.nonzero,
             )
             return
-        flat = by_step.flatten(2)
+        whole = by_step if isinstance(by_step, Tensor) else torch.stack([*by_step])
+        flat = whole.flatten(2)
         marks = flat if contents.is_binary else nonzero_marks(flat)
         nonzero = self._times_fan_out(marks, 1)
         spikes = nonzero
@@ -171,7 +220,10 @@ class Places:
     Attributes:
         by_name: in the order in which they first ran.
         sizes: samples of each batch, the running one last.
+        notes_fired: whether `ModulePlace.fired` is wanted.
     """
+
+    notes_fired = False
 
     def __init__(self, pruned: bool, unknown: dict[str, str]) -> None:
         """Start without places.
@@ -222,6 +274,25 @@ class Places:
         place = self._by_shapes[key]
         place.steps.add(len(received))
         return place
+
+    def open_row(self) -> None:
+        """Begin a row for the counts of many batches, which are then merged into it."""
+        self.sizes.append(1)
+
+    def merge_batch(self) -> None:
+        """Add the running batch to the row before it."""
+        for place in self.by_name.values():
+            for sums in place.sums:
+                sums.merge()
+        self.sizes.pop()
+
+    def forget_batch(self) -> None:
+        """Forget the running batch."""
+        for place in self.by_name.values():
+            place.fired = None
+            for sums in place.sums:
+                sums.forget()
+        self.sizes.pop()
 
     def choose_sides(self) -> None:
         """Choose which sides of products without weights send, after the last batch."""

@@ -16,6 +16,7 @@ from functools import cache
 from typing import Annotated, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, InstanceOf
 from torch import nn
 from tqdm import tqdm
@@ -31,20 +32,15 @@ from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import class_labels
 from spikejoule.network.quantisation import FLOAT_BITS
+from spikejoule.pricing.arguments import checked
+from spikejoule.pricing.cautions import cautions_of
 from spikejoule.pricing.conventional import Baseline, BaselineRun
 from spikejoule.pricing.counted import activity_of
 from spikejoule.pricing.neurons import Describe, Known, Population
 from spikejoule.pricing.other_counters import Tool, beside_ours
 from spikejoule.pricing.report import Report
-from spikejoule.pricing.running import (
-    Answer,
-    Loop,
-    Run,
-    Stepping,
-    TimeAxis,
-    batches_of,
-    checked,
-)
+from spikejoule.pricing.running import Answer, Loop, Run, Stepping
+from spikejoule.pricing.samples import SampleBatch, TimeAxis, batches_of
 from spikejoule.report.words import sentence
 
 Conventional = nn.Module | InstanceOf[Baseline]
@@ -123,15 +119,9 @@ def price(
     if isinstance(loader, Sized) and not hasattr(loader, "shape"):
         total = len(loader)
     bar = tqdm(batches, total=total, unit="batch", disable=not progress)
-    loaded_labels = []
-    for batch in bar:
-        run.take(batch.samples)
-        for baseline_run in baseline_runs:
-            baseline_run.take(batch.samples, time_axis)
-        if batch.labels is not None:
-            loaded_labels.append(batch.labels)
-    if labels is None and loaded_labels:
-        labels = np.concatenate(loaded_labels)
+    loaded_labels = _take_all(bar, run, baseline_runs)
+    if labels is None:
+        labels = loaded_labels
     activity = _activity(run, weight_bits, state_bits)
     samples = SampleSet(title, labels)
     inputs = _inputs(run, baseline_runs, activity, samples, batch_size)
@@ -146,11 +136,25 @@ def price(
         warnings.warn(sentence(note, with_label=False), stacklevel=5)
     analysis = analyse(inputs, profiles, headline, None, BootstrapSettings())
     report = Report(
-        analysis, activity, run.answers(), tuple(run.not_counted), run.all_scores
+        analysis, activity, run.scores.classes, tuple(run.not_counted), run.scores.all
     )
     # Counts read weights, which updates spectral norms.
     run.state.restore()
     return report
+
+
+def _take_all(
+    batches: Iterable[SampleBatch], run: Run, baseline_runs: Sequence[BaselineRun]
+) -> NDArray[np.int64] | None:
+    """Run all models on each batch; return the labels of the loader, if it has any."""
+    labels = []
+    for batch in batches:
+        run.take(batch.samples)
+        for baseline_run in baseline_runs:
+            baseline_run.take(batch.samples, run.axes)
+        if batch.labels is not None:
+            labels.append(batch.labels)
+    return np.concatenate(labels) if labels else None
 
 
 def _activity(run: Run, weight_bits: int, state_bits: int) -> Activity:
@@ -191,7 +195,7 @@ def _inputs(
     Raises:
         ParameterError: networks are to be compared, but labels are missing.
     """
-    scores = run.all_scores
+    scores = run.scores.all
     n_classes = activity.network.output.n_out if scores is None else scores.shape[1]
     baselines: list[CountedBaseline] = []
     if baseline_runs:
@@ -203,7 +207,7 @@ def _inputs(
         baselines = _with_unique_names(
             baseline.counts(labels, batch_size) for baseline in baseline_runs
         )
-    answers = Answers(run.answers(), n_classes)
+    answers = Answers(run.scores.classes, n_classes)
     inputs = counted_inputs(activity, samples, answers, "modules", baselines)
     packages = ", ".join(run.known.packages)
     counted_in = fact("counted in", f"the running model ({packages})")
@@ -211,12 +215,13 @@ def _inputs(
     not_counted: list[str] = []
     for any_run in (run, *(baseline.run for baseline in baseline_runs)):
         not_counted += any_run.not_counted
-        notes += any_run.notes
+        notes += cautions_of(any_run)
     if samples.labels is not None and scores is None:
+        shape = run.scores.other_shape
         notes.append(
             warning(
                 "the labels were not used: the output, summed over time, has the shape "
-                f"{run.other_output}, not [samples, classes]; let answer= return scores"
+                f"{shape}, not [samples, classes]; let answer= return scores"
             )
         )
     if not not_counted:

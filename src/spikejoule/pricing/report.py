@@ -19,7 +19,7 @@ from spikejoule.report.page import PageContent, energy_page
 from spikejoule.report.statements import answer
 from spikejoule.report.units import energy_words, joules
 from spikejoule.report.values import row_cells
-from spikejoule.report.words import sentence
+from spikejoule.report.words import sentence, with_time
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +85,7 @@ class Report:
         updates = self.activity.updates.mean()
         rows += [
             ("energy per inference", energy),
+            ("static power and time", with_time(self.analysis.timed())),
             ("network", f"{architecture(inputs.network)}, {n_steps} steps"),
             ("samples", f"{inputs.n_images:,}{title}, {accuracy}"),
             ("synaptic events", f"{events:,.1f} of {dense:,}"),

@@ -5,6 +5,7 @@ Shapes: B samples of a batch, T steps. A model orders its axes [T, B, ...] or
 samples merged into one axis, [T B, ...].
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -387,6 +388,19 @@ def contents_of(by_step: Tensor, are_values: bool = False) -> TensorContents:
         is_whole=False,
         is_nearly_whole=bool(distance < NEARLY_WHOLE),
     )
+
+
+def contents_of_steps(
+    steps: Sequence[Tensor], are_values: bool = False
+) -> TensorContents:
+    """Sum up steps [B, units...] as `contents_of` does, and join only values."""
+    flat = [step.flatten(1) for step in steps]
+    is_small = len(flat) * flat[0].shape[1] < MAX_EXACT_FLOAT32
+    is_float = flat[0].dtype in (torch.float32, torch.float64)
+    if are_values or not (is_small and is_float and all(map(_is_binary, flat))):
+        return contents_of(torch.stack([*steps]), are_values)
+    nonzero = counts_of(torch.stack([step.sum(dim=1) for step in flat]).sum(dim=0))
+    return TensorContents(nonzero, nonzero)
 
 
 def counts_of(sums: Tensor) -> Counts:

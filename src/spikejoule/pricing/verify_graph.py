@@ -25,6 +25,7 @@ from spikejoule.nir.conventions import Conventions, conventions_of
 from spikejoule.nir.reading import network_of, read_nir
 from spikejoule.nir.running import run_graph
 from spikejoule.nir.verification import LayerComparison, Verification
+from spikejoule.pricing.arguments import checked
 from spikejoule.pricing.layers import NORMS, WEIGHTED
 from spikejoule.pricing.neurons import Describe, Known, Population
 from spikejoule.pricing.parameters import (
@@ -38,10 +39,8 @@ from spikejoule.pricing.running import (
     Loop,
     Run,
     Stepping,
-    TimeAxis,
-    batches_of,
-    checked,
 )
+from spikejoule.pricing.samples import TimeAxis, batches_of
 from spikejoule.pricing.watching import Watch
 
 _BATCH_SIZE: Final = 64

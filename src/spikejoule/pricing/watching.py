@@ -28,6 +28,7 @@ from spikejoule.pricing.omissions import omissions
 from spikejoule.pricing.parts import ModelParts, Part, Role
 from spikejoule.pricing.places import ModulePlace, Places
 from spikejoule.pricing.product_counts import ProductCounter
+from spikejoule.pricing.repeated import RepeatedCalls
 from spikejoule.pricing.tensors import (
     BatchLayout,
     find_tensor,
@@ -60,6 +61,7 @@ class Watch:
         self.calls = CallCounter(self._places, self.layout, records)
         self._traces = self.calls.traces
         self._products = ProductCounter(self.calls, self._model.weight_names)
+        self.repeated = RepeatedCalls(self.calls, model)
         self._origins = Origins(model)
         self._functions = FunctionWatch(
             self._origins,
@@ -68,6 +70,7 @@ class Watch:
             self._follow,
             self._end_call,
         )
+        self._functions.before_writing = self.repeated.count
         # Numbers in the model's input.
         self._input_size = 0
         # Places whose output functions have read or changed.
@@ -77,6 +80,11 @@ class Watch:
     def places(self) -> dict[str, ModulePlace]:
         """All places by name, in the order in which they first ran."""
         return self._places.by_name
+
+    @property
+    def rows(self) -> Places:
+        """The places, whose batches can be merged into rows."""
+        return self._places
 
     @property
     def not_counted(self) -> list[str]:
@@ -160,7 +168,13 @@ class Watch:
     def batch(
         self, n_samples: int, n_steps: int, time_axis: int | None
     ) -> Iterator[None]:
-        """Count what runs inside.
+        """Count what runs inside; arguments as for `begin`."""
+        self.begin(n_samples, n_steps, time_axis)
+        with self._hooked():
+            yield
+
+    def begin(self, n_samples: int, n_steps: int, time_axis: int | None) -> None:
+        """Begin a batch.
 
         Args:
             n_samples: B.
@@ -169,8 +183,13 @@ class Watch:
         """
         self.layout.begin(n_samples, n_steps, time_axis)
         self._places.sizes.append(n_samples)
+        self.repeated.begin()
         for place in self.places.values():
             place.whole_inputs = 0
+
+    @contextmanager
+    def _hooked(self) -> Iterator[None]:
+        """Follow the model's modules."""
         with ExitStack() as stack:
             if self._model.is_compiled:
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
@@ -179,6 +198,23 @@ class Watch:
             followed = [part for part in parts if part.functions is not None]
             for handle in self._functions.follow(followed):
                 stack.callback(handle.remove)
+            yield
+
+    @contextmanager
+    def begun_call(self, inputs: Any) -> Iterator[None]:
+        """Count a call of the model that a hook on it has seen begin.
+
+        Args:
+            inputs: positional and named arguments of the model.
+        """
+        self._input_size = first_tensor(inputs).numel()
+        root = self._model.parts[self._model.root]
+        with (
+            self._hooked(),
+            self._functions.calling(self._model.call, inputs),
+        ):
+            if root.functions is not None:
+                self._functions.enter(root, inputs)
             yield
 
     def run(self, *inputs: Any) -> Any:
@@ -207,6 +243,8 @@ class Watch:
         if part.population is not None:
             self._origins.end_neurons(part.module)
         out = first_tensor(out)
+        if self.repeated.takes(part, x, out):
+            return
         emitted = self.layout.by_step(out, part.layout)
         # Only layers and pooling change the shape of one sample and step.
         received = emitted
@@ -214,7 +252,8 @@ class Watch:
             received = self.layout.by_step(x, part.layout)
         # A part of the input, such as one of its tokens, is not the whole input.
         took_whole_time = self.layout.has_whole_time and x.numel() == self._input_size
-        self.calls.count(Call(part, x, out, received, emitted, took_whole_time))
+        call = Call(part, x, out, received, emitted, took_whole_time)
+        self.repeated.note(call, self.calls.count(call))
 
     def _pass_on(self, part: Part, inputs: Any, out: Any) -> None:
         """Give the output of a module that changes no number the trace of its input.

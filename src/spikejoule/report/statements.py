@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from spikejoule.compare.analysis import EnergyAnalysis
 from spikejoule.compare.inputs import Obstacle
 from spikejoule.counts.training import TrainingRecord
-from spikejoule.energy.prices import EVIDENCE, NUMBERS, SCOPES
+from spikejoule.energy.prices import BOUNDARIES, EVIDENCE, NUMBERS, SCOPES
 from spikejoule.report.contents import contents
 from spikejoule.report.names import analysed_name, layers, named, terms_in_words, way
 from spikejoule.report.units import energy_words, interval_words, joules, plain
@@ -20,6 +20,7 @@ from spikejoule.report.words import (
     accuracy,
     baseline,
     dataflow,
+    label,
     number,
     place,
     price,
@@ -30,6 +31,7 @@ from spikejoule.report.words import (
     updates,
     window,
     window_label,
+    with_time,
 )
 
 if TYPE_CHECKING:
@@ -111,6 +113,7 @@ def templates() -> "Environment":
         analysed_name,
         baseline,
         dataflow,
+        label,
         layers,
         named,
         number,
@@ -124,6 +127,7 @@ def templates() -> "Environment":
         way,
         window,
         window_label,
+        with_time,
         contents,
         without_verdict,
     )
@@ -138,6 +142,7 @@ def templates() -> "Environment":
         "interval": interval_words,
     }
     environment.globals |= {
+        "BOUNDARIES": BOUNDARIES,
         "EVIDENCE": EVIDENCE,
         "NUMBERS": NUMBERS,
         "OUTCOMES": OUTCOMES,

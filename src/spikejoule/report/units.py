@@ -1,9 +1,12 @@
 """Energies and numbers in words."""
 
+from collections.abc import Callable
 from decimal import Decimal
+from math import isnan
 from typing import Final
 
-from spikejoule.energy.estimates import Energy
+from spikejoule.energy.estimates import PJ_PER_J, Energy
+from spikejoule.energy.timing import Range
 
 _LARGE_COUNT: Final = 1000
 _UNITS: Final = (
@@ -39,6 +42,25 @@ def energy_words(energy: Energy, digits: int = 4) -> str:
     ends = [energy.low_pj, energy.high_pj] if value is None else [value]
     # Ends that round to the same words are written once.
     return " to ".join(dict.fromkeys(joules(pj, digits) for pj in ends))
+
+
+def duration(microseconds: float) -> str:
+    """Write a duration in µs, ms or s."""
+    for size, unit in ((1e6, "s"), (1e3, "ms")):
+        if microseconds >= size:
+            return f"{plain(microseconds / size)} {unit}"
+    return f"{plain(microseconds)} µs"
+
+
+def joule_seconds(energy_delay_pj_s: float) -> str:
+    """Write an energy-delay product, which spans too many magnitudes for prefixes."""
+    return f"{energy_delay_pj_s / PJ_PER_J:.3g} J s"
+
+
+def range_words(numbers: Range, write: Callable[[float], str]) -> str:
+    """Write the value, or the ends without one."""
+    ends = [numbers.low, numbers.high] if isnan(numbers.value) else [numbers.value]
+    return " to ".join(dict.fromkeys(map(write, ends)))
 
 
 def interval_words(energy: Energy) -> str:

@@ -20,7 +20,7 @@ from spikejoule.energy.ledger import (
 )
 from spikejoule.report.names import analysed_name, named, named_in, way
 from spikejoule.report.statements import answer, assumptions
-from spikejoule.report.words import dataflow
+from spikejoule.report.words import dataflow, label
 
 _DIGITS: Final = 8
 
@@ -99,10 +99,9 @@ def _facts(notes: Sequence[Note]) -> dict[str, str]:
     """Join the words of notes with the same label."""
     facts: dict[str, str] = {}
     for note in notes:
-        earlier = facts.get(note.label)
-        facts[note.label] = (
-            note.words if earlier is None else f"{earlier}; {note.words}"
-        )
+        name = label(note)
+        earlier = facts.get(name)
+        facts[name] = note.words if earlier is None else f"{earlier}; {note.words}"
     return facts
 
 

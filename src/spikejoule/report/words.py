@@ -6,11 +6,20 @@ from typing import TYPE_CHECKING, Final
 from spikejoule.compare.comparison import Comparison
 from spikejoule.compare.front import Side
 from spikejoule.compare.notes import Note, NoteKind
+from spikejoule.compare.outputs import DYNAMIC_ONLY
 from spikejoule.energy.dataflow import Dataflow
 from spikejoule.energy.ledger import EnergyRow, Variant
 from spikejoule.energy.prices import AnyPrice, HardwareProfile, PriceByWidth
+from spikejoule.energy.timing import Timed
 from spikejoule.report.names import named
-from spikejoule.report.units import energy_words, joules, plain
+from spikejoule.report.units import (
+    duration,
+    energy_words,
+    joule_seconds,
+    joules,
+    plain,
+    range_words,
+)
 
 if TYPE_CHECKING:
     from spikejoule.compare.analysis import EnergyAnalysis
@@ -128,6 +137,22 @@ def energy_of_row(row: EnergyRow) -> str:
     return "covered by another price" if row.status == "covered" else "no price"
 
 
+def with_time(timed: Timed | None) -> str:
+    """Write static, dynamic and total energy and latency; or that there is no time."""
+    if timed is None:
+        return DYNAMIC_ONLY
+    static, dynamic, total = (
+        range_words(energy_pj, joules)
+        for energy_pj in (timed.static_pj, timed.dynamic_pj, timed.total_pj)
+    )
+    latency = range_words(timed.latency_us, duration)
+    product = range_words(timed.energy_delay_pj_s, joule_seconds)
+    return (
+        f"static {static}, dynamic {dynamic}, total {total}; latency {latency}; "
+        f"energy-delay product {product}"
+    )
+
+
 def break_even(verdict: Comparison, analysis: "EnergyAnalysis") -> str:
     """Write the spikes per input below which the spiking network wins."""
     limit = analysis.break_even(verdict)
@@ -166,6 +191,13 @@ def updates(inputs: "AnalysisInputs") -> str:
     return f"{clocked:,}; on event-driven hardware {words}"
 
 
+def label(note: Note) -> str:
+    """Return the label of a note in a list."""
+    if note.kind is NoteKind.UNANSWERED:
+        return "no predicted class, because of equal spike counts"
+    return note.name or note.kind.value
+
+
 def sentence(note: Note, with_label: bool = True) -> str:
     """Write a note as a sentence.
 
@@ -175,5 +207,6 @@ def sentence(note: Note, with_label: bool = True) -> str:
     """
     words = note.words.rstrip(".")
     if with_label or note.kind is not NoteKind.WARNING:
-        words = f"{note.label[:1].upper()}{note.label[1:]}: {words}"
+        name = label(note)
+        words = f"{name[:1].upper()}{name[1:]}: {words}"
     return f"{words}."

@@ -1,16 +1,13 @@
 """search.yaml: what is searched, for how long, by which energy, and what trials draw.
 
-Keys and ranges are those of params.yaml: a value must be allowed by its own field in
-`spikejoule.params`. Whether values go together is checked on the whole set of
-parameters, for each trial.
+Keys and ranges are those of params.yaml (`entries`). Whether values go together is
+checked on the whole set of parameters, for each trial.
 """
 
 import json
-import math
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -28,15 +25,10 @@ from spikejoule.core.parameters import (
 )
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.params import Params, parse_params
+from spikejoule.search.entries import FAMILY, drawn, problem_of
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
-
-SECTIONS: Final = ("encode", "model", "train", "baseline")
-FAMILY: Final = tuple(
-    f"baseline.family_{name}" for name in ("hidden", "pruned", "bits", "bias")
-)
-"""Keys of a run's conventional networks. A trial makes them a family of one."""
 
 CONVENTIONAL: Final = {
     *("model.hidden", "model.bias", "model.weight_bits", "model.state_bits"),
@@ -45,20 +37,6 @@ CONVENTIONAL: Final = {
     *("baseline.lr", "baseline.weight_decay", "baseline.label_smoothing"),
 }
 """Keys with an effect on a conventional trial: some shared, some of its own."""
-
-NEVER: Final = (
-    *("train.engine", "train.device", "train.threads", "train.resume"),
-    *("baseline.weight_bits", *FAMILY),
-)
-"""Keys that no trial may set: they change no result, or need other networks."""
-
-# Significant digits of a drawn number: few, since a trial's command must state them.
-_DIGITS = 4
-_DIGITS_OF_STEPS = 10
-_ENTRY = (
-    "a list of values, or a range {from: A, to: B} of numbers with A below B, and with "
-    "a step up to B - A, or log: true if A is above 0"
-)
 
 
 class SearchSettings(ParameterSection):
@@ -113,10 +91,10 @@ class SearchSpace:
     def draw(self, trial: "BaseTrial") -> Values:
         """Draw a value for each entry, by full key."""
         return {
-            key: _drawn(trial, key, content) for key, content in self.entries.items()
+            key: drawn(trial, key, content) for key, content in self.entries.items()
         }
 
-    def params(self, drawn: Mapping[str, Value]) -> Params:
+    def params(self, values: Mapping[str, Value]) -> Params:
         """Return all parameters of a trial.
 
         Those of a conventional trial have its network as the only member of the family.
@@ -124,8 +102,8 @@ class SearchSpace:
         Raises ParameterError if the values do not go together, no engine runs them, or
         the price list does not cover them.
         """
-        values = with_values(self.base, drawn)
-        params = parse_params(values)
+        whole = with_values(self.base, values)
+        params = parse_params(whole)
         hidden = params.model.hidden
         bits = params.model.weight_bits
         if not self.profile.eligibility.runs(bits):
@@ -143,7 +121,7 @@ class SearchSpace:
         has_bias = params.model.chosen_neuron.has_bias
         members = [*hidden], [params.train.pruned_fraction], [bits], [has_bias]
         family = dict(zip(FAMILY, members, strict=True))
-        return parse_params(with_values(values, family))
+        return parse_params(with_values(whole, family))
 
 
 def search_space(
@@ -162,7 +140,7 @@ def search_space(
     problems = []
     for part, contents in (("fixed", settings.fixed), ("space", settings.space)):
         for key, content in contents.items():
-            problem = _problem_of(key, content, part)
+            problem = problem_of(key, content, part)
             if problem:
                 problems.append(f"{part}.{problem}")
     entries = {}
@@ -236,73 +214,3 @@ def with_values(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str,
         section, _, name = key.partition(".")
         made[section][name] = value
     return made
-
-
-def _drawn(trial: "BaseTrial", key: str, content: Any) -> Value:
-    """Draw a value of an entry; Python's own errors if it is neither list nor range."""
-    if isinstance(content, list):
-        # Optuna's choices are scalars: a list, such as several hidden layers, is chosen
-        # by its JSON text.
-        names = [
-            json.dumps(value) if isinstance(value, list) else value for value in content
-        ]
-        chosen: Value = content[names.index(trial.suggest_categorical(key, names))]
-        return chosen
-    options = {**content}
-    low = options.pop("from")
-    high = options.pop("to")
-    step = content.get("step")
-    if step is not None:
-        # The last step within the range; 1e-9 allows for 0.3 / 0.1 below 3.
-        high = low + step * math.floor((high - low) / step + 1e-9)
-    if _is_integer(key):
-        number: int = trial.suggest_int(key, low, high, **options)
-        return number
-    drawn = trial.suggest_float(key, low, high, **options)
-    digits = _DIGITS if step is None else _DIGITS_OF_STEPS
-    return min(max(float(f"{drawn:.{digits}g}"), float(low)), float(high))
-
-
-def _problem_of(key: str, content: Any, part: str) -> str:
-    """Say in one line what is wrong with an entry; empty if nothing is.
-
-    Args:
-        key: full key of the parameter.
-        content: the fixed value, or the list or range to search.
-        part: ``fixed`` or ``space``.
-    """
-    import optuna
-
-    if key.partition(".")[0] not in SECTIONS or key in NEVER:
-        return (
-            f"{key} is not a parameter of a trial; allowed: those of "
-            f"{', '.join(SECTIONS)} in params.yaml, but {', '.join(NEVER)}"
-        )
-    try:
-        values = [content] if part == "fixed" else content
-        if isinstance(values, Mapping):
-            low = content["from"]
-            values = [low, content["to"], low + content.get("step", 0)]
-        problem = next(filter(None, (_misfit(key, value) for value in values)), "")
-        if not problem and part == "space":
-            _drawn(optuna.create_study().ask(), key, content)
-    except (ArithmeticError, LookupError, TypeError, ValueError):
-        return f"{key}: {shown(content)} is not allowed; allowed: {_ENTRY}"
-    return problem
-
-
-def _misfit(key: str, value: object) -> str:
-    """Say in one line what is wrong with a single value; empty if nothing is."""
-    section, _, name = key.partition(".")
-    lines: list[str] = []
-    try:
-        parse_params({section: {name: value}})
-    except ParameterError as error:  # always: all other parameters are missing
-        lines = str(error).splitlines()
-    return next((line for line in lines if line.startswith(f"{key}:")), "")
-
-
-@cache
-def _is_integer(key: str) -> bool:
-    """Whether a parameter is a whole number: its field refuses halves."""
-    return all(_misfit(key, half) for half in (0.5, 1.5))

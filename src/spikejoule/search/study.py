@@ -30,6 +30,7 @@ from spikejoule.core.resume import ResumeFile
 from spikejoule.data.images import DataDescription, load_samples
 from spikejoule.engine.choice import resolve_device
 from spikejoule.params import Params
+from spikejoule.search.attributes import ENDED, NUMBER, number_of
 from spikejoule.search.space import Search
 from spikejoule.search.trial import SearchData, run_trial
 from spikejoule.tracking.failures import in_one_line, store_errors
@@ -45,13 +46,6 @@ RETRIES: Final = 5
 
 SPECIFICATION: Final = "spikejoule.search/4"
 """Study attribute: what all trials share, as plain values, and its version."""
-
-NUMBER: Final = "number"
-"""Trial attribute: the number of its first attempt."""
-
-ENDED: Final = "ended"
-"""Trial attribute: its `parameters` by full key, its `processor_seconds`, and either
-`metrics` and `trained_sha256` (`trial.run_trial`) or the `reason` it failed."""
 
 _BUSY_SECONDS = 60
 _WAIT_SECONDS = 1.0
@@ -147,11 +141,6 @@ def random_trials(number: int) -> list[Trial]:
 def database_errors() -> AbstractContextManager[None]:
     """Turn database errors into a StoreError of one sentence, without passwords."""
     return store_errors("the study's database cannot be used")
-
-
-def number_of(trial: FrozenTrial | optuna.Trial) -> int:
-    """Return the number of a trial in the search: that of its first attempt."""
-    return int(trial.user_attrs.get(NUMBER, trial.number))
 
 
 def by_state(trials: Iterable[FrozenTrial]) -> FoundTrials:

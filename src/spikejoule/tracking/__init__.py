@@ -8,6 +8,7 @@ publishing     one finished run for each distinct result of the pipeline
 run_record     the contents of such a run
 groups         the parent run of a sweep, of presets or of a search
 runs           how a single run begins, grows and ends
+own_loops      a training in the user's own loop, logged to the user's own run
 datasets       the data splits of a run, each with its digest
 registry       checkpoints as versions of a registered model; the champion
 served_folder  the folder of a version

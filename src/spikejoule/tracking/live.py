@@ -15,6 +15,7 @@ import psutil
 from spikejoule.core.provenance import file_digest, provenance_tags
 from spikejoule.core.yaml_files import PARAMS_FILE
 from spikejoule.network.network import Network
+from spikejoule.network.sections import EpochRecord
 from spikejoule.params import load_params
 from spikejoule.tracking.curves import Curves
 from spikejoule.tracking.failures import kind_of_failure
@@ -27,6 +28,7 @@ from spikejoule.tracking.store import (
     opened,
     project_store,
 )
+from spikejoule.training.observers import TrainingObserver
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,8 +42,8 @@ TRAINING_TAG: Final = "spikejoule.training"
 _SAMPLING_SECONDS = 5.0
 
 
-class LiveRun:
-    """Logs a training to MLflow: a training observer, used as a context manager.
+class LiveRun(TrainingObserver):
+    """Logs a training to MLflow, used as a context manager.
 
     The run stays RUNNING for the stage `publish`. If the pipeline ends without
     publishing, the next process that opens the store marks it KILLED. A training that
@@ -70,7 +72,7 @@ class LiveRun:
         self._curves = curves
         self._training = {TRAINING_TAG: key} if key else {}
         self._keeper = keeper
-        self._history: list[Any] = []
+        self._history: list[EpochRecord] = []
         self._tags_at_end: dict[str, str] = {}
         self._monitor: Any = None
         self._client: MlflowClient | None = None
@@ -117,14 +119,13 @@ class LiveRun:
             self._client = client
         return self
 
-    def on_batch(self, epoch: int, samples: int, outcome: object) -> None:
-        """Ignore single steps."""
-
-    def on_epoch(self, record: Any, seconds: float) -> None:
+    def on_epoch(self, record: EpochRecord, seconds: float) -> None:
         """Log an epoch after its validation."""
         self._log([record])
 
-    def on_resume(self, history: Sequence[Any], seconds: Sequence[float]) -> None:
+    def on_resume(
+        self, history: Sequence[EpochRecord], seconds: Sequence[float]
+    ) -> None:
         """Log all earlier epochs, since the run may lack some of them."""
         self._log(history)
 
@@ -148,7 +149,7 @@ class LiveRun:
             with self._one_warning():
                 end_run(self._client, self._run_id, status, tags=tags)
 
-    def _log(self, records: Sequence[Any]) -> None:
+    def _log(self, records: Sequence[EpochRecord]) -> None:
         """Log new epochs; with the first, begin to log the load of the machine."""
         n_known = len(self._history)
         self._history += records

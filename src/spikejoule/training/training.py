@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ParameterError
+from spikejoule.core.npz import in_parts, part_of
 from spikejoule.core.resume import ResumeFile, SavedState
 from spikejoule.data.images import Samples
 from spikejoule.encoding.counting import predict
@@ -26,6 +27,7 @@ from spikejoule.encoding.events import EventList
 from spikejoule.engine.learning.interface import (
     Snapshot,
     Trainer,
+    adam_state,
     exponents_of,
     with_exponents,
 )
@@ -144,7 +146,13 @@ class Training:
     @property
     def optimizer_state(self) -> dict[str, Any]:
         """Adam's state after the last epoch."""
-        return self._trainer.optimizer_state(self._schedule.learning_rate)
+        trainer = self._trainer
+        return adam_state(
+            trainer.network,
+            trainer.snapshot(),
+            self._schedule.learning_rate,
+            self._settings.weight_decay,
+        )
 
     def trained_network(self, data: Mapping[str, Any]) -> TrainedNetwork:
         """The best network and its provenance.
@@ -251,8 +259,7 @@ class Training:
     def saved_state(self) -> SavedState:
         """The state after the last epoch, for `resume_from`."""
         engine = self._trainer.snapshot().arrays()
-        arrays = {f"engine.{name}": array for name, array in engine.items()}
-        arrays |= {f"best.{name}": array for name, array in self.state.items()}
+        arrays = in_parts({"engine": engine, "best": self.state})
         plain = {
             "history": [record.entry() for record in self.history],
             "seconds": self.epoch_seconds,
@@ -274,7 +281,7 @@ class Training:
         self.processor_seconds = plain["processor_seconds"]
 
         # The best weights, in the trainer's order, so that files get the same bytes.
-        best = saved.part("best.").arrays
+        best = part_of(saved.arrays, "best")
         self.best_epoch = plain["best_epoch"]
         if self.best_epoch:
             self.state = {name: best[name] for name in self._trainer.state()}
@@ -282,7 +289,7 @@ class Training:
         self.network = with_exponents(self._trainer.network, exponents)
 
         # The trainer, and the schedule, which is replayed.
-        self._trainer.restore(Snapshot.of_arrays(saved.part("engine.").arrays))
+        self._trainer.restore(Snapshot.of_arrays(part_of(saved.arrays, "engine")))
         accuracies = [record.validation_accuracy_percent for record in self.history]
         self._schedule.after_epochs(accuracies, self._n_batches)
         for observer in self.observers:

@@ -12,6 +12,7 @@ from studies.verdict.__main__ import write_counts, write_verdicts
 from studies.verdict.counts import count_ratios
 from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
 from studies.verdict.project import judging, price_lists
+from studies.verdict.timed import TIMED, timed_ratios
 from studies.verdict.verdicts import Verdict, verdicts
 
 
@@ -39,6 +40,14 @@ def test_the_table_of_counts(tmp_path: Path) -> None:
     write_counts(tmp_path / "counts.csv", count_ratios(networks, page.SETTINGS))
     computed = pd.read_csv(tmp_path / "counts.csv")
     published_rows = pd.read_csv(FOLDER / "counts.csv")
+    pd.testing.assert_frame_equal(computed, published_rows, rtol=1e-6)
+
+
+def test_the_table_with_time(tmp_path: Path) -> None:
+    networks = NetworkTable.read(recorded_table("mnist")).rows
+    write_counts(tmp_path / "timed.csv", timed_ratios(networks, page.SETTINGS))
+    computed = pd.read_csv(tmp_path / "timed.csv")
+    published_rows = pd.read_csv(TIMED)
     pd.testing.assert_frame_equal(computed, published_rows, rtol=1e-6)
 
 

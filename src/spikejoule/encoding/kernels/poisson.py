@@ -15,7 +15,7 @@ import numpy as np
 from llvmlite import ir
 from numpy.typing import NDArray
 
-from spikejoule.compiling import compiled, compiled_parallel
+from spikejoule.compiling import compiled, compiled_inline, compiled_parallel
 from spikejoule.compiling.bits import LISTED_AT_ONCE, list_at_least, lowest_set_bit
 from spikejoule.compiling.emit import LANES, broadcast, constant, emitted
 from spikejoule.compiling.streams import GOLDEN, fill_exponentials, stream_start
@@ -74,18 +74,21 @@ class Scratch(NamedTuple):
     """Memory for encoding A images of P pixels over T steps, each in its own part.
 
     Attributes:
+        lit_room: room for the lit pixels of an image, P + LISTED_AT_ONCE.
+        room: room for the spikes of an image, P * T + GAPS_AT_ONCE.
         states: of the random streams, uint64 [A].
         numbers: random numbers, float64 [A * _NUMBERS].
         used: how many of these each image has used, int64 [A].
         marked: scratch of ``list_at_least``, uint16 [P // 16].
-        lit: the pixels that are not black, ascending, uint16
-            [A * (P + LISTED_AT_ONCE)].
+        lit: the pixels that are not black, ascending, uint16 [A * lit_room].
         n_lit: how many there are, int64 [A].
-        steps, pixels: of each spike, by pixel, uint16 [A * (P * T + GAPS_AT_ONCE)].
+        steps, pixels: of each spike, by pixel, uint16 [A * room].
         counts: how many spikes there are, int64 [A].
         places: where each step's next spike goes, int32 [T].
     """
 
+    lit_room: int
+    room: int
     states: NDArray[Any]
     numbers: NDArray[Any]
     used: NDArray[Any]
@@ -119,16 +122,19 @@ class PixelGaps(NamedTuple):
 @compiled
 def _scratch(n_pixels, n_steps):
     images = max(1, min(AT_ONCE, ROOM // (n_pixels * n_steps)))
-    room = images * (n_pixels * n_steps + GAPS_AT_ONCE)
+    lit_room = n_pixels + LISTED_AT_ONCE
+    room = n_pixels * n_steps + GAPS_AT_ONCE
     return Scratch(
+        lit_room=lit_room,
+        room=room,
         states=np.empty(images, np.uint64),
         numbers=np.empty(images * _NUMBERS, np.float64),
         used=np.empty(images, np.int64),
         marked=np.empty(n_pixels // LANES, np.uint16),
-        lit=np.empty(images * (n_pixels + LISTED_AT_ONCE), np.uint16),
+        lit=np.empty(images * lit_room, np.uint16),
         n_lit=np.empty(images, np.int64),
-        steps=np.empty(room, np.uint16),
-        pixels=np.empty(room, np.uint16),
+        steps=np.empty(images * room, np.uint16),
+        pixels=np.empty(images * room, np.uint16),
         counts=np.empty(images, np.int64),
         places=np.empty(n_steps, np.int32),
     )
@@ -201,6 +207,38 @@ def _steps_after_gaps(builder, scratch, gaps, n_steps) -> int:
     return flags
 
 
+@compiled_inline
+def _draw_pixel(image, pixel, scale, n_steps, scratch):
+    """Draw the spikes of a pixel, after those that its image already has."""
+    start = 0
+    first = scratch.used[image]
+    count = scratch.counts[image]
+    while True:
+        if first > _NUMBERS - GAPS_AT_ONCE:
+            # Draw new numbers in place of those that are used.
+            scratch.states[image] += np.uint64(first) * _STATE_STEP
+            state = scratch.states[image]
+            fill_exponentials(state, NUMBER_VECTORS, scratch.numbers, image * _NUMBERS)
+            first = 0
+        number = image * _NUMBERS + first
+        place = image * scratch.room + count
+        gaps = PixelGaps(pixel, scale, number, start, place)
+        flags = _steps_after_gaps(scratch, gaps, n_steps)
+        beyond = flags & _EVERY
+        in_last = flags >> GAPS_AT_ONCE
+        # The lowest set bit is the number of spikes before the first that is beyond the
+        # window; the bit above all is set for the case of none.
+        spikes = lowest_set_bit(beyond | (_EVERY + 1))
+        count += spikes
+        # After a spike in the last step, no further gap is drawn.
+        first += spikes + np.int64((beyond != 0) & (in_last == 0))
+        if flags != 0:
+            break
+        start = scratch.steps[image * scratch.room + count - 1] + 1
+    scratch.used[image] = first
+    scratch.counts[image] = count
+
+
 @compiled
 def _draw(levels, gap_scale, n_steps, scratch):
     """Draw the spikes of a few images, from the last pixel to the first.
@@ -212,50 +250,22 @@ def _draw(levels, gap_scale, n_steps, scratch):
         scratch: ``Scratch``, with the states of the streams and the lit pixels; steps,
             pixels and counts receive.
     """
-    states, numbers, used, _, lit, n_lit, steps, _, counts, _ = scratch
-    n_images, n_pixels = levels.shape
-    lit_room = n_pixels + LISTED_AT_ONCE
-    room = n_pixels * n_steps + GAPS_AT_ONCE
+    n_lit = scratch.n_lit
+    n_images = levels.shape[0]
     most = 0
     for image in range(n_images):
-        used[image] = _NUMBERS
-        counts[image] = 0
+        scratch.used[image] = _NUMBERS
+        scratch.counts[image] = 0
         most = max(most, n_lit[image])
     for k in range(most):
         # Images take turns with each pixel, so their draws overlap in the processor.
         for image in range(n_images):
-            if k >= n_lit[image]:
-                continue
-            # Unsigned indices, as in `order_by_step`.
-            pixel = lit[np.uint64(image * lit_room + n_lit[image] - 1 - k)]
-            scale = gap_scale[levels[np.uint64(image), np.uint64(pixel)]]
-            start = 0
-            first = used[image]
-            count = counts[image]
-            while True:
-                if first > _NUMBERS - GAPS_AT_ONCE:
-                    states[image] += np.uint64(first) * _STATE_STEP
-                    fill_exponentials(
-                        states[image], NUMBER_VECTORS, numbers, image * _NUMBERS
-                    )
-                    first = 0
-                number = image * _NUMBERS + first
-                place = image * room + count
-                gaps = PixelGaps(pixel, scale, number, start, place)
-                flags = _steps_after_gaps(scratch, gaps, n_steps)
-                beyond = flags & _EVERY
-                in_last = flags >> GAPS_AT_ONCE
-                # The lowest set bit is the number of spikes before the first that is
-                # beyond the window; the bit above all is set for the case of none.
-                spikes = lowest_set_bit(beyond | (_EVERY + 1))
-                count += spikes
-                # After a spike in the last step, no further gap is drawn.
-                first += spikes + np.int64((beyond != 0) & (in_last == 0))
-                if flags != 0:
-                    break
-                start = steps[image * room + count - 1] + 1
-            used[image] = first
-            counts[image] = count
+            if k < n_lit[image]:
+                # Unsigned indices, as in `order_by_step`.
+                place = np.uint64(image * scratch.lit_room + n_lit[image] - 1 - k)
+                pixel = scratch.lit[place]
+                scale = gap_scale[levels[np.uint64(image), np.uint64(pixel)]]
+                _draw_pixel(image, pixel, scale, n_steps, scratch)
 
 
 @compiled_parallel
@@ -266,14 +276,12 @@ def _encode_lane(lane, images, table, n_steps, out):
     end = out.bounds[lane + 1]
     n_pixels = levels.shape[1]
     scratch = _scratch(n_pixels, n_steps)
-    lit_room = n_pixels + LISTED_AT_ONCE
-    room = n_pixels * n_steps + GAPS_AT_ONCE
     total = 0
     at_once = scratch.states.size
     for image in range(out.bounds[lane], end, at_once):
         n_images = min(at_once, end - image)
         for k in range(n_images):
-            lit = scratch.lit[k * lit_room :]
+            lit = scratch.lit[k * scratch.lit_room :]
             scratch.n_lit[k] = list_at_least(
                 levels[image + k], n_pixels, table.first_lit, scratch.marked, lit
             )
@@ -282,7 +290,8 @@ def _encode_lane(lane, images, table, n_steps, out):
             scratch.states[k] = start - np.uint64(_NUMBERS) * _STATE_STEP
         _draw(levels[image : image + n_images], table.gap_scale, n_steps, scratch)
         for k in range(n_images):
-            spikes = slice(k * room, k * room + scratch.counts[k])
+            first = k * scratch.room
+            spikes = slice(first, first + scratch.counts[k])
             row = (image + k) * n_steps
             total += order_by_step(
                 scratch.steps[spikes],

@@ -32,19 +32,34 @@ are read and written once per sample. What enters the connection is read again.
 Gradients of biases and learned constants are read and written once per sample.
 
 Dense: a MAC, the read of a delta and an address for each of W synapses per step; each
-gradient is written once per batch.
+gradient is written once per batch, and added to that of earlier batches if the
+optimizer takes fewer steps than there are batches.
+
+Parameters that are frozen have no gradients, and deltas pass back only to layers with
+parameters in or before them that learn. A further state of a neuron, such as a synaptic
+current, takes an addition more, and its leak a multiplication; a readout has no
+surrogate.
 """
 
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.counts.training import TrainedNetwork
 from spikejoule.energy.operations import Words, block
 from spikejoule.energy.training.step import (
     Blocks,
     Counts,
+    Parameters,
     TrainingStep,
     selected,
     widened,
 )
-from spikejoule.network.network import Network
-from spikejoule.network.neurons.lif import LOG_THRESHOLD, LeakyIntegrateAndFire
+from spikejoule.network.imported import ImportedGraph
+from spikejoule.network.neurons.lif import (
+    DECAY_LOGIT,
+    LOG_THRESHOLD,
+    LeakyIntegrateAndFire,
+)
 from spikejoule.network.nodes import Connection
 from spikejoule.network.quantisation import FLOAT_BITS
 
@@ -58,6 +73,8 @@ def backward(step: TrainingStep) -> Blocks:
     for node in step.network.connections:
         yield from _of_others(step, node)
         yield from _passed_back(step, node)
+        if not step.learns(node):
+            continue
         if step.dataflow.skips_zeros:
             yield from _gradients_of_events(step, node)
         else:
@@ -70,45 +87,66 @@ def backward(step: TrainingStep) -> Blocks:
 
 def _of_neurons(step: TrainingStep) -> Blocks:
     """Count surrogates, deltas and the sums of biases and constants."""
-    network = step.network
-    assert isinstance(network, Network)
     layers = step.layers
     updates = step.updates
+    fired = updates * step.firing
     memory = step.of_layers()
-    learned = len(network.neuron.learned_names)
-    yield block("trace_read", layers, updates * (1 + learned), memory)
+    # Constants that learn are few: those of one neuron each share the layer's sums.
+    kinds = [len({*step.constants_of(layer)}) for layer in layers]
+    learned = np.array(kinds, np.int64)
+    yield block("trace_read", layers, fired + updates * learned, memory)
     for operation, number in (step.record.surrogate_operations or {}).items():
-        yield block(f"surrogate_{operation}", layers, number * updates)
-    multiplications = _delta_multiplications(step, network)
-    yield block("delta_multiplication", layers, multiplications)
-    yield block("delta_addition", layers, _delta_additions(step, network))
+        yield block(f"surrogate_{operation}", layers, number * fired)
+    yield block("delta_multiplication", layers, _delta_multiplications(step))
+    yield block("delta_addition", layers, _delta_additions(step))
     yield block("delta_write", layers, updates, memory)
-    if learned:
+    if learned.any():
         yield block("delta_read", layers, updates * learned, memory)
-    biases = step.inference.of("bias_addition")
-    yield block("bias_gradient_accumulation", layers, biases)
+    yield from _bias_gradients(step)
 
 
-def _delta_multiplications(step: TrainingStep, network: Network) -> Counts:
-    """Count those of deltas and of learned constants, by layer, [E, L - 1]."""
-    leaks = step.inference.of("leak_multiplication")
-    counts: Counts = step.updates + leaks
-    for name in network.neuron.learned_names:
-        counts = counts + (leaks if name == LOG_THRESHOLD else step.updates)
+def _delta_multiplications(step: TrainingStep) -> Counts:
+    """Count those of deltas and of learned constants, by layer, [E, layers]."""
+    leaks = step.counts_of_layers("leaks")
+    counts: Counts = step.updates * step.firing + leaks
+    decays = step.updates * _learns(step, DECAY_LOGIT)
+    return counts + decays + leaks * _learns(step, LOG_THRESHOLD)
+
+
+def _delta_additions(step: TrainingStep) -> Counts:
+    """Count those of deltas and of learned constants, by layer, [E, layers]."""
+    updates = step.updates
+    decays = _learns(step, DECAY_LOGIT)
+    counts: Counts = updates * step.states
+    counts = counts + updates * decays + 2 * updates * _learns(step, LOG_THRESHOLD)
+    if _subtracts(step.network):
+        counts = counts + decays * step.counts_of_layers("resets")
     return counts
 
 
-def _delta_additions(step: TrainingStep, network: Network) -> Counts:
-    """Count those of deltas and of learned constants, by layer, [E, L - 1]."""
-    neuron = network.neuron
-    counts = step.updates
-    for name in neuron.learned_names:
-        counts = counts + step.updates
-        if name == LOG_THRESHOLD:
-            counts = counts + step.updates
-        elif isinstance(neuron, LeakyIntegrateAndFire) and neuron.reset == "subtract":
-            counts = counts + step.inference.of("reset")
-    return counts
+def _learns(step: TrainingStep, constant: str) -> NDArray[np.bool_]:
+    """Whether each layer learns a constant, [layers]."""
+    learned = [constant in step.constants_of(layer) for layer in step.layers]
+    return np.array(learned, np.bool_)
+
+
+def _subtracts(network: TrainedNetwork) -> bool:
+    """Whether a reset subtracts the threshold; unknown in imported graphs."""
+    neuron = getattr(network, "neuron", None)
+    return isinstance(neuron, LeakyIntegrateAndFire) and neuron.reset == "subtract"
+
+
+def _bias_gradients(step: TrainingStep) -> Blocks:
+    """Count adding the delta to the gradient of each bias, wherever it is counted."""
+    if not isinstance(step.network, ImportedGraph):
+        biases = step.inference.of("bias_addition")
+        yield block("bias_gradient_accumulation", step.layers, biases)
+        return
+    for node in step.network.connections:
+        added = step.activity.counts[node.name].biases
+        if added is not None and step.n_biases(node):
+            layer = [step.layer_after(node)]
+            yield block("bias_gradient_accumulation", layer, added[:, None])
 
 
 def _of_relus(step: TrainingStep) -> Blocks:
@@ -118,6 +156,8 @@ def _of_relus(step: TrainingStep) -> Blocks:
     """
     for node in step.network.connections:
         layer = [step.layer_after(node)]
+        if not step.has_delta(layer[0]):
+            continue
         units = step.samples * node.n_out
         memory = step.deltas_of(node)
         if not step.is_last(node):
@@ -135,6 +175,9 @@ def _active(step: TrainingStep, node: Connection) -> Counts:
     """
     if step.is_last(node) or not step.dataflow.skips_zeros:
         return step.samples * node.n_out
+    known = step.activity.counts[step.layer_after(node)].active
+    if known is not None:
+        return known[:, None]
     connections = step.network.connections
     following = connections[connections.index(node) + 1]
     return _products(step, following) // following.n_out
@@ -157,6 +200,7 @@ def _of_others(step: TrainingStep, node: Connection) -> Blocks:
         return
     if step.dataflow.gradients == "batch":
         accesses = step.batches * others.count
+        yield from _added_to_earlier(step, others)
     elif step.is_spiking:
         accesses = 2 * step.samples * others.count
     else:
@@ -169,7 +213,7 @@ def _of_others(step: TrainingStep, node: Connection) -> Blocks:
 
 def _passed_back(step: TrainingStep, node: Connection) -> Blocks:
     """Count passing deltas back to the layer before a connection."""
-    if step.is_first(node):
+    if not step.passes_back(node):
         return
     place = [node.name]
     deltas = step.deltas_of(node)
@@ -214,7 +258,8 @@ def _gradients_of_events(step: TrainingStep, node: Connection) -> Blocks:
     if counts.macs is not None:
         macs = counts.macs[:, None]
         changes = changes + macs
-        term = "input_gradient_mac" if step.is_spiking else "gradient_mac"
+        is_pixel = step.activity.products is not None
+        term = "input_gradient_mac" if is_pixel else "gradient_mac"
         yield block(term, place, macs)
     yield block("address_event", place, changes)
     yield block("delta_read", place, changes, step.deltas_of(node))
@@ -237,6 +282,21 @@ def _dense_gradients(step: TrainingStep, node: Connection) -> Blocks:
     yield block("delta_read", place, macs, step.deltas_of(node))
     written = step.batches * weights.count
     yield block("gradient_access", place, written, weights.word_memory)
+    yield from _added_to_earlier(step, weights)
+
+
+def _added_to_earlier(step: TrainingStep, parameters: Parameters) -> Blocks:
+    """Count adding a batch's gradients to those of earlier batches, before a step.
+
+    Gradients of a training with as many steps as batches are written only.
+    """
+    if parameters.updates is None:
+        return
+    added = (step.batches - parameters.updates.steps[:, None]).clip(min=0)
+    sums = added * parameters.count
+    place = [parameters.place]
+    yield block("gradient_accumulation", place, sums)
+    yield block("gradient_access", place, 2 * sums, parameters.word_memory)
 
 
 def _read_again(step: TrainingStep) -> Blocks:
@@ -244,7 +304,8 @@ def _read_again(step: TrainingStep) -> Blocks:
     terms = ["spike_read", "activation_read"]
     if not step.is_spiking:
         terms.append("zero_comparison")
-    senders = {step.sender_of(node) for node in step.network.connections}
+    connections = step.network.connections
+    senders = {step.sender_of(node) for node in connections if step.learns(node)}
     yield selected(widened(step, step.inference), terms, senders)
     if step.activity.products is not None and step.dataflow.skips_zeros:
         node = step.network.input

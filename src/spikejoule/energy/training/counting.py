@@ -23,7 +23,7 @@ pixel takes 8 additions and 4 multiplications, the blend the others. The random 
 of an image's map are not counted.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -37,6 +37,7 @@ from spikejoule.energy.operations import (
     DATA,
     FORWARD,
     OPTIMIZER,
+    PHASES,
     PIXEL_BITS,
     Column,
     OperationCounts,
@@ -58,22 +59,26 @@ _NEIGHBOURS = 4
 
 
 def count_training(
-    record: TrainingRecord, dataflow: Dataflow = ZERO_SKIPPING
+    record: TrainingRecord,
+    dataflow: Dataflow = ZERO_SKIPPING,
+    phases: Collection[str] = PHASES,
 ) -> OperationCounts:
     """Count the operations of each row of a record, int64 [E, C].
 
     Args:
         record: the training, of a spiking or a conventional network.
         dataflow: how its steps are run.
+        phases: the phases to count, if not all of them are known.
     """
     step = TrainingStep(record, dataflow)
-    phases = {
+    counted = {
         DATA: _data(record),
         FORWARD: forward(step),
         BACKWARD: backward(step),
         OPTIMIZER: optimizer(step),
     }
-    return _joined(phases, len(record.batches), record.activity.time_window)
+    chosen = {phase: blocks for phase, blocks in counted.items() if phase in phases}
+    return _joined(chosen, len(record.batches), record.activity.time_window)
 
 
 def _joined(

@@ -1,9 +1,9 @@
-"""The optimizer: Adam on every parameter, once per batch.
+"""The optimizer, on every parameter that learns: Adam, once per batch, or another one.
 
 For each parameter (Kingma and Ba 2015, arXiv:1412.6980, algorithm 1):
 
-    arithmetic        `_ADAM`, and that of weight decay; in integer networks that of
-                      rounding
+    arithmetic        `_ADAM` or that of another rule, and that of weight decay; in
+                      integer networks that of rounding
     moment accesses   4: both moments are read and written
     weights           1 read, 1 write; 1 more write of a rounded copy, in integers
     masks             1 read from where pruning starts
@@ -17,12 +17,19 @@ For each gradient that is not known to be zero:
 With zero-skipping, the gradients of a source without a spike or value in the batch are
 known to be zero, in fully connected networks.
 
+SGD has no moments, and RMSprop and SGD with momentum have one. With zero-skipping, SGD
+without momentum and weight decay leaves a parameter alone whose gradient is known to be
+zero.
+
 Not counted: Adam's bias corrections, one number per step.
 """
 
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
+from spikejoule.counts.training import Rule, Updates
 from spikejoule.energy.operations import Words, block
 from spikejoule.energy.training.step import Blocks, Counts, Parameters, TrainingStep
 from spikejoule.network.nodes import Connection
@@ -40,8 +47,48 @@ _ADAM = {
     "weight_read": 1,
     "weight_write": 1,
 }
+# v = a v + (1 - a) g g: 3 multiplications, 1 addition. w -= rate g / (sqrt(v) + e): 1
+# multiplication, 2 additions, 1 division, 1 root.
+_RMSPROP = {
+    "optimizer_multiplication": 4,
+    "optimizer_addition": 3,
+    "optimizer_division": 1,
+    "optimizer_root": 1,
+    "moment_access": 2,
+    "weight_read": 1,
+    "weight_write": 1,
+}
+# m = momentum m + g, w -= rate m
+_MOMENTUM = {
+    "optimizer_multiplication": 2,
+    "optimizer_addition": 2,
+    "moment_access": 2,
+    "weight_read": 1,
+    "weight_write": 1,
+}
+# w -= rate g
+_SGD = {
+    "optimizer_multiplication": 1,
+    "optimizer_addition": 1,
+    "weight_read": 1,
+    "weight_write": 1,
+}
+_RULES: Final[Mapping[Rule, Mapping[str, int]]] = {
+    "adam": _ADAM,
+    "adamw": _ADAM,
+    "rmsprop": _RMSPROP,
+    "momentum": _MOMENTUM,
+    "sgd": _SGD,
+}
+_MOMENTS: Final[Mapping[Rule, int]] = {
+    "adam": 2,
+    "adamw": 2,
+    "rmsprop": 1,
+    "momentum": 1,
+    "sgd": 0,
+}
 _READING = {"gradient_access": 1}
-# g + decay w
+# g + decay w; AdamW scales w instead.
 _DECAYING = {"optimizer_multiplication": 1}
 _ADDING_TO_DECAY = {"optimizer_addition": 1}
 # The norm takes a multiplication and an addition, scaling a multiplication.
@@ -73,25 +120,39 @@ class Operations(NamedTuple):
     of_gradient: Counter[str]
 
 
-def adam(weight_decay: bool, clipping: bool, clears: bool, rounds: bool) -> Operations:
-    """Return the operations of one step.
+@dataclass(frozen=True)
+class StepSettings:
+    """What an optimizer step does beside its rule.
 
-    Args:
-        weight_decay: whether there is an L2 penalty.
+    Attributes:
         clipping: whether the norm of the gradient is limited.
         clears: whether gradients are cleared, since they are summed in memory.
         rounds: whether the network is trained in integers.
+        skips: whether parameters may be left alone.
     """
-    of_parameter = Counter(_ADAM)
+
+    clipping: bool
+    clears: bool
+    rounds: bool
+    skips: bool
+
+
+def operations_of(updates: Updates, settings: StepSettings) -> Operations:
+    """Return the operations of one step of an optimizer."""
+    of_parameter = Counter(_RULES[updates.rule])
     of_gradient = Counter(_READING)
-    if weight_decay:
+    if updates.rule == "sgd" and settings.skips and not updates.weight_decay:
+        of_gradient.update(of_parameter)
+        of_parameter.clear()
+    if updates.weight_decay:
         of_parameter.update(_DECAYING)
-        of_gradient.update(_ADDING_TO_DECAY)
-    if clipping:
+        if updates.rule != "adamw":
+            of_gradient.update(_ADDING_TO_DECAY)
+    if settings.clipping:
         of_gradient.update(_CLIPPING)
-    if clears:
+    if settings.clears:
         of_gradient.update(_CLEARING)
-    if rounds:
+    if settings.rounds:
         of_parameter.update(_ROUNDING)
     return Operations(of_parameter, of_gradient)
 
@@ -99,45 +160,53 @@ def adam(weight_decay: bool, clipping: bool, clears: bool, rounds: bool) -> Oper
 def optimizer(step: TrainingStep) -> Blocks:
     """Count all optimizer steps of each row."""
     record = step.record
-    operations = adam(
-        weight_decay=record.weight_decay,
+    settings = StepSettings(
         clipping=record.clipping,
         clears=step.dataflow.gradients != "batch",
         rounds=record.network.weight_bits < FLOAT_BITS,
+        skips=step.dataflow.skips_zeros,
     )
     masked_batches = _batches_with_masks(step)
     for node in step.network.connections:
         weights = step.weights_of(node)
-        read = _weight_gradients_read(step, node)
-        yield from _updates(step, weights, operations, read)
+        yield from _updates(weights, settings, _weight_gradients_read(step, node))
         # Gradients of biases and learned constants are read in every step.
         others = step.others_of(node)
-        yield from _updates(step, others, operations, step.batches * others.count)
+        yield from _updates(others, settings, None)
         if record.pruned:
             yield from _masks_read(weights, masked_batches)
             yield from _masks_read(others, masked_batches)
 
 
-def _weight_gradients_read(step: TrainingStep, node: Connection) -> Counts:
-    """Return how many gradients of weights are not known to be zero, [E, 1]."""
+def _weight_gradients_read(step: TrainingStep, node: Connection) -> Counts | None:
+    """Return how many gradients of weights are not known to be zero, [E, 1].
+
+    None if all may have another value.
+    """
     reached = step.record.gradients_reached
     if step.dataflow.skips_zeros and reached is not None:
         return step.column_of(node, reached)
-    return step.batches * node.stored()
+    return None
 
 
 def _updates(
-    step: TrainingStep, parameters: Parameters, operations: Operations, read: Counts
+    parameters: Parameters, settings: StepSettings, read: Counts | None
 ) -> Blocks:
-    """Count updating parameters in every step; of their gradients, `read` are read."""
-    if not parameters.count:
+    """Count updating parameters in every step.
+
+    Of their gradients, `read` are read, [E, 1]; None for all in every step.
+    """
+    if not parameters.count or parameters.updates is None:
         return
-    updates = step.batches * parameters.count
+    operations = operations_of(parameters.updates, settings)
+    updates = parameters.updates.steps[:, None] * parameters.count
+    read = updates if read is None else read
+    moments = _MOMENTS[parameters.updates.rule]
     memories = {
         "weight_read": parameters.values_memory,
         "weight_write": parameters.values_memory,
         "gradient_access": parameters.word_memory,
-        "moment_access": parameters.moments_memory,
+        "moment_access": parameters.moments_memory(moments),
     }
     place = [parameters.place]
     for term in {**operations.of_parameter, **operations.of_gradient}:

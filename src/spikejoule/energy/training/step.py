@@ -22,13 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.counts.records import Activity
-from spikejoule.counts.training import TrainedNetwork, TrainingRecord
+from spikejoule.counts.training import TrainedNetwork, TrainingRecord, Updates
 from spikejoule.energy.count import count_operations
 from spikejoule.energy.dataflow import Dataflow
 from spikejoule.energy.operations import OperationCounts, Words, block
 from spikejoule.network.conventional import ConventionalNetwork
+from spikejoule.network.graph import Graph
+from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.network import Network
-from spikejoule.network.nodes import Connection, Pooling
+from spikejoule.network.nodes import Connection, Neurons, Node, Pooling
 from spikejoule.network.quantisation import FLOAT_BITS
 
 Counts = NDArray[np.int64]
@@ -46,11 +48,13 @@ class Parameters:
         place: where they are counted: a connection, or a layer.
         count: number of parameters.
         stored: words of the memory that holds them.
+        updates: how they are updated; None if they are not.
     """
 
     place: str
     count: int
     stored: int
+    updates: Updates | None
 
     @property
     def values_memory(self) -> Words:
@@ -62,10 +66,9 @@ class Parameters:
         """A memory with one word for each of them: gradients, masks."""
         return Words(FLOAT_BITS, self.stored)
 
-    @property
-    def moments_memory(self) -> Words:
-        """The memory of both moments of Adam."""
-        return Words(FLOAT_BITS, 2 * self.stored)
+    def moments_memory(self, moments: int) -> Words:
+        """Return the memory of the moments of an optimizer, of which Adam has two."""
+        return Words(FLOAT_BITS, moments * self.stored)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +96,7 @@ class TrainingStep:
     @property
     def is_spiking(self) -> bool:
         """Whether it trains a spiking network."""
-        return isinstance(self.network, Network)
+        return not isinstance(self.network, ConventionalNetwork)
 
     @cached_property
     def activity(self) -> Activity:
@@ -103,8 +106,9 @@ class TrainingStep:
         if isinstance(network, Network):
             in_floats = replace(network, quantisation=None)
             return replace(activity, network=in_floats)
-        assert isinstance(network, ConventionalNetwork)
-        return replace(activity, network=network.in_floats)
+        if isinstance(network, ConventionalNetwork):
+            return replace(activity, network=network.in_floats)
+        return activity
 
     @cached_property
     def inference(self) -> OperationCounts:
@@ -126,43 +130,138 @@ class TrainingStep:
         """T; 1 for a conventional network."""
         return self.activity.time_window
 
-    # Layers
+    # Layers: those after the input that have deltas
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Names of the layers after the input."""
-        return self.network.layer_names[1:]
+        """Their names."""
+        return tuple(layer.name for layer in self._layers)
+
+    @cached_property
+    def _layers(self) -> tuple[Node, ...]:
+        """The layers that something which learns is in or before."""
+        layers = self.network.layers[1:]
+        if self.record.learned is None:
+            return layers
+        return tuple(layer for layer in layers if self.has_delta(layer.name))
 
     @property
     def updates(self) -> Counts:
-        """Units times steps of each layer after the input, [E, L - 1]."""
-        sizes = np.array(self.network.layer_sizes[1:])
+        """Units times steps of each layer, [E, layers]."""
+        if isinstance(self.network, ImportedGraph):
+            return self.counts_of_layers("updates")
+        sizes = np.array([layer.n_out for layer in self._layers], np.int64)
         updates: Counts = self.samples * self.time_window * sizes
         return updates
 
+    @property
+    def firing(self) -> NDArray[np.bool_]:
+        """Whether each layer spikes; readouts do not, [layers]."""
+        spiking = self.network.spiking
+        return np.array([layer.name in spiking for layer in self._layers], np.bool_)
+
+    @property
+    def states(self) -> NDArray[np.int64]:
+        """State variables of a neuron of each layer, [layers]."""
+        neurons = [layer for layer in self._layers if isinstance(layer, Neurons)]
+        return np.array([layer.n_states for layer in neurons], np.int64)
+
+    def counts_of_layers(self, name: str) -> Counts:
+        """Return a field of `NodeCounts` of each layer, [E, layers]; 0 if absent."""
+        counts = [getattr(self.activity.counts[layer], name) for layer in self.layers]
+        none = self.activity.none
+        known = [none if one is None else one for one in counts]
+        return np.array(known, np.int64).reshape(len(known), none.size).T
+
     def of_layers(self) -> Words:
         """Return the memories of one word per unit and step of each layer."""
-        sizes = np.array(self.network.layer_sizes[1:])
+        sizes = np.array([layer.n_out for layer in self._layers], np.int64)
         return Words(FLOAT_BITS, sizes * self.time_window * self.held_samples)
+
+    def constants_of(self, layer: str) -> tuple[str, ...]:
+        """Return the names of the constants that a layer learns, one each."""
+        if self.record.learned is not None:
+            return self.record.learned.constants.get(layer, ())
+        network = self.network
+        return network.neuron.learned_names if isinstance(network, Network) else ()
 
     # Connections
 
     def layer_after(self, node: Connection) -> str:
-        """Return the name of the layer after a connection."""
-        return self.network.target_of(node).name
+        """Return the name of the layer after a connection.
+
+        In an imported graph it is the first population that its sums reach, or else
+        the connection.
+        """
+        network = self.network
+        if not isinstance(network, ImportedGraph):
+            return network.target_of(node).name
+        reached = next(_layers_after(network, node.name), None)
+        return node.name if reached is None else reached
 
     def sender_of(self, node: Connection) -> str:
         """Return the name of the layer whose spikes or values enter a connection."""
+        if isinstance(self.network, ImportedGraph):
+            return self.network.sources[node.name][0]
         (sender,) = self.network.senders_of(node)
         return sender
 
-    def is_first(self, node: Connection) -> bool:
-        """Whether a connection reads the input, to which no delta passes back."""
-        return self.sender_of(node) == self.network.input.name
+    def learns(self, node: Connection) -> bool:
+        """Whether the weights of a connection learn."""
+        learned = self.record.learned
+        return learned is None or node.name in learned.weights
+
+    def passes_back(self, node: Connection) -> bool:
+        """Whether deltas pass back through a connection: what sends to it has some."""
+        return self.has_delta(self.sender_of(node))
+
+    def has_delta(self, name: str) -> bool:
+        """Whether something that learns is at a node, or before it."""
+        return name in self._with_deltas
+
+    @cached_property
+    def _with_deltas(self) -> frozenset[str]:
+        """Names of the connections and layers which learn, and of all after them.
+
+        A node of an imported graph whose sources are not known is after all that ran
+        before it.
+        """
+        edges = self._edges()
+        found = set()
+        for node in self.network.connections:
+            if self.learns(node):
+                found.add(node.name)
+            if self._n_others(node):
+                found.add(self.layer_after(node))
+        if isinstance(self.network, ImportedGraph):
+            names = [*self.network.nodes]
+            first = min((names.index(name) for name in found), default=len(names))
+            found.update(
+                name for name in names[first:] if not self.network.sources[name]
+            )
+        more = True
+        while more:
+            after = {target for source, target in edges if source in found}
+            more = not after <= found
+            found |= after
+        return frozenset(found)
+
+    def _edges(self) -> Sequence[tuple[str, str]]:
+        """Return the edges of the network; those of a chain look through pooling."""
+        if isinstance(self.network, ImportedGraph):
+            return self.network.edges
+        return [
+            edge
+            for node in self.network.connections
+            for edge in (
+                (self.sender_of(node), node.name),
+                (node.name, self.layer_after(node)),
+            )
+        ]
 
     def is_last(self, node: Connection) -> bool:
         """Whether the output layer is after a connection."""
-        return self.layer_after(node) == self.layers[-1]
+        return self.layer_after(node) == self.network.layer_names[-1]
 
     def is_recurrent(self, node: Connection) -> bool:
         """Whether a connection returns to its own layer."""
@@ -173,19 +272,34 @@ class TrainingStep:
         return counts[:, [self.network.connections.index(node)]]
 
     def n_biases(self, node: Connection) -> int:
-        """Return the number of biases of the layer after a connection."""
+        """Return the number of biases that learn in the layer after a connection."""
+        if self.record.learned is not None:
+            return self.record.learned.n_biases.get(node.name, 0)
         return self.network.bias_words(node)
 
     def weights_of(self, node: Connection) -> Parameters:
         """Return the weights of a connection."""
         count = node.stored()
-        return Parameters(node.name, count, count + self._joined(self._n_others(node)))
+        stored = count + self._joined(self._n_others(node))
+        updates = self._by_adam
+        if self.record.learned is not None:
+            updates = self.record.learned.weights.get(node.name)
+        return Parameters(node.name, count, stored, updates)
 
     def others_of(self, node: Connection) -> Parameters:
         """Return the biases and learned constants of the layer after a connection."""
         count = self._n_others(node)
         stored = count + self._joined(node.stored())
-        return Parameters(self.layer_after(node), count, stored)
+        updates = self._by_adam
+        if self.record.learned is not None:
+            updates = self.record.learned.biases.get(node.name)
+        return Parameters(self.layer_after(node), count, stored, updates)
+
+    @property
+    def _by_adam(self) -> Updates | None:
+        """The updates of the pipeline's own trainings: by Adam, after each batch."""
+        record = self.record
+        return Updates("adam", record.weight_decay, record.batches)
 
     def _joined(self, n_words: int) -> int:
         """Return words that share a memory with others; 0 if they have their own."""
@@ -193,8 +307,8 @@ class TrainingStep:
 
     def _n_others(self, node: Connection) -> int:
         constants = 0
-        if isinstance(self.network, Network) and not self.is_recurrent(node):
-            constants = len(self.network.neuron.learned_names)
+        if not self.is_recurrent(node):
+            constants = len(self.constants_of(self.layer_after(node)))
         return self.n_biases(node) + constants
 
     def deltas_of(self, node: Connection) -> Words:
@@ -207,16 +321,30 @@ class TrainingStep:
         Recurrent weights take T - 1 for each sample: no spikes arrive in the first
         step, and no deltas pass back into the last.
         """
-        is_once = self.is_first(node) and self.activity.products == "once"
+        steps_ran = self.activity.counts[node.name].steps
+        if steps_ran is not None:
+            return steps_ran[:, None]
+        is_of_input = self.sender_of(node) == self.network.input.name
+        is_once = is_of_input and self.activity.products == "once"
         steps = 1 if is_once else self.time_window - self.is_recurrent(node)
         return self.samples * steps
+
+
+def _layers_after(network: Graph, name: str) -> Iterator[str]:
+    """Yield the populations that a node reaches, not through another connection."""
+    for node in network.readers_of(name):
+        if isinstance(node, Neurons):
+            yield node.name
+        elif not isinstance(node, Connection):
+            yield from _layers_after(network, node.name)
 
 
 def forward(step: TrainingStep) -> Blocks:
     """Count the forward passes of all samples."""
     yield widened(step, step.inference)
     if step.is_spiking:
-        yield block("trace_write", step.layers, step.updates, step.of_layers())
+        kept = step.updates * step.firing
+        yield block("trace_write", step.layers, kept, step.of_layers())
     elif step.network.weight_bits < FLOAT_BITS:
         for layer, units in zip(step.layers[:-1], step.updates.T, strict=False):
             yield block("requantisation", [layer], units[:, None])

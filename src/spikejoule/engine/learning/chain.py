@@ -3,7 +3,6 @@
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spikejoule.compiling.emit import LANES, aligned_zeros
 from spikejoule.engine.chain import int32, link_tables
@@ -68,6 +67,9 @@ class ChainGradients:
         layout: of the parameters.
         chain: what the forward pass reads.
         lanes: number of parts in which a batch's gradient is summed.
+
+    Attributes:
+        fan_outs: of each source of each link.
     """
 
     def __init__(self, layout: ParameterLayout, chain: ChainArrays, lanes: int) -> None:
@@ -77,20 +79,16 @@ class ChainGradients:
         dtype = self._chain.parameters.dtype
         self._gradient = new_gradient(layout, lanes, lanes, dtype)
         self._transposed_from = int32(transposed_weights(layout))
+        self.fan_outs = np.concatenate(layout.fan_outs({}))
         tables = link_tables(layout)
         n_members = np.concatenate([table.n_members for table in tables])
         self._backward = ChainBackward(
             transposed=aligned_zeros((self._transposed_from.size,), dtype),
             members_of=int32(np.cumsum([0, *n_members])),
             members=int32(np.concatenate([table.members for table in tables])),
-            fan_outs=np.concatenate(layout.fan_outs({})),
+            fan_outs=self.fan_outs,
             learned_start=layout.learned_start,
         )
-
-    @property
-    def fan_outs(self) -> NDArray[np.int64]:
-        """Of each source of each link."""
-        return self._backward.fan_outs
 
     def prune(self, masks: Masks) -> None:
         """See the protocol."""

@@ -18,7 +18,6 @@ from spikejoule.engine.learning.interface import (
     BatchOutcome,
     Labels,
     Snapshot,
-    adam_state,
     exponents_of,
     with_exponents,
 )
@@ -248,11 +247,6 @@ class DenseTrainer:
             name: value.detach().cpu().numpy().copy()
             for name, value in self._module.state_dict().items()
         }
-
-    def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
-        """Return Adam's state, see `learning.interface.adam_state`."""
-        weight_decay = self._settings.weight_decay
-        return adam_state(self.network, self.snapshot(), learning_rate, weight_decay)
 
     def snapshot(self) -> Snapshot:
         """Return all that the next batch depends on, after at least one batch."""

@@ -21,7 +21,6 @@ from spikejoule.engine.learning.interface import (
     BatchOutcome,
     Labels,
     Snapshot,
-    adam_state,
     exponents_of,
     with_exponents,
 )
@@ -300,11 +299,6 @@ class EventTrainer:
     def learned_state(self) -> dict[str, NDArray[Any]]:
         """Return a copy of the parameters that the optimizer updates."""
         return self._layout.unpack(self._learned)
-
-    def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
-        """Return Adam's state, see `learning.interface.adam_state`."""
-        weight_decay = self._settings.weight_decay
-        return adam_state(self.network, self.snapshot(), learning_rate, weight_decay)
 
     def snapshot(self) -> Snapshot:
         """Return all that the next batch depends on, after at least one batch."""

@@ -41,6 +41,9 @@ class FullyConnectedGradients:
         layout: positions of the parameters.
         network: what the forward pass reads.
         lanes: number of parts in which a batch's gradient is summed.
+
+    Attributes:
+        fan_outs: of each row of parameters; a bias row has none.
     """
 
     def __init__(
@@ -54,9 +57,10 @@ class FullyConnectedGradients:
         before_last = self._layers[-2].stride if len(self._layers) > 1 else 0
         transposed_size = last.transposed_start + last.n_units * before_last
         dtype = self._network.parameters.dtype
+        self.fan_outs = np.zeros(layout.rows.starts.size, dtype=np.int64)
         self._backward = BackwardArrays(
             transposed=aligned_zeros((max(transposed_size, 1),), dtype),
-            fan_outs=np.zeros(layout.rows.starts.size, dtype=np.int64),
+            fan_outs=self.fan_outs,
             learned_start=layout.learned_start,
             learned_row=layout.learned_row,
         )
@@ -65,11 +69,6 @@ class FullyConnectedGradients:
         self._workspace: Workspace
         self._gradient: BatchGradient
         self.prune({})
-
-    @property
-    def fan_outs(self) -> NDArray[np.int64]:
-        """Of each row of parameters; a bias row has none."""
-        return self._backward.fan_outs
 
     def prune(self, masks: Masks) -> None:
         """See the protocol."""

@@ -17,11 +17,13 @@ from spikejoule.engine.learning.kernels.structures import (
 
 
 class GradientSet(Protocol):
-    """Compiled kernels for both passes, with the working memory of one network."""
+    """Compiled kernels for both passes, with the working memory of one network.
 
-    @property
-    def fan_outs(self) -> NDArray[np.int64]:
-        """Synapses that each source reaches; the input of the first layer first."""
+    Attributes:
+        fan_outs: synapses that each source reaches; the input of the first layer first.
+    """
+
+    fan_outs: NDArray[np.int64]
 
     def prune(self, masks: Masks) -> None:
         """Count only the remaining synapses from now on."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.core.npz import in_parts, part_of
 from spikejoule.encoding.events import EventList
 from spikejoule.network.learning import ADAM_BETAS, ADAM_EPSILON
 from spikejoule.network.network import Network, State
@@ -48,13 +49,8 @@ class Snapshot:
             "second": self.second,
             "mask": self.masks,
         }
-        named = {
-            f"{part}.{name}": array
-            for part, arrays in parts.items()
-            for name, array in arrays.items()
-        }
         return {
-            **named,
+            **in_parts(parts),
             "steps_taken": np.array(self.steps_taken, dtype=np.int64),
             "exponents": np.array(self.exponents, dtype=np.int64),
             "scales": self.scales,
@@ -68,21 +64,12 @@ class Snapshot:
         Raises:
             KeyError: an array is missing.
         """
-
-        def part(name: str) -> dict[str, NDArray[Any]]:
-            prefix = f"{name}."
-            return {
-                key.removeprefix(prefix): array
-                for key, array in arrays.items()
-                if key.startswith(prefix)
-            }
-
         return cls(
-            learned=part("learned"),
-            first=part("first"),
-            second=part("second"),
+            learned=part_of(arrays, "learned"),
+            first=part_of(arrays, "first"),
+            second=part_of(arrays, "second"),
             steps_taken=int(arrays["steps_taken"]),
-            masks=part("mask"),
+            masks=part_of(arrays, "mask"),
             exponents=tuple(map(int, arrays["exponents"])),
             scales=arrays["scales"],
             threads=int(arrays["threads"]),
@@ -217,9 +204,6 @@ class Trainer(Protocol):
 
     def learned_state(self) -> dict[str, NDArray[Any]]:
         """Return a copy of the parameters that the optimizer updates."""
-
-    def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
-        """Return Adam's state, see :func:`adam_state`, after at least one batch."""
 
     def snapshot(self) -> Snapshot:
         """Return all that the next batch depends on, after at least one batch."""

@@ -24,6 +24,13 @@ _STATES: Final = {
     "Alpha": 3,
 }
 
+_SURROGATES: Final = {
+    "atan": "arctangent",
+    "fast_sigmoid": "fast_sigmoid",
+    "sigmoid": "sigmoid",
+    "straight_through_estimator": "constant",
+}
+
 
 def describe(module: Any) -> Population | None:
     """Describe the neurons that have no weights but recurrent ones."""
@@ -51,7 +58,14 @@ def describe(module: Any) -> Population | None:
         holds=holds,
         threshold=module.threshold,
         gain=None if names & {"Alpha", "Lapicque"} else 1.0,
+        surrogate=_SURROGATES.get(_maker_of(module.spike_grad)),
     )
+
+
+def _maker_of(spike_grad: Any) -> str:
+    """Return the name of the function that has made a surrogate."""
+    name: str = getattr(spike_grad, "__qualname__", "")
+    return name.partition(".")[0]
 
 
 def reset(module: Any) -> None:

@@ -13,6 +13,14 @@ from spikejoule.engine.differentiable.dynamics import Dynamics, SurrogateShape
 from spikejoule.pricing.cells import Cell, fixed, refuse
 from spikejoule.pricing.neurons import Factor, Population, Simulator, class_names
 
+_SURROGATES: Final = {
+    "ATan": "arctangent",
+    "Sigmoid": "sigmoid",
+    "PiecewiseQuadratic": "triangle",
+    "SuperSpike": "fast_sigmoid",
+    "Rect": "boxcar",
+}
+
 
 def describe(module: Any) -> Population | None:
     """Describe neurons with constant leaks; QIF and Izhikevich are not known."""
@@ -37,6 +45,7 @@ def describe(module: Any) -> Population | None:
         time=time(module),
         threshold=module.v_threshold,
         gain=gain,
+        surrogate=_SURROGATES.get(type(module.surrogate_function).__name__),
     )
 
 

@@ -64,7 +64,7 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
         for profile, total in zip(profiles, totals, strict=True)
     ]
     chips = (
-        "Chips that classify MNIST digits\nother networks · scope unconfirmed · "
+        "Chips that classify MNIST digits\nother networks · boundaries differ · "
         "measured"
     )
     figure, axes = _rows(0.62, [*labels, chips])

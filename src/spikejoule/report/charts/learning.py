@@ -57,7 +57,6 @@ def training_curves(
     return Chart("training-curves", finding, figure, source)
 
 
-@canvas.house_style()
 def training_energy(analysis: "EnergyAnalysis") -> Chart | None:
     """Draw the joules so far against the validation accuracy of each epoch.
 
@@ -70,7 +69,21 @@ def training_energy(analysis: "EnergyAnalysis") -> Chart | None:
     percents = record.validation_accuracies_percent
     if percents is None:
         return None
-    low_j, high_j = training.so_far_j
+    return joules_against_accuracy(training.so_far_j, percents, analysis.chosen.title)
+
+
+@canvas.house_style()
+def joules_against_accuracy(
+    so_far_j: NDArray[np.float64], percents: NDArray[np.float64], source: str
+) -> Chart:
+    """Draw the joules so far against the validation accuracy of each epoch.
+
+    Args:
+        so_far_j: joules up to each epoch at both ends, [2, E].
+        percents: accuracies after each epoch, [E].
+        source: the price list.
+    """
+    low_j, high_j = so_far_j
     middle_j = (low_j + high_j) / 2
     figure, axes = canvas.new_figure(3.2)
     axes.fill_betweenx(percents, low_j, high_j, color=canvas.BLUE, alpha=0.3, lw=0)
@@ -83,7 +96,7 @@ def training_energy(analysis: "EnergyAnalysis") -> Chart | None:
         f"Training reaches {percents[near]:.2f} % after {_joules(middle_j[near])}, and "
         f"its best accuracy of {percents[best]:.2f} % after {_joules(middle_j[best])}"
     )
-    return Chart("training-energy", finding, figure, analysis.chosen.title)
+    return Chart("training-energy", finding, figure, source)
 
 
 def _joules(energy_j: float) -> str:

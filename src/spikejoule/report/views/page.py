@@ -16,6 +16,7 @@ from spikejoule.report.views.shares import (
     parts,
 )
 from spikejoule.report.views.training import Cells, training_by_kind, trainings
+from spikejoule.report.words import label
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,7 @@ def page_view(analysis: EnergyAnalysis, has_front: bool) -> PageView:
         training=training_by_kind(analysis),
         trainings=trainings(analysis),
         notes=tuple(
-            (note.label, note.words) for note in remarks if note not in repeated
+            (label(note), note.words) for note in remarks if note not in repeated
         ),
     )
 

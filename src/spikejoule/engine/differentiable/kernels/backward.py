@@ -11,14 +11,12 @@ import numpy as np
 
 from spikejoule.compiling import compiled_apart, compiled_inline, compiled_parallel
 from spikejoule.compiling.emit import LANES
-from spikejoule.engine.differentiable.kernels.forward import rows_of
 from spikejoule.engine.differentiable.kernels.neurons import (
     Slopes,
     Through,
     neuron_gradients,
 )
 from spikejoule.engine.differentiable.kernels.structures import (
-    EVENTS,
     N_SUMS,
     NO_SYNAPSES,
     ROWS,

@@ -1,0 +1,172 @@
+"""Energies of measured chips, predicted from counts by the library's ledger."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from spikejoule.counts.measurement import LayerCounts, activity_of_layers
+from spikejoule.counts.records import Activity, NodeCounts
+from spikejoule.energy.count import count_operations
+from spikejoule.energy.estimates import BootstrapSettings
+from spikejoule.energy.ledger import (
+    CONVENTIONAL,
+    SPIKING,
+    Ledger,
+    SideName,
+    Variant,
+)
+from spikejoule.energy.operations import Column, OperationCounts
+from spikejoule.energy.prices import HardwareProfile, load_profiles
+from spikejoule.energy.timing import Range, Timed, TimeModel
+from spikejoule.network.network import Network
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.quantisation import FLOAT_BITS, Quantisation
+from studies.silicon.references import FOLDER, Chip, Layers, Point
+
+LISTS: Final = FOLDER / "price-lists.yaml"
+_PJ_PER_NJ = 1e3
+_ENDS = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A point, and what the model says of it.
+
+    Attributes:
+        chip, point: what was measured.
+        predicted_nj: energy in nJ, over the ranges of counts and prices; None if
+            refused.
+        timed: latency and energies at the middle of the counts; None without time.
+    """
+
+    chip: Chip
+    point: Point
+    predicted_nj: Range | None = None
+    timed: Timed | None = None
+
+    @property
+    def measured_nj(self) -> float:
+        """The measured energy; the geometric middle of a range."""
+        low, high = self.point.measured_nj
+        return float(np.sqrt(low * high))
+
+    @property
+    def error(self) -> float | None:
+        """Predicted over measured energy, minus 1; None for what is no prediction."""
+        if self.point.role != "predicted" or self.predicted_nj is None:
+            return None
+        return self.predicted_nj.middle / self.measured_nj - 1
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether a bound holds; None if the point is no bound."""
+        if self.predicted_nj is None or "bound" not in self.point.role:
+            return None
+        low, high = self.point.measured_nj
+        if self.point.role == "upper bound":
+            return high <= self.predicted_nj.high
+        return self.predicted_nj.low <= low
+
+    @property
+    def static_share(self) -> float | None:
+        """Static over total energy; None without time."""
+        if self.timed is None:
+            return None
+        return self.timed.static_pj.middle / self.timed.total_pj.middle
+
+    @property
+    def headline_error(self) -> float | None:
+        """The error of the chip's published energy per event, charged to each event."""
+        headline_pj = self.point.headline_pj
+        if headline_pj is None:
+            return None
+        events = np.mean(self.point.counts["synaptic_event"])
+        return float(headline_pj * events / _PJ_PER_NJ / self.measured_nj - 1)
+
+
+def price_lists() -> dict[str, HardwareProfile]:
+    """The packaged price lists, and the study's own."""
+    return load_profiles() | load_profiles(LISTS)
+
+
+def predictions(
+    chips: Iterable[Chip], profiles: Mapping[str, HardwareProfile]
+) -> list[Prediction]:
+    """Predict every point of every chip."""
+    return [predicted(chip, point, profiles) for chip in chips for point in chip.points]
+
+
+def predicted(
+    chip: Chip, point: Point, profiles: Mapping[str, HardwareProfile]
+) -> Prediction:
+    """Predict a point at the low end, the middle and the high end of its counts."""
+    if point.profile is None:
+        return Prediction(chip, point)
+    profile = at_operating_point(profiles[point.profile], point)
+    side: SideName = SPIKING if chip.kind == "spiking" else CONVENTIONAL
+    bits = point.network.weight_bits if point.network else FLOAT_BITS
+    variants = [
+        Variant(side=side, method="", weight_bits=bits, operations=counts)
+        for counts in operations_of(point)
+    ]
+    ledger = Ledger.of(variants, [profile], BootstrapSettings(1))
+    energies_pj = []
+    for end in _ENDS:
+        timed = ledger.timed(end, profile)
+        dynamic_pj = ledger.means(end, profile.id)
+        is_total = point.measures == "total" and timed is not None
+        of_end = timed.total_pj if is_total and timed else Range.of(dynamic_pj)
+        energies_pj.append(of_end[end])
+    predicted_nj = Range.of(np.array(energies_pj) / _PJ_PER_NJ)
+    return Prediction(chip, point, predicted_nj, ledger.timed(1, profile))
+
+
+def at_operating_point(profile: HardwareProfile, point: Point) -> HardwareProfile:
+    """Return a price list at a point's clock, step or static power."""
+    if not point.time:
+        return profile
+    assert profile.time is not None
+    fields = profile.time.model_dump() | point.time
+    return profile.model_copy(update={"time": TimeModel.model_validate(fields)})
+
+
+def operations_of(point: Point) -> tuple[OperationCounts, ...]:
+    """Return the operations at low end, middle and high end of the counts."""
+    if point.network is not None:
+        counted = count_operations(activity_of(point.network))
+        return (counted, counted, counted)
+    columns = tuple(Column(term, "chip") for term in point.counts)
+    low, high = np.array(list(point.counts.values()), dtype=float).T
+    return tuple(
+        OperationCounts(columns, counts[None], point.steps)
+        for counts in (low, (low + high) / 2, high)
+    )
+
+
+def activity_of(given: Layers) -> Activity:
+    """Count a network that adds, compares and stores a potential at every event.
+
+    It has no clock: between events nothing happens, so there is no update per step.
+    """
+    n_input, n_hidden, n_output = given.layers
+    network = Network.of_layers(
+        n_input,
+        (n_hidden,),
+        n_output,
+        LeakyIntegrateAndFire(decay=1.0, bias=False),
+        Quantisation(given.weight_bits, given.state_bits),
+    )
+    spikes = np.array([given.spikes])
+    no_updates = np.zeros((1, 2), np.int64)
+    activity = activity_of_layers(
+        network, 1, LayerCounts(spikes=spikes, updates=no_updates)
+    )
+    counts: dict[str, NodeCounts] = dict(activity.counts)
+    for connection in network.connections:
+        events = counts[connection.name].events
+        assert events is not None
+        target = network.target_of(connection).name
+        counts[target] = counts[target].with_comparisons(events)
+    return Activity(network=network, time_window=1, counts=counts)

@@ -1,0 +1,146 @@
+"""Measured chips: conditions, counts, energies and sources, one file per chip.
+
+Every point of a chip has a role:
+
+    fitted        the price list was fitted to it, so it shows nothing
+    predicted     nothing was fitted to it
+    upper bound,  counts are missing, and the prediction is a bound of the energy
+    lower bound
+    refused       too little is known even for a bound
+"""
+
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from spikejoule.core.errors import ArtifactError, first_problem
+from spikejoule.core.yaml_files import read_yaml
+
+FOLDER: Final = Path(__file__).parent
+CHIPS: Final = FOLDER / "chips"
+
+READ: Final = {
+    "raw data": "read in published raw data",
+    "abstract": "read in the source's abstract",
+    "summary": "taken from a summary of the source, not read again",
+}
+"""Where figures were read, in words."""
+
+Role = Literal["fitted", "predicted", "upper bound", "lower bound", "refused"]
+
+
+def _two_ends(node: object) -> object:
+    """Read a number as a range without width."""
+    return node if isinstance(node, list) else (node, node)
+
+
+Ends = Annotated[tuple[float, float], BeforeValidator(_two_ends)]
+"""Lower and upper end of a figure."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Layers(_Record):
+    """A fully connected network that updates a neuron at every event.
+
+    Attributes:
+        layers: units, input first.
+        weight_bits, state_bits: widths of weights and potentials.
+        spikes: spikes per inference of each layer.
+    """
+
+    layers: tuple[int, int, int]
+    weight_bits: int
+    state_bits: int
+    spikes: tuple[int, int, int]
+
+
+class Point(_Record):
+    """An energy measured under some conditions.
+
+    Attributes:
+        name: the operating point or task.
+        role: see the module.
+        conditions: network, rates, accuracy, in words.
+        measured_nj: the published energy in nJ.
+        measures: whether it includes static energy.
+        boundary: what the measured energy belongs to, as in price lists.
+        profile: id of the price list; None if refused.
+        time: what replaces the list's time model at this operating point.
+        steps: steps of an inference.
+        counts: operations of an inference, by term.
+        network: the network, if operations follow from its layers.
+        headline_pj: the chip's published energy per event, an average at one point.
+        source: where it was published; empty for the chip's own source.
+        read: where the figures were read, one of `READ`.
+        reason: what is missing, or what else a reader must know.
+    """
+
+    name: str
+    role: Role
+    conditions: str
+    measured_nj: Ends
+    measures: Literal["total", "dynamic"]
+    boundary: Literal["cores", "chip", "board", "board_and_host"] = "chip"
+    profile: str | None = None
+    time: dict[str, float] = Field(default_factory=dict)
+    steps: int = 1
+    counts: dict[str, Ends] = Field(default_factory=dict)
+    network: Layers | None = None
+    headline_pj: float | None = None
+    source: str = ""
+    read: Literal["raw data", "abstract", "summary"]
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _role_fits(self) -> Self:
+        if (self.role == "refused") != (self.profile is None):
+            raise ValueError("every point but a refused one needs a profile")
+        if self.role != "predicted" and not self.reason:
+            raise ValueError(f"a point that is {self.role} needs a reason")
+        if self.profile and bool(self.counts) == (self.network is not None):
+            raise ValueError("it needs either counts or a network")
+        return self
+
+
+class Chip(_Record):
+    """A chip and its points.
+
+    Attributes:
+        name: its name.
+        process: technology node and voltage.
+        kind: what it runs.
+        source: reference of its points.
+        points: what was measured.
+    """
+
+    name: str
+    process: str
+    kind: Literal["spiking", "conventional", "other"] = "spiking"
+    source: str
+    points: tuple[Point, ...]
+
+
+def chips(folder: Path = CHIPS) -> list[Chip]:
+    """Read all chips, by name of their file.
+
+    Raises:
+        ArtifactError: a file is invalid; one sentence with file and reason.
+    """
+    found = []
+    for file in sorted(folder.glob("*.yaml")):
+        try:
+            found.append(Chip.model_validate(read_yaml(file, ArtifactError)))
+        except ValidationError as error:
+            raise ArtifactError(f"{file}: {first_problem(error)}.") from error
+    return found

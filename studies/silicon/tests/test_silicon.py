@@ -1,0 +1,144 @@
+"""Held-out points, bounds and refusals; published tables and page follow from data."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from spikejoule.core.errors import ArtifactError
+from studies.silicon.__main__ import TABLE, write_tables
+from studies.silicon.page import PAGE, written
+from studies.silicon.predictions import Prediction, predictions, price_lists
+from studies.silicon.references import CHIPS, FOLDER, chips
+from studies.silicon.systems import (
+    SYSTEMS,
+    SystemRow,
+    point_of_chip,
+    under_systems,
+)
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Prediction]:
+    return predictions(chips(), price_lists())
+
+
+@pytest.fixture(scope="module")
+def systems() -> list[SystemRow]:
+    return under_systems(point_of_chip(chips()))
+
+
+def found(rows: list[Prediction], chip: str, point: str) -> Prediction:
+    return next(row for row in rows if (row.chip.name, row.point.name) == (chip, point))
+
+
+# Chip, point, and its energy in nJ by the formula of its source.
+HELD_OUT = [
+    ("ODIN", "1.3 MHz", 27.3 + 1.78 * 1.3 + 8.43 * 0.65),
+    ("TrueNorth", "20.07 Hz", 64_430 + 2.297e-3 * 2**20 * 128 * 20.07e-3),
+    (
+        "Loihi",
+        "nearest neighbours, cores",
+        1e-3 * 76_800 * ((667 + 750) / 2 * 23.6 + 60 * 52),
+    ),
+]
+
+
+@pytest.mark.parametrize(("chip", "point", "nj"), HELD_OUT)
+def test_held_out_points_are_within_a_quarter(
+    rows: list[Prediction], chip: str, point: str, nj: float
+) -> None:
+    row = found(rows, chip, point)
+    assert row.predicted_nj is not None
+    assert row.error is not None
+    assert row.predicted_nj.value == pytest.approx(nj, rel=1e-6)
+    assert abs(row.error) < 0.25
+
+
+def test_no_held_out_point_is_one_that_its_list_was_fitted_to(
+    rows: list[Prediction],
+) -> None:
+    """A fitted list names its points, and they have no error."""
+    for row in rows:
+        assert (row.error is not None) == (row.point.role == "predicted")
+    for profile, rate in (("truenorth-2015", "11.58 and 95.93"), ("odin", "75 MHz")):
+        time = price_lists()[profile].time
+        assert time is not None
+        assert time.fitted_to is not None
+        assert rate in time.fitted_to
+
+
+def test_chips_with_missing_data_have_a_reason_and_no_error(
+    rows: list[Prediction],
+) -> None:
+    others = [row for row in rows if row.point.role not in ("fitted", "predicted")]
+    assert others
+    for row in others:
+        assert row.point.reason
+        assert row.error is None
+        assert (row.predicted_nj is None) == (row.point.role == "refused")
+
+
+def test_bounds_hold_where_the_measurement_includes_static_energy(
+    rows: list[Prediction],
+) -> None:
+    """Loihi's MNIST energy is below its idle power times time: it is dynamic only."""
+    contradicted = [row.chip.name for row in rows if row.holds is False]
+    assert contradicted == ["Loihi"]
+
+
+def test_the_picture_has_eight_chips(rows: list[Prediction]) -> None:
+    assert len({row.chip.name for row in rows if row.predicted_nj is not None}) >= 8
+
+
+def test_networks_without_a_clock_add_and_compare_at_every_event(
+    systems: list[SystemRow],
+) -> None:
+    """Events by hand: 6,400 x 64 and 5,100 x 10, with 7-bit sums of 45 nm.
+
+    A weight of 4 bits is read from 8 KB or 320 bytes, a potential of 7 bits read and
+    written, and an address added.
+    """
+    per_kb = 1.25 / 8192
+    hidden = 4 / 8 * 1.25 + 2 * 7 / 8 * 56 * per_kb
+    output = 4 / 8 * 320 * per_kb + 2 * 7 / 8 * 8.75 * per_kb
+    arithmetic = 0.1 + 2 * 7 * 0.003125
+    events_pj = 409_600 * (hidden + arithmetic) + 51_000 * (output + arithmetic)
+    row = next(row for row in systems if row.profile == "45nm-by-width-memory")
+    # Reading and writing 16,600 spikes and finding the answer add less than 1 %.
+    assert row.predicted_nj == pytest.approx(events_pj / 1e3, rel=0.01)
+
+
+def test_the_tables(
+    rows: list[Prediction], systems: list[SystemRow], tmp_path: Path
+) -> None:
+    write_tables(rows, systems, tmp_path)
+    for file in (TABLE, SYSTEMS):
+        computed = pd.read_csv(tmp_path / file.name)
+        pd.testing.assert_frame_equal(computed, pd.read_csv(file), rtol=1e-5)
+
+
+def test_the_page(rows: list[Prediction], systems: list[SystemRow]) -> None:
+    assert written(rows, systems) == PAGE.read_text(encoding="utf-8")
+
+
+def test_the_picture_is_beside_the_page() -> None:
+    assert (FOLDER / "silicon.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("role: upper bound", "role: refused", "needs a profile"),
+        ("    reason: ", "    nothing: ", "nothing is unknown"),
+        ("counts:", "network:", "network"),
+    ],
+)
+def test_an_invalid_file_is_refused(
+    tmp_path: Path, old: str, new: str, reason: str
+) -> None:
+    text = (CHIPS / "reckon.yaml").read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / "chip.yaml").write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(ArtifactError, match=rf"chip\.yaml: .*{reason}"):
+        chips(tmp_path)
