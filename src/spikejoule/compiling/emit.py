@@ -144,6 +144,20 @@ class EmittedArray:
         self.builder.store(value, self.builder.gep(self.pointer, [index]))
 
 
+def prefetch(builder: ir.IRBuilder, array: EmittedArray, index: Index) -> None:
+    """Emit a hint that the cache line of an element is read soon."""
+    kind = ir.FunctionType(
+        ir.VoidType(), [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3]
+    )
+    function = cgutils.get_or_insert_function(
+        builder.module, kind, "llvm.prefetch.p0i8"
+    )
+    address = builder.gep(array.pointer, [index])
+    address = builder.bitcast(address, ir.IntType(8).as_pointer())
+    is_read, all_levels, is_data = constant(0, 32), constant(3, 32), constant(1, 32)
+    builder.call(function, [address, is_read, all_levels, is_data])
+
+
 class Registers:
     """Neighbouring vectors of a row that LLVM keeps in registers.
 

@@ -5,6 +5,7 @@ choice           which engine runs a network, on which device, with how many thr
 dense            the PyTorch network: the reference, and the engine on a GPU
 event            event lists and compiled kernels: the default on a CPU
 learning         trainers: engines with gradients and an optimizer
+differentiable   the event engine as a function that PyTorch differentiates
 
 The event engine consists of
 

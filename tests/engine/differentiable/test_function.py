@@ -1,6 +1,6 @@
 """The event function against plain loops in PyTorch, and what it refuses."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import get_args
 
 import numpy as np
@@ -174,3 +174,116 @@ def compare(chain: Chain, dtype: torch.dtype, seed: int, tolerance: float) -> No
 @given(chain=chains(), seed=st.integers(0, 1000))
 def test_any_chain_agrees_with_a_plain_loop(chain, seed):
     compare(chain, torch.float64, seed, 1e-10)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_float32_agrees_with_a_plain_loop(seed):
+    kinds = [
+        Dynamics(SurrogateShape("arctangent", 1.0, 3.14), "subtract_next"),
+        Dynamics(SurrogateShape("sigmoid", 4.0, 4.0), "zero", detach_reset=False),
+    ]
+    convolution = Layer(Convolution(5, (3, 3), (2, 2)), kinds[seed % 2])
+    hidden = Layer(Linear(20), kinds[1 - seed % 2], recurrent=True)
+    readout = Layer(Linear(3), kinds[seed % 2])
+    chain = Chain((2, 9, 9), (convolution, hidden, readout), True, "before_reset")
+    compare(chain, torch.float32, seed, 1e-5)
+
+
+def leaky(reset: Reset = "subtract") -> Dynamics:
+    return Dynamics(SurrogateShape("arctangent"), reset)
+
+
+SMALL = Chain((20,), (Layer(Linear(40), leaky()), Layer(Linear(3), leaky("zero"))))
+
+
+def small_case() -> tuple[list[LayerValues], Tensor]:
+    return drawn_values(SMALL, torch.float32, 8), drawn_input(SMALL, torch.float32, 8)
+
+
+def test_all_kinds_of_spikes_give_the_same_output():
+    values, spikes = small_case()
+    function = EventFunction(SMALL)
+    dense = function(spikes, values)
+    events = EventList.from_dense(spikes.transpose(0, 1).numpy())
+    for inputs in (events, spikes.bool(), spikes.to(torch.uint8), spikes.double()):
+        outputs = function(inputs, values)
+        assert torch.equal(outputs.spikes, dense.spikes)
+        assert outputs.counts == dense.counts
+        one = gradients([dense.spikes], tensors_of(values, spikes))
+        other = gradients([outputs.spikes], tensors_of(values, spikes))
+        assert all(map(torch.equal, one, other))
+        dense = function(spikes, values)
+
+
+def test_passes_may_overlap_and_repeat():
+    """A pass keeps its own spikes and weights until its output is released."""
+    values, spikes = small_case()
+    function = EventFunction(SMALL)
+    wanted = tensors_of(values, spikes)
+    first = function(spikes, values)
+    loss = first.spikes.square().sum()
+    expected = torch.autograd.grad(loss, wanted, retain_graph=True)
+    second = function(1 - spikes, values)
+    second.spikes.sum().backward()
+    assert all(map(torch.equal, torch.autograd.grad(loss, wanted), expected))
+
+
+def test_without_gradients_nothing_is_kept():
+    values, spikes = small_case()
+    function = EventFunction(SMALL)
+    with torch.no_grad():
+        outputs = function(spikes, values)
+    assert not outputs.spikes.requires_grad
+    assert len(function._passes._free) == 1
+
+
+def test_module_weights_that_are_not_contiguous():
+    values, spikes = small_case()
+    transposed = values[0].weight.detach().T.contiguous().T.requires_grad_()
+    assert not transposed.is_contiguous()
+    function = EventFunction(SMALL)
+    one = function(spikes, values)
+    other = function(spikes, [replace(values[0], weight=transposed), values[1]])
+    (expected,) = gradients([one.spikes], [values[0].weight])
+    assert torch.equal(gradients([other.spikes], [transposed])[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda values, spikes: (values, 0.5 * spikes), "must be 0 or 1"),
+        (
+            lambda values, spikes: (values, spikes[..., :5]),
+            r"\(steps, samples, 20",
+        ),
+        (lambda values, spikes: (values, spikes.long()), "torch.int64"),
+        (
+            lambda values, spikes: (values, spikes.requires_grad_()),
+            "require a gradient",
+        ),
+        (
+            lambda values, spikes: (
+                [replace(values[0], weight=values[1].weight), values[1]],
+                spikes,
+            ),
+            r"layer 1: weight has the shape \(3, 40\)",
+        ),
+        (
+            lambda values, spikes: (
+                [replace(values[0], keep=torch.tensor(0.9).double()), values[1]],
+                spikes,
+            ),
+            "layer 1: keep is torch.float64",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named(change, message):
+    values, spikes = change(*small_case())
+    with pytest.raises(ArtifactError, match=message):
+        EventFunction(SMALL)(spikes, values)
+
+
+def test_recurrence_of_a_plane_is_refused():
+    layer = Layer(Convolution(2, (2, 2)), leaky(), recurrent=True)
+    with pytest.raises(ArtifactError, match="must be flat"):
+        EventFunction(Chain((1, 4, 4), (layer,)))

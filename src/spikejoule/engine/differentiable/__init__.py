@@ -2,8 +2,9 @@
 
 dynamics     the neurons of a layer as data
 chain        the layers of a model as data
-plan         the places of a chain's weights, neurons and spikes in memory
 function     both passes as a `torch.autograd.Function`
+passes       both passes on arrays
+plan         the places of a chain's weights, neurons and spikes in memory
 kernels      the compiled functions
 
 The forward pass keeps potentials and spikes; the backward pass takes the gradient of

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -109,7 +108,8 @@ class EventFunction:
         run = _Run(self.chain, self._passes, inputs, self.dtype)
         currents = inputs if self.chain.takes_currents else None
         values = [value for layer in layers for value in _values_of(layer)]
-        spikes, potentials = _Differentiable.apply(run, currents, *values)
+        apply: Any = _Differentiable.apply
+        spikes, potentials = apply(run, currents, *values)
         return ChainOutputs(spikes, potentials, run.counts)
 
     @property
@@ -123,8 +123,8 @@ class EventFunction:
         if isinstance(inputs, EventList):
             if inputs.currents is not None or inputs.n_inputs != chain.sizes[0]:
                 raise ArtifactError(
-                    f"the events are of {inputs.n_inputs} units; the model takes spikes "
-                    f"of {chain.sizes[0]}"
+                    f"the events are of {inputs.n_inputs} units; the model takes "
+                    f"spikes of {chain.sizes[0]}"
                 )
             return
         allowed = (self.dtype,) if chain.takes_currents else SPIKE_TYPES
@@ -213,10 +213,9 @@ class _Run:
             spikes = torch.empty(shape, dtype=self._dtype)
         if chain.potentials is not None:
             potentials = torch.empty(shape, dtype=self._dtype)
+        inputs = self._inputs
         kept = self._passes.forward(
-            self._inputs
-            if isinstance(self._inputs, EventList)
-            else _array(self._inputs),
+            inputs if isinstance(inputs, EventList) else _array(inputs),
             self._layer_arrays(values),
             self._batch_shape,
             self._records(spikes, potentials),
@@ -237,18 +236,22 @@ class _Run:
 
     def _layer_arrays(self, values: Sequence[Value | None]) -> list[LayerArrays]:
         """Return the arrays of each layer's values, of which there are N_VALUES."""
-        arrays = [
-            _array(value)
-            if isinstance(value, Tensor)
-            else None
-            if value is None
-            else np.array(value, _numpy_type(self._dtype))
-            for value in values
-        ]
-        return [
-            LayerArrays(*arrays[first : first + N_VALUES])
-            for first in range(0, len(arrays), N_VALUES)
-        ]
+        arrays = []
+        for first in range(0, len(values), N_VALUES):
+            weight, bias, recurrent, keep, gain, threshold = (
+                None if value is None else self._as_array(value)
+                for value in values[first : first + N_VALUES]
+            )
+            assert keep is not None
+            assert gain is not None
+            assert threshold is not None
+            arrays.append(LayerArrays(weight, bias, recurrent, keep, gain, threshold))
+        return arrays
+
+    def _as_array(self, value: Value) -> NDArray[Any]:
+        if isinstance(value, Tensor):
+            return _array(value)
+        return _array(torch.tensor(value, dtype=self._dtype))
 
     def backward(
         self, spikes: Tensor | None, potentials: Tensor | None, needs_currents: bool
@@ -273,10 +276,6 @@ class _Run:
 
 
 N_VALUES = len(fields(LayerArrays))
-
-
-def _numpy_type(dtype: torch.dtype) -> np.dtype[Any]:
-    return np.dtype(np.float32 if dtype == torch.float32 else np.float64)
 
 
 def _array(tensor: Tensor) -> NDArray[Any]:

@@ -157,7 +157,7 @@ class Passes:
     def shapes(self) -> tuple[AllowedShapes, ...]:
         """Which shapes the values of each layer may have, by name."""
         plan = self._plan
-        allowed = []
+        allowed: list[AllowedShapes] = []
         for number, layer in enumerate(plan.chain.layers):
             out_shape = plan.chain.shapes[number + 1]
             connection = plan.layout.forward[number].connection

@@ -43,7 +43,11 @@ from spikejoule.engine.kernels.patches import Row
 from spikejoule.engine.kernels.structures import Array, Block, Rows, Spikes
 from spikejoule.engine.learning.kernels.backward import GROUP_SAMPLES, group_by_source
 from spikejoule.engine.learning.kernels.chain import add_place_products
-from spikejoule.engine.learning.kernels.patches import add_patch_gradients
+from spikejoule.engine.learning.kernels.patches import (
+    PlaceTaps,
+    add_patch_gradients,
+    add_products,
+)
 from spikejoule.engine.learning.kernels.structures import BySource
 from spikejoule.engine.learning.kernels.vector import (
     NARROW,
@@ -183,6 +187,185 @@ def _gather(sample, values, work, out):
                 out[row + element] = values[first + unit]
 
 
+@compiled_inline
+def _from(rows, step, element):
+    """Return ``Rows`` from a step and an element on."""
+    return Rows(rows.values, rows.start + step * rows.stride + element, rows.stride)
+
+
+@compiled_inline
+def _set_products(following, place, number, block, work, into):
+    """Compute dL/ds of a block of channels at a place, from dL/dx of what it reaches.
+
+    Args:
+        following: dL/dx of the link's population, ``Rows``.
+        place: among those of all links.
+        number: of the link.
+        block: the channels.
+        work: ``BackwardPass``.
+        into: receives dL/ds, ``Rows`` with all channels of the place.
+    """
+    chain = work.tables.chain
+    n_steps = work.batch.n_steps
+    first = chain.taps_of[place]
+    end = chain.taps_of[place + 1]
+    reach = link_at(chain.links, number).reach
+    taps = PlaceTaps(chain.taps, first, end, work.tables.transposed, reach)
+    values = into.values
+    for step in range(n_steps):
+        row = into.start + step * into.stride + block.column
+        values[row : row + block.vectors * LANES] = 0
+    size = block_size(into.stride)
+    first_vector = block.column // LANES
+    end_vector = first_vector + block.vectors
+    for vector in range(first_vector, end_vector, size):
+        part = Block(vector * LANES, min(size, end_vector - vector))
+        add_products(following, taps, part, n_steps, into)
+
+
+class LayerBackward(NamedTuple):
+    """What the neurons of a layer need to go back through one sample.
+
+    Attributes:
+        neurons: all of them.
+        surrogate: number of the surrogate's shape.
+        potentials: v, ``Rows`` of T + 1 steps.
+        slopes: gradients by spikes and recorded potentials; those by spikes are the
+            rows of one place.
+        deltas: ``Rows`` of T steps that receive dL/dx.
+        through: what is carried through time, and the sums.
+    """
+
+    neurons: Neurons
+    surrogate: int
+    potentials: Rows
+    slopes: Slopes
+    deltas: Rows
+    through: Through
+
+
+@compiled_inline
+def _layer_backward(number, sample, place, lane, work, memory):
+    """Return the ``LayerBackward`` of a layer; arguments as of `_layer_deltas`."""
+    tables = work.tables
+    n_steps = work.batch.n_steps
+    link = link_at(tables.chain.links, number)
+    is_last = number == tables.layers.shape[0] - 1
+    has_recorded = is_last and work.slopes.potentials.size > 0
+    recorded = memory.recorded if has_recorded else memory.nothing
+    sums = work.gradients.neurons[lane]
+    return LayerBackward(
+        neurons_of(work.kept.constants, tables.settings, link, number),
+        layer_place_at(tables.layers, number).surrogate,
+        potentials_of(work.kept, tables, number, sample, n_steps),
+        Slopes(
+            Rows(memory.slopes, 0, link.stride if is_last else link.width),
+            tables.chain.factors[number + 1],
+            Rows(recorded, 0, link.stride if has_recorded else 0),
+            tables.records_after_reset if has_recorded else 0,
+        ),
+        _deltas_of(number, place, work, memory),
+        Through(
+            Rows(memory.later, 0, link.stride),
+            Rows(sums, N_SUMS * link.first_unit, link.stride),
+        ),
+    )
+
+
+@compiled_inline
+def _go_back(layer, vectors, element, column, step, n_steps):
+    """Compute dL/dx of neighbouring neurons of a layer in some steps.
+
+    Args:
+        layer: ``LayerBackward``.
+        vectors: number of vectors of neurons.
+        element: first of them in the layer.
+        column: first of them in the slopes.
+        step: first step.
+        n_steps: number of steps.
+    """
+    slopes = layer.slopes
+    neurons = layer.neurons
+    neuron_gradients(
+        Neurons(_from(neurons.constants, 0, element), neurons.settings),
+        layer.surrogate,
+        vectors,
+        _from(layer.potentials, step, element),
+        Slopes(
+            _from(slopes.spikes, step, column),
+            slopes.factor,
+            _from(slopes.potentials, step, element),
+            slopes.after_reset,
+        ),
+        _from(layer.deltas, step, element),
+        n_steps,
+        Through(
+            _from(layer.through.later, 0, element),
+            _from(layer.through.sums, 0, element),
+        ),
+    )
+
+
+@compiled_apart
+def _whole_deltas(number, layer, work):
+    """Compute dL/dx of a whole layer, whose slopes are set.
+
+    Args:
+        number: of the layer: the last one, or a recurrent one.
+        layer: its ``LayerBackward``.
+        work: ``BackwardPass``.
+    """
+    chain = work.tables.chain
+    n_steps = work.batch.n_steps
+    link = link_at(chain.links, number)
+    own = link_at(chain.links, link.recurrent)
+    leading = Leading(chain, Transposed(work.tables.transposed))
+    slopes = layer.slopes.spikes
+    vectors = link.stride // LANES
+    if link.recurrent == 0:
+        _go_back(layer, vectors, 0, 0, 0, n_steps)
+        return
+    # dL/ds depends on dL/dx of the step after, so steps go one by one.
+    for step in range(n_steps - 1, -1, -1):
+        if step + 1 < n_steps:
+            after = _from(layer.deltas, step + 1, 0)
+            add_place_products(after, 0, own, leading, 1, _from(slopes, step, 0))
+        _go_back(layer, vectors, 0, 0, step, 1)
+
+
+@compiled_apart
+def _deltas_by_place(number, layer, next_deltas, work):
+    """Compute dL/dx of a layer place by place, from that of the next layer.
+
+    Args:
+        number: of the layer: neither the last one, nor recurrent.
+        layer: its ``LayerBackward``.
+        next_deltas: dL/dx of the next layer, ``Rows``.
+        work: ``BackwardPass``.
+    """
+    tables = work.tables
+    members_of = tables.members_of
+    members = tables.members
+    slopes = layer.slopes.spikes
+    n_steps = work.batch.n_steps
+    following = link_at(tables.chain.links, number + 1)
+    width = link_at(tables.chain.links, number).width
+    vectors = width // LANES
+    # Block by block, so that dL/ds of a block stays in the first-level cache.
+    size = block_size(width)
+    for place in range(
+        following.first_place, following.first_place + following.n_places
+    ):
+        if members_of[place] == members_of[place + 1]:
+            continue
+        for vector in range(0, vectors, size):
+            block = Block(vector * LANES, min(size, vectors - vector))
+            _set_products(next_deltas, place, number + 1, block, work, slopes)
+            for member in range(members_of[place], members_of[place + 1]):
+                element = np.int64(members[member]) * width + block.column
+                _go_back(layer, block.vectors, element, block.column, 0, n_steps)
+
+
 @compiled_apart
 def _layer_deltas(number, sample, place, lane, work, memory):
     """Compute dL/dx of a sample and layer from that of the next layer.
@@ -197,106 +380,28 @@ def _layer_deltas(number, sample, place, lane, work, memory):
     """
     tables = work.tables
     chain = tables.chain
-    n_steps = work.batch.n_steps
-    last = tables.layers.shape[0] - 1
     link = link_at(chain.links, number)
-    following = link_at(chain.links, number + 1)
-    own = link_at(chain.links, link.recurrent)
-    surrogate = layer_place_at(tables.layers, number).surrogate
-    neurons = neurons_of(work.kept.constants, tables.settings, link, number)
-    constants = neurons.constants
-    potentials = potentials_of(work.kept, tables, number, sample, n_steps)
-    deltas = _deltas_of(number, place, work, memory)
-    next_deltas = _deltas_of(min(number + 1, last), place, work, memory)
-    leading = Leading(chain, Transposed(tables.transposed))
-    slopes = memory.slopes
-    later = memory.later
-    sums = Rows(work.gradients.neurons[lane], N_SUMS * link.first_unit, link.stride)
-    recorded = Rows(memory.nothing, 0, 0)
-    factor = chain.factors[number + 1]
-    after_reset = 0
-    later[: 2 * link.stride] = 0
-    # The last layer is one place as wide as the layer: what reads it is the output.
-    n_places = following.n_places
-    width = link.width
+    last = tables.layers.shape[0] - 1
+    layer = _layer_backward(number, sample, place, lane, work, memory)
+    memory.later[: 2 * link.stride] = 0
     if number == last:
-        n_places = 1
-        width = link.stride
-        slopes[: n_steps * width] = 0
+        memory.slopes[: work.batch.n_steps * link.stride] = 0
         if work.slopes.spikes.size > 0:
-            _gather(sample, work.slopes.spikes, work, slopes)
+            _gather(sample, work.slopes.spikes, work, memory.slopes)
         if work.slopes.potentials.size > 0:
             _gather(sample, work.slopes.potentials, work, memory.recorded)
-            recorded = Rows(memory.recorded, 0, link.stride)
-            after_reset = tables.records_after_reset
-    # dL/ds of a recurrent layer depends on dL/dx of the step after, so its steps go one
-    # by one.
-    at_once = 1 if link.recurrent > 0 else n_steps
-    for of_place in range(n_places):
-        at = following.first_place + of_place
-        first_member = tables.members_of[at]
-        end_member = tables.members_of[at + 1]
-        if number == last:
-            first_member = 0
-            end_member = 1
-        elif first_member == end_member:
-            continue
-        else:
-            slopes[: n_steps * width] = 0
-            into = Rows(slopes, 0, width)
-            add_place_products(next_deltas, of_place, following, leading, n_steps, into)
-        for step in range(n_steps - at_once, -1, -at_once):
-            if link.recurrent > 0 and step + 1 < n_steps:
-                after = deltas.start + (step + 1) * deltas.stride
-                add_place_products(
-                    Rows(deltas.values, after, deltas.stride),
-                    0,
-                    own,
-                    leading,
-                    1,
-                    Rows(slopes, step * width, width),
-                )
-            for member in range(first_member, end_member):
-                element = np.int64(0)
-                if number < last:
-                    element = np.int64(tables.members[member]) * width
-                neuron_gradients(
-                    Neurons(
-                        Rows(
-                            constants.values,
-                            constants.start + element,
-                            constants.stride,
-                        ),
-                        neurons.settings,
-                    ),
-                    surrogate,
-                    width // LANES,
-                    Rows(
-                        potentials.values,
-                        potentials.start + step * potentials.stride + element,
-                        potentials.stride,
-                    ),
-                    Slopes(
-                        Rows(slopes, step * width, width),
-                        factor,
-                        Rows(
-                            recorded.values,
-                            recorded.start + step * recorded.stride,
-                            recorded.stride,
-                        ),
-                        after_reset,
-                    ),
-                    Rows(
-                        deltas.values,
-                        deltas.start + step * deltas.stride + element,
-                        deltas.stride,
-                    ),
-                    at_once,
-                    Through(
-                        Rows(later, element, link.stride),
-                        Rows(sums.values, sums.start + element, sums.stride),
-                    ),
-                )
+        _whole_deltas(number, layer, work)
+        return
+    next_deltas = _deltas_of(number + 1, place, work, memory)
+    if link.recurrent == 0:
+        _deltas_by_place(number, layer, next_deltas, work)
+        return
+    # A recurrent layer is flat, so it is one place.
+    first_place = link_at(chain.links, number + 1).first_place
+    whole = Block(0, link.stride // LANES)
+    slopes = layer.slopes.spikes
+    _set_products(next_deltas, first_place, number + 1, whole, work, slopes)
+    _whole_deltas(number, layer, work)
 
 
 @compiled_inline

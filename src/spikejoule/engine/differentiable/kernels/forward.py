@@ -17,7 +17,7 @@ from spikejoule.engine.differentiable.kernels.neurons import run_neurons
 from spikejoule.engine.differentiable.kernels.structures import (
     CURRENTS,
     DENSE,
-    NO_SYNAPSES,
+    PATCHES,
     ROWS,
     Batch,
     Inputs,
@@ -142,14 +142,21 @@ def _start_lane(population, lane, work):
 
 
 @compiled_apart
-def _list_dense(values, n_inputs, first, marked, out, step):
+def _list_dense(sample, step, work, memory, out):
     """Append the spikes of one row of a dense input to `out`.
 
     Returns:
         whether any value is neither 0 nor 1.
     """
+    batch = work.batch
+    values = work.inputs.values
+    marked = memory.fired
+    offsets = out.offsets
+    n_inputs = layer_place_at(work.tables.layers, 0).units_before
+    first = (step * batch.n_samples + sample) * n_inputs
+    following = first + (batch.n_samples * n_inputs if step + 1 < batch.n_steps else 0)
     n_vectors = n_inputs // LANES
-    others = mark_spikes(values, first, n_vectors, marked)
+    others = mark_spikes(values, first, following, n_vectors, marked)
     word = np.uint16(0)
     for k in range(n_inputs - n_vectors * LANES):
         value = values[first + n_vectors * LANES + k]
@@ -157,7 +164,6 @@ def _list_dense(values, n_inputs, first, marked, out, step):
         word |= np.uint16(value != 0) << np.uint16(k)
     marked[n_vectors] = word
     words = n_vectors + 1 if n_vectors * LANES < n_inputs else n_vectors
-    offsets = out.offsets
     offsets[step + 1] = list_set_bits(marked, words, out.sources, offsets[step])
     return others
 
@@ -181,29 +187,15 @@ def _fill_currents(sample, work):
 
 
 @compiled_inline
-def _add_synapses(number, received, work, rows):
-    """Write the inputs of a layer in all steps: biases, and the weights of spikes."""
+def _add_patches(number, received, work, rows):
+    """Write the inputs of a layer in all steps: biases, and the patches of spikes."""
     chain = work.tables.chain
     parameters = chain.parameters
-    n_steps = work.batch.n_steps
     link = link_at(chain.links, number)
-    place = layer_place_at(work.tables.layers, number)
-    inputs = Rows(rows.values, rows.start + rows.stride, rows.stride)
-    if place.synapses == NO_SYNAPSES:
-        return
-    if place.synapses == ROWS:
-        vectors = link.stride // LANES
-        size = block_size(link.stride)
-        weights = Rows(parameters, place.weight_start, link.stride)
-        biases = Row(parameters, link.bias_start)
-        for vector in range(0, vectors, size):
-            block = Block(vector * LANES, min(size, vectors - vector))
-            add_weight_rows(received, n_steps, weights, biases, block, inputs)
-        return
     patches = patches_of(chain, link, chain.factors[number])
-    values = inputs.values
-    for step in range(n_steps):
-        row = inputs.start + step * inputs.stride
+    values = rows.values
+    for step in range(work.batch.n_steps):
+        row = rows.start + (step + 1) * rows.stride
         for position in range(link.positions):
             first = np.uint64(row + position * link.width)
             for column in range(np.uint64(link.width)):
@@ -240,11 +232,23 @@ def _run_layer(number, sample, received, work, memory, out):
     for element in range(link.stride):
         potentials[rows.start + element] = 0
         currents[element] = 0
-    _add_synapses(number, received, work, rows)
+    place = layer_place_at(work.tables.layers, number)
+    if place.synapses == PATCHES:
+        _add_patches(number, received, work, rows)
     words = link.stride // LANES
+    # Block by block, so that the inputs of a block are in the first-level cache when
+    # its neurons run.
+    size = block_size(link.stride)
+    weights = Rows(chain.parameters, place.weight_start, link.stride)
+    biases = Row(chain.parameters, link.bias_start)
+    inputs = Rows(potentials, rows.start + rows.stride, rows.stride)
+    for vector in range(0, words, size):
+        block = Block(vector * LANES, min(size, words - vector))
+        if place.synapses == ROWS:
+            add_weight_rows(received, n_steps, weights, biases, block, inputs)
+        if link.recurrent == 0:
+            run_neurons(neurons, block, rows, n_steps, Row(currents, 0), fired)
     count = offsets[0]
-    if link.recurrent == 0:
-        run_neurons(neurons, rows, n_steps, Row(currents, 0), fired)
     for step in range(n_steps):
         bits = fired[step * words :]
         if link.recurrent > 0:
@@ -253,7 +257,8 @@ def _run_layer(number, sample, received, work, memory, out):
                 row = Row(potentials, start + rows.stride)
                 add_patches(out, step - 1, own_patches, chain.parameters, row)
             of_step = Rows(potentials, start, rows.stride)
-            run_neurons(neurons, of_step, 1, Row(currents, 0), bits)
+            whole = Block(0, words)
+            run_neurons(neurons, whole, of_step, 1, Row(currents, 0), bits)
         fired_bits = FiredBits(bits, memory.listed, memory.bits)
         count = list_spikes(link, units, fired_bits, sources, count)
         offsets[step + 1] = count
@@ -321,10 +326,7 @@ def run_lane(lane, arrays, wrong):
         if inputs.kind == DENSE:
             into = Spikes(sources, offsets)
             for step in range(n_steps):
-                first = (step * batch.n_samples + sample) * n_inputs
-                others |= _list_dense(
-                    inputs.values, n_inputs, first, memory.fired, into, step
-                )
+                others |= _list_dense(sample, step, work, memory, into)
         if inputs.kind == CURRENTS:
             _fill_currents(sample, work)
         for number in range(n_layers):

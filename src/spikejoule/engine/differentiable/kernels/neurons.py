@@ -123,12 +123,13 @@ class _NeuronVector:
 
 
 @emitted
-def run_neurons(builder, neurons, potentials, n_steps, currents, fired):
-    """Run neighbouring neurons over some steps.
+def run_neurons(builder, neurons, block, potentials, n_steps, currents, fired):
+    """Run a block of neurons over some steps.
 
     Args:
         builder: receives the instructions.
-        neurons: ``Neurons``, whose row of constants has all neurons of `potentials`.
+        neurons: ``Neurons`` of the layer.
+        block: which of them.
         potentials: ``Rows``. Row 0 holds v of the step before; the following rows hold
             the inputs x of the steps, and receive v.
         n_steps: number of steps.
@@ -137,9 +138,9 @@ def run_neurons(builder, neurons, potentials, n_steps, currents, fired):
     """
     values = potentials.values
     stride = potentials.stride
-    vectors = stride // LANES
-    with each_below(builder, vectors) as number:
-        column = number * LANES
+    words = stride // LANES
+    with each_below(builder, block.vectors) as number:
+        column = block.column + number * LANES
         own = _NeuronVector(builder, neurons, column)
         before = cgutils.alloca_once(builder, values.vector)
         current = cgutils.alloca_once(builder, values.vector)
@@ -161,7 +162,7 @@ def run_neurons(builder, neurons, potentials, n_steps, currents, fired):
             value = builder.select(fired_before, own.after_spike(value), value)
             values.store_vector(value, place)
             word = builder.bitcast(own.fires(value), ir.IntType(LANES))
-            fired.store(word, step * vectors + number)
+            fired.store(word, step * words + column // LANES)
             builder.store(value, before)
         currents.values.store_vector(builder.load(current), current_place)
 

@@ -11,7 +11,7 @@ import numpy as np
 from spikejoule.compiling import compiled_parallel
 
 TILE = 16
-"""Columns that are transposed together: one cache line of each target."""
+"""Targets, or columns, that are copied together: a cache line of them is written."""
 
 
 class Matrices(NamedTuple):
@@ -32,18 +32,19 @@ class Matrices(NamedTuple):
 
 @compiled_parallel
 def pack(part, parts, weights, place, flat):
-    """Copy some columns of a parameter into the flat array.
+    """Copy some targets of a parameter into the flat array.
 
     Args:
-        part: of the columns.
+        part: of the targets.
         parts: number of parts.
         weights: real, flat [groups * targets * columns].
         place: ``Matrices`` as a plain tuple.
         flat: receives the weights.
     """
     matrices = Matrices(*place)
-    first = matrices.columns * part // parts
-    end = matrices.columns * (part + 1) // parts
+    n_tiles = (matrices.targets + TILE - 1) // TILE
+    first = n_tiles * part // parts * TILE
+    end = min(n_tiles * (part + 1) // parts * TILE, matrices.targets)
     columns = np.uint64(matrices.columns)
     width = np.uint64(matrices.width)
     for group in range(matrices.groups):
@@ -51,8 +52,8 @@ def pack(part, parts, weights, place, flat):
         target = np.uint64(matrices.start + group * matrices.columns * matrices.width)
         for tile in range(first, end, TILE):
             tile_end = min(tile + TILE, end)
-            for row in range(np.uint64(matrices.targets)):
-                for column in range(np.uint64(tile), np.uint64(tile_end)):
+            for column in range(columns):
+                for row in range(np.uint64(tile), np.uint64(tile_end)):
                     value = weights[source + row * columns + column]
                     flat[target + column * width + row] = value
 

@@ -15,6 +15,7 @@ from spikejoule.compiling.emit import (
     each_of,
     emitted,
     for_each_block_size,
+    prefetch,
 )
 from spikejoule.engine.kernels.vector import MAX_BLOCK
 
@@ -51,11 +52,14 @@ def add_weight_rows(builder, spikes, n_steps, weights, biases, block, inputs):
 
 
 @emitted
-def mark_spikes(builder, values, first, n_vectors, marked) -> bool:
+def mark_spikes(builder, values, first, following, n_vectors, marked) -> bool:
     """Set one bit of `marked` for each of 16 `n_vectors` values that is not 0.
 
+    The values begin at ``values[first]``. Those from ``values[following]`` on are read
+    next: fetched now, they are in the cache then.
+
     Returns:
-        whether any value from ``values[first]`` on is neither 0 nor 1.
+        whether any value is neither 0 nor 1.
     """
     element = values.element
     is_integer = isinstance(element, ir.IntType)
@@ -73,9 +77,11 @@ def mark_spikes(builder, values, first, n_vectors, marked) -> bool:
     builder.store(ir.Constant(flags, [0] * LANES), others)
     with each_below(builder, n_vectors) as number:
         vector = values.load_vector(first + number * LANES)
+        prefetch(builder, values, following + number * LANES)
         fires = differ(vector, zero)
         marked.store(builder.bitcast(fires, ir.IntType(LANES)), number)
         wrong = builder.and_(fires, differ(vector, one))
         builder.store(builder.or_(builder.load(others), wrong), others)
     word = builder.bitcast(builder.load(others), ir.IntType(LANES))
-    return builder.icmp_unsigned("!=", word, constant(0, LANES))
+    is_wrong: bool = builder.icmp_unsigned("!=", word, constant(0, LANES))
+    return is_wrong
