@@ -44,12 +44,12 @@ class KnownCells:
         Raises:
             ParameterError: a setting of the neurons is not allowed.
         """
-        for kind, cell in self.own.items():
+        for kind, own in self.own.items():
             if isinstance(module, kind):
-                if isinstance(cell, Cell):
-                    return cell
+                if isinstance(own, Cell):
+                    return own
                 with in_one_sentence(f"what neurons says of {kind.__name__}"):
-                    return cell(module)
+                    return own(module)
         # A class that a user derives may compute something else.
         package = type(module).__module__.partition(".")[0]
         simulator = self.known.simulators.get(package)
