@@ -143,6 +143,7 @@ bench: $(INSTALLED)-bench  ## compare the speed with the original notebook's loo
 	$(BENCHMARK) growth $(call into_file,growth)
 	$(BENCHMARK) graphs $(call into_file,graphs)
 	$(BENCHMARK) pricing $(call into_file,pricing)
+	$(BENCHMARK) accelerate $(call into_file,accelerate)
 
 profile: $(INSTALLED)  ## measure where the event engine spends its training time (OUTPUT=...)
 	$(BENCHMARK) profile $(call into_file,profile)

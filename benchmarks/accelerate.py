@@ -22,7 +22,8 @@ The rows
     accelerated snntorch, accelerated spikingjelly
 
 How
-    All rows in one run. Each job has a process of its own, on all cores; its rows
+    All rows in one run. Each row first trains for 40 batches: untrained networks fire
+    less. Each job has a process of its own, on all cores; its rows
     alternate from round to round. The median over the rounds of each round's median
     counts. A short pause before each row lets the threads of the one before fall
     asleep.
@@ -99,11 +100,11 @@ def layers_of(job: Job, package: Any = nn) -> list[list[nn.Module]]:
     """The layers before each population of neurons, with the same first weights."""
     torch.manual_seed(0)
     if job.name == "convolutional":
-        return [
-            [package.Conv2d(1, 12, 5, stride=2)],
-            [package.Conv2d(12, 32, 3, stride=2)],
-            [package.Flatten(), package.Linear(800, 10)],
-        ]
+        first = package.Conv2d(1, 12, 5, stride=2)
+        second = package.Conv2d(12, 32, 3, stride=2)
+        for layer in (first, second):
+            layer.weight.data.mul_(3)  # else hardly any neuron fires at first
+        return [[first], [second], [package.Flatten(), package.Linear(800, 10)]]
     n_in, n_hidden = (28, 128) if job.name == "recurrent" else (784, 400)
     return [[package.Linear(n_in, n_hidden)], [package.Linear(n_hidden, 10)]]
 
@@ -319,11 +320,19 @@ class Loop:
 
 @dataclass(frozen=True)
 class Times:
-    """How often steps are timed."""
+    """How often steps are timed.
+
+    Attributes:
+        rounds: of all rows.
+        steps: timed in each.
+        warmup: untimed before these.
+        first: untimed before the first round.
+    """
 
     rounds: int
     steps: int
     warmup: int
+    first: int
 
 
 def measure_job(
@@ -332,7 +341,10 @@ def measure_job(
     """Time all rows of a job; their medians, and how they compare."""
     classes = torch.from_numpy(labels.astype(np.int64))
     loops = {row: Loop(job, row, images, classes) for row in job.rows}
-    first_losses = {row: loop.step(0) for row, loop in loops.items()}
+    losses = {
+        row: [loop.step(number) for number in range(times.first)]
+        for row, loop in loops.items()
+    }
     medians: dict[str, list[float]] = {row: [] for row in loops}
     before, start = foreign_busy_seconds(), time.perf_counter()
     for number in range(times.rounds):
@@ -348,7 +360,8 @@ def measure_job(
         "batch_size": BATCH,
         "seconds_per_batch": seconds,
         "round_medians": medians,
-        "first_losses": first_losses,
+        "first_losses": {row: values[0] for row, values in losses.items()},
+        "last_losses": {row: values[-1] for row, values in losses.items()},
         "foreign_cores": max(0.0, foreign / (time.perf_counter() - start)),
         "times": {
             row: {other: seconds[other] / seconds[row] for other in seconds}
@@ -376,6 +389,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=positive, default=20, help="timed per round")
     parser.add_argument("--warmup", type=int, default=2, help="untimed before these")
     parser.add_argument(
+        "--first", type=positive, default=40, help="untimed, before the first round"
+    )
+    parser.add_argument(
         "--allow-small", action="store_true", help="allow data other than MNIST"
     )
 
@@ -396,7 +412,7 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
     count = BATCH * N_BATCHES
     images = data["train_images"][:count].reshape(N_BATCHES, BATCH, 28, 28)
     labels = data["train_labels"][:count].reshape(N_BATCHES, BATCH)
-    times = Times(arguments.rounds, arguments.steps, arguments.warmup)
+    times = Times(arguments.rounds, arguments.steps, arguments.warmup, arguments.first)
     context = multiprocessing.get_context("spawn")
     jobs = {}
     with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as processes:

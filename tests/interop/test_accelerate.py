@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 import spikejoule
 from spikejoule.accelerating import passes
+from spikejoule.core.errors import ParameterError
 from spikejoule.engine.differentiable.function import (
     ChainOutputs,
     EventFunction,
@@ -103,3 +106,114 @@ def check_outputs(
         assert one.shape == other.shape
         scale = max(1, float(other.detach().abs().max()))
         assert (one - other).abs().max() <= drawn.tolerance * scale
+
+
+def snn(**settings: Any) -> nn.Module:
+    import snntorch
+
+    return snntorch.Leaky(beta=0.9, init_hidden=True, **settings)
+
+
+def custom_surrogate() -> nn.Module:
+    return snn(spike_grad=lambda x: (x > 0).float())
+
+
+def stochastic() -> nn.Module:
+    import snntorch
+
+    return snn(spike_grad=snntorch.surrogate.SSO())
+
+
+def jelly(kind: str, **settings: Any) -> nn.Module:
+    from spikingjelly.activation_based import neuron
+
+    return getattr(neuron, kind)(**settings)
+
+
+def unknown_surrogate() -> nn.Module:
+    from spikingjelly.activation_based import surrogate
+
+    return jelly("LIFNode", surrogate_function=surrogate.NonzeroSignLogAbs())
+
+
+def norse_cell(kind: str, **constants: float) -> nn.Module:
+    import norse.torch as norse
+    from norse.torch.functional.lif_box import LIFBoxParameters
+
+    tensors = {name: torch.tensor(value) for name, value in constants.items()}
+    return getattr(norse, kind)(p=LIFBoxParameters(**tensors))
+
+
+def sinabs_neurons(**settings: Any) -> nn.Module:
+    import sinabs.activation as activation
+    from sinabs.layers import LIF
+
+    single = {"spike_fn": activation.SingleSpike}
+    return LIF(tau_mem=10.0, **{**single, **settings})
+
+
+REFUSALS: dict[str, tuple[str, Any, str]] = {
+    "two resets": (
+        "snntorch",
+        partial(snn, reset_delay=False),
+        "Leaky has reset_mechanism='subtract' with reset_delay=False; allowed is "
+        "reset_delay=True, or 'zero'.",
+    ),
+    "graded spikes": (
+        "snntorch",
+        partial(snn, graded_spikes_factor=2.0),
+        "Leaky has a graded_spikes_factor other than 1; allowed is 1.",
+    ),
+    "a surrogate of one's own": (
+        "snntorch",
+        custom_surrogate,
+        "Leaky has the surrogate custom_surrogate, which is not snnTorch's own; "
+        "allowed is atan, fast_sigmoid,",
+    ),
+    "a random surrogate": ("snntorch", stochastic, "Leaky has the surrogate SSO;"),
+    "another surrogate": (
+        "spikingjelly",
+        unknown_surrogate,
+        "LIFNode has the surrogate NonzeroSignLogAbs; allowed is ATan, ",
+    ),
+    "other neurons": (
+        "spikingjelly",
+        partial(jelly, "QIFNode"),
+        "1 (QIFNode) is not known; allowed are Linear, ",
+    ),
+    "a reset below rest": (
+        "norse",
+        partial(norse_cell, "LIFBoxCell", v_reset=-0.5),
+        "LIFBoxCell has a v_reset other than v_leak; allowed is the same.",
+    ),
+    "several spikes in a step": (
+        "sinabs",
+        lambda: sinabs_neurons(spike_fn=sinabs_multi_spike()),
+        "LIF has the spike_fn MultiSpike; allowed is SingleSpike.",
+    ),
+    "a bound": (
+        "sinabs",
+        partial(sinabs_neurons, min_v_mem=-1.0),
+        "LIF has min_v_mem; allowed is None.",
+    ),
+    "a learned current": (
+        "sinabs",
+        partial(sinabs_neurons, tau_syn=5.0),
+        "LIF has a learned tau_syn; allowed is one without a gradient.",
+    ),
+}
+
+
+def sinabs_multi_spike() -> Any:
+    from sinabs.activation import MultiSpike
+
+    return MultiSpike
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_settings_that_the_engine_does_not_compute_are_refused(name: str) -> None:
+    simulator, make, said = REFUSALS[name]
+    pytest.importorskip(simulator, reason="needs the extra interop")
+    with pytest.raises(ParameterError) as refusal:
+        spikejoule.accelerate(nn.Sequential(nn.Linear(5, 4), make()))
+    assert str(refusal.value).startswith(said)

@@ -25,7 +25,8 @@ def accelerate(
     snnTorch's Leaky, RLeaky and Lapicque; SpikingJelly's IFNode, LIFNode,
     ParametricLIFNode and CUBALIFNode; Norse's LIF, LIFBox, IAF, LI and LIBox; Sinabs's
     LIF, IAF and ExpLeak; or your own. The neurons' settings are read from the model in
-    every pass: equations, constants, surrogate, what passes gradients.
+    every pass: equations, constants, surrogate, what passes gradients. The model's
+    forward hooks do not run.
 
     Args:
         model: a container of modules, such as `torch.nn.Sequential`; or a module whose

@@ -7,11 +7,18 @@ from typing import Self
 from torch import nn
 
 from spikejoule.core.errors import in_one_sentence
-from spikejoule.pricing.cells import Cell, ReadCell
+from spikejoule.pricing.cells import Cell, ReadCell, refuse
 from spikejoule.pricing.neurons import Known, Population
 
 Own = Mapping[type, Cell | ReadCell]
 """The user's own classes of neurons, which take one step at a time."""
+
+
+def _check_methods(module: nn.Module) -> None:
+    """Raise ParameterError if a method of neurons was replaced on the instance."""
+    for name, value in vars(module).items():
+        if callable(value) and hasattr(type(module), name):
+            raise refuse(module, f"a {name} of its own", "that of its class")
 
 
 @dataclass(frozen=True)
@@ -37,17 +44,19 @@ class KnownCells:
         Raises:
             ParameterError: a setting of the neurons is not allowed.
         """
-        for kind, cell in self.own.items():
+        for kind, own in self.own.items():
             if isinstance(module, kind):
-                if isinstance(cell, Cell):
-                    return cell
+                if isinstance(own, Cell):
+                    return own
                 with in_one_sentence(f"what neurons says of {kind.__name__}"):
-                    return cell(module)
-        for simulator in self.known.simulators.values():
-            read = simulator.cell(module)
-            if read is not None:
-                return read
-        return None
+                    return own(module)
+        # A class that a user derives may compute something else.
+        package = type(module).__module__.partition(".")[0]
+        simulator = self.known.simulators.get(package)
+        cell = None if simulator is None else simulator.cell(module)
+        if cell is not None:
+            _check_methods(module)
+        return cell
 
     def time(self, module: nn.Module) -> int | str | None:
         """Return the time axis of the input of neurons; None if they take one step."""

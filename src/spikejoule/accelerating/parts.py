@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from torch import nn
 
 from spikejoule.accelerating.known_cells import KnownCells
+from spikejoule.pricing.neurons import PACKAGES
 
 CONTAINERS: Final = (
     "torch.nn.modules.container.Sequential",
@@ -36,13 +37,12 @@ def parts_of(model: nn.Module, cells: KnownCells) -> list[Part] | None:
         return None
     parts: list[Part] = []
     for name, module in model.named_children():
-        inner = None
-        if cells.read(module) is None:
-            inner = parts_of(module, cells)
-            if inner is None and any(module.children()):
+        inner = [Part("", module)]
+        if not _is_leaf(module, cells):
+            found = parts_of(module, cells)
+            if found is None:
                 return None
-        if inner is None:
-            inner = [Part("", module)]
+            inner = found
         parts += [
             Part(f"{name}.{part.name}".rstrip("."), part.module) for part in inner
         ]
@@ -51,12 +51,18 @@ def parts_of(model: nn.Module, cells: KnownCells) -> list[Part] | None:
 
 def leaves(model: nn.Module, cells: KnownCells, name: str = "") -> Iterator[Part]:
     """Yield the modules that compute something: neurons, and those without parts."""
-    children = [*model.named_children()]
-    if not children or cells.read(model) is not None:
+    if _is_leaf(model, cells):
         yield Part(name, model)
         return
-    for child, module in children:
+    for child, module in model.named_children():
         yield from leaves(module, cells, f"{name}.{child}".lstrip("."))
+
+
+def _is_leaf(module: nn.Module, cells: KnownCells) -> bool:
+    """Whether a module is neurons, has no parts, or is a simulator's own."""
+    package = type(module).__module__.partition(".")[0]
+    is_own = package in PACKAGES and not _is_container(module)
+    return is_own or cells.read(module) is not None or not any(module.children())
 
 
 def _is_container(module: nn.Module) -> bool:
