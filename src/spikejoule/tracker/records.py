@@ -1,8 +1,7 @@
 """The counts of a training in the user's own loop as a `TrainingRecord`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +10,9 @@ from torch import nn
 from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.measurement import activity_of_products
 from spikejoule.counts.records import Activity
-from spikejoule.counts.training import TrainedNetwork, TrainingRecord
+from spikejoule.counts.training import TrainingRecord
 from spikejoule.network.conventional import ConventionalNetwork
+from spikejoule.network.graph import Graph
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.nodes import Dense
 from spikejoule.network.quantisation import FLOAT_BITS
@@ -60,22 +60,18 @@ def recorded(
     n_rows = len(passes.batches) - (passes.batches[-1] == 0)
     activity = activity_of_passes(passes, n_rows)
     network = activity.network
+    assert isinstance(network, ImportedGraph | ConventionalNetwork)
     places = passes.watch.places
     parts = learned_parts(
         model, places, network, steps.optimizers, passes.batches[:n_rows]
     )
-    surrogates = {
-        place.population.surrogate
-        for place in places.values()
-        if place.population is not None and place.fires
-    }
-    surrogate = surrogates.pop() if len(surrogates) == 1 else None
+    surrogate = _surrogate_of(places)
     not_counted = [*passes.watch.not_counted, *parts.not_counted, DATA_NOT_COUNTED]
     if surrogate is None and not isinstance(network, ConventionalNetwork):
         not_counted.append("the surrogate derivatives (Population(surrogate=...))")
     known = [one for one in accuracies_percent[:n_rows] if one is not None]
     record = TrainingRecord(
-        network=_trained(network),
+        network=network,
         activity=activity,
         touched=_touched(activity, places, n_rows),
         n_epochs=n_rows,
@@ -85,7 +81,7 @@ def recorded(
         best_validation_accuracy_percent=max(known, default=None),
         surrogate=surrogate,
         validation_accuracies_percent=(
-            np.array(known) if known and len(known) == n_rows else None
+            np.array(known) if len(known) == n_rows else None
         ),
         gradients_reached=_gradients_reached(network, passes, n_rows),
         learned=parts.learned,
@@ -146,13 +142,12 @@ def _activity_of_values(passes: Passes, samples: NDArray[np.int64]) -> Activity:
             # Only the sum of all calls is known, and all cost the same.
             columns += [(of_all_calls + call) // calls for call in range(calls)]
     activity = activity_of_products(network, np.stack(columns, axis=1), samples=samples)
-    return _with_active(activity, network, watch.places, n_rows)
+    return _with_active(activity, watch.places, n_rows)
 
 
 def _with_active(
     activity: Activity,
-    network: ConventionalNetwork,
-    places: Any,
+    places: Mapping[str, ModulePlace],
     n_rows: int,
 ) -> Activity:
     """Add how many units of each layer are above zero, behind a ReLU."""
@@ -169,12 +164,19 @@ def _with_active(
     return replace(activity, counts=counts)
 
 
-def _trained(network: Any) -> TrainedNetwork:
-    assert isinstance(network, ImportedGraph | ConventionalNetwork)
-    return network
+def _surrogate_of(places: Mapping[str, ModulePlace]) -> str | None:
+    """Return the surrogate of all neurons; None if they differ, or it is not known."""
+    surrogates = {
+        place.population.surrogate
+        for place in places.values()
+        if place.population is not None and place.fires
+    }
+    return surrogates.pop() if len(surrogates) == 1 else None
 
 
-def _touched(activity: Activity, places: Any, n_rows: int) -> NDArray[np.int64]:
+def _touched(
+    activity: Activity, places: Mapping[str, ModulePlace], n_rows: int
+) -> NDArray[np.int64]:
     """Return the synapses that each sample's numbers reach, each once, [E, K]."""
     columns = []
     for name in activity.network.connection_names:
@@ -184,7 +186,7 @@ def _touched(activity: Activity, places: Any, n_rows: int) -> NDArray[np.int64]:
 
 
 def _gradients_reached(
-    network: Any, passes: Passes, n_rows: int
+    network: Graph, passes: Passes, n_rows: int
 ) -> NDArray[np.int64] | None:
     """Return the gradients of weights that are not known to be zero, [E, K].
 
