@@ -142,7 +142,9 @@ def record_cascades(options: argparse.Namespace) -> str:
 
     options.folder.mkdir(parents=True, exist_ok=True)
     profiles = [
-        profile for profile in price_lists().values() if profile.eligibility.compares
+        profile
+        for profile in price_lists().values()
+        if profile.eligibility.scope_compares
     ]
     rows = [
         row

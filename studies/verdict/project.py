@@ -70,7 +70,7 @@ class Project:
         return [
             profile
             for profile in self.profiles.values()
-            if profile.eligibility.compares
+            if profile.eligibility.scope_compares
         ]
 
     @property

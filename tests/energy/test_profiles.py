@@ -127,8 +127,8 @@ class TestByWidth:
     def test_prices_by_width_judge_every_width(self) -> None:
         """Their `numbers` says what computes, and not which width is priced."""
         by_width = PriceByWidth.model_validate({"per_product_bit": 1.0})
-        assert profile({"mac": by_width}, numbers="int8").eligibility.judges(4)
-        assert not profile({"mac": 1.0}, numbers="int8").eligibility.judges(4)
+        assert profile({"mac": by_width}, numbers="int8").eligibility.judges_width(4)
+        assert not profile({"mac": 1.0}, numbers="int8").eligibility.judges_width(4)
 
 
 def test_an_unknown_id_is_refused_by_name() -> None:
@@ -153,6 +153,7 @@ FAULTS = [
     (GOOD, "event: 2", "event: {per_bit: 2}", "depends on a width"),
     (GOOD, "scope: per_event", "scope: contested", "need a range"),
     (CORE, "{per_bit: 1,", "{per_byte: 1,", "prices.mac.per_byte is unknown"),
+    (CORE, "{per_bit: 1,", "{per_sum_bit: [3, 2, 1],", "[low, value, high], ascending"),
     (
         CORE,
         "weight_read: by_size",
@@ -194,7 +195,9 @@ def test_parts_add_up_to_the_total_of_what_compares() -> None:
     variants = counted_networks()
     ledger = Ledger.of(variants, load_profiles().values(), BootstrapSettings(9))
     comparing = [
-        prices for prices in load_profiles().values() if prices.eligibility.compares
+        prices
+        for prices in load_profiles().values()
+        if prices.eligibility.scope_compares
     ]
     for prices in comparing:
         for number, variant in enumerate(variants):

@@ -236,12 +236,12 @@ def test_kernels_use_the_free_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     process = iter([0.0, 200.0, 60.0, 30.0, 0.0])
     monkeypatch.setattr("psutil.cpu_percent", lambda: next(system))
     monkeypatch.setattr("psutil.Process.cpu_percent", lambda _: next(process))
-    monkeypatch.setattr("spikejoule.training.free_cores.CORES_SECONDS", 0)
+    monkeypatch.setattr("spikejoule.training.free_cores.COUNT_EVERY_SECONDS", 0)
     most = min(2, numba.config.NUMBA_NUM_THREADS)
     free = FreeCores(most)
     try:
         for threads in (most, 1, 1, most):
-            free.use()
+            free.adapt()
             assert numba.get_num_threads() == threads
     finally:
         numba.set_num_threads(before)

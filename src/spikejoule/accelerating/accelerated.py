@@ -11,8 +11,8 @@ from spikejoule.accelerating.layout import Layout, layout_of
 from spikejoule.accelerating.outputs import (
     Output,
     Source,
-    each,
     leaves_of,
+    map_leaves,
     outputs_like,
 )
 from spikejoule.accelerating.parts import Part, parts_of
@@ -173,7 +173,7 @@ class Accelerated(nn.Module):
         self.counts = dict(zip(names, outputs.counts, strict=True))
         recorded = plan.recorded(outputs)
         if reading.outputs is not None:
-            return each(reading.outputs, lambda output: output.of(recorded))
+            return map_leaves(reading.outputs, lambda output: output.of(recorded))
         as_given = reading.layout.as_given
         # A tuple where the last neurons return both: spikes, then potentials.
         made = tuple(as_given(tensor) for tensor in recorded.values())

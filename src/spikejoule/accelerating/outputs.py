@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+import torch
 from torch import Tensor
 
 from spikejoule.core.errors import ParameterError
@@ -21,8 +22,11 @@ FORMS: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
     "of their maximum": lambda y: y.amax(0),
 }
 """What may be made of a tensor [T, B, ...]."""
-SAME: Final = 0.02
-"""Most relative difference of the same output, of which a few spikes may differ."""
+TOLERANCE: Final = 0.02
+"""Largest relative difference between two tensors that count as equal.
+
+Rounding may change a few spikes.
+"""
 
 Source = Literal["spikes", "potentials"]
 
@@ -44,19 +48,19 @@ class Output:
         return FORMS[self.form](recorded[self.source])
 
 
-def each(tree: Any, change: Callable[[Any], Any]) -> Any:
-    """Change the leaves of nested tuples, lists and dictionaries."""
+def map_leaves(tree: Any, change: Callable[[Any], Any]) -> Any:
+    """Return nested tuples, lists and dictionaries with each leaf changed."""
     if isinstance(tree, dict):
-        return {key: each(item, change) for key, item in tree.items()}
+        return {key: map_leaves(item, change) for key, item in tree.items()}
     if type(tree) in (tuple, list):
-        return type(tree)(each(item, change) for item in tree)
+        return type(tree)(map_leaves(item, change) for item in tree)
     return change(tree)
 
 
 def leaves_of(tree: Any) -> list[Any]:
     """Return the leaves of nested tuples, lists and dictionaries."""
     leaves: list[Any] = []
-    each(tree, leaves.append)
+    map_leaves(tree, leaves.append)
     return leaves
 
 
@@ -64,18 +68,12 @@ def stacked(trees: list[Any]) -> Any:
     """Stack the tensors of the outputs of all steps."""
     first = trees[0]
     if isinstance(first, Tensor):
-        return _stack(trees)
+        return torch.stack(trees)
     if isinstance(first, dict):
         return {key: stacked([tree[key] for tree in trees]) for key in first}
     if type(first) in (tuple, list):
         return type(first)(stacked([*items]) for items in zip(*trees, strict=True))
     return first
-
-
-def _stack(tensors: list[Tensor]) -> Tensor:
-    import torch
-
-    return torch.stack(tensors)
 
 
 def outputs_like(tree: Any, recorded: Mapping[Source, Tensor]) -> Any:
@@ -93,13 +91,10 @@ def outputs_like(tree: Any, recorded: Mapping[Source, Tensor]) -> Any:
             )
         candidates = [Output(source, form) for source in recorded for form in FORMS]
         fitting = [
-            output
-            for output in candidates
-            if is_same(output.of(recorded).reshape(-1), found.reshape(-1))
-            and output.of(recorded).shape == found.shape
+            output for output in candidates if is_same(output.of(recorded), found)
         ]
         if not fitting:
-            forms = ", ".join(FORMS)
+            forms = "; ".join(FORMS)
             raise ParameterError(
                 f"the model returns a tensor of the shape {tuple(found.shape)} that is "
                 "made in another way than from the spikes or potentials of its last "
@@ -113,12 +108,12 @@ def outputs_like(tree: Any, recorded: Mapping[Source, Tensor]) -> Any:
             )
         return fitting[0]
 
-    return each(tree, output_like)
+    return map_leaves(tree, output_like)
 
 
 def is_same(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors are equal but for rounding, and a few spikes."""
+    """Whether two tensors have one shape, and are equal but for rounding."""
     if one.shape != other.shape:
         return False
     difference = (one - other).abs().sum()
-    return bool(difference <= SAME * other.abs().sum())
+    return bool(difference <= TOLERANCE * other.abs().sum())

@@ -119,6 +119,6 @@ def front_points(
     points = [
         network.point(profile.id)
         for network in networks
-        if profile.eligibility.judges(network.weight_bits)
+        if profile.eligibility.judges_width(network.weight_bits)
     ]
     return [point for point in points if point is not None]

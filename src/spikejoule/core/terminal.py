@@ -1,4 +1,7 @@
-"""Text that fits the terminal: at most 100 columns, fewer if COLUMNS says so."""
+"""Text that fits the terminal: at most 100 columns, fewer in a narrower terminal.
+
+The environment variable COLUMNS overrides the width of the terminal.
+"""
 
 import shutil
 import textwrap
@@ -9,7 +12,7 @@ WIDEST: Final = 100
 
 
 def columns() -> int:
-    """Return how many columns a line may have."""
+    """Return how many columns a line may have; `WIDEST` if the width is unknown."""
     return min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST)
 
 

@@ -5,6 +5,7 @@ operations, count       operations, and how they follow from an activity
 dataflow                where numbers live while a network runs or is trained
 training                operations of a training
 prices, hardware.yaml   price lists
+chips, chips.yaml       published energies of chips per MNIST digit
 timing                  latency, static energy and energy-delay product
 estimates               energies and their intervals
 ledger                  counts times prices, row by row

@@ -371,7 +371,7 @@ class Ledger:
         on a chip that runs spiking networks only. The variant must be of inference.
         """
         variant = self.variants[position]
-        runs = variant.side == SPIKING or profile.eligibility.compares
+        runs = variant.side == SPIKING or profile.eligibility.scope_compares
         if profile.time is None or not runs:
             return None
         dynamic_pj = self.means(position, profile.id)

@@ -2,9 +2,20 @@
 
 A price list (`HardwareProfile`; ``profile`` in parameters, options and files) holds the
 prices of operations on one piece of hardware from one source. A price is the `Energy`
-of one operation. Price files are YAML.
-Each price list is validated when it is read; an error names the file, the price list
-and the reason.
+of one operation. A term (`terms.Term`) is a kind of operation that is counted: its
+`side` performs it, `operation` is the arithmetic it consists of, `within` lists the
+terms whose price on a chip includes it, and `optional_as` is the term whose price it
+takes if hardware can do without it. The scope of a list says what its prices cover:
+
+    arithmetic   arithmetic units only; compares both kinds of networks
+    memory       memory accesses only; compares both kinds of networks
+    system       arithmetic, addresses and memory; compares both kinds of networks
+    per_event    each kind of event on a spiking chip, without static power
+    all_in       the whole chip's energy per synaptic event: nothing may be added
+    contested    as per_event, where published figures disagree: a range
+
+Price files are YAML. Each price list is validated when it is read; an error names the
+file, the price list and the reason.
 """
 
 import os
@@ -67,6 +78,7 @@ TERMS_OF: Final = {
 }
 """The terms that a price list of each scope may price."""
 
+# Networks with 32-bit weights compute in floating point, so integers have fewer bits.
 _WIDEST_BITS = {
     "any": FLOAT_BITS,
     "float32": FLOAT_BITS,
@@ -110,6 +122,10 @@ _PjOrFree = Annotated[float, Field(strict=True, ge=0, le=1e12), AfterValidator(_
 _Size = Annotated[float, Field(strict=True, ge=0, le=1e15)]
 
 
+def _is_ascending(numbers: Sequence[float]) -> bool:
+    return sorted(numbers) == [*numbers]
+
+
 class _Mapping(BaseModel):
     """A mapping in a price file."""
 
@@ -121,7 +137,15 @@ def _three_values(node: Any) -> Any:
     return node if isinstance(node, list | tuple) else (node, node, node)
 
 
-_PjRange = Annotated[tuple[_Pj, _Pj, _Pj], BeforeValidator(_three_values)]
+def _ascending(numbers: tuple[float, ...]) -> tuple[float, ...]:
+    if not _is_ascending(numbers):
+        raise ValueError("a price range must be [low, value, high], ascending")
+    return numbers
+
+
+_PjRange = Annotated[
+    tuple[_Pj, _Pj, _Pj], BeforeValidator(_three_values), AfterValidator(_ascending)
+]
 _FREE = (0.0, 0.0, 0.0)
 
 
@@ -131,8 +155,8 @@ class PriceByWidth(_Mapping):
     Attributes:
         per_bit, per_bit_squared: times the width of the word, and times its square.
         per_product_bit: times the product of the widths of both factors; a number, or
-            [low, value, high].
-        per_sum_bit: times the width of the sum; likewise.
+            [low, value, high], ascending.
+        per_sum_bit: times the width of the sum; a number or a range, too.
     """
 
     per_bit: _Pj = 0.0
@@ -231,7 +255,7 @@ def _any_price(node: Any, info: ValidationInfo) -> AnyPrice:
         return "by_size"
     if isinstance(node, list | tuple):
         numbers = _RANGE.validate_python(node, context=info.context)
-        if len(numbers) not in (2, 3) or sorted(numbers) != numbers:
+        if len(numbers) not in (2, 3) or not _is_ascending(numbers):
             raise ValueError(
                 "a price range must be [low, high] or [low, value, high], ascending"
             )
@@ -250,18 +274,19 @@ class Eligibility:
     """Which networks a price list can compare.
 
     Attributes:
-        compares: whether it prices inference of both kinds of networks alike; no chip
-            does.
+        scope_compares: whether its scope prices inference of both kinds of networks
+            alike; that of no chip does.
         widest_bits: widest weights of a network that computes in its number format.
             Weights of 32 bits are floating point, narrower ones integers; 32-bit
             floating point holds these integers exactly. No network here computes in 16
             bits.
-        judged_bits: the only weight width that a verdict may include, since the list
+        judged_bits: the only weight width that a verdict may include, if the list
             covers arithmetic alone and charges a product the same at any width; None
-            for every width, 0 for none.
+            for every width, 0 for none. For example, a list of 8-bit integer arithmetic
+            judges 8-bit networks, not 4-bit ones, which it would charge too much.
     """
 
-    compares: bool
+    scope_compares: bool
     widest_bits: int
     judged_bits: int | None
 
@@ -269,7 +294,7 @@ class Eligibility:
         """Whether a network with such weights computes in the list's number format."""
         return weight_bits <= self.widest_bits
 
-    def judges(self, weight_bits: int) -> bool:
+    def judges_width(self, weight_bits: int) -> bool:
         """Whether a verdict may include networks with such weights."""
         return self.judged_bits in (None, weight_bits)
 
@@ -319,7 +344,8 @@ class HardwareProfile(_Mapping):
         for block in ("prices", "training"):
             for term, price in getattr(self, block).items():
                 self._check(f"{block}.{term}", term, price)
-        # Training computes in 32 bits, whatever the words.
+        # Prices of training are not checked: training computes in 32 bits, which is the
+        # default of every width in `Column`.
         for term, price in self.prices.items():
             if isinstance(price, PriceByWidth):
                 self._check_widths(f"prices.{term}", term, price)
@@ -405,7 +431,7 @@ class HardwareProfile(_Mapping):
             self.scope != "arithmetic" or self.numbers == "any" or prices_widths
         )
         return Eligibility(
-            compares=self.scope in ("arithmetic", "memory", "system"),
+            scope_compares=self.scope in ("arithmetic", "memory", "system"),
             widest_bits=_WIDEST_BITS.get(self.numbers, 0),
             judged_bits=None if judges_every_width else _OWN_BITS.get(self.numbers, 0),
         )
@@ -418,13 +444,14 @@ class HardwareProfile(_Mapping):
         energy.
         """
         eligibility = self.eligibility
-        if not (eligibility.compares and eligibility.runs(weight_bits)):
+        if not (eligibility.scope_compares and eligibility.runs(weight_bits)):
             return False
-        return bool(factors_of(prices_pj(operations.columns, self))[0].any())
+        low, _, _ = factors_of(prices_pj(operations.columns, self))
+        return bool(low.any())
 
     def judges(self, weight_bits: int, operations: OperationCounts) -> bool:
         """Whether a verdict under it may include a network."""
-        is_judged = self.eligibility.judges(weight_bits)
+        is_judged = self.eligibility.judges_width(weight_bits)
         return is_judged and self.compares(weight_bits, operations)
 
     def price_at(self, column: Column) -> tuple[float, float, float]:
@@ -490,9 +517,10 @@ def prices_pj(columns: Sequence[Column], profile: HardwareProfile) -> Floats:
 
 
 def factors_of(pj: Floats) -> Floats:
-    """Turn prices [3, C] into factors of counts: 0 without a price.
+    """Return low, value and high factors of counts, [3, C], from prices, [3, C].
 
-    If a column has only a range, all values are NaN: a sum then has none.
+    A column without a price has the factor 0, which leaves it out of sums. If any
+    column has only a range, the middle row is NaN: no sum then has a value.
     """
     priced = ~np.isnan(pj[0])
     factors = np.where(priced, pj, 0.0)
@@ -509,20 +537,6 @@ def price(counts: OperationCounts, profile: HardwareProfile) -> Floats:
     """
     factors = factors_of(prices_pj(counts.columns, profile))
     return np.stack([counts.counts @ row for row in factors])
-
-
-def measured_on_mnist() -> list[dict[str, Any]]:
-    """Return the published energies of chips per MNIST digit, highest first.
-
-    These are other networks on other chips, not prices: they show the order of
-    magnitude of whole systems. Each has a `name`, `microjoules` per inference,
-    `accuracy_percent`, `process` (None if unconfirmed), `covers`, what the energy is
-    of, `source`, and `read_in`, where the figures were read.
-    """
-    chips: list[dict[str, Any]] = read_yaml(
-        Path(__file__).with_name("chips.yaml"), ArtifactError
-    )
-    return chips
 
 
 def load_profiles(
@@ -577,7 +591,9 @@ def select_profile(
 def headline_profile(
     profiles: Mapping[str, HardwareProfile], profile_id: str | None, name: str
 ) -> HardwareProfile:
-    """Return the requested price list, else the first with memory, else the first.
+    """Return the requested price list.
+
+    Without a request, it is the first of scope ``system``, else the first of all.
 
     Raises:
         ParameterError: the requested price list does not exist; the message calls the
@@ -592,7 +608,7 @@ def headline_profile(
 def arithmetic_profile(
     profiles: Mapping[str, HardwareProfile],
 ) -> HardwareProfile | None:
-    """Return the first arithmetic-only price list; None without one."""
+    """Return the first price list of scope ``arithmetic``; None without one."""
     for profile in profiles.values():
         if profile.scope == "arithmetic":
             return profile

@@ -11,6 +11,8 @@ that the chip draws meanwhile, whatever happens on it:
     energy-delay product = mean total x mean latency
 
 Static energy thus holds leakage and the idle clock: what is measured without activity.
+Every cycle is charged the idle energy, also one with activity: prices of operations are
+what activity adds. Units: mW x us = nJ = 1000 pJ, and pJ x MHz = uW.
 """
 
 from collections.abc import Sequence
@@ -33,7 +35,6 @@ from spikejoule.energy.operations import OperationCounts
 _PJ_PER_MW_US: Final = 1000.0
 _MW_PER_UW: Final = 1e-3
 _S_PER_US: Final = 1e-6
-_NONE: Final = np.zeros(3)
 
 
 class Range(NamedTuple):
@@ -100,7 +101,8 @@ class TimeModel(BaseModel):
         static_mw: power that the chip draws whatever happens on it, in mW.
         step_us: length of a real-time step in us; None if the chip waits for nothing.
         clock_mhz: clock; None if no operation takes cycles.
-        idle_pj_per_cycle: energy of a clock cycle in which nothing happens.
+        idle_pj_per_cycle: energy of a clock cycle in which nothing happens; charged in
+            every cycle.
         cycles: clock cycles of one operation, by term; operations follow one another.
         fitted_to: the measurements that determine these values; None if they were
             published as such.
@@ -130,16 +132,18 @@ class TimeModel(BaseModel):
     @property
     def idle_power_mw(self) -> Floats:
         """Power without events at low end, value and high end, [3]."""
-        clock_mw = self.idle_pj_per_cycle * (self.clock_mhz or 0.0) * _MW_PER_UW
-        return np.array(self.static_mw) + clock_mw
+        clock_uw = self.idle_pj_per_cycle * (self.clock_mhz or 0.0)
+        return np.array(self.static_mw) + clock_uw * _MW_PER_UW
 
     def latency_us(self, operations: OperationCounts) -> Floats:
         """Return the mean latency at low end, value and high end, [3].
 
         Each sample takes the longer of its steps and its cycles. If only mean counts
-        are known, the mean latency is that of the mean sample.
+        are known, this is the latency of the mean sample, which is at most the mean
+        latency: the mean of maxima is at least the maximum of the means.
         """
-        in_steps = _NONE[:, None]
+        # Durations of N samples: [3, N] in steps and [N] in cycles.
+        in_steps = np.zeros((3, 1))
         if self.step_us is not None:
             in_steps = np.outer(self.step_us, operations.steps_run)
         in_cycles = np.zeros(1)

@@ -143,7 +143,7 @@ def price_lists(
         conventional = record.conventional
         # As `energy.ledger.judges` says.
         compares = (
-            profile.eligibility.compares
+            profile.eligibility.scope_compares
             and all(profile.eligibility.runs(bits) for bits in record.weight_bits)
             and conventional is not None
             and conventional.are_priced_by(profile)
@@ -156,7 +156,7 @@ def price_lists(
         entry: dict[str, Any] = {
             "id": profile.id,
             "title": profile.title,
-            "isOfChip": not profile.eligibility.compares,
+            "isOfChip": not profile.eligibility.scope_compares,
         }
         for kind, operations in kinds.items():
             entry[kind] = operations and operations.prices_pj(profile).tolist()

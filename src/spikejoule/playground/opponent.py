@@ -26,8 +26,8 @@ class Opponent:
     """The conventional network that a spiking one is compared with.
 
     Attributes:
-        variant: the network as it is run: dense, or skipping zeros.
-        counts: what it multiplies on the test images.
+        variant: the network and how it is run: with all products, or skipping zeros.
+        counts: its multiply-accumulates on the test images.
         weights: its arrays (`spikejoule.baselines.counts.load_weights`).
     """
 
@@ -55,8 +55,9 @@ def choose_opponent(
 ) -> Opponent:
     """Choose among the networks in a file of the stage `baseline`.
 
-    It is the one that needs least energy among those that are at least as accurate on
-    validation images; the most accurate one if none is.
+    It is the one that needs the least energy among those at least as accurate on
+    validation images. If none is, it is the most accurate one; of several, the one that
+    needs the least energy.
 
     Args:
         path: the file.
@@ -71,7 +72,8 @@ def choose_opponent(
     counts = load_baseline(path, images.labels, n_pixels)
     variants = baseline_variants(counts, len(images))
     accuracy_percent = checkpoint.file.training_results.best_val_accuracy or 0.0
-    # A list of integer prices does not apply to networks in floating point.
+    # A list of integer prices does not apply to networks in floating point. If it
+    # applies to none of the networks, all take part.
     priced = [
         variant
         for variant in variants
@@ -84,6 +86,7 @@ def choose_opponent(
     ]
 
     def energy_pj(variant: Variant) -> float:
+        # The high end: a price list may have no values, only ranges.
         _, _, high = factors_of(prices_pj(variant.operations.columns, profile))
         return float(variant.operations.means @ high)
 

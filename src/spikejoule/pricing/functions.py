@@ -1,11 +1,27 @@
 """Watch the PyTorch functions that run outside counted modules.
 
 Products (`products`) are counted where they run. Other functions that may compute
-something are named, with the module they ran in.
+something are reported, with the module they ran in.
 
-What made a tensor is remembered, too. Tensors that do not depend on the samples are
+`Origins` remembers what made a tensor. Tensors that do not depend on the samples are
 weights. A tensor that no function made was computed where hooks see nothing: by NumPy,
 in TorchScript, or in another thread.
+
+What happens to a function depends on the module that runs it (`parts.Functions`):
+
+    COUNTED     not watched: the module is counted as a whole
+    DESCRIBED   products are counted; a description of the neurons covers the rest
+    EXTENDED    as REPORTED, but a simulator's own functions are counted by its module
+    REPORTED    products are counted, other functions reported
+
+and on the sets of function names in `layers`:
+
+    UNREPORTED  moves, adds, inspects or creates numbers: not reported
+    CHOOSING    indexes: reported if samples choose among weights
+    DROPPING    dropout: reported if it drops something
+    RESCALING   rescales, rounds or clips: not reported in an integer network
+    SHARING     returns a tensor's memory as another object, such as a NumPy array
+    WRITING     writes in place: reported in a module that is not counted
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +43,7 @@ from spikejoule.pricing.layers import (
     DROPPING,
     RESCALING,
     SHARING,
-    UNNAMED,
+    UNREPORTED,
     WRITING,
 )
 from spikejoule.pricing.neurons import PACKAGES
@@ -44,15 +60,15 @@ from spikejoule.pricing.tensors import (
 from spikejoule.pricing.torch_private import is_innermost, without_function_modes
 
 CONSTANT: Final = {"zeros", "ones", "full", "empty", "eye", "arange"}
-"""Functions that make a tensor of nothing."""
+"""Functions that make the same tensor in every inference, from no tensor."""
 FOREIGN: Final = frozenset(
     ["from_numpy", "tensor", "as_tensor", "asarray", "frombuffer"]
 )
-"""Functions that make a tensor of data that PyTorch has not computed."""
+"""Functions that make a tensor from data that PyTorch did not compute."""
 UNSEEN: Final = "which no function of the model has made"
-"""What is said of such data."""
+"""How reports describe a tensor of unknown origin."""
 ATTENTION: Final = "scaled_dot_product_attention"
-"""Its products are counted; it is named for its softmax."""
+"""Its products are counted; it is reported for its softmax."""
 
 CountProduct = Callable[[Part, Product, tuple[Any, ...], Any], bool]
 FollowFunction = Callable[[str, list[Tensor], Tensor, bool], None]
@@ -82,31 +98,31 @@ class Origins:
         seen: set[FunctionType] = set()
         for module in model.modules():
             for function in _functions_of(module):
-                self.add(_outside(function, seen), depends=False)
+                self.note_if_new(_outside(function, seen), depends=False)
 
     def begin(self, model: nn.Module) -> None:
-        """Note that all that a model holds before a batch are weights, or zeros."""
+        """Note that a model holds only weights and zeros before a batch."""
         for module in model.modules():
             own = (*module.parameters(recurse=False), *module.buffers(recurse=False))
             held = (own, attributes_of(module))
-            self.add(tensors_in(held), depends=False)
+            self.note_if_new(tensors_in(held), depends=False)
 
     def end_neurons(self, module: nn.Module) -> None:
         """Note that the states of neurons depend on the samples."""
-        self.add(tensors_in([*module.buffers(recurse=False)]), depends=True)
+        self.note_if_new(tensors_in([*module.buffers(recurse=False)]), depends=True)
         for x in tensors_in(attributes_of(module)):
-            self.add_written(x)
+            self.mark_dependent(x)
 
-    def add(self, tensors: Iterable[Tensor], depends: bool) -> None:
-        """Note whether tensors depend on the samples, unless it is known."""
+    def note_if_new(self, tensors: Iterable[Tensor], depends: bool) -> None:
+        """Note whether tensors depend on the samples, where that is not known yet."""
         for x in tensors:
             self._depends.setdefault(x.untyped_storage(), depends)
 
-    def add_written(self, x: Tensor) -> None:
-        """Note that a tensor was overwritten with what depends on the samples."""
+    def mark_dependent(self, x: Tensor) -> None:
+        """Note that a tensor depends on the samples from now on."""
         self._depends[x.untyped_storage()] = True
 
-    def are_seen(self, x: Tensor) -> bool:
+    def has_known_origin(self, x: Tensor) -> bool:
         """Whether it is known what made a tensor."""
         return x.untyped_storage() in self._depends
 
@@ -123,11 +139,13 @@ class FunctionWatch(TorchFunctionMode):
     """Watch all PyTorch functions.
 
     Attributes:
-        named: the functions that are not counted, by the part they ran in.
+        reported: the names of functions that are not counted, by the part they ran in;
+            the values None make a dictionary an ordered set.
         origins: of tensors.
         requantises: whether the network computes in integers. Rescaling by one number
-            then needs no name: it is counted for each unit.
-        before_writing: is called before each function that writes in place.
+            is then not reported: it is counted for each unit.
+        before_writing: is called before each function that may write in place.
+            `Watch` sets it, to count repeated calls before their tensors change.
     """
 
     def __init__(
@@ -142,14 +160,16 @@ class FunctionWatch(TorchFunctionMode):
 
         Args:
             origins, requantises: see above.
-            count_product: counts a product in a part, given a key of the place in the
-                code, and the result; returns False if it cannot.
+            count_product: counts a product in a part, given a key and the result;
+                returns False if it cannot. The key identifies the place in the code:
+                the function's name, the caller's code object, the position of the
+                instruction in it, and the product's number within the function.
             follow_function: is given the name of each function, its tensors, its first
                 result, and whether that was written into one of the tensors.
             end_call: is given each part that has run, its inputs, and its output.
         """
         super().__init__()
-        self.named: dict[Part, dict[str, None]] = {}
+        self.reported: dict[Part, dict[str, None]] = {}
         self.origins = origins
         self.requantises = requantises
         self._count_product = count_product
@@ -163,23 +183,31 @@ class FunctionWatch(TorchFunctionMode):
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
+        """Run a function; follow its tensors, then count or report it."""
         keywords = kwargs or {}
         name = getattr(function, "__name__", "")
         if _may_write(name, keywords):
             with without_function_modes(), no_grad():
                 self.before_writing()
         result = function(*args, **keywords)
-        if not self._watches:
-            return result
-        part = self._running[-1].part
-        tensors = all_tensors((args, keywords))
+        if self._watches:
+            part = self._running[-1].part
+            self._follow(part, name, (args, keywords), result)
+            self._count_or_report(part, name, (args, keywords), result)
+        return result
+
+    def _follow(
+        self, part: Part, name: str, arguments: tuple[Any, Any], result: Any
+    ) -> None:
+        """Note the origins of a function's tensors, and pass on what it made."""
+        tensors = all_tensors(arguments)
         inputs = [x for x in tensors if has_memory(x)]
         if len(inputs) < len(tensors):
             # A sparse or vmapped tensor has no memory that could be followed.
             for x in tensors_in(result):
-                self.origins.add_written(x)
-        self._check_origins(part, inputs)
-        written = _written(name, result, inputs, keywords)
+                self.origins.mark_dependent(x)
+        self._report_unknown_data(part, inputs)
+        written = _written(name, result, inputs, arguments[1])
         self._note_origin(name, result, inputs, written)
         out = written[0] if written else find_tensor(result)
         if inputs and name.strip("_") in SHARING:
@@ -187,40 +215,55 @@ class FunctionWatch(TorchFunctionMode):
             out = inputs[0]
         if out is not None:
             self._follow_function(name, inputs, out, bool(written))
-        if part.functions is Functions.EXTENDED and _package(_caller()) in PACKAGES:
-            return result
-        # What is made of weights only is computed once, before any inference.
-        if tensors and all(map(self.origins.is_weight, tensors)):
-            return result
-        is_counted = self._counts(part, name.strip("_"), (args, keywords), result)
-        if not is_counted and part.functions is not Functions.DESCRIBED:
-            self._name(part, name, (args, keywords), result)
-        return result
 
-    def _check_origins(self, part: Part, inputs: list[Tensor]) -> None:
-        """Name data that a function reads and that hooks have not seen before."""
+    def _count_or_report(
+        self, part: Part, name: str, arguments: tuple[Any, Any], result: Any
+    ) -> None:
+        """Count a function's products; else report it if it may compute something."""
+        # The counts of a simulator's module contain what the simulator's code computes.
+        if part.functions is Functions.EXTENDED and _package(_caller()) in PACKAGES:
+            return
+        # A function of weights only is computed once, before any inference.
+        tensors = all_tensors(arguments)
+        if tensors and all(map(self.origins.is_weight, tensors)):
+            return
+        is_counted = self._counts(part, name.strip("_"), arguments, result)
+        if not is_counted and part.functions is not Functions.DESCRIBED:
+            self._report(part, name, arguments, result)
+
+    def _report_unknown_data(self, part: Part, inputs: list[Tensor]) -> None:
+        """Report data that a function reads and whose origin is unknown.
+
+        Single numbers and zeros are constants and initial states, not data.
+        """
         for x in inputs:
-            if x.numel() > 1 and not self.origins.are_seen(x) and x.any():
-                self.named.setdefault(part, {})[f"data {UNSEEN}"] = None
+            is_known = self.origins.has_known_origin(x)
+            if x.numel() > 1 and not is_known and x.any():
+                self.reported.setdefault(part, {})[f"data {UNSEEN}"] = None
 
     def _note_origin(
         self, name: str, result: Any, inputs: list[Tensor], written: list[Tensor]
     ) -> None:
-        """Note what the result of a function was made from."""
+        """Note whether a function's result depends on the samples.
+
+        It does if an input does, or may. Without tensor inputs, a constant does not;
+        any other result, such as a random one, differs between inferences and counts as
+        dependent. The origin of data from outside PyTorch stays unknown.
+        """
         for x in inputs:
             self.origins.read.add(x.untyped_storage())
         depends = not all(self.origins.is_weight(x) for x in inputs)
         if written:
             for x in written if depends else ():
-                self.origins.add_written(x)
+                self.origins.mark_dependent(x)
         elif inputs or name not in FOREIGN:
             depends |= not inputs and name not in CONSTANT
-            self.origins.add(tensors_in(result), depends)
+            self.origins.note_if_new(tensors_in(result), depends)
 
     def _counts(
         self, part: Part, name: str, arguments: tuple[Any, Any], result: Any
     ) -> bool:
-        """Count the products of a function; False if it has to be named."""
+        """Count the products of a function; False if it has to be reported."""
         if name not in PRODUCTS:
             return False
         args, keywords = arguments
@@ -241,6 +284,7 @@ class FunctionWatch(TorchFunctionMode):
         for number, product in enumerate(products):
             oriented = self._oriented(product)
             is_last = number == len(products) - 1
+            # All products are counted, also those after one that could not be.
             is_counted &= self._count_product(
                 part, oriented, (*site, number), result if is_last else None
             )
@@ -250,6 +294,8 @@ class FunctionWatch(TorchFunctionMode):
         """Return a product with weights on the right, if it has any."""
         origins = self.origins
         is_matrix = product.layer is None
+        # A heuristic: a single matrix of unknown origin is taken for weights, since
+        # samples that enter a product usually come from functions that were followed.
         weights_first = origins.is_weight(product.x) or (
             product.x.ndim == 2 and not origins.depends(product.x)
         )
@@ -263,17 +309,17 @@ class FunctionWatch(TorchFunctionMode):
         is_of_samples = is_of_samples and not origins.is_weight(product.right)
         return replace(product, bias=bias, is_of_samples=is_of_samples)
 
-    def _name(
+    def _report(
         self, part: Part, full_name: str, arguments: tuple[Any, Any], result: Any
     ) -> None:
-        """Name a function, unless it only moves, adds, inspects or rescales."""
+        """Report a function, unless it only moves, adds, inspects or rescales."""
         args, keywords = arguments
         # `x[...] = 0` returns None: what it writes is its argument.
         writes = part.role is Role.OTHER and full_name in WRITING
         if not writes and not all_tensors(result):
             return
         name = full_name.strip("_")
-        is_known = name in UNNAMED and keywords.get("alpha", 1) == 1
+        is_known = name in UNREPORTED and keywords.get("alpha", 1) == 1
         inputs = tensors_in((args, keywords))
         if name == DROPPING:
             # Where it drops nothing, it returns its input.
@@ -284,13 +330,13 @@ class FunctionWatch(TorchFunctionMode):
         if self.requantises and name in RESCALING:
             is_known |= sum(x.numel() > 1 for x in inputs) <= 1
         if writes or not is_known:
-            self.named.setdefault(part, {})[name] = None
+            self.reported.setdefault(part, {})[name] = None
 
     @contextmanager
     def calling(self, part: Part, inputs: Any) -> Iterator[None]:
         """Watch a call of the model, which takes samples."""
         for x in tensors_in(inputs):
-            self.origins.add_written(x)
+            self.origins.mark_dependent(x)
         self._running = [RunningCall(None, part, inputs)]
         self._switch()
         try:
@@ -311,6 +357,8 @@ class FunctionWatch(TorchFunctionMode):
             )
             for part in parts
         ]
+        # Each hook is moved to the front. So `_return`, moved last, runs first and
+        # finds the call that `_leave` then removes.
         for hook, always_call in ((self._leave, True), (self._return, False)):
             handle = register_module_forward_hook(hook, always_call=always_call)
             hooks: Any = handle.hooks_dict_ref()
@@ -318,7 +366,7 @@ class FunctionWatch(TorchFunctionMode):
             handles.append(handle)
         return handles
 
-    def enter(self, part: Part, inputs: Any) -> None:
+    def enter_late(self, part: Part, inputs: Any) -> None:
         """Note that a module runs whose hooks came too late for this call."""
         self._running.append(RunningCall(part.module, part, inputs))
         self._switch()
@@ -404,7 +452,10 @@ def _outside(function: FunctionType, seen: set[FunctionType]) -> Iterator[Tensor
 def _written(
     name: str, result: Any, inputs: list[Tensor], keywords: dict[str, Any]
 ) -> list[Tensor]:
-    """Return the tensors that a function writes into, if it makes no new one."""
+    """Return the tensors that a function wrote into, if it made no new one.
+
+    This is exact, since the result is known; `_may_write` guesses before the call.
+    """
     is_dunder = name.endswith("__")
     # `x[i] = y` and `x.add_(y)`
     in_place = name == "__setitem__" or (name.endswith("_") and not is_dunder)
@@ -415,7 +466,10 @@ def _written(
 
 
 def _may_write(name: str, keywords: dict[str, Any]) -> bool:
-    """Whether a function may write in place, by its name and arguments."""
+    """Whether a function may write in place, by its name and arguments.
+
+    It may err on the safe side: `x += y` and `~x` are `__iadd__` and `__invert__`.
+    """
     if name.startswith("__"):
         return name == "__setitem__" or name.startswith("__i")
     return name.endswith("_") or "out" in keywords

@@ -53,7 +53,7 @@ _CREATING = """
     zeros ones empty full eye tensor as_tensor zeros_like ones_like empty_like full_like
     new_zeros new_ones new_empty new_full arange
 """
-UNNAMED = frozenset(
+UNREPORTED = frozenset(
     f"{_ADDING} {_RESHAPING} {_INDEXING} {_COPYING} {_LOOKING} {_CREATING}".split()
 )
 """PyTorch functions that only move, add, inspect or create numbers."""
@@ -88,7 +88,7 @@ RESCALING = frozenset(_RESCALING.split())
 DROPPING = "dropout"
 """The function that scales what it keeps; its result is new where it drops."""
 WRITING = frozenset({"__setitem__", "copy_", "fill_", "zero_"})
-"""Functions among `UNNAMED` that change a module's input in place."""
+"""Functions among `UNREPORTED` that change a module's input in place."""
 
 
 def float_layer(module: Any) -> nn.Module:

@@ -21,7 +21,9 @@ def omissions(
         parts: its modules.
         ran: the modules that are counted.
     """
-    words = {part.name: part.in_words(names) for part, names in functions.named.items()}
+    words = {
+        part.name: part.in_words(names) for part, names in functions.reported.items()
+    }
     # A layer that shares its weight with a layer that ran is no omission.
     used = {memory_of(layer.weight) for layer in ran if isinstance(layer, WEIGHTED)}
     for part in parts:
@@ -52,7 +54,7 @@ def _unused(
                 reason = "a matrix, which its Population does not name"
                 yield f"{part.name}.{name}", reason
     elif not read:
-        if part.functions is Functions.NAMED and weights:
+        if part.functions is Functions.REPORTED and weights:
             yield part.name, f"{class_name}, which has parameters"
         is_layer = isinstance(module, WEIGHTED) and module not in ran
         if is_layer and memory_of(module.weight) not in used:

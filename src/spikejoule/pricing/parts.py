@@ -41,7 +41,7 @@ class Functions(Enum):
     COUNTED = auto()  # they are counted with the module, or change no number
     DESCRIBED = auto()  # products are counted; a `Population` describes the others
     EXTENDED = auto()  # those of a simulator's code are counted with the module
-    NAMED = auto()  # products are counted, and others named
+    REPORTED = auto()  # products are counted, and others reported
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +130,8 @@ class ModelParts:
             if module not in held
         }
         self.call = self.parts[model]
-        if self.call.functions is not Functions.NAMED:
-            self.call = replace(self.call, functions=Functions.NAMED)
+        if self.call.functions is not Functions.REPORTED:
+            self.call = replace(self.call, functions=Functions.REPORTED)
 
     @property
     def is_time_second(self) -> bool:
@@ -183,7 +183,7 @@ class ModelParts:
         if role in (Role.COUNTED, Role.PASSING):
             return Functions.COUNTED
         runs_no_hooks = isinstance(module, torch.jit.ScriptModule)
-        return None if module in self._inner or runs_no_hooks else Functions.NAMED
+        return None if module in self._inner or runs_no_hooks else Functions.REPORTED
 
     def _add_weight_names(self, module: nn.Module) -> None:
         """Name the parameters and buffers of a module."""

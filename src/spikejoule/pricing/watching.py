@@ -214,7 +214,7 @@ class Watch:
             self._functions.calling(self._model.call, inputs),
         ):
             if root.functions is not None:
-                self._functions.enter(root, inputs)
+                self._functions.enter_late(root, inputs)
             yield
 
     def run(self, *inputs: Any) -> Any:
@@ -235,11 +235,11 @@ class Watch:
     def _count(self, part: Part, inputs: Any, out: Any) -> None:
         """Count a call of a layer, pooling, norm, ReLU or neurons."""
         x = first_tensor(inputs)
-        if not self._origins.are_seen(x) and x.any():
+        if not self._origins.has_known_origin(x) and x.any():
             # No function and no module has made it.
             name = f"what enters {part.name}"
             self.unknown.setdefault(name, f"{name} ({UNSEEN})")
-        self._origins.add(tensors_in(out), depends=True)
+        self._origins.note_if_new(tensors_in(out), depends=True)
         if part.population is not None:
             self._origins.end_neurons(part.module)
         out = first_tensor(out)
@@ -266,16 +266,16 @@ class Watch:
         module: Any = part.module
         drops = isinstance(module, DROPOUT) and module.training and module.p > 0
         if drops:
-            self._origins.add([out], depends=True)
+            self._origins.note_if_new([out], depends=True)
         if drops or self._traces.of(out) is UNKNOWN:
             self._traces.set(out, trace.source, trace.are_values or drops)
 
     def _name_other(self, part: Part, out: Any) -> None:
         """Name a module that returns what no function and no module has made."""
         returned = find_tensor(out)
-        if returned is not None and not self._origins.are_seen(returned):
+        if returned is not None and not self._origins.has_known_origin(returned):
             self.unknown.setdefault(part.name, part.in_words())
-            self._origins.add([returned], depends=True)
+            self._origins.note_if_new([returned], depends=True)
 
     def _follow(
         self, name: str, inputs: list[Tensor], out: Tensor, is_written: bool

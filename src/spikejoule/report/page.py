@@ -17,8 +17,8 @@ from markupsafe import Markup, escape
 from spikejoule.compare.analysis import EnergyAnalysis
 from spikejoule.core.errors import printable
 from spikejoule.core.provenance import file_digest
+from spikejoule.energy.chips import measured_on_mnist
 from spikejoule.energy.operations import PHASES
-from spikejoule.energy.prices import measured_on_mnist
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.report.statements import (
     answer,

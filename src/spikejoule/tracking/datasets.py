@@ -35,7 +35,10 @@ class DataSplit:
 def log_splits(
     client: "MlflowClient", run_id: str, splits: Iterable[DataSplit]
 ) -> None:
-    """Log splits as datasets of an unfinished run; MLflow adds none of them twice."""
+    """Log splits as datasets of an unfinished run.
+
+    MLflow recognises a dataset by name and digest, and adds none of them twice.
+    """
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     inputs = [

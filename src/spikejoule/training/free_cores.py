@@ -8,8 +8,8 @@ import psutil
 from spikejoule.engine.learning.interface import BatchOutcome
 from spikejoule.training.observers import TrainingObserver
 
-CORES_SECONDS = 0.5
-"""How often idle cores are counted; the system's counters tick 100 times a second."""
+COUNT_EVERY_SECONDS = 0.5
+"""Time between two counts of idle cores; system counters tick 100 times a second."""
 
 
 class FreeCores(TrainingObserver):
@@ -33,15 +33,17 @@ class FreeCores(TrainingObserver):
         self._process.cpu_percent()
 
     def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
-        """Set the number of threads after a batch; the cores are counted at times."""
-        self.use()
+        """Adapt the number of threads after a batch."""
+        self.adapt()
 
-    def use(self) -> None:
+    def adapt(self) -> None:
         """Set the number of threads; idle cores are counted twice a second."""
         now = time.perf_counter()
-        if now - self._counted_at < CORES_SECONDS:
+        if now - self._counted_at < COUNT_EVERY_SECONDS:
             return
         self._counted_at = now
+        # psutil gives the mean load of all cores, at most 100, but the process's own
+        # load as a sum over its cores, 100 per core.
         idle = self._n_cores * (1 - psutil.cpu_percent() / 100)
         own = self._process.cpu_percent() / 100
         numba.set_num_threads(min(max(round(idle + own), 1), self._most))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spikejoule.energy.chips import measured_on_mnist
 from spikejoule.energy.ledger import DENSE_METHOD
-from spikejoule.energy.prices import measured_on_mnist
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
 from spikejoule.report.names import named, terms_in_words

@@ -1,14 +1,35 @@
 """The inner loops of neurons: potentials and spikes, and their gradients, through time.
 
-The equations are in engine/differentiable/dynamics.py. With e = dL/dv[t+1] before that
-potential is reset, a = dL/du[t], and f the surrogate derivative,
+Forward, in each step, with input x (engine/differentiable/dynamics.py):
+
+    i[t] = keep_current i[t-1] + x[t]
+    w[t] = keep u[t-1] + gain i[t]
+    v[t] = next_kept w[t] - next_lowered threshold    if s[t-1], else w[t]
+    s[t] = 1 if v[t] >= fires_at, else 0
+    u[t] = kept v[t] - lowered threshold              if s[t], else v[t]
+
+The reset determines four numbers, each 0 or 1:
+
+                     kept   lowered   next_kept   next_lowered
+    none               1       0          1            0
+    zero               0       0          1            0
+    subtract           1       1          1            0
+    subtract_next      1       0          1            1
+    zero_next          1       0          0            0
+
+`fires_at` is the smallest potential that fires: the threshold, or the next larger
+number if a neuron fires only above its threshold.
+
+Backward, with e = dL/dw[t+1], a = dL/du[t], and f the surrogate derivative,
 
     a         = keep e + dL/du[t] of the output
-    dL/dv[t]  = f (dL/ds[t] + du/ds a) + du/dv a
-    dL/di[t]  = gain dL/dv[t] + keep_current dL/di[t+1]
+    dL/dv[t]  = f (dL/ds[t] + du/ds a) + du/dv a + dL/dv[t] of the output
+    dL/dw[t]  = next_kept dL/dv[t]                    if s[t-1], else dL/dv[t]
+    dL/di[t]  = gain dL/dw[t] + keep_current dL/di[t+1]
 
-where du/ds counts only if gradients flow through the reset. Compiling/emit.py says how
-code is emitted; nothing is checked.
+where du/ds counts only if gradients flow through the reset. No gradient flows through
+the spike of a reset one step later (`subtract_next`, `zero_next`). compiling/emit.py
+says how code is emitted; nothing is checked.
 """
 
 from collections.abc import Callable
@@ -53,7 +74,7 @@ def _exponential(lanes: Lanes, y: Any, floor: Any) -> Any:
     return lanes.exponential(lanes.negate(lanes.absolute(y)))
 
 
-def _sides(lanes: Lanes, y: Any, floor: Any) -> Any:
+def _step(lanes: Lanes, y: Any, floor: Any) -> Any:
     return lanes.where_below(y, lanes.constant(0.0), floor, lanes.constant(1.0))
 
 
@@ -64,7 +85,7 @@ SHAPES: dict[str, Callable[[Lanes, Any, Any], Any]] = {
     "exponential": _exponential,
     "fast_sigmoid": _known("fast_sigmoid"),
     "gaussian": _known("gaussian"),
-    "sides": _sides,
+    "sides": _step,
     "sigmoid": _known("sigmoid"),
     "triangle": _known("triangle"),
 }
@@ -72,7 +93,7 @@ SHAPES: dict[str, Callable[[Lanes, Any, Any], Any]] = {
 
 
 class _NeuronVector:
-    """Emits the reset of a vector of neurons.
+    """Emits the reset of a vector of neurons; it keeps their constants as vectors.
 
     Args:
         builder: receives the instructions.
@@ -97,24 +118,25 @@ class _NeuronVector:
         self.next_lowered = broadcast(builder, settings.next_lowered)
         self.keep_current = broadcast(builder, settings.keep_current)
 
-    def fires(self, potential):
-        """Return which neurons fire."""
+    def is_spiking(self, potential):
+        """Return which neurons fire, one bit per neuron."""
         return self._builder.fcmp_ordered(">=", potential, self._fires_at)
 
-    def fired(self, potential):
-        """Return the potential of a neuron that fired, after the reset."""
+    def reset_potential(self, potential):
+        """Return u of a neuron that fired, from v."""
         builder = self._builder
         return builder.fsub(
             builder.fmul(self.kept, potential),
             builder.fmul(self.lowered, self.threshold),
         )
 
-    def after_reset(self, potential, fires):
+    def after_reset(self, potential, is_spiking):
         """Return u, from v."""
-        return self._builder.select(fires, self.fired(potential), potential)
+        reset = self.reset_potential(potential)
+        return self._builder.select(is_spiking, reset, potential)
 
     def after_spike(self, potential):
-        """Return v after a step with a spike, from what it would be without."""
+        """Return v[t] after a spike in step t - 1, from w[t]."""
         builder = self._builder
         return builder.fsub(
             builder.fmul(self.next_kept, potential),
@@ -123,7 +145,7 @@ class _NeuronVector:
 
 
 @emitted
-def run_neurons(builder, neurons, block, potentials, n_steps, currents, fired):
+def run_neurons(builder, neurons, block, potentials, n_steps, currents, spike_bits):
     """Run a block of neurons over some steps.
 
     Args:
@@ -134,7 +156,7 @@ def run_neurons(builder, neurons, block, potentials, n_steps, currents, fired):
             the inputs x of the steps, and receive v.
         n_steps: number of steps.
         currents: ``Row`` of synaptic currents after the step before; is updated.
-        fired: receives one bit per neuron and step.
+        spike_bits: receives one bit per neuron and step.
     """
     values = potentials.values
     stride = potentials.stride
@@ -149,11 +171,11 @@ def run_neurons(builder, neurons, block, potentials, n_steps, currents, fired):
         builder.store(currents.values.load_vector(current_place), current)
         with each_below(builder, n_steps) as step:
             place = potentials.start + column + stride * (step + 1)
-            left = builder.fmul(own.keep_current, builder.load(current))
-            total = builder.fadd(left, values.load_vector(place))
+            remaining = builder.fmul(own.keep_current, builder.load(current))
+            total = builder.fadd(remaining, values.load_vector(place))
             builder.store(total, current)
             last = builder.load(before)
-            fired_before = own.fires(last)
+            fired_before = own.is_spiking(last)
             # Not a fused multiply-add: the simulators round the product.
             value = builder.fadd(
                 builder.fmul(own.keep, own.after_reset(last, fired_before)),
@@ -161,8 +183,8 @@ def run_neurons(builder, neurons, block, potentials, n_steps, currents, fired):
             )
             value = builder.select(fired_before, own.after_spike(value), value)
             values.store_vector(value, place)
-            word = builder.bitcast(own.fires(value), ir.IntType(LANES))
-            fired.store(word, step * words + column // LANES)
+            word = builder.bitcast(own.is_spiking(value), ir.IntType(LANES))
+            spike_bits.store(word, step * words + column // LANES)
             builder.store(value, before)
         currents.values.store_vector(builder.load(current), current_place)
 
@@ -187,10 +209,9 @@ class Through(NamedTuple):
     """What :func:`neuron_gradients` carries through time, and adds up.
 
     Attributes:
-        later: row 0 has dL/dv of the step after, before the reset of that potential,
-            and row 1 dL/di; both are updated.
-        sums: rows that receive the sums over the steps: dL/di, then the gradients by
-            keep, by the gain times the gain, and by the threshold.
+        later: row 0 has dL/dw of the step after, row 1 its dL/di; both are updated.
+        sums: rows that receive the sums over the steps: of dL/di, dL/dkeep,
+            gain * dL/dgain, and dL/dthreshold. passes.py divides the third by the gain.
     """
 
     later: Rows
@@ -227,7 +248,7 @@ def neuron_gradients(
 
 
 class _GradientEmitter:
-    """Emits the loops of :func:`neuron_gradients`, which see for the arguments."""
+    """Emits the loops of :func:`neuron_gradients`, with the same arguments."""
 
     def __init__(self, builder, neurons, potentials, slopes, deltas, n_steps, through):
         self._builder = builder
@@ -274,21 +295,21 @@ class _GradientEmitter:
         def row_of(rows):
             return rows.values.load_vector(rows.start + rows.stride * step + column)
 
-        fires = own.fires(value)
-        fired_before = own.fires(before)
+        fires = own.is_spiking(value)
+        fired_before = own.is_spiking(before)
         by_potential = row_of(self._slopes.potentials)
         nothing = zeros(value.type)
-        is_left = builder.icmp_signed("!=", self._slopes.after_reset, constant(0))
-        by_left = builder.select(is_left, by_potential, nothing)
+        records_u = builder.icmp_signed("!=", self._slopes.after_reset, constant(0))
+        by_u = builder.select(records_u, by_potential, nothing)
         # dL/du
         ahead = builder.load(later)
-        by_left = multiply_add(builder, own.keep, ahead, by_left)
-        by_spike = self._by_spike(own, row_of(self._slopes.spikes), value, by_left)
+        by_u = multiply_add(builder, own.keep, ahead, by_u)
+        by_spike = self._by_spike(own, row_of(self._slopes.spikes), value, by_u)
         by_spike = builder.fmul(self._derivative(own, shape, value), by_spike)
-        # dL/dv, also as an output, and then before the reset by an earlier spike.
-        delta = builder.select(fires, builder.fmul(own.kept, by_left), by_left)
+        # dL/dv, with the output's share, and then dL/dw.
+        delta = builder.select(fires, builder.fmul(own.kept, by_u), by_u)
         delta = builder.fadd(by_spike, delta)
-        recorded = builder.select(is_left, nothing, by_potential)
+        recorded = builder.select(records_u, nothing, by_potential)
         delta = builder.fadd(delta, recorded)
         gated = builder.fmul(own.next_kept, delta)
         delta = builder.select(fired_before, gated, delta)
@@ -303,7 +324,7 @@ class _GradientEmitter:
             (
                 current,
                 *self._by_constants(own, delta, value, before),
-                self._by_threshold(own, fires, by_spike, by_left, ahead),
+                self._by_threshold(own, fires, by_spike, by_u, ahead),
             ),
         )
 
@@ -323,28 +344,30 @@ class _GradientEmitter:
         floor = broadcast(builder, settings.floor)
         return builder.fmul(height, shape(lanes, y, floor))
 
-    def _by_spike(self, own, slope, value, by_left):
+    def _by_spike(self, own, slope, value, by_u):
         """Emit dL/ds: by what follows, and through the reset."""
         builder = self._builder
         through = broadcast(builder, self._neurons.settings.through_reset)
-        change = builder.fmul(through, builder.fsub(own.fired(value), value))
+        change = builder.fmul(through, builder.fsub(own.reset_potential(value), value))
         factor = broadcast(builder, self._slopes.factor)
-        return multiply_add(builder, change, by_left, builder.fmul(factor, slope))
+        return multiply_add(builder, change, by_u, builder.fmul(factor, slope))
 
     def _by_constants(self, own, delta, value, before):
-        """Emit the gradients by keep, and by the gain times the gain."""
+        """Emit the terms of dL/dkeep, and of gain * dL/dgain."""
         builder = self._builder
-        fired_before = own.fires(before)
-        left = own.after_reset(before, fired_before)
+        fired_before = own.is_spiking(before)
+        u_before = own.after_reset(before, fired_before)
+        # gain * i[t] is not stored: it is w[t] - keep u[t-1], and w[t] follows from
+        # v[t]. Only `zero_next` loses w[t] after a spike; dL/dw[t] is then 0.
         lowered = builder.fmul(own.next_lowered, own.threshold)
         unreset = builder.select(fired_before, builder.fadd(value, lowered), value)
-        received = builder.fsub(unreset, builder.fmul(own.keep, left))
-        return builder.fmul(delta, left), builder.fmul(delta, received)
+        received = builder.fsub(unreset, builder.fmul(own.keep, u_before))
+        return builder.fmul(delta, u_before), builder.fmul(delta, received)
 
-    def _by_threshold(self, own, fires, by_spike, by_left, ahead):
+    def _by_threshold(self, own, fires, by_spike, by_u, ahead):
         """Emit the gradient by the threshold: in the spike, and where it is taken."""
         builder = self._builder
-        lowered = builder.fmul(own.lowered, by_left)
+        lowered = builder.fmul(own.lowered, by_u)
         lowered = multiply_add(builder, own.next_lowered, ahead, lowered)
-        lowered = builder.select(fires, lowered, zeros(by_left.type))
+        lowered = builder.select(fires, lowered, zeros(by_u.type))
         return builder.fneg(builder.fadd(by_spike, lowered))
