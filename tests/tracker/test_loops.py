@@ -223,6 +223,8 @@ class TestRefused:
             tracked(model, adam(network()))
         with pytest.raises(ParameterError, match="set time_axis='none'"):
             tracked(model, adam(model), loop_steps=3)
+        with pytest.raises(ParameterError, match="surrogate is 'x'; allowed: arctan"):
+            Population(surrogate="x")
         with pytest.raises(ParameterError, match="profile: 'x' is not allowed"):
             tracked(model, adam(model), profile="x")
 

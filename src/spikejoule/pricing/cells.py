@@ -14,6 +14,7 @@ from torch import Tensor
 from spikejoule.core.errors import ParameterError
 from spikejoule.engine.differentiable.chain import Potentials
 from spikejoule.engine.differentiable.dynamics import Dynamics, SurrogateShape
+from spikejoule.network.surrogates import SURROGATES
 
 Constant = Tensor | float
 """A number for all neurons, or one each; a tensor may depend on parameters."""
@@ -61,6 +62,18 @@ ReadCell = Callable[[Any], Cell | None]
 def refuse(module: object, has: str, allowed: str) -> ParameterError:
     """Return the error for a known module with a setting that is not allowed."""
     return ParameterError(f"{type(module).__name__} has {has}; allowed is {allowed}.")
+
+
+def surrogate_name(read: Callable[[Any], SurrogateShape], module: Any) -> str | None:
+    """Return the name of a module's surrogate among `network.surrogates`.
+
+    None for one whose operations are not known there, or that cannot be read.
+    """
+    try:
+        shape = read(module).shape
+    except (AttributeError, ParameterError):
+        return None
+    return shape if shape in SURROGATES else None
 
 
 def fixed(value: Constant, module: object, name: str) -> float:

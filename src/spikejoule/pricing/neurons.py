@@ -15,7 +15,8 @@ from typing import Any, Final, Self
 import torch
 from torch import Tensor, nn
 
-from spikejoule.core.errors import in_one_sentence
+from spikejoule.core.errors import ParameterError, in_one_sentence
+from spikejoule.network.surrogates import SURROGATES
 from spikejoule.pricing.cells import Cell
 from spikejoule.pricing.layers import matrix_layer
 
@@ -56,6 +57,8 @@ class Population:
             energy of training asks; None if it is not known.
         is_wiring: whether the module only holds weights, and its neurons are one of its
             submodules.
+
+    Raises ParameterError for a surrogate that has no such name.
     """
 
     keeps: Sequence[Factor] = (0.0,)
@@ -73,6 +76,12 @@ class Population:
     gain: Factor | None = None
     surrogate: str | None = None
     is_wiring: bool = False
+
+    def __post_init__(self) -> None:
+        if self.surrogate is not None and self.surrogate not in SURROGATES:
+            raise ParameterError(
+                f"surrogate is {self.surrogate!r}; allowed: {', '.join(SURROGATES)}."
+            )
 
     def leaks(self, n_units: int) -> int:
         """Count the multiplications by which the states of `n_units` leak in a step."""

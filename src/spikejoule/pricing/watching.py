@@ -265,6 +265,8 @@ class Watch:
             return
         module: Any = part.module
         drops = isinstance(module, DROPOUT) and module.training and module.p > 0
+        if drops:
+            self._origins.add([out], depends=True)
         if drops or self._traces.of(out) is UNKNOWN:
             self._traces.set(out, trace.source, trace.are_values or drops)
 

@@ -15,13 +15,15 @@ from spikejoule.counts.training import Learned, Updates
 from spikejoule.network.graph import Graph
 from spikejoule.network.neurons.lif import DECAY_LOGIT, LOG_THRESHOLD
 from spikejoule.pricing.conventional import CALL
-from spikejoule.pricing.layers import NORMS, WEIGHTED
+from spikejoule.pricing.layers import DROPOUT, NORMS, WEIGHTED
 from spikejoule.pricing.places import ModulePlace
 from spikejoule.pricing.products import Operand
 from spikejoule.pricing.tensors import memory_of
 from spikejoule.tracker.steps import OptimizerSteps, rule_of
 
-_DECAYS: Final = ("alpha", "beta", "decay", "decay_logit", "tau", "w")
+_DECAYS: Final = frozenset(
+    ["alpha", "beta", "decay", "decay_logit", "tau", "tau_mem", "tau_syn", "w"]
+)
 _THRESHOLDS: Final = ("threshold", "log_threshold", "v_th", "v_threshold")
 """What the simulators call the constants that neurons learn."""
 
@@ -136,6 +138,7 @@ def learned_parts(
     for place in places.values():
         if place.population is not None:
             finder.add_constants(place, _holder_of(place, network))
+    not_counted += _dropped(model)
     missing = [names[memory] for memory in updates if memory not in finder.found]
     not_counted += [f"{name} (its gradient and updates)" for name in missing]
     learned = Learned(
@@ -146,6 +149,13 @@ def learned_parts(
         batches=np.array(batches, np.int64),
     )
     return LearnedParts(learned, not_counted)
+
+
+def _dropped(model: nn.Module) -> Iterator[str]:
+    """Name modules that drop units in training."""
+    for name, module in model.named_modules():
+        if isinstance(module, DROPOUT) and module.p > 0:
+            yield f"{name} ({type(module).__name__}: what it draws and scales)"
 
 
 def _updates_of(

@@ -4,11 +4,14 @@ from dataclasses import fields, replace
 from typing import get_args
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.events import EventList
 from spikejoule.engine.differentiable.chain import (
     Chain,
     Convolution,

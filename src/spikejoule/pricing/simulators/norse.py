@@ -13,7 +13,7 @@ from typing import Any, Final
 import torch
 
 from spikejoule.engine.differentiable.dynamics import Dynamics, Reset, SurrogateShape
-from spikejoule.pricing.cells import Cell, fixed, refuse
+from spikejoule.pricing.cells import Cell, fixed, refuse, surrogate_name
 from spikejoule.pricing.neurons import Population, Simulator, class_names
 
 _FIRING: Final = ("LIF", "LIFBox", "LIFRefrac", "LSNN", "IAF")
@@ -43,6 +43,7 @@ def describe(module: Any) -> Population | None:
         without_autapses=not getattr(module, "autapses", True),
         threshold=getattr(constants, "v_th", None),
         gain=None if rate is None else module.dt * rate,
+        surrogate=surrogate_name(_surrogate, module),
     )
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from spikejoule.engine.differentiable.dynamics import Dynamics, SurrogateShape
-from spikejoule.pricing.cells import Cell, fixed, refuse
+from spikejoule.pricing.cells import Cell, fixed, refuse, surrogate_name
 from spikejoule.pricing.neurons import FLAT, Population, Simulator, class_names
 
 _KNOWN: Final = {"LIF", "ALIF"}
@@ -39,6 +39,7 @@ def describe(module: Any) -> Population | None:
         time=FLAT if "SqueezeMixin" in names else 1,
         # That of ALIF changes.
         threshold=None if "ALIF" in names else module.spike_threshold,
+        surrogate=surrogate_name(_surrogate, module),
     )
 
 

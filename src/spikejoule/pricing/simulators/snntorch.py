@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from spikejoule.engine.differentiable.dynamics import Dynamics, Reset, SurrogateShape
-from spikejoule.pricing.cells import Cell, refuse
+from spikejoule.pricing.cells import Cell, refuse, surrogate_name
 from spikejoule.pricing.neurons import Population, Simulator, class_names
 
 _STATES: Final = {
@@ -22,13 +22,6 @@ _STATES: Final = {
     "Synaptic": 2,
     "RSynaptic": 2,
     "Alpha": 3,
-}
-
-_SURROGATES: Final = {
-    "atan": "arctangent",
-    "fast_sigmoid": "fast_sigmoid",
-    "sigmoid": "sigmoid",
-    "straight_through_estimator": "constant",
 }
 
 
@@ -58,14 +51,8 @@ def describe(module: Any) -> Population | None:
         holds=holds,
         threshold=module.threshold,
         gain=None if names & {"Alpha", "Lapicque"} else 1.0,
-        surrogate=_SURROGATES.get(_maker_of(module.spike_grad)),
+        surrogate=surrogate_name(_surrogate, module),
     )
-
-
-def _maker_of(spike_grad: Any) -> str:
-    """Return the name of the function that has made a surrogate."""
-    name: str = getattr(spike_grad, "__qualname__", "")
-    return name.partition(".")[0]
 
 
 def reset(module: Any) -> None:

@@ -10,16 +10,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from spikejoule.engine.differentiable.dynamics import Dynamics, SurrogateShape
-from spikejoule.pricing.cells import Cell, fixed, refuse
+from spikejoule.pricing.cells import Cell, fixed, refuse, surrogate_name
 from spikejoule.pricing.neurons import Factor, Population, Simulator, class_names
-
-_SURROGATES: Final = {
-    "ATan": "arctangent",
-    "Sigmoid": "sigmoid",
-    "PiecewiseQuadratic": "triangle",
-    "SuperSpike": "fast_sigmoid",
-    "Rect": "boxcar",
-}
 
 
 def describe(module: Any) -> Population | None:
@@ -45,7 +37,7 @@ def describe(module: Any) -> Population | None:
         time=time(module),
         threshold=module.v_threshold,
         gain=gain,
-        surrogate=_SURROGATES.get(type(module.surrogate_function).__name__),
+        surrogate=surrogate_name(_surrogate, module),
     )
 
 
