@@ -25,6 +25,7 @@ COLUMNS: Final = (
     "chip",
     "process",
     "point",
+    "per",
     "role",
     "conditions",
     "profile",
@@ -35,11 +36,12 @@ COLUMNS: Final = (
     "predicted_low_nj",
     "predicted_nj",
     "predicted_high_nj",
-    "error",
-    "bound_holds",
+    "ratio_low",
+    "ratio",
+    "ratio_high",
     "static_share",
     "latency_us",
-    "error_of_one_price",
+    "ratio_of_one_price",
     "reason",
     "source",
     "read",
@@ -51,11 +53,12 @@ def cells(row: Prediction) -> dict[str, Any]:
     """Return a row of the table."""
     low, high = row.point.measured_nj
     energy = row.predicted_nj
-    is_total = row.point.measures == "total"
+    ratio = row.ratio
     values = {
         "chip": row.chip.name,
         "process": row.chip.process,
         "point": row.point.name,
+        "per": row.point.per,
         "role": row.point.role,
         "conditions": row.point.conditions,
         "profile": row.point.profile,
@@ -66,11 +69,12 @@ def cells(row: Prediction) -> dict[str, Any]:
         "predicted_low_nj": energy and energy.low,
         "predicted_nj": energy and energy.middle,
         "predicted_high_nj": energy and energy.high,
-        "error": row.error,
-        "bound_holds": row.holds,
-        "static_share": row.static_share if is_total else None,
+        "ratio_low": ratio and ratio.low,
+        "ratio": ratio and ratio.middle,
+        "ratio_high": ratio and ratio.high,
+        "static_share": row.static_share,
         "latency_us": row.timed and row.timed.latency_us.middle,
-        "error_of_one_price": row.headline_error,
+        "ratio_of_one_price": row.headline_ratio,
         "reason": row.point.reason,
         "source": row.point.source or row.chip.source,
         "read": READ[row.point.read],
@@ -85,14 +89,14 @@ def write_tables(
     write_csv(folder / TABLE.name, COLUMNS, [list(cells(row).values()) for row in rows])
     write_csv(
         folder / SYSTEMS.name,
-        ("profile", "process", "predicted_nj", "measured_nj", "ratio"),
+        ("profile", "process", "predicted_nj", "ratio_low", "ratio_high"),
         [
             [
                 row.profile,
                 row.process,
                 rounded(row.predicted_nj, 6),
-                row.measured_nj,
-                rounded(row.ratio, 6),
+                rounded(row.ratio_low, 6),
+                rounded(row.ratio_high, 6),
             ]
             for row in systems
         ],

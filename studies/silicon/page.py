@@ -3,11 +3,9 @@
 It is between the marks ``<!-- silicon -->`` and ``<!-- end of silicon -->``.
 """
 
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 from typing import Final
 
 import pandas as pd
@@ -17,9 +15,16 @@ from studies.silicon.predictions import Prediction
 from studies.silicon.references import FOLDER
 from studies.silicon.systems import SYSTEMS, SystemRow
 from studies.verdict.sentences import ratio_words
-from studies.verdict.timed import TIMED
+from studies.verdict.timed import FAST, GATED, TIMED
 
 PAGE: Final = FOLDER / "README.md"
+
+DEFAULT: Final = "lemaire-complete"
+"""The project's default price list."""
+
+PROVENANCE: Final = (
+    "Most figures come from summaries of the sources (column `read` of `silicon.csv`)."
+)
 
 _MARKED = re.compile(
     r"(?<=<!-- silicon -->\n).*?(?=<!-- end of silicon -->)", re.DOTALL
@@ -33,14 +38,17 @@ def written(
     """Return the page with its generated part up to date."""
     parts = [
         answer(rows),
-        predicted_table(rows),
+        PROVENANCE,
+        "**Total energy** of a unit of work:",
+        total_table(rows),
+        "**Dynamic energy only**, measured without leakage:",
+        dynamic_table(rows),
         cautions(rows),
-        "![Predicted against measured energy on logarithmic axes](silicon.png)",
-        folded(
-            "Chips that publish too little: bounds and refusals", missing_table(rows)
-        ),
+        "![Predicted against measured energy, and their ratio](silicon.png)",
+        folded("Chips that publish too little", missing_table(rows)),
         systems_sentence(systems),
         "## The verdict with time in it",
+        thought_experiment(),
         verdict_table(),
     ]
     stated = "\n\n".join(parts) + "\n"
@@ -48,55 +56,86 @@ def written(
 
 
 def answer(rows: Sequence[Prediction]) -> str:
-    """State how far held-out predictions are off."""
-    errors = {
-        f"{row.chip.name}, {row.point.name}": row.error
+    """State what one price per event misses, and list the predictions."""
+    by_headline = {
+        f"{row.chip.name}, {row.point.name}": row.headline_ratio
         for row in rows
-        if row.error is not None
+        if row.headline_ratio is not None
     }
-    sizes = sorted(abs(error) for error in errors.values())
-    worst = max(errors, key=lambda name: abs(errors[name]))
+    highest = max(by_headline, key=by_headline.__getitem__)
+    lowest = min(by_headline, key=by_headline.__getitem__)
+    predicted = ", ".join(
+        f"{row.chip.name} {ratio_cell(row)}"
+        for row in rows
+        if row.point.role in ("predicted", "interpolated")
+    )
     return (
-        f"**{len(errors)} points to which nothing was fitted are predicted; the median "
-        f"error is {100 * median(sizes):.0f} %.** The largest is "
-        f"{signed(errors[worst])} ({worst})."
+        "**A chip's price per event describes one operating point.** Elsewhere, it is "
+        f"up to {by_headline[highest]:.1f} times too high ({highest}) or "
+        f"{1 / by_headline[lowest]:.1f} times too low ({lowest}); static power x "
+        f"latency explains both.\n\nPredicted / measured energy: {predicted}."
     )
 
 
-def signed(error: float | None) -> str:
-    """Return an error in percent with its sign; a dash for none."""
-    if error is None:
-        return ""
-    percent = 100 * error
-    return f"{percent:+.1f} %" if abs(percent) < 2 else f"{percent:+.0f} %"
-
-
-def predicted_table(rows: Sequence[Prediction]) -> str:
-    """Markdown: fitted and predicted points."""
+def total_table(rows: Sequence[Prediction]) -> str:
+    """Markdown: points whose measurement includes static energy."""
     lines = [
-        "| chip, point | measured | predicted | error | static share "
-        "| error of one price per event |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| chip, point | per | measured | predicted | predicted / measured "
+        "| static share | one price per event / measured |",
+        "|---|---|---:|---:|---:|---:|---:|",
     ]
-    for row in rows:
-        if row.point.role not in ("predicted", "fitted") or row.predicted_nj is None:
-            continue
-        static = "dynamic only, no time"
-        if row.point.measures == "dynamic":
-            static = "dynamic only, as measured"
-        elif row.static_share is not None:
-            static = f"{100 * row.static_share:.0f} %"
-        error = signed(row.error) if row.point.role == "predicted" else "fitted"
+    for row in compared(rows, "total"):
+        share, headline = row.static_share, row.headline_ratio
         cells = (
-            f"{row.chip.name}, {row.point.name}",
-            words(row.point.measured_nj),
-            words((row.predicted_nj.low, row.predicted_nj.high)),
-            error,
-            static,
-            signed(row.headline_error),
+            *common_cells(row),
+            "in the price" if share is None else f"{100 * share:.0f} %",
+            "" if headline is None else f"{headline:.2f}",
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def dynamic_table(rows: Sequence[Prediction]) -> str:
+    """Markdown: points whose measurement, like the prediction, is dynamic only."""
+    lines = [
+        "| chip, point | per | measured | predicted | predicted / measured |",
+        "|---|---|---:|---:|---:|",
+    ]
+    for row in compared(rows, "dynamic"):
+        lines.append(f"| {' | '.join(common_cells(row))} |")
+    return "\n".join(lines)
+
+
+def compared(rows: Sequence[Prediction], measures: str) -> list[Prediction]:
+    """Return the rows of a table."""
+    return [row for row in rows if row.ratio and row.point.measures == measures]
+
+
+def common_cells(row: Prediction) -> tuple[str, ...]:
+    """Return the cells that both tables have."""
+    assert row.predicted_nj is not None
+    low, middle, high = row.predicted_nj
+    predicted = energy_words(middle)
+    if low < high:
+        predicted += f" ({range_words((low, high))})"
+    return (
+        f"{row.chip.name}, {row.point.name}",
+        row.point.per,
+        range_words(row.point.measured_nj),
+        predicted,
+        ratio_cell(row),
+    )
+
+
+def ratio_cell(row: Prediction) -> str:
+    """State predicted over measured energy, unless the point was fitted."""
+    assert row.ratio is not None
+    if row.point.role == "fitted":
+        return "fitted"
+    low, middle, high = row.ratio
+    interval = f" ({low:.2f} to {high:.2f})" if low < high else ""
+    remark = " (interpolated)" if row.point.role == "interpolated" else ""
+    return f"{middle:.2f}{interval}{remark}"
 
 
 def cautions(rows: Sequence[Prediction]) -> str:
@@ -106,7 +145,7 @@ def cautions(rows: Sequence[Prediction]) -> str:
         for row in rows
         if row.point.role == "predicted" and row.point.reason
     ]
-    return "\n".join(["Read with care:", "", *known])
+    return "\n".join(known)
 
 
 def folded(title: str, text: str) -> str:
@@ -117,46 +156,51 @@ def folded(title: str, text: str) -> str:
 def missing_table(rows: Sequence[Prediction]) -> str:
     """Markdown: the points of which only a bound is known, or nothing."""
     lines = [
-        "| chip, point | measured | known | missing |",
-        "|---|---:|---:|---|",
+        "| chip, point | per | measured | known | missing |",
+        "|---|---|---:|---:|---|",
     ]
     for row in rows:
-        if row.point.role in ("predicted", "fitted"):
+        if row.ratio is not None:
             continue
+        bound = row.predicted_nj
         cells = (
             f"{row.chip.name}, {row.point.name}",
-            words(row.point.measured_nj),
-            bound_words(row),
+            row.point.per,
+            range_words(row.point.measured_nj),
+            "refused" if bound is None else f"at least {energy_words(bound.low)}",
             row.point.reason,
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def bound_words(row: Prediction) -> str:
-    """State a bound, and whether the measurement contradicts it."""
-    energy = row.predicted_nj
-    if energy is None:
-        return "refused"
-    side = "at most" if row.point.role == "upper bound" else "at least"
-    contradiction = "" if row.holds else ", **contradicted**"
-    return f"{side} {words((energy.low, energy.high))}{contradiction}"
-
-
 def systems_sentence(systems: Sequence[SystemRow]) -> str:
     """State how far the lists are from the one chip they can price."""
     packaged = [row for row in systems if row.is_packaged]
-    nearest, furthest = packaged[0], packaged[-1]
-    measured = joules(nearest.measured_nj * _PJ_PER_NJ)
-    default = next(row for row in packaged if row.profile == "lemaire-complete")
+    default = next(row for row in packaged if row.profile == DEFAULT)
+    ratios = ", ".join(
+        f"`{row.profile}` {row.ratio_low:.3g} to {row.ratio_high:.3g} times"
+        for row in (packaged[0], default, packaged[-1])
+    )
     return (
-        "**Lists for a modelled core** can price one measured network, uBrain's "
-        f"(40 nm, {measured} with leakage): `{nearest.profile}` gives "
-        f"{nearest.ratio:.2f} times the measurement, `{default.profile}` "
-        f"{default.ratio:.1f} times, `{furthest.profile}` {furthest.ratio:.0f} times "
-        f"(all in `{SYSTEMS.name}`). What a list assumes about small memories decides. "
-        "They leave out leakage, clock and control, which the measurement includes: "
-        "agreement is partly luck."
+        "**Lists for a modelled core** can price one measured network, uBrain's. The "
+        f"table has the project's default, `{DEFAULT}`. Of the measured dynamic "
+        f"energy, they give: {ratios} (all in `{SYSTEMS.name}`). What a list assumes "
+        "about small memories decides."
+    )
+
+
+def thought_experiment(file: Path = TIMED) -> str:
+    """State the assumption of the table below it, and its result."""
+    table = pd.read_csv(file)
+    loss = table[table.quantity == FAST].ratio.median()
+    return (
+        "A thought experiment: both sides of [the study of equal "
+        "accuracy](../verdict/README.md) have ODIN's constants, and a product costs "
+        "as much energy and time as a synaptic event. ODIN may not hold these "
+        f"networks. As fast as possible, **the spiking side loses by about {loss:.1f} "
+        "times** where it reaches the accuracy, the ratio of the operations. "
+        "Switched on equally long, static energy makes both alike."
     )
 
 
@@ -166,19 +210,28 @@ def verdict_table(file: Path = TIMED) -> str:
     levels = table.level_percent.unique().tolist()
     headings = " | ".join(f"{level:g} %" for level in levels)
     lines = [
-        f"| spiking / conventional | {headings} |",
+        "| energy ratio, spiking / conventional (95 % interval), at an accuracy of "
+        f"| {headings} |",
         "|---" * (1 + len(levels)) + "|",
     ]
-    # A cell that is empty in the file is infinite: the spiking side misses the level.
-    for quantity, rows in table.fillna(math.inf).groupby("quantity", sort=False):
+    for quantity, rows in table.groupby("quantity", sort=False):
+        # A cell that is empty in the file is a level that the spiking side misses.
         ratios = [
-            ratio_words(row.ratio, row.low, row.high) for row in rows.itertuples()
+            ratio_words(row.ratio, row.low, row.high)
+            or "not reached by the spiking network"
+            for row in rows.itertuples()
         ]
-        lines.append(f"| {quantity} | {' | '.join(ratios)} |")
+        remark = " (mostly the chosen 1 ms)" if quantity == GATED else ""
+        lines.append(f"| {quantity}{remark} | {' | '.join(ratios)} |")
     return "\n".join(lines)
 
 
-def words(ends_nj: tuple[float, float]) -> str:
+def range_words(ends_nj: tuple[float, float]) -> str:
     """Return an energy, or its range."""
-    low, high = (joules(end * _PJ_PER_NJ) for end in ends_nj)
+    low, high = map(energy_words, ends_nj)
     return low if low == high else f"{low} to {high}"
+
+
+def energy_words(energy_nj: float) -> str:
+    """Return an energy with three digits."""
+    return joules(energy_nj * _PJ_PER_NJ, digits=3)

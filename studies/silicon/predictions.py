@@ -53,37 +53,32 @@ class Prediction:
         return float(np.sqrt(low * high))
 
     @property
-    def error(self) -> float | None:
-        """Predicted over measured energy, minus 1; None for what is no prediction."""
-        if self.point.role != "predicted" or self.predicted_nj is None:
-            return None
-        return self.predicted_nj.middle / self.measured_nj - 1
-
-    @property
-    def holds(self) -> bool | None:
-        """Whether a bound holds; None if the point is no bound."""
-        if self.predicted_nj is None or "bound" not in self.point.role:
+    def ratio(self) -> Range | None:
+        """Predicted over measured energy; None for a bound and without a prediction."""
+        if self.predicted_nj is None or self.point.role == "lower bound":
             return None
         low, high = self.point.measured_nj
-        if self.point.role == "upper bound":
-            return high <= self.predicted_nj.high
-        return self.predicted_nj.low <= low
+        return Range(
+            self.predicted_nj.low / high,
+            self.predicted_nj.middle / self.measured_nj,
+            self.predicted_nj.high / low,
+        )
 
     @property
     def static_share(self) -> float | None:
-        """Static over total energy; None without time."""
-        if self.timed is None:
+        """Static over total energy; None without time, or if it was not measured."""
+        if self.timed is None or self.point.measures == "dynamic":
             return None
         return self.timed.static_pj.middle / self.timed.total_pj.middle
 
     @property
-    def headline_error(self) -> float | None:
-        """The error of the chip's published energy per event, charged to each event."""
+    def headline_ratio(self) -> float | None:
+        """Published energy per event x events, over the measured energy."""
         headline_pj = self.point.headline_pj
         if headline_pj is None:
             return None
         events = np.mean(self.point.counts["synaptic_event"])
-        return float(headline_pj * events / _PJ_PER_NJ / self.measured_nj - 1)
+        return float(headline_pj * events / _PJ_PER_NJ / self.measured_nj)
 
 
 def price_lists() -> dict[str, HardwareProfile]:

@@ -3,9 +3,9 @@
 Every point of a chip has a role:
 
     fitted        the price list was fitted to it, so it shows nothing
-    predicted     nothing was fitted to it
-    upper bound,  counts are missing, and the prediction is a bound of the energy
-    lower bound
+    predicted     the price list is not known to be fitted to it
+    interpolated  it lies between fitted points
+    lower bound   counts are missing: the prediction is what is known of the energy
     refused       too little is known even for a bound
 """
 
@@ -34,7 +34,7 @@ READ: Final = {
 }
 """Where figures were read, in words."""
 
-Role = Literal["fitted", "predicted", "upper bound", "lower bound", "refused"]
+Role = Literal["fitted", "predicted", "interpolated", "lower bound", "refused"]
 
 
 def _two_ends(node: object) -> object:
@@ -70,6 +70,7 @@ class Point(_Record):
 
     Attributes:
         name: the operating point or task.
+        per: the unit of work that the energy belongs to.
         role: see the module.
         conditions: network, rates, accuracy, in words.
         measured_nj: the published energy in nJ.
@@ -87,6 +88,7 @@ class Point(_Record):
     """
 
     name: str
+    per: str
     role: Role
     conditions: str
     measured_nj: Ends

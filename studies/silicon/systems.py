@@ -30,19 +30,24 @@ class SystemRow:
         process: its technology.
         is_packaged: whether it comes with the library.
         predicted_nj: dynamic energy in nJ.
-        measured_nj: the chip's, leakage included.
+        measured_nj: the chip's, without the most and the least leakage.
     """
 
     profile: str
     process: str
     is_packaged: bool
     predicted_nj: float
-    measured_nj: float
+    measured_nj: tuple[float, float]
 
     @property
-    def ratio(self) -> float:
-        """Predicted over measured energy."""
-        return self.predicted_nj / self.measured_nj
+    def ratio_low(self) -> float:
+        """Predicted over measured energy, with the least leakage."""
+        return self.predicted_nj / self.measured_nj[1]
+
+    @property
+    def ratio_high(self) -> float:
+        """Predicted over measured energy, with the most leakage."""
+        return self.predicted_nj / self.measured_nj[0]
 
 
 def point_of_chip(chips: list[Chip]) -> Point:
@@ -61,7 +66,7 @@ def under_systems(point: Point, others: Path = OF_VERDICT) -> list[SystemRow]:
             profile.process,
             profile.id in packaged,
             float(price(operations, profile)[1, 0]) / 1e3,
-            point.measured_nj[0],
+            point.measured_nj,
         )
         for profile in (packaged | load_profiles(others)).values()
         if profile.scope == "system"
