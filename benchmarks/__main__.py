@@ -6,6 +6,7 @@
     graphs   NIR graphs, compared with NIRTorch
     pricing  `spikejoule.price`, compared with a model's own forward pass
     accelerate  a training loop with `spikejoule.accelerate`, and without
+    accuracy    what that loop learns, with and without
 
 `python -m benchmarks CASE --help` lists the options of a case; its module says what is
 measured and how.
@@ -17,7 +18,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import accelerate, graphs, growth, pricing, profile, speed
+from benchmarks import accelerate, accuracy, graphs, growth, pricing, profile, speed
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.store import write_json
 
@@ -30,6 +31,7 @@ CASES = {
     "graphs": graphs,
     "pricing": pricing,
     "accelerate": accelerate,
+    "accuracy": accuracy,
 }
 
 
