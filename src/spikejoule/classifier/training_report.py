@@ -10,6 +10,7 @@ from spikejoule.compare.analysis import EnergyAnalysis
 from spikejoule.compare.training import Range, TrainingEnergy
 from spikejoule.core.store import write_text
 from spikejoule.energy.estimates import PJ_PER_J
+from spikejoule.pricing.printed import html_table, in_lines
 from spikejoule.report.names import architecture
 from spikejoule.report.page import PageContent, energy_page
 from spikejoule.report.units import energy_words
@@ -125,7 +126,10 @@ class TrainingReport:
         ]
 
     def __str__(self) -> str:
-        return "\n".join(f"{label:<22}{value}" for label, value in self.rows)
+        return in_lines(self.rows)
+
+    def _repr_html_(self) -> str:
+        return html_table(self.rows)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page, a self-contained HTML file."""

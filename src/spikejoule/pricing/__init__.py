@@ -24,6 +24,7 @@ cells           the equations of neurons, for `accelerate`
 layers          known PyTorch layers, and the fan-outs of their input units
 nodes           places as nodes of a network
 counted         the counts as a network and its activity
+printed         rows of a label and a value, as reports print them
 report          `Report`: printed, saved, checked against a budget
 conventional    `Baseline`: a conventional network to compare with, counted on the same
                 samples

@@ -3,7 +3,6 @@
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from spikejoule.compare.notes import NoteKind
 from spikejoule.core.errors import LimitError, ParameterError
 from spikejoule.core.store import write_text
 from spikejoule.counts.records import Activity
+from spikejoule.pricing.printed import html_table, in_lines
 from spikejoule.report.names import architecture, terms_in_words
 from spikejoule.report.page import PageContent, energy_page
 from spikejoule.report.statements import answer
@@ -127,14 +127,10 @@ class Report:
         return "; ".join(words for _, words in priced[:2]) or "nothing is priced"
 
     def __str__(self) -> str:
-        return "\n".join(f"{label:<22}{value}" for label, value in self.rows)
+        return in_lines(self.rows)
 
     def _repr_html_(self) -> str:
-        cells = [
-            f"<tr><th>{escape(label)}</th><td>{escape(value)}</td></tr>"
-            for label, value in self.rows
-        ]
-        return f"<table>{''.join(cells)}</table>"
+        return html_table(self.rows)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page, a self-contained HTML file."""

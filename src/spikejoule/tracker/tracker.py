@@ -4,7 +4,6 @@ import os
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import cached_property
-from html import escape
 from typing import Any, Final, Self
 
 import pandas as pd
@@ -17,6 +16,7 @@ from spikejoule.counts.records import Activity
 from spikejoule.counts.training import TrainingRecord
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.pricing.neurons import Known
+from spikejoule.pricing.printed import html_table, in_lines
 from spikejoule.report.names import architecture
 from spikejoule.tracker.energies import COUNTED, WAYS, Range, TrainingEnergies, Way
 from spikejoule.tracker.page import in_words, training_page
@@ -245,14 +245,10 @@ class Tracker:
         if self._recorded is None:
             passes = self._passes.training.total
             return f"a training that is being counted: {passes:,} batches so far"
-        return "\n".join(f"{label:<32}{value}" for label, value in self.rows)
+        return in_lines(self.rows, label_width=32)
 
     def _repr_html_(self) -> str:
-        cells = [
-            f"<tr><th>{escape(label)}</th><td>{escape(value)}</td></tr>"
-            for label, value in self.rows
-        ]
-        return f"<table>{''.join(cells)}</table>"
+        return html_table(self.rows)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page, a self-contained HTML file."""
