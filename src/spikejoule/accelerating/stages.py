@@ -148,7 +148,7 @@ def _check_receives(stage: Stage, is_first: bool) -> None:
 
 
 def _check_own(part: Part) -> None:
-    """Refuse layers that compute something else than PyTorch's own.
+    """Refuse layers that compute anything but what PyTorch's own do.
 
     Raises:
         ParameterError: see above.
