@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikejoule.baselines.counts import CountedBaseline, TrainingRun, measure_baseline
+from spikejoule.baselines.counts import CountedBaseline, measure_baseline
 from spikejoule.baselines.quantised import Widths, quantise
 from spikejoule.baselines.settings import BaselineVariant, family
 from spikejoule.baselines.training import (
@@ -22,6 +22,7 @@ from spikejoule.baselines.training import (
 )
 from spikejoule.core.provenance import git
 from spikejoule.core.yaml_files import PARAMS_FILE, read_mapping
+from spikejoule.counts.training import TrainingRecord
 from spikejoule.data.images import DataDescription, LabelledImages, load_images
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy.prices import HardwareProfile
@@ -155,7 +156,7 @@ class ConventionalEpochs:
 
     counts: CountedBaseline
     accuracies_percent: Sequence[float]
-    runs: Sequence[TrainingRun]
+    runs: Sequence[TrainingRecord]
 
 
 def train_conventional(params: Params, splits: Splits) -> ConventionalEpochs:
@@ -167,10 +168,10 @@ def train_conventional(params: Params, splits: Splits) -> ConventionalEpochs:
     )
     (trained,) = training.baselines
     accuracies = trained.validation_accuracies_percent
-    runs: list[TrainingRun] = []
+    runs: list[TrainingRecord] = []
 
     def stop(epoch: int) -> None:
-        runs.append(training.run_of(trained))
+        runs.append(training.record_of(trained))
         if is_enough(accuracies[-1]):
             raise LevelReachedError
 

@@ -44,7 +44,7 @@ surrogate.
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.counts.training import TrainedNetwork
+from spikejoule.counts.records import AnyNetwork
 from spikejoule.energy.operations import Words, block
 from spikejoule.energy.training.step import (
     Blocks,
@@ -130,7 +130,7 @@ def _learns(step: TrainingStep, constant: str) -> NDArray[np.bool_]:
     return np.array(learned, np.bool_)
 
 
-def _subtracts(network: TrainedNetwork) -> bool:
+def _subtracts(network: AnyNetwork) -> bool:
     """Whether a reset subtracts the threshold; unknown in imported graphs."""
     neuron = getattr(network, "neuron", None)
     return isinstance(neuron, LeakyIntegrateAndFire) and neuron.reset == "subtract"
