@@ -16,7 +16,7 @@ from spikejoule.encoding.kernels import SPARE_SPIKES
 from spikejoule.engine.chain import chain_arrays, int32, link_tables
 from spikejoule.engine.differentiable import chain as description
 from spikejoule.engine.differentiable.dynamics import Dynamics
-from spikejoule.engine.differentiable.kernels.neurons import SHAPES
+from spikejoule.engine.differentiable.kernels.neurons import PASSING, RESETS, SHAPES
 from spikejoule.engine.differentiable.kernels.packing import Matrices
 from spikejoule.engine.differentiable.kernels.structures import (
     N_SUMS,
@@ -126,14 +126,7 @@ def _synapses(
 def _settings(dynamics: Dynamics) -> Settings:
     """Return a layer's neurons in numbers."""
     surrogate = dynamics.surrogate
-    reset = dynamics.reset
-    through_reset = reset in ("zero", "subtract") and not dynamics.detach_reset
     return Settings(
-        kept=0.0 if reset == "zero" else 1.0,
-        lowered=1.0 if reset == "subtract" else 0.0,
-        next_kept=0.0 if reset == "zero_next" else 1.0,
-        next_lowered=1.0 if reset == "subtract_next" else 0.0,
-        through_reset=1.0 if through_reset else 0.0,
         keep_current=dynamics.keep_current,
         height=0.0 if surrogate is None else surrogate.height,
         slope=0.0 if surrogate is None else surrogate.slope,
@@ -257,7 +250,9 @@ def _layer_places(
     for layer, connection, before, n_sources in zip(
         chain.layers, layout.forward, units_before, chain.sizes, strict=False
     ):
-        surrogate = layer.dynamics.surrogate
+        dynamics = layer.dynamics
+        surrogate = dynamics.surrogate
+        passes = dynamics.reset in PASSING and not dynamics.detach_reset
         places.append(
             LayerPlace(
                 synapses=_synapses_code(layer, connection),
@@ -265,6 +260,8 @@ def _layer_places(
                 n_sources=n_sources,
                 units_before=before,
                 surrogate=codes.index(surrogate.shape if surrogate else "constant"),
+                reset=RESETS.index(dynamics.reset),
+                through_reset=int(passes),
             )
         )
     return places
