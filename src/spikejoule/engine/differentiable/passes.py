@@ -15,7 +15,11 @@ from spikejoule.compiling.emit import aligned_zeros, even_parts
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.differentiable.kernels import backward, forward
-from spikejoule.engine.differentiable.kernels.packing import Matrices, pack, unpack
+from spikejoule.engine.differentiable.kernels.packing import (
+    Transposition,
+    take,
+    transpose,
+)
 from spikejoule.engine.differentiable.kernels.structures import (
     CURRENTS,
     DENSE,
@@ -28,7 +32,8 @@ from spikejoule.engine.differentiable.kernels.structures import (
     Records,
     Tables,
 )
-from spikejoule.engine.differentiable.plan import Plan, matrices_of
+from spikejoule.engine.differentiable.plan import Plan, packing_of, unpacking_of
+from spikejoule.engine.layout import ConnectionLayout
 from spikejoule.network.nodes import Shape
 
 Array = NDArray[Any]
@@ -245,7 +250,7 @@ class Passes:
         connection = plan.layout.forward[number]
         flat = memory.parameters
         if layer.weight is not None:
-            _pack_weights(layer.weight, matrices_of(connection), flat)
+            _pack_weights(layer.weight, connection, flat)
         bias = 0.0 if layer.bias is None else layer.bias
         place = connection.bias_place
         place.view(flat)[...] = np.reshape(
@@ -253,7 +258,7 @@ class Passes:
         )
         if layer.recurrent is not None:
             own = plan.recurrent_of(number)
-            _pack_weights(layer.recurrent, matrices_of(own), flat)
+            _pack_weights(layer.recurrent, own, flat)
         rows = plan.rows_of(number, memory.kept.constants)
         elements = plan.elements_of[number]
         dynamics = plan.chain.layers[number].dynamics
@@ -286,13 +291,9 @@ class Passes:
         memory = kept_pass.memory
         plan = self._plan
         tables = self._tables(memory)
-        np.take(
-            memory.parameters,
-            plan.transposed_from,
-            out=tables.transposed,
-            # Without a mode other than "raise", numpy buffers `out`; all indices exist.
-            mode="clip",
-        )
+        parts = _parts(tables.transposed)
+        places = plan.transposed_from
+        take(parts, parts, memory.parameters, places, tables.transposed)
         lanes = memory.batch.bounds.size - 1
         gradients = self._gradients(lanes)._replace(
             currents=currents,
@@ -343,13 +344,13 @@ class Passes:
         weight = bias = recurrent = keep = gain = threshold = None
         if needed.weight:
             assert layer.weight is not None
-            weight = _unpack_weights(layer.weight, matrices_of(connection), lanes)
+            weight = _unpack_weights(layer.weight, connection, lanes)
         if needed.bias:
             bias = by_input.reshape(connection.target.channels, -1).sum(axis=1)
         if needed.recurrent:
             assert layer.recurrent is not None
             own = plan.recurrent_of(number)
-            recurrent = _unpack_weights(layer.recurrent, matrices_of(own), lanes)
+            recurrent = _unpack_weights(layer.recurrent, own, lanes)
         if needed.keep:
             keep = _as_value(by_keep, layer.keep)
         if needed.gain:
@@ -364,19 +365,27 @@ def _plain(tables: Tables) -> tuple[Any, ...]:
     return (tuple(tables.chain), *tables[1:])
 
 
-def _parts(weights: Array) -> int:
-    return 1 if weights.size < SMALL else numba.get_num_threads()
+def _plain_task(task: Transposition) -> tuple[Any, ...]:
+    return tuple(tuple(x) if isinstance(x, tuple) else x for x in task)
 
 
-def _pack_weights(weights: Array, place: Matrices, flat: Array) -> None:
+def _parts(numbers: Array) -> int:
+    return 1 if numbers.size < SMALL else numba.get_num_threads()
+
+
+def _pack_weights(weights: Array, connection: ConnectionLayout, flat: Array) -> None:
     parts = _parts(weights)
-    pack(parts, parts, weights.reshape(-1), tuple(place), flat)
+    task = _plain_task(packing_of(connection))
+    transpose(parts, parts, weights.reshape(-1), task, flat)
 
 
-def _unpack_weights(weights: Array, place: Matrices, lanes: Array) -> Array:
+def _unpack_weights(
+    weights: Array, connection: ConnectionLayout, lanes: Array
+) -> Array:
     parts = _parts(weights)
     out = np.empty(weights.shape, weights.dtype)
-    unpack(parts, parts, lanes, tuple(place), out.reshape(-1))
+    task = _plain_task(unpacking_of(connection, lanes))
+    transpose(parts, parts, lanes.reshape(-1), task, out.reshape(-1))
     return out
 
 

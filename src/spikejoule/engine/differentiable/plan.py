@@ -17,7 +17,7 @@ from spikejoule.engine.chain import chain_arrays, int32, link_tables
 from spikejoule.engine.differentiable import chain as description
 from spikejoule.engine.differentiable.dynamics import Dynamics
 from spikejoule.engine.differentiable.kernels.neurons import PASSING, RESETS, SHAPES
-from spikejoule.engine.differentiable.kernels.packing import Matrices
+from spikejoule.engine.differentiable.kernels.packing import Matrices, Transposition
 from spikejoule.engine.differentiable.kernels.structures import (
     N_SUMS,
     NO_SYNAPSES,
@@ -28,6 +28,7 @@ from spikejoule.engine.differentiable.kernels.structures import (
     Settings,
     Tables,
 )
+from spikejoule.engine.kernels.structures import Array
 from spikejoule.engine.layout import ConnectionLayout, Integers, ParameterLayout
 from spikejoule.engine.learning.chain import transposed_weights
 from spikejoule.network.graph import Edge
@@ -141,11 +142,19 @@ def _synapses_code(layer: description.Layer, connection: ConnectionLayout) -> in
     return ROWS if is_linear and layer.pooling is None else PATCHES
 
 
-def matrices_of(connection: ConnectionLayout) -> Matrices:
-    """Return the place of a connection's weights."""
+def packing_of(connection: ConnectionLayout) -> Transposition:
+    """Return how a connection's weights get into the flat array."""
     groups, targets, columns = connection.weight_place.axes
     _, _, width = connection.weight_place.strides
-    return Matrices(connection.weights.start, groups, targets, columns, width)
+    own = Matrices(0, columns, targets * columns)
+    flat = Matrices(connection.weights.start, width, columns * width)
+    return Transposition(groups, targets, columns, own, flat)
+
+
+def unpacking_of(connection: ConnectionLayout, lanes: Array) -> Transposition:
+    """Return how the sum of its gradients of all lanes, [K, P], gets out of there."""
+    groups, targets, columns, own, flat, *_ = packing_of(connection)
+    return Transposition(groups, columns, targets, flat, own, *lanes.shape)
 
 
 @dataclass(frozen=True, eq=False)

@@ -244,7 +244,7 @@ def _layer_backward(number, sample, place, lane, work, memory):
             Rows(memory.slopes, 0, link.stride if is_last else link.width),
             tables.chain.factors[number + 1],
             Rows(recorded, 0, link.stride if has_recorded else 0),
-            np.int64(has_recorded),
+            1 if has_recorded else 0,
             tables.records_after_reset,
         ),
         _deltas_of(number, place, work, memory),
