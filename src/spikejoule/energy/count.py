@@ -32,6 +32,15 @@ Spiking neurons, in each step (Lemaire et al. 2022, arXiv:2210.13107):
                             of them; for early exit, 2 n - 2 in every step, which find
                             the two largest and compare their distance with the lead
 
+An output that integrates (`network.readout`) has neither threshold comparisons, resets
+nor spikes. Its answer takes
+
+    potential               n - 1 comparisons after the last step; for early exit,
+                            2 n - 2 in every step
+    max_potential           n in every step with the largest so far, but for the first
+                            of all; for early exit, 2 n with the two largest so far, and
+                            one of their distance with the lead
+
 On event-driven hardware, lazy updates (`Measurement.lazy_updates`) replace T n, and the
 leak of skipped steps is one multiplication.
 
@@ -105,6 +114,7 @@ from spikejoule.energy.operations import (
 from spikejoule.energy.terms import TERMS
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.graph import Graph
+from spikejoule.network.network import Network
 from spikejoule.network.nodes import (
     BY_UNIT,
     Connection,
@@ -117,6 +127,7 @@ from spikejoule.network.nodes import (
     Pooling,
 )
 from spikejoule.network.quantisation import FLOAT_BITS
+from spikejoule.network.readout import Readout
 
 Blocks = Iterator[OperationCounts]
 
@@ -534,11 +545,26 @@ def _of_pooled_values(activity: Activity, node: Pooling) -> Blocks:
 def _of_answer(activity: Activity, node: Node) -> Blocks:
     """Count finding the largest score, or the largest count of output spikes."""
     comparisons = activity.samples_of_row * (node.n_out - 1)
-    if not activity.is_conventional:
-        answer = activity.network.answer
+    network = activity.network
+    if isinstance(network, Network) and not network.readout.is_spiking:
+        comparisons = _potentials_compared(activity, network.readout, node.n_out)
+    elif not activity.is_conventional:
+        answer = network.answer
         if answer is None:
             return
         yield _at(node, "spike_counted", activity.spikes_of(answer))
         if activity.exit_steps is not None:
             comparisons = activity.exit_steps * (2 * node.n_out - 2)
     yield _at(node, "decision_comparison", comparisons)
+
+
+def _potentials_compared(activity: Activity, readout: Readout, n: int) -> Counts:
+    """Return the comparisons of n potentials that find the answer, [N]."""
+    exits = activity.exit_steps
+    if readout is Readout.MAX_POTENTIAL:
+        if exits is not None:
+            return exits * (2 * n + 1)
+        return activity.samples_of_row * (activity.time_window * n - 1)
+    if exits is not None:
+        return exits * (2 * n - 2)
+    return activity.samples_of_row * (n - 1)

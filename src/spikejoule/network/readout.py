@@ -10,10 +10,11 @@ network saturates in every step. Among equal scores the first class wins.
 """
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from spikejoule.encoding.counting import best_class, class_counts
 from spikejoule.encoding.events import EventList
@@ -64,3 +65,7 @@ class Readout(StrEnum):
     def predict(self, output: EventList) -> NDArray[np.int64]:
         """The class with the highest score, the first of equals, [N]."""
         return best_class(self.scores(output))
+
+
+ReadoutName = Annotated[Readout, Field(strict=False)]
+"""A readout as a field of a section or file, which holds its name."""

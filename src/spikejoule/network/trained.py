@@ -90,6 +90,7 @@ class TrainedNetwork:
                 **_connectivity_entry(network),
                 **network.neuron.entry(),
                 **_layers_entry(network),
+                **_readout_entry(network),
                 "layer_names": list(network.layer_names),
                 "layer_sizes": list(network.layer_sizes),
             },
@@ -202,6 +203,7 @@ def _notebook_runs(network: Network) -> bool:
     """
     return (
         network.quantisation is None
+        and network.readout.is_spiking
         and network.is_plain
         and len(network.connections) == 2
         and network.neuron.entry().keys() == {"threshold", "decay"}
@@ -227,6 +229,12 @@ def _layers_entry(network: Network) -> dict[str, Any]:
         return {}
     shape = network.input.out_shape
     return {"input_shape": list(shape), "layers": list(network.words)}
+
+
+def _readout_entry(network: Network) -> dict[str, Any]:
+    """How the output answers; empty if by spikes, as in the original notebook."""
+    readout = network.readout
+    return {} if readout.is_spiking else {"readout": readout.value}
 
 
 def _connectivity_entry(network: Network) -> dict[str, Any]:

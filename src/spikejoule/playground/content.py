@@ -76,6 +76,11 @@ def check_playable(network: Network, encoding: str, n_images: int) -> None:
             "The playground runs fully connected layers only, without convolution, "
             "pooling or recurrence."
         )
+    if not network.readout.is_spiking:
+        raise PlaygroundError(
+            "The playground reads output spikes only, and this network answers by "
+            f"{network.readout.value}."
+        )
     if not isinstance(network.neuron, LeakyIntegrateAndFire):
         raise PlaygroundError(
             "The playground runs leaky integrate-and-fire neurons only."
