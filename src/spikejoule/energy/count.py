@@ -32,8 +32,8 @@ Spiking neurons, in each step (Lemaire et al. 2022, arXiv:2210.13107):
                             of them; for early exit, 2 n - 2 in every step, which find
                             the two largest and compare their distance with the lead
 
-An output that integrates (`network.readout`) has neither threshold comparisons, resets
-nor spikes. Its answer takes
+An output whose potentials are read (`network.readout`) has neither threshold
+comparisons, resets nor spikes. Its answer takes
 
     potential               n - 1 comparisons after the last step; for early exit,
                             2 n - 2 in every step
@@ -80,10 +80,10 @@ The other nodes of imported networks:
     Delay                writes what it emits, which is read once or by each reader
     values               written by their node and read by each node that multiplies
 
-A spike is read once by each connection that it enters. Reading out an output of values
-is not counted. Constant gains such as r dt / tau are part of the weights. Hooks on a
-PyTorch model (`pricing.counted`) also provide active updates, resets, leaks, biases,
-comparisons and reads.
+A spike is read once by each connection that it enters. An output of values without a
+readout has no answer, so none is counted. Constant gains such as r dt / tau are part of
+the weights. Hooks on a PyTorch model (`pricing.counted`) also provide active updates,
+resets, leaks, biases, comparisons and reads.
 
 A product belongs to a connection (``input_to_hidden``), everything else to a layer.
 Input units are not neurons: they have neither updates nor state. Loihi's table (Davies
@@ -114,7 +114,6 @@ from spikejoule.energy.operations import (
 from spikejoule.energy.terms import TERMS
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.graph import Graph
-from spikejoule.network.network import Network
 from spikejoule.network.nodes import (
     BY_UNIT,
     Connection,
@@ -545,11 +544,11 @@ def _of_pooled_values(activity: Activity, node: Pooling) -> Blocks:
 def _of_answer(activity: Activity, node: Node) -> Blocks:
     """Count finding the largest score, or the largest count of output spikes."""
     comparisons = activity.samples_of_row * (node.n_out - 1)
-    network = activity.network
-    if isinstance(network, Network) and not network.readout.is_spiking:
-        comparisons = _potentials_compared(activity, network.readout, node.n_out)
+    if activity.potentials_read is not None:
+        readout = activity.potentials_read
+        comparisons = _potentials_compared(activity, readout, node.n_out)
     elif not activity.is_conventional:
-        answer = network.answer
+        answer = activity.network.answer
         if answer is None:
             return
         yield _at(node, "spike_counted", activity.spikes_of(answer))

@@ -69,3 +69,8 @@ class Readout(StrEnum):
 
 ReadoutName = Annotated[Readout, Field(strict=False)]
 """A readout as a field of a section or file, which holds its name."""
+
+
+def readout_entry(readout: Readout) -> dict[str, str]:
+    """The file entry of a readout; empty for spikes, as in the original notebook."""
+    return {} if readout.is_spiking else {"readout": readout.value}

@@ -22,6 +22,7 @@ from spikejoule.network.checkpoint import (
     quantisation_section,
 )
 from spikejoule.network.network import Network
+from spikejoule.network.readout import readout_entry
 from spikejoule.network.sections import EpochRecord
 
 SEED_CLASS: Final = "SimpleSpikingNetwork"
@@ -90,7 +91,7 @@ class TrainedNetwork:
                 **_connectivity_entry(network),
                 **network.neuron.entry(),
                 **_layers_entry(network),
-                **_readout_entry(network),
+                **readout_entry(network.readout),
                 "layer_names": list(network.layer_names),
                 "layer_sizes": list(network.layer_sizes),
             },
@@ -229,12 +230,6 @@ def _layers_entry(network: Network) -> dict[str, Any]:
         return {}
     shape = network.input.out_shape
     return {"input_shape": list(shape), "layers": list(network.words)}
-
-
-def _readout_entry(network: Network) -> dict[str, Any]:
-    """How the output answers; empty if by spikes, as in the original notebook."""
-    readout = network.readout
-    return {} if readout.is_spiking else {"readout": readout.value}
 
 
 def _connectivity_entry(network: Network) -> dict[str, Any]:
