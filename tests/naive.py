@@ -862,6 +862,15 @@ def latency(intensities, n_steps, threshold, curve):
     return dense
 
 
+def binary(intensities, n_steps, threshold):
+    """Dense spikes [T, P] of one image: pixels above the threshold, in step 0."""
+    dense = np.zeros((n_steps, len(intensities)), dtype=np.uint8)
+    for pixel, x in enumerate(intensities):
+        if x > threshold:
+            dense[0, pixel] = 1
+    return dense
+
+
 def regular(intensities, n_steps, max_rate_hz):
     """Dense spikes [T, P] of one image: each pixel's accumulator overflows at 2^32."""
     dense = np.zeros((n_steps, len(intensities)), dtype=np.uint8)

@@ -131,7 +131,7 @@ class Spiking:
 
     def encode_pixel(self, pixel):
         self.count["code_comparison", "input"] += 1
-        if pixel / 255 <= self.encoding.threshold:
+        if pixel / 255 <= self.encoding.threshold or self.encoding.kind == "binary":
             return
         self.count["code_multiplication", "input"] += 1
         if self.encoding.kind == "latency":

@@ -21,6 +21,7 @@ from spikejoule.counts.measurement import (
 )
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoders.binary import Binary
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.encoders.poisson import Poisson
@@ -199,6 +200,10 @@ NETWORKS: dict[str, tuple[Drawn, Encoder]] = {
     "8-bit integers, pruned": (
         Drawn((16,), {"threshold": 0.5}, pruned=0.8, widths=Quantisation(8, 16)),
         POISSON,
+    ),
+    "binary pixels, largest potentials of IF neurons": (
+        Drawn((16,), {"decay": 1.0, "bias": False}, readout=Readout.MAX_POTENTIAL),
+        Binary(time_window=4, binary_threshold=0.3),
     ),
     "potentials, without leak": (
         Drawn((16,), {"decay": (0.9, 1.0)}, readout=Readout.POTENTIAL),

@@ -90,7 +90,7 @@ def drawn(number: int) -> list[Combination]:
     return combinations
 
 
-COMBINATIONS = drawn(int(os.environ.get("SPIKEJOULE_CHOICES", "4")))
+COMBINATIONS = drawn(int(os.environ.get("SPIKEJOULE_CHOICES", "5")))
 
 
 def test_every_value_is_drawn() -> None:

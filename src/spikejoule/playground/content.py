@@ -27,7 +27,7 @@ from spikejoule.playground.opponent import CHOSEN_AS
 from spikejoule.playground.prices import LinearOperations, PlaygroundError
 from spikejoule.report.names import named
 
-ENCODINGS: Final = ("latency", "poisson", "regular")
+ENCODINGS: Final = ("binary", "latency", "poisson", "regular")
 """The encodings that `scripts/encoders.js` has."""
 
 INK_SIDE: Final = 20
@@ -75,11 +75,6 @@ def check_playable(network: Network, encoding: str, n_images: int) -> None:
         raise PlaygroundError(
             "The playground runs fully connected layers only, without convolution, "
             "pooling or recurrence."
-        )
-    if not network.readout.is_spiking:
-        raise PlaygroundError(
-            "The playground reads output spikes only, and this network answers by "
-            f"{network.readout.value}."
         )
     if not isinstance(network.neuron, LeakyIntegrateAndFire):
         raise PlaygroundError(
