@@ -281,18 +281,21 @@ def _output_backward(work, gradient):
     n_steps = work.n_steps
     number = chain.constants.shape[0] - 1
     link = link_at(chain.links, number)
+    potentials = work.memory.potentials
     start = link.first_unit * (n_steps + 1)
-    potentials = Rows(work.memory.potentials, start, link.stride)
-    by_decay = potential_deltas(
+    # The deltas replace v, which the gradient of the leak needs.
+    before = potentials[start : start + n_steps * link.stride].copy()
+    potential_deltas(
         work.scratch.costs[link.first_unit :],
         work.scratch.peaks,
         neuron_at(chain, number).decay,
         n_steps,
-        potentials,
-        potentials,
+        Rows(potentials, start, link.stride),
         gradient[link.bias_start :],
     )
-    work.scratch.learned[2 * number * LANES] += by_decay
+    for place in range(before.size - link.stride):
+        after = start + link.stride + place
+        work.scratch.learned[2 * number * LANES] += potentials[after] * before[place]
 
 
 @compiled_inline

@@ -8,6 +8,8 @@ memory: ``dL/ds[t] * f(v[t] - threshold) = dL/dv[t] - k[t] * dL/dv[t+1]``.
 
 import math
 
+import numpy as np
+
 from spikejoule.compiling import compiled_apart, compiled_inline, compiled_parallel
 from spikejoule.compiling.emit import LANES
 from spikejoule.compiling.streams import stream_start
@@ -165,7 +167,7 @@ def read_potentials(readout, potentials, n_steps, neuron, scores, peaks):
 
 
 @compiled_inline
-def potential_deltas(score_gradient, peaks, decay, n_steps, potentials, deltas, sums):
+def potential_deltas(score_gradient, peaks, decay, n_steps, deltas, sums):
     """Compute dL/dv of an output whose potentials are the scores.
 
     With g the gradient of a score that was read in step p, from the last step to the
@@ -176,27 +178,23 @@ def potential_deltas(score_gradient, peaks, decay, n_steps, potentials, deltas, 
         peaks: p of each class.
         decay: of the output's neurons, real.
         n_steps: T.
-        potentials: v, ``Rows`` of T steps.
-        deltas: ``Rows`` of T steps that receive d; may be `potentials`.
+        deltas: ``Rows`` of T steps that receive d.
         sums: real; the sum of d over the steps is added for each class.
-
-    Returns:
-        the sum of ``d[t + 1] * v[t]`` over steps and classes.
     """
     values = deltas.values
-    before = potentials.values
-    by_decay = 0.0
-    for k in range(peaks.size):
-        gradient = score_gradient[k]
-        later = gradient * 0
-        for step in range(n_steps - 1, -1, -1):
-            by_decay += later * before[potentials.start + step * potentials.stride + k]
-            later = decay * later
-            if step == peaks[k]:
-                later += gradient
-            values[deltas.start + step * deltas.stride + k] = later
-            sums[k] += later
-    return by_decay
+    nothing = decay * 0
+    # Indices are unsigned: numba checks the sign of signed ones.
+    n_classes = np.uint64(peaks.size)
+    stride = np.uint64(deltas.stride)
+    row = np.uint64(deltas.start) + np.uint64(n_steps - 1) * stride
+    for step in range(n_steps - 1, -1, -1):
+        for k in range(n_classes):
+            delta = score_gradient[k] if step == peaks[k] else nothing
+            if step < n_steps - 1:
+                delta += decay * values[row + stride + k]
+            values[row + k] = delta
+            sums[k] += delta
+        row -= stride
 
 
 @compiled_inline
@@ -399,7 +397,6 @@ def _output_deltas(slot, training, output):
         peaks,
         output.neuron.decay,
         output.n_steps,
-        Rows(output.potentials, 0, output.deltas.stride),
         output.deltas,
         output.sums,
     )
