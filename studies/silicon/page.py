@@ -11,20 +11,16 @@ from typing import Final
 import pandas as pd
 
 from spikejoule.report.units import joules
-from studies.silicon.predictions import Prediction
-from studies.silicon.references import FOLDER
+from studies.silicon.predictions import Prediction, fitted_price_pj, name_of
+from studies.silicon.references import FOLDER, ONE_PRICE, READ, Chip, Measures
 from studies.silicon.systems import SYSTEMS, SystemRow
 from studies.verdict.sentences import ratio_words
-from studies.verdict.timed import FAST, GATED, TIMED
+from studies.verdict.timed import FAST, TIMED, WINDOW_STEPS
 
 PAGE: Final = FOLDER / "README.md"
 
 DEFAULT: Final = "lemaire-complete"
 """The project's default price list."""
-
-PROVENANCE: Final = (
-    "Most figures come from summaries of the sources (column `read` of `silicon.csv`)."
-)
 
 _MARKED = re.compile(
     r"(?<=<!-- silicon -->\n).*?(?=<!-- end of silicon -->)", re.DOTALL
@@ -38,13 +34,14 @@ def written(
     """Return the page with its generated part up to date."""
     parts = [
         answer(rows),
-        PROVENANCE,
-        "**Total energy** of a unit of work:",
+        "![Predicted against measured energy, and their ratio](silicon.png)",
+        "**Spiking chips, total energy** of a unit of work:",
         total_table(rows),
-        "**Dynamic energy only**, measured without leakage:",
+        "**Spiking chips, dynamic energy only**, measured without leakage:",
         dynamic_table(rows),
         cautions(rows),
-        "![Predicted against measured energy, and their ratio](silicon.png)",
+        provenance(rows),
+        folded("Conventional chips: one price per product", one_price_table(rows)),
         folded("Chips that publish too little", missing_table(rows)),
         systems_sentence(systems),
         "## The verdict with time in it",
@@ -56,40 +53,53 @@ def written(
 
 
 def answer(rows: Sequence[Prediction]) -> str:
-    """State what one price per event misses, and list the predictions."""
+    """State what one price misses, and list the predictions of spiking chips."""
     by_headline = {
-        f"{row.chip.name}, {row.point.name}": row.headline_ratio
+        name_of(row): row.headline_ratio
         for row in rows
         if row.headline_ratio is not None
     }
     highest = max(by_headline, key=by_headline.__getitem__)
     lowest = min(by_headline, key=by_headline.__getitem__)
-    predicted = ", ".join(
+    spiking = ", ".join(
         f"{row.chip.name} {ratio_cell(row)}"
-        for row in rows
-        if row.point.role in ("predicted", "interpolated")
+        for row in held_out(rows)
+        if row.chip.kind == "spiking"
     )
+    others = [row for row in held_out(rows) if row.point.profile == ONE_PRICE]
+    ratios = [row.ratio.middle for row in others if row.ratio]
+    n_chips = len({row.chip.name for row in others})
     return (
         "**A chip's price per event describes one operating point.** Elsewhere, it is "
         f"up to {by_headline[highest]:.1f} times too high ({highest}) or "
         f"{1 / by_headline[lowest]:.1f} times too low ({lowest}); static power x "
-        f"latency explains both.\n\nPredicted / measured energy: {predicted}."
+        "latency explains both. **A price per product describes one network**: fitted "
+        f"to it, the price gives {min(ratios):.2f} to {max(ratios):.2f} of the "
+        f"measured energy of others ({n_chips} conventional chips).\n\n"
+        f"Predicted / measured energy of spiking chips: {spiking}."
     )
 
 
+def held_out(rows: Sequence[Prediction]) -> list[Prediction]:
+    """Return the predictions of points that their list was not fitted to."""
+    roles = ("predicted", "interpolated")
+    return [row for row in rows if row.point.role in roles]
+
+
 def total_table(rows: Sequence[Prediction]) -> str:
-    """Markdown: points whose measurement includes static energy."""
+    """Markdown: spiking chips' points with static energy."""
     lines = [
         "| chip, point | per | measured | predicted | predicted / measured "
         "| static share | one price per event / measured |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
-    for row in compared(rows, "total"):
-        share, headline = row.static_share, row.headline_ratio
+    for row in of_spiking_chips(rows, "total"):
+        assert row.static_share is not None
+        assert row.headline_ratio is not None
         cells = (
             *common_cells(row),
-            "in the price" if share is None else f"{100 * share:.0f} %",
-            "" if headline is None else f"{headline:.2f}",
+            f"{100 * row.static_share:.0f} %",
+            f"{row.headline_ratio:.2f}",
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -101,14 +111,53 @@ def dynamic_table(rows: Sequence[Prediction]) -> str:
         "| chip, point | per | measured | predicted | predicted / measured |",
         "|---|---|---:|---:|---:|",
     ]
-    for row in compared(rows, "dynamic"):
+    for row in of_spiking_chips(rows, "dynamic"):
         lines.append(f"| {' | '.join(common_cells(row))} |")
     return "\n".join(lines)
 
 
-def compared(rows: Sequence[Prediction], measures: str) -> list[Prediction]:
+def of_spiking_chips(
+    rows: Sequence[Prediction], measures: Measures
+) -> list[Prediction]:
     """Return the rows of a table."""
-    return [row for row in rows if row.ratio and row.point.measures == measures]
+    return [
+        row
+        for row in rows
+        if row.ratio and row.chip.kind == "spiking" and row.point.measures == measures
+    ]
+
+
+def one_price_table(rows: Sequence[Prediction]) -> str:
+    """Markdown: chips with one price per product, and what it predicts."""
+    lines = [
+        "| chip | fitted to | measured | price of a product | predicted / measured, "
+        "other networks |",
+        "|---|---|---:|---:|---|",
+    ]
+    for chip, points in by_chip(rows):
+        fitted = chip.fitted
+        ratios = ", ".join(
+            f"{row.point.name} {ratio_cell(row)}" for row in held_out(points)
+        )
+        cells = (
+            chip.name,
+            fitted.name,
+            range_words(fitted.measured_nj),
+            joules(fitted_price_pj(fitted), digits=3),
+            ratios,
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def by_chip(rows: Sequence[Prediction]) -> list[tuple[Chip, list[Prediction]]]:
+    """Group the points with one price by their chip."""
+    with_one_price = [row for row in rows if row.point.profile == ONE_PRICE]
+    chips = {row.chip.name: row.chip for row in with_one_price}
+    return [
+        (chip, [row for row in with_one_price if row.chip is chip])
+        for chip in chips.values()
+    ]
 
 
 def common_cells(row: Prediction) -> tuple[str, ...]:
@@ -119,7 +168,7 @@ def common_cells(row: Prediction) -> tuple[str, ...]:
     if low < high:
         predicted += f" ({range_words((low, high))})"
     return (
-        f"{row.chip.name}, {row.point.name}",
+        name_of(row),
         row.point.per,
         range_words(row.point.measured_nj),
         predicted,
@@ -139,13 +188,30 @@ def ratio_cell(row: Prediction) -> str:
 
 
 def cautions(rows: Sequence[Prediction]) -> str:
-    """State what weakens the agreement of each prediction."""
-    known = [
-        f"- {row.chip.name}, {row.point.name}: {row.point.reason}."
-        for row in rows
-        if row.point.role == "predicted" and row.point.reason
-    ]
-    return "\n".join(known)
+    """State what weakens each prediction, and why bounds are bounds."""
+    names_of: dict[str, list[str]] = {}
+    bounds = [row for row in rows if row.point.role == "lower bound"]
+    for row in [*held_out(rows), *bounds]:
+        name = row.chip.name if row.point.profile == ONE_PRICE else name_of(row)
+        names = names_of.setdefault(row.point.reason, [])
+        if name not in names:
+            names.append(name)
+    return "\n".join(
+        f"- {', '.join(names)}: {reason}."
+        for reason, names in sorted(names_of.items(), key=lambda pair: len(pair[1]))
+    )
+
+
+def provenance(rows: Sequence[Prediction]) -> str:
+    """State where the measurements that a prediction is held against were read."""
+    names: dict[str, list[str]] = {read: [] for read in READ}
+    for row in rows:
+        is_bound = row.point.role == "lower bound"
+        name = f"{row.chip.name} ({row.point.name})" if is_bound else row.chip.name
+        if row.predicted_nj is not None and name not in names[row.point.read]:
+            names[row.point.read].append(name)
+    listed = "; ".join(f"{READ[read]}: {', '.join(names[read])}" for read in READ)
+    return f"Measurements {listed}."
 
 
 def folded(title: str, text: str) -> str:
@@ -164,7 +230,7 @@ def missing_table(rows: Sequence[Prediction]) -> str:
             continue
         bound = row.predicted_nj
         cells = (
-            f"{row.chip.name}, {row.point.name}",
+            name_of(row),
             row.point.per,
             range_words(row.point.measured_nj),
             "refused" if bound is None else f"at least {energy_words(bound.low)}",
@@ -193,14 +259,18 @@ def systems_sentence(systems: Sequence[SystemRow]) -> str:
 def thought_experiment(file: Path = TIMED) -> str:
     """State the assumption of the table below it, and its result."""
     table = pd.read_csv(file)
-    loss = table[table.quantity == FAST].ratio.median()
+    loss = table[table.quantity == FAST.name].ratio.median()
     return (
         "A thought experiment: both sides of [the study of equal "
         "accuracy](../verdict/README.md) have ODIN's constants, and a product costs "
         "as much energy and time as a synaptic event. ODIN may not hold these "
-        f"networks. As fast as possible, **the spiking side loses by about {loss:.1f} "
-        "times** where it reaches the accuracy, the ratio of the operations. "
-        "Switched on equally long, static energy makes both alike."
+        f"networks. An image arrives every {WINDOW_STEPS} ms; in real time, the "
+        "spiking network makes a step per millisecond until it exits. As fast as "
+        f"possible, **the spiking side loses by about {loss:.1f} times** where it "
+        "reaches the accuracy, the ratio of the operations. With power always on, "
+        "static energy makes both alike, whatever the pace. In real time with power "
+        "gating, the length of a step decides, and whether the clock stops between "
+        "events."
     )
 
 
@@ -221,8 +291,7 @@ def verdict_table(file: Path = TIMED) -> str:
             or "not reached by the spiking network"
             for row in rows.itertuples()
         ]
-        remark = " (mostly the chosen 1 ms)" if quantity == GATED else ""
-        lines.append(f"| {quantity}{remark} | {' | '.join(ratios)} |")
+        lines.append(f"| {quantity} | {' | '.join(ratios)} |")
     return "\n".join(lines)
 
 

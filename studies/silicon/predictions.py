@@ -23,7 +23,7 @@ from spikejoule.energy.timing import Range, Timed, TimeModel
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import FLOAT_BITS, Quantisation
-from studies.silicon.references import FOLDER, Chip, Layers, Point
+from studies.silicon.references import FOLDER, ONE_PRICE, Chip, Layers, Point
 
 LISTS: Final = FOLDER / "price-lists.yaml"
 _PJ_PER_NJ = 1e3
@@ -81,6 +81,11 @@ class Prediction:
         return float(headline_pj * events / _PJ_PER_NJ / self.measured_nj)
 
 
+def name_of(row: Prediction) -> str:
+    """Return chip and point."""
+    return f"{row.chip.name}, {row.point.name}"
+
+
 def price_lists() -> dict[str, HardwareProfile]:
     """The packaged price lists, and the study's own."""
     return load_profiles() | load_profiles(LISTS)
@@ -99,7 +104,11 @@ def predicted(
     """Predict a point at the low end, the middle and the high end of its counts."""
     if point.profile is None:
         return Prediction(chip, point)
-    profile = at_operating_point(profiles[point.profile], point)
+    profile = (
+        one_price(chip)
+        if point.profile == ONE_PRICE
+        else at_operating_point(profiles[point.profile], point)
+    )
     side: SideName = SPIKING if chip.kind == "spiking" else CONVENTIONAL
     bits = point.network.weight_bits if point.network else FLOAT_BITS
     variants = [
@@ -116,6 +125,31 @@ def predicted(
         energies_pj.append(of_end[end])
     predicted_nj = Range.of(np.array(energies_pj) / _PJ_PER_NJ)
     return Prediction(chip, point, predicted_nj, ledger.timed(1, profile))
+
+
+def one_price(chip: Chip) -> HardwareProfile:
+    """Return a list with one price, that of the fitted point."""
+    (term,) = chip.fitted.counts
+    return HardwareProfile.model_validate(
+        {
+            "id": "one-price",
+            "title": f"{chip.name}, one price",
+            "process": chip.process,
+            "year": 2026,
+            "source": chip.source,
+            "scope": "system",
+            "evidence": "derived",
+            "unit": "pJ",
+            "prices": {term: fitted_price_pj(chip.fitted)},
+        }
+    )
+
+
+def fitted_price_pj(point: Point) -> float:
+    """Return the energy of a point by its only count, in pJ."""
+    ((count, _),) = point.counts.values()
+    energy_nj, _ = point.measured_nj
+    return energy_nj * _PJ_PER_NJ / count
 
 
 def at_operating_point(profile: HardwareProfile, point: Point) -> HardwareProfile:

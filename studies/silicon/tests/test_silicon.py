@@ -63,6 +63,27 @@ def test_lists_name_the_points_that_they_were_fitted_to() -> None:
         assert rate in time.fitted_to
 
 
+def test_one_price_is_the_energy_of_the_fitted_point_per_product(
+    rows: list[Prediction],
+) -> None:
+    """Products counted by hand: 9 x 64 and 64 x 64 per pixel of 25 x 5, 4 times."""
+    keywords = 125 * (10 * 4 * 64 + 4 * (9 * 64 + 64 * 64)) + 64 * 12
+    row = found(rows, "GAP9", "keyword spotting")
+    assert row.point.counts == {"mac": (keywords, keywords)}
+    assert row.predicted_nj is not None
+    assert row.predicted_nj.value == pytest.approx(27_711 * keywords / 12_501_632)
+    assert row.static_share is None
+
+
+def test_the_picture_holds_at_least_eight_chips(rows: list[Prediction]) -> None:
+    held_out = [row for row in rows if row.ratio and row.point.role == "predicted"]
+    assert len({row.chip.name for row in held_out}) >= 8
+
+
+def test_every_mark_has_a_reason(rows: list[Prediction]) -> None:
+    assert all(row.point.reason for row in rows)
+
+
 def test_chips_with_missing_data_have_a_reason_and_no_ratio(
     rows: list[Prediction],
 ) -> None:
@@ -140,4 +161,13 @@ def test_an_invalid_file_is_refused(
     assert old in text
     (tmp_path / "chip.yaml").write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(ArtifactError, match=rf"chip\.yaml: .*{reason}"):
+        chips(tmp_path)
+
+
+def test_one_price_fitted_to_nothing_is_refused(tmp_path: Path) -> None:
+    text = (CHIPS / "gap9.yaml").read_text(encoding="utf-8")
+    (tmp_path / "chip.yaml").write_text(
+        text.replace("role: fitted", "role: predicted"), encoding="utf-8"
+    )
+    with pytest.raises(ArtifactError, match="one price needs one fitted point"):
         chips(tmp_path)
