@@ -44,6 +44,7 @@ def written(
         folded("Conventional chips: one price per product", one_price_table(rows)),
         folded("Chips that publish too little", missing_table(rows)),
         systems_sentence(systems),
+        systems_table(systems),
         "## The verdict with time in it",
         thought_experiment(),
         verdict_table(),
@@ -241,19 +242,41 @@ def missing_table(rows: Sequence[Prediction]) -> str:
 
 
 def systems_sentence(systems: Sequence[SystemRow]) -> str:
-    """State how far the lists are from the one chip they can price."""
-    packaged = [row for row in systems if row.is_packaged]
-    default = next(row for row in packaged if row.profile == DEFAULT)
-    ratios = ", ".join(
-        f"`{row.profile}` {row.ratio_low:.3g} to {row.ratio_high:.3g} times"
-        for row in (packaged[0], default, packaged[-1])
-    )
+    """State how far the default list is from the networks that it can price."""
+    spiking, conventional = (row for row in systems if row.profile == DEFAULT)
+    low = spiking.ratio_low / conventional.ratio_high
+    high = spiking.ratio_high / conventional.ratio_low
     return (
-        "**Lists for a modelled core** can price one measured network, uBrain's. The "
-        f"table has the project's default, `{DEFAULT}`. Of the measured dynamic "
-        f"energy, they give: {ratios} (all in `{SYSTEMS.name}`). What a list assumes "
-        "about small memories decides."
+        "**Lists for a modelled core** can price two of the measured networks. The "
+        f"project's default, `{DEFAULT}`, is {low:.0f} to {high:.0f} times dearer "
+        f"for {spiking.chip.name} than for {conventional.chip.name}: an upper end, "
+        f"since {conventional.chip.name}'s total includes static power, and the chip "
+        f"is programmable, while {spiking.chip.name} has one network in hardware. "
+        f"What a list assumes about small memories decides (all in `{SYSTEMS.name}`)."
     )
+
+
+def systems_table(systems: Sequence[SystemRow]) -> str:
+    """Markdown: predicted over measured energy of both networks by packaged list."""
+    ratios: dict[str, list[str]] = {}
+    columns: dict[str, None] = {}
+    for row in systems:
+        if row.is_packaged:
+            cells = ratios.setdefault(row.profile, [])
+            cells.append(ends_words(row.ratio_low, row.ratio_high))
+            columns[f"{row.chip.name}, {row.point.name}, {row.point.measures}"] = None
+    lines = [
+        f"| predicted / measured under | {' | '.join(columns)} |",
+        "|---|" + "---:|" * len(columns),
+    ]
+    for profile, cells in ratios.items():
+        lines.append(f"| `{profile}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def ends_words(low: float, high: float) -> str:
+    """Return a ratio, or its range."""
+    return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
 
 
 def thought_experiment(file: Path = TIMED) -> str:

@@ -55,18 +55,29 @@ class _Record(BaseModel):
 
 
 class Layers(_Record):
-    """A fully connected network that updates a neuron at every event.
+    """A fully connected network.
+
+    A spiking one updates a neuron at every event. A conventional one multiplies every
+    weight once.
 
     Attributes:
         layers: units, input first.
-        weight_bits, state_bits: widths of weights and potentials.
-        spikes: spikes per inference of each layer.
+        weight_bits, state_bits: widths of weights, and of potentials or sums.
+        activation_bits: width of activations; None for a spiking network.
+        spikes: spikes per inference of each layer; none for a conventional network.
     """
 
-    layers: tuple[int, int, int]
+    layers: Annotated[tuple[int, ...], Field(min_length=3)]
     weight_bits: int
     state_bits: int
-    spikes: tuple[int, int, int]
+    activation_bits: int | None = None
+    spikes: tuple[int, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        if self.activation_bits is None and len(self.spikes) != len(self.layers):
+            raise ValueError("a network needs the spikes of every layer")
+        return self
 
 
 class Point(_Record):
