@@ -7,6 +7,7 @@ The answer is in `README.md`; `python -m studies.silicon` predicts every chip ag
     predictions        energies from counts, by the library's ledger
     systems            measured networks under every list that prices memory
     picture            predicted against measured
+    tables             the page's tables
     page               the generated part of the page
     price-lists.yaml   price lists that only this study uses
 """

@@ -87,7 +87,7 @@ LABELS: Final = {
 @house_style()
 def draw(rows: Sequence[Prediction]) -> Chart:
     """Draw all points that have a prediction, and the ratios of each chip."""
-    figure = Figure(figsize=(8.0, 9.2))
+    figure = Figure(figsize=(8.0, 8.0))
     top, bottom = figure.subplots(2, 1, height_ratios=(1.5, 1))
     draw_energies(top, rows)
     draw_ratios(bottom, [row for row in rows if row.ratio])

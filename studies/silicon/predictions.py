@@ -92,6 +92,12 @@ def name_of(row: Prediction) -> str:
     return f"{row.chip.name}, {row.point.name}"
 
 
+def held_out(rows: Iterable[Prediction]) -> list[Prediction]:
+    """Return the predictions of points that their list was not fitted to."""
+    roles = ("predicted", "interpolated")
+    return [row for row in rows if row.point.role in roles]
+
+
 def price_lists() -> dict[str, HardwareProfile]:
     """The packaged price lists, and the study's own."""
     return load_profiles() | load_profiles(LISTS)
