@@ -82,7 +82,7 @@ def headline(rows: Sequence[Prediction]) -> str:
         f"{1 / by_name[lowest]:.1f} times too low ({lowest}); static power x latency "
         "explains both. **A price per product describes one network**: fitted to it, "
         f"the price gives {min(ratios):.2f} to {max(ratios):.2f} of the measured "
-        "energy of others."
+        "energy of others, or of the same at another voltage."
     )
 
 
@@ -122,7 +122,7 @@ def summary_table(rows: Sequence[Prediction], systems: Sequence[SystemRow]) -> s
                 "one price per product, fitted to one network",
                 f"{len(set(chip_names(one_price).split(', ')))} conventional chips "
                 f"{min(by_product):.2f} to {max(by_product):.2f}",
-                "that network",
+                "that network, at that voltage",
             ),
             (
                 f"a modelled core (`{DEFAULT}`)",
