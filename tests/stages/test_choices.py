@@ -22,6 +22,7 @@ from spikejoule.encoding.events import PRODUCTS, load_events
 from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.checkpoint import Checkpoint
+from spikejoule.network.readout import Readout
 from spikejoule.nir.writing import metadata_of
 from spikejoule.params import load_params
 from tests import naive
@@ -41,6 +42,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "model.reset": ("zero", "subtract"),
     "model.bias": (True, False),
     "model.learned": ("none", "decay", "threshold", "both"),
+    "model.readout": tuple(Readout),
     "model.weight_bits": (32, 8),
     "model.state_bits": (32, 16),
     "train.engine": ("event", "dense"),
@@ -57,6 +59,9 @@ def excluded(pair: Combination) -> bool:
     weights = pair.get("model.weight_bits")
     states = pair.get("model.state_bits")
     integers = weights == 8 or states == 16
+    spikes = pair.get("model.readout", "spikes") == "spikes"
+    if not spikes and pair.get("evaluate.early_exit_rule") == "first_spike":
+        return True
     if integers and (learned != "none" or pair.get("encode.encoding") == "direct"):
         return True
     return (states == 16 and weights == 32) or (
@@ -85,7 +90,7 @@ def drawn(number: int) -> list[Combination]:
     return combinations
 
 
-COMBINATIONS = drawn(int(os.environ.get("SPIKEJOULE_CHOICES", "4")))
+COMBINATIONS = drawn(int(os.environ.get("SPIKEJOULE_CHOICES", "5")))
 
 
 def test_every_value_is_drawn() -> None:
@@ -138,7 +143,11 @@ def check_the_integers(paths: dict[str, Path]) -> None:
     trained = Checkpoint.read_trained(paths["trained"])
     integers = {name: values.numpy() for name, values in stated["integers"].items()}
     decays = [leak / 256 for leak in stated["leak_factors"]]
-    constants = (stated["thresholds"], decays, trained.network.neuron.reset)
+    network = trained.network
+    thresholds = stated["thresholds"]
+    if not network.readout.is_spiking:
+        thresholds = [*thresholds, None]  # the output has none
+    constants = (thresholds, decays, network.neuron.reset, network.readout.value)
     inputs = load_events(paths["events_test"])[0].select(slice(5)).to_dense(np.int64)
     passed = [
         naive.forward(integers, sample, constants, None, stated["state_bits"])

@@ -28,8 +28,17 @@ from spikejoule.network.graph import Graph
 from spikejoule.network.layers import DenseLayer, HiddenLayer, chain_parts, is_plain
 from spikejoule.network.neuron import Neuron
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.network.nodes import Connection, Dense, Neurons, Node, Pooling, Shape
+from spikejoule.network.nodes import (
+    INTEGRATOR,
+    Connection,
+    Dense,
+    Neurons,
+    Node,
+    Pooling,
+    Shape,
+)
 from spikejoule.network.quantisation import FLOAT_BITS, Quantisation, unfit_for_integers
+from spikejoule.network.readout import Readout
 
 State = Mapping[str, NDArray[Any]]
 """Parameters by name.
@@ -64,15 +73,18 @@ class Network(Graph):
         nodes, edges, waiting: see `Graph`; only recurrent weights wait.
         neuron: the model of every neuron, with its parameters.
         quantisation: widths and grids of an integer network; None for floating point.
+        readout: how the output answers.
         hidden_layers: the layers that `of_chain` was given.
 
     Raises:
         ParameterError: a neuron parameter does not fit the layers or another
-            parameter, or the neurons cannot be computed in integers.
+            parameter, or the neurons cannot be computed in integers, or cannot
+            integrate without spiking.
     """
 
     neuron: Neuron = field(default_factory=LeakyIntegrateAndFire)
     quantisation: Quantisation | None = None
+    readout: Readout = Readout.SPIKES
     hidden_layers: tuple[HiddenLayer, ...] = ()
 
     def __post_init__(self) -> None:
@@ -87,6 +99,9 @@ class Network(Graph):
             unfit = unfit_for_integers(self.neuron, self.hidden_layers)
             if unfit:
                 raise ParameterError(unfit)
+        unfit = self.readout.unfit(self.neuron)
+        if unfit:
+            raise ParameterError(unfit)
 
     @classmethod
     def of_layers(
@@ -139,7 +154,18 @@ class Network(Graph):
         """
         neuron = neuron or LeakyIntegrateAndFire()
         parts = chain_parts(in_shape, hidden, n_output, neuron.name)
-        return cls(*parts, neuron, quantisation, tuple(hidden))
+        return cls(*parts, neuron, quantisation, hidden_layers=tuple(hidden))
+
+    def with_readout(self, readout: Readout) -> "Network":
+        """The same network with an output that answers in some way.
+
+        Raises:
+            ParameterError: its neurons cannot integrate without spiking.
+        """
+        kind = self.neuron.name if readout.is_spiking else INTEGRATOR
+        output = replace(cast(Neurons, self.output), kind=kind)
+        nodes = {**self.nodes, output.name: output}
+        return replace(self, nodes=nodes, readout=readout)
 
     @property
     def sizes(self) -> str:

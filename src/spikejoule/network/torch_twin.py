@@ -21,7 +21,8 @@ from torch.func import functional_call
 from spikejoule.network.integers import LayerConstants, layer_constants, quantisation_of
 from spikejoule.network.network import Network
 from spikejoule.network.neuron import Neuron
-from spikejoule.network.nodes import Convolution
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.nodes import Convolution, Neurons
 from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.surrogates import Surrogate
 
@@ -100,6 +101,7 @@ class SpikingLayer(nn.Module):
         )
         self.neuron = neuron
         self.grid: LayerGrid | None = None
+        self._fires = network.of(Neurons)[number].spikes
 
     def _current(self, spikes: Tensor) -> Tensor:
         """Input currents [T, B, units] of all steps at once."""
@@ -125,7 +127,10 @@ class SpikingLayer(nn.Module):
         return current.reshape(*spikes.shape[:2], -1)
 
     def forward(self, spikes: Tensor, derivative: Derivative) -> Tensor:
-        """Spikes [T, B, n_source] to spikes [T, B, n_target]."""
+        """Spikes [T, B, n_source] to spikes [T, B, n_target].
+
+        An output that integrates without spiking gives its potentials.
+        """
         current = self._current(spikes)
         grid = self.grid
         neuron = self.neuron.with_tensors(dict(self.neurons.items()))
@@ -142,12 +147,16 @@ class SpikingLayer(nn.Module):
             arriving = current[step]
             if recurrent is not None and emitted:
                 arriving = arriving + nn.functional.linear(emitted[-1], recurrent)
-            spikes, membrane = neuron.step(
-                membrane, arriving, lambda x: fire(x, derivative)
-            )
+            if self._fires:
+                spikes, membrane = neuron.step(
+                    membrane, arriving, lambda x: fire(x, derivative)
+                )
+            else:
+                assert isinstance(neuron, LeakyIntegrateAndFire)
+                membrane = neuron.integrate(membrane, arriving)
             if grid is not None:
                 membrane = grid.saturated(membrane)
-            emitted.append(spikes)
+            emitted.append(spikes if self._fires else membrane)
         return torch.stack(emitted)
 
 
@@ -183,7 +192,10 @@ class SpikingNetwork(nn.Module):
             layer.grid = LayerGrid(quantisation, constants)
 
     def forward(self, spikes: Tensor) -> list[Tensor]:
-        """Input spikes [T, B, I] to the spikes of every layer, [T, B, units] each."""
+        """Input spikes [T, B, I] to the spikes of every layer, [T, B, units] each.
+
+        The potentials of an output that integrates take the place of its spikes.
+        """
         emitted = []
         for layer in self.layers.values():
             spikes = layer(spikes, self._derivative)

@@ -13,6 +13,7 @@ from spikejoule.compiling import compiled_apart, compiled_inline, compiled_paral
 from spikejoule.compiling.bits import LISTED_AT_ONCE, list_set_bits
 from spikejoule.compiling.emit import CACHE_LINE_BYTES, LANES
 from spikejoule.compiling.numba_private import to_fixed_tuple
+from spikejoule.engine.kernels.forward import copy_potentials
 from spikejoule.engine.kernels.patches import Patches, Row, add_patches, fire_and_leak
 from spikejoule.engine.kernels.structures import (
     Array,
@@ -297,7 +298,7 @@ def population_forward(number, spikes, currents, work, out):
 
 
 @compiled_parallel
-def run_population(lane, number, inputs, chain, out):
+def run_population(lane, number, inputs, chain, out, potentials):
     """Run one lane's samples through one link and its population.
 
     Args:
@@ -306,12 +307,16 @@ def run_population(lane, number, inputs, chain, out):
         inputs: ``LayerInput``.
         chain: ``ChainArrays``.
         out: ``LaneSpikes`` that receive the population's.
+        potentials: receives v of every step of an output, real [N, T, units]; of size 0
+            if v is not needed.
     """
     n_steps = inputs.n_steps
     buffer = out.buffers[lane]
     lengths = out.lengths
     work = SamplePass(chain, new_memory(chain, n_steps), n_steps)
     offsets = work.memory.offsets[number]
+    link = link_at(chain.links, number)
+    start = link.first_unit * (n_steps + 1)
     total = 0
     for sample in range(out.bounds[lane], out.bounds[lane + 1]):
         spikes = sample_spikes(inputs.spikes, sample, n_steps)
@@ -320,4 +325,7 @@ def run_population(lane, number, inputs, chain, out):
         total += population_forward(number, spikes, currents, work, into)
         for step in range(n_steps):
             lengths[sample * n_steps + step] = offsets[step + 1] - offsets[step]
+        if potentials.size > 0:
+            values = work.memory.potentials
+            copy_potentials(values, start, link.stride, potentials[sample])
     out.counts[lane] = total

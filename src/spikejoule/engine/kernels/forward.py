@@ -102,8 +102,16 @@ def set_biases(number, sample, currents, network, biases):
             add_product(biases, 0, values[k], parameters, weights, layer.stride)
 
 
+@compiled_inline
+def copy_potentials(values, start, stride, potentials):
+    """Copy v of one sample, which begins at ``values[start]``, to real [T, units]."""
+    for step in range(potentials.shape[0]):
+        for unit in range(potentials.shape[1]):
+            potentials[step, unit] = values[start + step * stride + unit]
+
+
 @compiled_parallel
-def run_layer(lane, number, inputs, network, out):
+def run_layer(lane, number, inputs, network, out, potentials):
     """Run the samples of one lane through one layer.
 
     Args:
@@ -112,6 +120,8 @@ def run_layer(lane, number, inputs, network, out):
         inputs: ``LayerInput``.
         network: ``NetworkArrays``.
         out: ``LaneSpikes`` that receive the layer's spikes.
+        potentials: receives v of every step, real [N, T, units]; of size 0 if v is not
+            needed.
     """
     n_steps = inputs.n_steps
     currents = inputs.currents
@@ -141,4 +151,6 @@ def run_layer(lane, number, inputs, network, out):
         )
         for step in range(n_steps):
             lengths[sample * n_steps + step] = out_offsets[step + 1] - out_offsets[step]
+        if potentials.size > 0:
+            copy_potentials(forward.potentials, 0, layer.stride, potentials[sample])
     out.counts[lane] = total

@@ -15,6 +15,11 @@ first,
 where ``k[t] = decay * (1 - s[t])`` for the reset to zero and ``k[t] = decay`` for the
 reset by subtraction.
 
+An output that integrates without spiking (:mod:`spikejoule.network.readout`) has
+neither threshold nor reset: ``u[t] = v[t] = decay * v[t-1] + I[t]``, and with the
+derivative ``g[t]`` of the loss by each potential, ``dL/dv[t] = g[t] + decay *
+dL/dv[t+1]``. Its learned threshold has the gradient 0.
+
 Leak and threshold can be learned, one number each per layer. The decay is
 ``1 / (1 + exp(-logit))`` as in the parametric LIF neuron (Fang et al., ICCV 2021,
 arXiv:2007.05785, whose a is -logit). The threshold is learned by gradient as in Rathi
@@ -148,12 +153,17 @@ class LeakyIntegrateAndFire(Neuron):
         assert not isinstance(decay, tuple)
         return threshold, decay
 
+    def integrate(self, membrane: "Tensor", current: "Tensor") -> "Tensor":
+        """Return the potential before the reset, [B, units]; arguments of `step`."""
+        _, decay = self.constants
+        return decay * membrane + current
+
     def step(
         self, membrane: "Tensor", current: "Tensor", fire: "Callable[[Tensor], Tensor]"
     ) -> "tuple[Tensor, Tensor]":
         """See :meth:`spikejoule.network.neuron.Neuron.step`."""
-        threshold, decay = self.constants
-        potential = decay * membrane + current
+        threshold, _ = self.constants
+        potential = self.integrate(membrane, current)
         spikes = fire(potential - threshold)
         if self.reset == "subtract":
             return spikes, potential - (threshold * spikes).detach()
