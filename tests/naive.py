@@ -38,12 +38,15 @@ class Neuron(NamedTuple):
 
     `readout` says what the scores are: ``spikes`` of the output; or potentials of one
     that never fires, ``potential`` (of the last step) or ``max_potential`` (of any).
+    Biases are added in every step, or the potentials before the first one
+    (`starts_at_bias`).
     """
 
     threshold: Any
     decay: Any
     reset: str = "zero"
     readout: str = "spikes"
+    starts_at_bias: bool = False
 
 
 class Loss(NamedTuple):
@@ -259,11 +262,12 @@ def forward(state, spikes, neuron, populations=None, state_bits=None):
         potentials = []
         emitted = []
         u = [0] * population.n
+        if neuron.starts_at_bias:
+            u = list(parameters.biases)
         for step in spikes:
-            v = [
-                leaked(u[j], decay, state_bits) + parameters.biases[j]
-                for j in range(population.n)
-            ]
+            v = [leaked(u[j], decay, state_bits) for j in range(population.n)]
+            if not neuron.starts_at_bias:
+                v = [v[j] + parameters.biases[j] for j in range(population.n)]
             before = emitted[-1] if emitted else None
             add_arriving(v, population, parameters, step, before)
             fired = [1 if value >= threshold else 0 for value in v]
@@ -506,6 +510,7 @@ class LayerPass(NamedTuple):
     sources: Any  # [T][sources]
     potentials: Any  # [T][neurons]
     spikes: Any  # [T][neurons]
+    starts_at_bias: bool = False
 
 
 def backward(state, passes, model, count_gradient, costs):
@@ -615,7 +620,8 @@ def read_gradient(layer, score_gradient, peaks):
 def parameter_gradients(layer, by_spike, by_potential):
     """Gradients of a layer's weights, biases and decay, by name.
 
-    dL/dw[j][i] = sum_t dL/dv[t][j] s_in[t][i];  dL/db[j] = sum_t dL/dv[t][j]
+    dL/dw[j][i] = sum_t dL/dv[t][j] s_in[t][i];  dL/db[j] = sum_t dL/dv[t][j], or
+    decay dL/dv[0][j] of an initial potential u[-1][j] = b[j]
     dL/dr[j][i] = sum_t dL/dv[t][j] s[t-1][i]
     dL/dlogit = decay (1 - decay) sum_tj dL/dv[t][j] u[t-1][j]
     """
@@ -629,8 +635,12 @@ def parameter_gradients(layer, by_spike, by_potential):
         for source, target, place, factor in population.synapses:
             weights[place] += gradient[target] * factor * layer.sources[t][source]
         for j in units:
-            biases[population.biases[j]] += gradient[j]
+            if not layer.starts_at_bias:
+                biases[population.biases[j]] += gradient[j]
             if t == 0:
+                if layer.starts_at_bias:
+                    biases[population.biases[j]] += layer.decay * gradient[j]
+                    by_decay += gradient[j] * layer.parameters.biases[j]
                 continue
             fired = layer.spikes[t - 1][j]
             v = layer.potentials[t - 1][j]
@@ -738,6 +748,7 @@ def _batch(state, samples, labels, passed, model):
                     trains[layer],
                     potentials,
                     emitted,
+                    model.neuron.starts_at_bias,
                 )
             )
         if model.sampling:
@@ -786,7 +797,7 @@ def integer_batch_gradient(state, dense, labels, model, grids):
     The neuron's threshold and decay have one value per layer.
     """
     exponents, weight_bits, state_bits = grids
-    thresholds, decays, reset, readout = model.neuron
+    thresholds, decays, reset, readout, starts_at_bias = model.neuron
     integers = quantise(state, exponents, weight_bits, state_bits)
     units = [2.0**-k for k in exponents]
     on_grid = [
@@ -801,6 +812,7 @@ def integer_batch_gradient(state, dense, labels, model, grids):
         [round(256 * decay) / 256 for decay in decays],
         reset,
         readout,
+        starts_at_bias,
     )
     model = _complete(model._replace(neuron=neuron), state)
     samples = dense.tolist()
@@ -809,7 +821,7 @@ def integer_batch_gradient(state, dense, labels, model, grids):
         layers = forward(
             integers,
             sample,
-            (on_grid, decays, reset, readout),
+            (on_grid, decays, reset, readout, starts_at_bias),
             model.populations,
             state_bits,
         )

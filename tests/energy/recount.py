@@ -77,8 +77,9 @@ class Spiking:
 
     `targets` are those of `reached`; `leaks` says for each layer after the input
     whether it multiplies; `lead` stops early; `products` is for constant currents;
-    `potentials` are those of an output that never fires, [T][units], whose largest is
-    the answer: of the last step, or `of_any` step.
+    `initial` biases are the potentials before the first step; `potentials` are those of
+    an output that never fires, [T][units], whose largest is the answer: of the last
+    step, or `of_any` step.
     """
 
     layers: list[Any]
@@ -93,6 +94,7 @@ class Spiking:
     products: str | None = None
     potentials: Any = None
     of_any: bool = False
+    initial: bool = False
     count: Counts = field(default_factory=Counter)
 
     def __post_init__(self):
@@ -114,6 +116,11 @@ class Spiking:
         self.encode()
         if self.products is not None:
             self.multiply_currents()
+        if self.initial:
+            for number in range(1, len(self.sizes)):
+                for _ in range(self.sizes[number]):
+                    self.add_bias(self.places[number])
+                    self.count["state_access", self.places[number]] += 1
         for step in range(self.steps):
             for number in range(len(self.layers)):
                 self.run_layer(number, step)
@@ -195,7 +202,8 @@ class Spiking:
     def update(self, number, spike, touched):
         """A neuron takes a step, or sleeps through it if updates are lazy."""
         has_currents = number == 1 and self.products is not None
-        has_work = self.bias or has_currents or spike or touched
+        adds_bias = self.bias and not self.initial
+        has_work = adds_bias or has_currents or spike or touched
         if self.lazy and not has_work:
             return
         place = self.places[number]
@@ -206,9 +214,12 @@ class Spiking:
         self.count["state_access", place] += 2
         if self.leaks[number - 1]:
             self.count["leak_multiplication", place] += 1
-        if self.bias or (has_currents and self.products == "once"):
-            self.count["bias_addition", place] += 1
-            self.count["bias_read", place] += 1
+        if adds_bias or (has_currents and self.products == "once"):
+            self.add_bias(place)
+
+    def add_bias(self, place):
+        self.count["bias_addition", place] += 1
+        self.count["bias_read", place] += 1
 
     def decide(self):
         """Find the class with the most spikes, after the window or in every step."""

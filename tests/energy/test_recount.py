@@ -107,6 +107,7 @@ class Case:
                 pruned=pruned,
                 products=self.encoder.input_products,
                 potentials=None if potentials is None else potentials[number].tolist(),
+                initial=self.measured.network.neuron.starts_at_bias,
                 of_any=self.measured.network.readout is Readout.MAX_POTENTIAL,
                 **how,
             ).recount()
@@ -199,6 +200,10 @@ NETWORKS: dict[str, tuple[Drawn, Encoder]] = {
     ),
     "8-bit integers, pruned": (
         Drawn((16,), {"threshold": 0.5}, pruned=0.8, widths=Quantisation(8, 16)),
+        POISSON,
+    ),
+    "initial biases": (
+        Drawn((16, 12), {"bias": "initial", "threshold": 0.6}, pruned=0.5, seed=3),
         POISSON,
     ),
     "binary pixels, largest potentials of IF neurons": (

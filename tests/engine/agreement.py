@@ -80,7 +80,11 @@ class Case:
         )
         model = naive.Model(
             naive.Neuron(
-                thresholds, decays, network.neuron.reset, network.readout.value
+                thresholds,
+                decays,
+                network.neuron.reset,
+                network.readout.value,
+                network.neuron.starts_at_bias,
             ),
             (learning.surrogate, learning.chosen_surrogate.slope),
             loss,

@@ -58,7 +58,7 @@ NEURONS = st.fixed_dictionaries(
     {
         "reset": st.sampled_from(["zero", "subtract"]),
         "decay": st.sampled_from([0.8, 1.0]),
-        "bias": st.booleans(),
+        "bias": st.sampled_from([True, False, "initial"]),
         "readout": READOUTS,
     }
 )

@@ -83,7 +83,7 @@ NEURONS = st.fixed_dictionaries(
     {},
     optional={
         "reset": st.just("subtract"),
-        "bias": st.just(False),
+        "bias": st.sampled_from([False, "initial"]),
         "decay": st.sampled_from([0.0, 0.5, 1.0]),
         "threshold": st.sampled_from([0.8, 1.3]),
         "learned": st.sampled_from(["decay", "threshold", "both"]),

@@ -97,7 +97,7 @@ def test_both_engines_learn_as_the_loops_on_integers(data: st.DataObject) -> Non
         decay=draw(decay | st.tuples(*[decay] * n_layers)),
         threshold=draw(threshold | st.tuples(*[threshold] * n_layers)),
         reset=draw(st.sampled_from(["zero", "subtract"])),
-        bias=draw(st.booleans()),
+        bias=draw(st.sampled_from([True, False, "initial"])),
         readout=draw(READOUTS),
     )
     state = {name: scale * values for name, values in state.items()}

@@ -61,6 +61,7 @@ INTEGER_POTENTIALS = {
     "encode.encoding": "binary",
     "encode.time_window": 5,
     "model.readout": "potential",
+    "model.bias": "initial",
     "evaluate.early_exit_tolerance_percent": 5,
 }
 """All pixels in the first step, and the last potentials."""

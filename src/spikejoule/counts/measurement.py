@@ -202,10 +202,10 @@ def activity_of_layers(
     if events is None:
         fan_outs = [connection.n_out for connection in network.connections]
         events = spikes[:, list(network.senders)] * np.array(fan_outs)
+    samples = counted.samples
+    n_samples = np.ones(len(spikes), np.int64) if samples is None else samples
     updates = counted.updates
     if updates is None:
-        samples = counted.samples
-        n_samples = np.ones(len(spikes), np.int64) if samples is None else samples
         updates = clocked_updates(network, time_window * n_samples)
 
     counts = {network.input.name: NodeCounts(spikes=spikes[:, 0])}
@@ -215,14 +215,15 @@ def activity_of_layers(
     for number, layer in enumerate(network.layers[1:], start=1):
         layer_updates = updates[:, number - 1]
         leaks = network.leaks_of(layer)
-        biases = network.constants_of(layer, counted.products)
+        added = network.constants_of(layer, counted.products)
+        initial = network.initial_biases_of(layer)
         is_spiking = layer.name in network.spiking
         of_kind = NodeCounts.of_neurons if is_spiking else NodeCounts.of_integrators
         counts[layer.name] = of_kind(
             spikes[:, number],
             layer_updates,
             leaks=_scaled(layer_updates, leaks, layer),
-            biases=_scaled(layer_updates, biases, layer),
+            biases=_scaled(layer_updates, added, layer) + n_samples * initial,
         )
     return Activity(
         network=network,

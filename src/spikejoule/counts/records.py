@@ -64,7 +64,8 @@ class NodeCounts:
         resets: resets of potentials after a spike.
         comparisons: comparisons with a threshold, or of two values.
         leaks: multiplications of leaking states.
-        biases: additions of a bias or another constant.
+        biases: additions of a bias or another constant, and initial potentials set to a
+            bias.
         additions: additions in pooling, one per nonzero value and window.
         multiplications: in average pooling, one per nonzero sum; in Scale, one per
             value other than zero and a spike.

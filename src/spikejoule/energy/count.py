@@ -17,8 +17,8 @@ value that is not zero.
 
 A pruned matrix also reads the index of each weight's target, and a dense network then
 fetches an activation for each remaining weight. A kernel is stored once. Biases are
-added and read once per unit and step; they share the weights' memory, or have their own
-(`Dataflow`).
+added and read once per unit and step, initial biases once per unit and inference; they
+share the weights' memory, or have their own (`Dataflow`).
 
 Spiking neurons, in each step (Lemaire et al. 2022, arXiv:2210.13107):
 
@@ -26,7 +26,8 @@ Spiking neurons, in each step (Lemaire et al. 2022, arXiv:2210.13107):
     leak multiplications    n for each leaking state (eq. 2.3)
     threshold comparisons   n
     resets, spikes routed   S
-    state accesses          2 n words for each state, read and written once
+    state accesses          2 n words for each state, read and written once; n more in
+                            an inference whose initial potentials are biases
     spike writes            S to the queue of the layer
     answer                  S of the output added to the class counts, n - 1 comparisons
                             of them; for early exit, 2 n - 2 in every step, which find
@@ -485,7 +486,10 @@ def _of_neurons(activity: Activity, node: Neurons, dataflow: Dataflow) -> Blocks
     if counts.resets is not None:
         yield _at(node, "reset", counts.resets, widths)
     states = Words(network.state_bits, node.n_out * node.n_states)
-    yield _at(node, "state_access", 2 * updates * node.n_states, states)
+    accesses = 2 * updates * node.n_states
+    if activity.spiking.starts_at_bias:
+        accesses = accesses + activity.samples_of_row * node.n_out
+    yield _at(node, "state_access", accesses, states)
 
 
 def _passed_on(activity: Activity, node: Node) -> Blocks:

@@ -45,10 +45,12 @@ def run_integers(network: Network, state: State, events: EventList) -> list[Even
         biases = integers.get(
             f"layer{number}.synapses.bias", np.zeros(n_units, np.int32)
         )
+        nothing = np.zeros_like(biases)
+        starts_at_bias = network.neuron.starts_at_bias
         layer = IntegerParameters(
             weights=np.ascontiguousarray(weights.T),
-            biases=biases,
-            resting=np.zeros(n_units, dtype=state_type),
+            biases=nothing if starts_at_bias else biases,
+            resting=(biases if starts_at_bias else nothing).astype(state_type),
             threshold=constants.threshold,
             leak=constants.leak,
             lowest=constants.lowest,

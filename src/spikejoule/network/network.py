@@ -274,8 +274,18 @@ class Network(Graph):
 
     @property
     def has_bias(self) -> bool:
-        """Whether every step adds a bias to every neuron."""
+        """Whether every neuron has a bias."""
         return self.neuron.has_bias
+
+    @property
+    def starts_at_bias(self) -> bool:
+        """Whether biases are the potentials before the first step."""
+        return self.neuron.starts_at_bias
+
+    @property
+    def adds_bias(self) -> bool:
+        """Whether every step adds a bias to every neuron."""
+        return self.has_bias and not self.starts_at_bias
 
     @property
     def comparable_sizes(self) -> tuple[int, ...]:
@@ -295,7 +305,12 @@ class Network(Graph):
         The constant is a bias, or the sum of products with constant currents that are
         computed once. All neurons of the layer have one, or none.
         """
-        return node.n_out if self.has_bias or self._adds_currents(node, products) else 0
+        adds = self.adds_bias or self._adds_currents(node, products)
+        return node.n_out if adds else 0
+
+    def initial_biases_of(self, node: Node) -> int:
+        """Count the neurons of a layer that start at a bias."""
+        return node.n_out if self.starts_at_bias else 0
 
     def bias_holder_of(self, node: Neurons) -> Connection | Neurons:
         """The node that stores the biases of neurons: the connection before them."""
@@ -306,15 +321,16 @@ class Network(Graph):
     ) -> int:
         """Words that store the constants which `constants_of` counts.
 
-        One bias per neuron, or per channel of a convolution; or one sum of products
-        per neuron. Recurrent weights have none.
+        One bias per neuron, or per channel of a convolution; one sum of products per
+        neuron, in place of a bias that every step adds. Recurrent weights have none.
         """
         if connection not in self.forward_connections:
             return 0
         target = self.target_of(connection)
+        biases = connection.weight_shape[0] if self.has_bias else 0
         if self._adds_currents(target, products):
-            return target.n_out
-        return connection.weight_shape[0] if self.has_bias else 0
+            return target.n_out + (biases if self.starts_at_bias else 0)
+        return biases
 
     def _adds_currents(self, node: Node, products: Products | None) -> bool:
         return products == "once" and node == self.layers[1]

@@ -116,15 +116,19 @@ class SpikingLayer(nn.Module):
             )
         if pooling is not None or isinstance(self.synapses, nn.Conv2d):
             values = values.reshape(-1, *self._in_shape)
-        if self.grid is None:
-            current: Tensor = self.synapses(values)
-        else:
-            rounded = {
-                name: self.grid.parameter(name, parameter)
-                for name, parameter in self.synapses.named_parameters()
-            }
-            current = functional_call(self.synapses, rounded, (values,))
+        parameters = self._synapse_values()
+        if self.neuron.starts_at_bias:
+            parameters["bias"] = torch.zeros_like(parameters["bias"])
+        current: Tensor = functional_call(self.synapses, parameters, (values,))
         return current.reshape(*spikes.shape[:2], -1)
+
+    def _synapse_values(self) -> dict[str, Tensor]:
+        """Weights and biases, on the grid of a quantised layer."""
+        grid = self.grid
+        return {
+            name: values if grid is None else grid.parameter(name, values)
+            for name, values in self.synapses.named_parameters()
+        }
 
     def forward(self, spikes: Tensor, derivative: Derivative) -> Tensor:
         """Spikes [T, B, n_source] to spikes [T, B, n_target].
@@ -137,6 +141,10 @@ class SpikingLayer(nn.Module):
         if grid is not None:
             neuron = grid.neuron(neuron)
         membrane = torch.zeros_like(current[0])
+        if neuron.starts_at_bias:
+            biases = self._synapse_values()["bias"]
+            n_positions = membrane.shape[1] // len(biases)
+            membrane = membrane + biases.repeat_interleave(n_positions)
         recurrent = None if self.recurrent is None else self.recurrent.weight
         if recurrent is not None and grid is not None:
             recurrent = grid.parameter("weight", recurrent)

@@ -130,13 +130,19 @@ def nir_graph(trained: Checkpoint) -> nir.NIRGraph:
     :class:`spikejoule.nir.writing.NirMetadata`.
 
     Raises:
-        ParameterError: the neurons are no leaky integrators; NIR has no other nodes.
+        ParameterError: the neurons are no leaky integrators, or start at their biases;
+            NIR has neither.
     """
     network = trained.network
     neuron = network.neuron
     if not isinstance(neuron, LeakyIntegrateAndFire):
         raise ParameterError(
             f"model.neuron: {neuron.name!r} has no NIR node; allowed in a graph: 'lif'"
+        )
+    if neuron.starts_at_bias:
+        raise ParameterError(
+            "model.bias: 'initial' has no place in NIR, which states no initial "
+            "potentials; allowed in a graph: true or false"
         )
     chain: dict[str, nir.NIRNode] = {
         "input": nir.Input(np.array(network.input.out_shape))

@@ -93,7 +93,7 @@ def _layers(inputs: PlaygroundInputs) -> list[dict[str, Any]]:
         layers.append(
             {
                 "weights": packed(weights.T),
-                "biases": None if biases is None else packed(biases),
+                **_biases_of(network, biases),
                 "fanOut": packed(fan_out) if checkpoint.pruned else None,
                 "nSources": weights.shape[1],
                 "nUnits": weights.shape[0],
@@ -101,6 +101,17 @@ def _layers(inputs: PlaygroundInputs) -> list[dict[str, Any]]:
             }
         )
     return layers
+
+
+def _biases_of(
+    network: Network, biases: NDArray[Any] | None
+) -> dict[str, dict[str, str] | None]:
+    """What every step adds, or the potentials before the first step."""
+    if biases is None:
+        return {"biases": None}
+    if network.starts_at_bias:
+        return {"biases": None, "initial": packed(biases)}
+    return {"biases": packed(biases)}
 
 
 def _neuron(network: Network, number: int, integers: bool) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class ChainArrays(NamedTuple):
         elements: empty; its dtype holds the number of any element of a population.
         factors: factor on the weights of each link: 1, or 1 / window size behind
             average pooling, real [K].
-        constants, reset, on_grid: as in ``NetworkArrays``.
+        constants, reset, on_grid, starts_at_bias: as in ``NetworkArrays``.
     """
 
     links: Array
@@ -97,6 +97,7 @@ class ChainArrays(NamedTuple):
     constants: Array
     reset: int
     on_grid: int
+    starts_at_bias: int
 
 
 class SampleMemory(NamedTuple):
@@ -204,7 +205,8 @@ def single_input(currents, k, memory):
 def _set_biases(number, currents, work):
     """Set what each element of a population receives in every step.
 
-    That is its bias, and in the first population the constant inputs as well.
+    That is its bias, unless it is the initial potential, and in the first population
+    the constant inputs as well.
     """
     chain = work.chain
     link = link_at(chain.links, number)
@@ -213,7 +215,8 @@ def _set_biases(number, currents, work):
     for position in range(link.positions):
         for column in range(link.width):
             bias = parameters[link.bias_start + column]
-            biases[position * link.width + column] = bias
+            added = 0 if chain.starts_at_bias else bias
+            biases[position * link.width + column] = added
     if number == 0 and currents.offsets.size > 0:
         for k in range(currents.offsets[0], currents.offsets[1]):
             patches = patches_of(chain, link, chain.factors[0] * currents.values[k])
@@ -284,6 +287,9 @@ def population_forward(number, spikes, currents, work, out):
     row = link.first_unit * (n_steps + 1)
     for element in range(link.stride):
         potentials[row + element] = biases[element]
+        if chain.starts_at_bias:
+            bias = parameters[link.bias_start + element % link.width]
+            potentials[row + element] += neuron.decay * bias
     count = offsets[0]
     for step in range(n_steps):
         target = Row(potentials, row)

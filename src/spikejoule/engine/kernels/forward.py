@@ -79,8 +79,10 @@ def add_product(into, start, factor, row, row_start, size):
 
 
 @compiled_inline
-def set_biases(number, sample, currents, network, biases):
+def set_biases(number, sample, currents, network, biases, initial):
     """Compute what every step adds to the potentials of a layer: c in the module text.
+
+    Biases are initial potentials instead if ``network.starts_at_bias``.
 
     Args:
         number: of the layer, from 0.
@@ -88,6 +90,7 @@ def set_biases(number, sample, currents, network, biases):
         currents: ``ConstantInputs`` into the first layer.
         network: ``NetworkArrays``.
         biases: receives c, real [stride].
+        initial: receives the potentials before the first step, real [stride].
     """
     layer = layer_at(network.layers, number)
     parameters = network.parameters
@@ -95,7 +98,9 @@ def set_biases(number, sample, currents, network, biases):
     values = currents.values
     offsets = currents.offsets
     for unit in range(layer.stride):
-        biases[unit] = parameters[layer.bias_start + unit]
+        bias = parameters[layer.bias_start + unit]
+        biases[unit] = 0 if network.starts_at_bias else bias
+        initial[unit] = bias if network.starts_at_bias else 0
     if number == 0 and offsets.size > 0:
         for k in range(offsets[sample], offsets[sample + 1]):
             weights = layer.weight_start + np.int64(sources[k]) * layer.stride
@@ -128,11 +133,13 @@ def run_layer(lane, number, inputs, network, out, potentials):
     layer = layer_at(network.layers, number)
     real = network.parameters.dtype
     biases = np.empty(layer.stride, real)
+    initial = np.empty(layer.stride, real)
     forward = LayerForward(
         n_steps=n_steps,
         layer=layer,
         parameters=network.parameters,
         biases=biases,
+        initial=initial,
         neuron=neuron_at(network, number),
         potentials=np.empty(n_steps * layer.stride, real),
         fired=np.empty(n_steps * (layer.stride // LANES), np.uint16),
@@ -143,7 +150,7 @@ def run_layer(lane, number, inputs, network, out, potentials):
     total = 0
     out_offsets[0] = 0
     for sample in range(out.bounds[lane], out.bounds[lane + 1]):
-        set_biases(number, sample, currents, network, biases)
+        set_biases(number, sample, currents, network, biases, initial)
         total += layer_forward(
             sample_spikes(inputs.spikes, sample, n_steps),
             forward,

@@ -39,7 +39,7 @@ def _integer_sample(spikes, layer, potentials, sums, sources, lengths, trace):
     highest = np.int64(layer.highest)
     reset = threshold if layer.subtracts else np.int64(0)
     count = 0
-    potentials[:] = 0
+    potentials[:] = layer.resting
     for step in range(lengths.size):
         sums[:] = biases
         for event in range(offsets[step], offsets[step + 1]):

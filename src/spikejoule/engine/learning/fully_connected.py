@@ -161,6 +161,7 @@ class FullyConnectedGradients:
             potentials=aligned_zeros((slots, n_layers, potentials), dtype),
             fired=np.zeros((slots, n_steps * widest // LANES), dtype=np.uint16),
             biases=aligned_zeros((slots, widest), dtype),
+            initial=aligned_zeros((slots, widest), dtype),
             scores=np.zeros((slots, output.n_units)),
             peaks=np.zeros((slots, output.n_units), dtype=np.int64),
             score_gradient=aligned_zeros((slots, output.stride), dtype),

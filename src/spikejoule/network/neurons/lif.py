@@ -7,8 +7,9 @@ In each step of 1 ms, with input current ``I[t] = W s_in[t] + b``,
     u[t] = v[t] * (1 - s[t])              membrane potential after the reset to zero, or
     u[t] = v[t] - threshold * s[t]        after the reset by subtraction
 
-with ``u[-1] = 0``. With surrogate ``f`` and detached reset, from the last step to the
-first,
+with ``u[-1] = 0``; or, with initial biases, ``I[t] = W s_in[t]`` and ``u[-1] = b``, so
+``dL/db = decay * dL/dv[0]``. With surrogate ``f`` and detached reset, from the last
+step to the first,
 
     dL/dv[t] = dL/ds[t] * f(v[t] - threshold) + k[t] * dL/dv[t+1]
 
@@ -40,6 +41,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
+from pydantic import Field
 
 from spikejoule.core.parameters import Problem
 from spikejoule.network.neuron import Decay, Neuron, Threshold
@@ -69,8 +71,9 @@ class LeakyIntegrateAndFire(Neuron):
             integrate-and-fire neuron, which needs no multiplication.
         reset: ``zero``; or ``subtract``, which lowers the potential by the threshold
             and keeps the excess (Rueckauer et al. 2017, doi:10.3389/fnins.2017.00682).
-        bias: whether every neuron has a bias. Without one, a neuron that receives no
-            event has nothing to add.
+        bias: whether every neuron has a bias, which every step adds; or ``initial``,
+            for biases that are the potentials before the first step. Without a bias to
+            add, a neuron that receives no event has nothing to do.
         learned: constants that are learned besides the weights: ``none``, ``decay``,
             ``threshold`` or ``both``. Their parameters are initial values; an initial
             decay must be above 0 and below 1.
@@ -91,13 +94,20 @@ class LeakyIntegrateAndFire(Neuron):
     threshold: Threshold = 1.0
     decay: Decay = 0.9
     reset: Literal["zero", "subtract"] = "zero"
-    bias: bool = True
+    bias: bool | Literal["initial"] = Field(
+        default=True, description="true, false, initial"
+    )
     learned: Literal["none", "decay", "threshold", "both"] = "none"
 
     @property
     def has_bias(self) -> bool:
         """See :attr:`spikejoule.network.neuron.Neuron.has_bias`."""
-        return self.bias
+        return bool(self.bias)
+
+    @property
+    def starts_at_bias(self) -> bool:
+        """See :attr:`spikejoule.network.neuron.Neuron.starts_at_bias`."""
+        return self.bias == "initial"
 
     @property
     def leaks(self) -> bool:

@@ -18,7 +18,8 @@ import { fma32 } from "./arithmetic.js";
 /**
  * @typedef {Object} LayerData
  * @property {Float32Array | Int8Array} weights row by source, [nSources * nUnits]
- * @property {Float32Array | Int32Array | null} biases [nUnits]
+ * @property {Float32Array | Int32Array | null} biases that every step adds, [nUnits]
+ * @property {Float32Array | Int32Array} [initial] potentials before the first step; 0 if absent
  * @property {Uint16Array | null} fanOut synapses of each source; null if all exist
  * @property {number} nSources
  * @property {number} nUnits
@@ -44,6 +45,7 @@ class Layer {
 
   reset() {
     this.kept.fill(0);
+    if (this.data.initial) this.kept.set(this.data.initial);
     this.potentials.fill(0);
   }
 

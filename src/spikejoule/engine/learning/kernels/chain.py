@@ -104,6 +104,7 @@ class BackwardMemory(NamedTuple):
             [L * 2 * LANES].
         seen: 1 for each source of a link that fires, uint8; zero between calls.
         peaks: as in ``Workspace``, int64 [classes].
+        unused: receives what is not needed, real [most width].
     """
 
     sources: Array
@@ -112,6 +113,7 @@ class BackwardMemory(NamedTuple):
     learned: Array
     seen: Array
     peaks: Array
+    unused: Array
 
 
 class BothPasses(NamedTuple):
@@ -181,6 +183,7 @@ def _new_backward_memory(chain, backward, n_steps, sources):
         learned=aligned_zeros_like(2 * n_layers * LANES, parameters),
         seen=np.zeros(backward.fan_outs.size, np.uint8),
         peaks=np.zeros(link_at(chain.links, n_layers - 1).n_units, np.int64),
+        unused=aligned_zeros_like(width, parameters),
     )
 
 
@@ -239,6 +242,9 @@ def population_backward(number, work, surrogate, gradient):
     start = link.first_unit * (n_steps + 1)
     next_deltas = Rows(deltas, following.first_unit * (n_steps + 1), following.stride)
     learned = Rows(scratch.learned, 2 * number * LANES, LANES)
+    # Initial potentials have gradients of their own.
+    biases = scratch.unused if chain.starts_at_bias else gradient
+    bias_start = 0 if chain.starts_at_bias else link.bias_start
     # No step follows the last one.
     deltas[start + n_steps * stride : start + (n_steps + 1) * stride] = 0
     # dL/ds of a recurrent population depends on dL/dv of the step after, so its steps
@@ -267,7 +273,7 @@ def population_backward(number, work, surrogate, gradient):
                         Rows(deltas, start + step * stride + element, stride),
                         at_once,
                         membrane,
-                        MembraneSums(Row(gradient, link.bias_start + column), learned),
+                        MembraneSums(Row(biases, bias_start + column), learned),
                     )
 
 
@@ -291,11 +297,26 @@ def _output_backward(work, gradient):
         neuron_at(chain, number).decay,
         n_steps,
         Rows(potentials, start, link.stride),
-        gradient[link.bias_start :],
+        work.scratch.unused if chain.starts_at_bias else gradient[link.bias_start :],
     )
     for place in range(before.size - link.stride):
         after = start + link.stride + place
         work.scratch.learned[2 * number * LANES] += potentials[after] * before[place]
+
+
+@compiled_inline
+def _add_initial(number, work, gradient):
+    """Add the gradients of biases that are initial potentials, and of their leak."""
+    chain = work.chain
+    link = link_at(chain.links, number)
+    deltas = work.memory.potentials
+    start = link.first_unit * (work.n_steps + 1)
+    decay = neuron_at(chain, number).decay
+    for element in range(link.stride):
+        place = link.bias_start + element % link.width
+        delta = deltas[start + element]
+        gradient[place] += decay * delta
+        work.scratch.learned[2 * number * LANES] += delta * chain.parameters[place]
 
 
 @compiled_inline
@@ -495,6 +516,8 @@ def _backward(sample, training, work, counts, gradient):
             _output_backward(work, gradient)
         else:
             population_backward(number, work, surrogate, gradient)
+        if chain.starts_at_bias:
+            _add_initial(number, work, gradient)
         _add_learned(number, work, gradient)
         link = link_at(chain.links, number)
         received = sample_spikes(training.batch, sample, n_steps)

@@ -267,6 +267,7 @@ def _forward(group, place, training):
     first_row = place * n_steps
     spike_counts = training.gradient.counts[slot, 1:]
     biases = workspace.biases[slot]
+    initial = workspace.initial[slot]
     penalty = 0.0
     own_input = sample_spikes(batch, sample, n_steps)
     sources = own_input.sources
@@ -274,12 +275,13 @@ def _forward(group, place, training):
     spike_counts[0] += offsets[n_steps] - offsets[0]
     for number in range(network.layers.shape[0]):
         layer = layer_at(network.layers, number)
-        set_biases(number, sample, training.currents, network, biases)
+        set_biases(number, sample, training.currents, network, biases, initial)
         forward = LayerForward(
             n_steps=n_steps,
             layer=layer,
             parameters=network.parameters,
             biases=biases,
+            initial=initial,
             neuron=neuron_at(network, number),
             potentials=_potentials(slot, number, first_row * layer.stride, training),
             fired=workspace.fired[slot],
@@ -473,6 +475,9 @@ def learned_gradients(group, place, training):
                 delta = float(deltas[row + unit])
                 by_threshold += delta
                 if step == 0:
+                    if network.starts_at_bias:
+                        bias = network.parameters[layer.bias_start + unit]
+                        by_decay += delta * float(bias)
                     continue
                 # u of the step before, and k of the module text.
                 before = float(potentials[(step - 1) * layer.stride + unit])

@@ -160,6 +160,7 @@ class Workspace(NamedTuple):
             if neurons learn; otherwise v is stored in `deltas`, and this is empty.
         fired: one bit per neuron of one layer, uint16 [Z, T * W / 16].
         biases: amount added to each potential of one layer in every step, real [Z, W].
+        initial: potentials of one layer before the first step, real [Z, W].
         scores: of the classes of one sample, float64 [Z, classes].
         peaks: the step whose potential is the score of each class, int64 [Z, classes];
             unused where spikes are the scores.
@@ -190,6 +191,7 @@ class Workspace(NamedTuple):
     potentials: Array
     fired: Array
     biases: Array
+    initial: Array
     scores: Array
     peaks: Array
     score_gradient: Array
