@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import spikejoule
 from spikejoule.core.errors import ParameterError
+from spikejoule.pricing.neurons import Known
 from tests.tools.counted import by_kind
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -66,7 +67,6 @@ def spikingjelly(pooling: bool) -> nn.Module:
         neuron.IFNode(),
     )
     functional.set_step_mode(model, "m")
-    model.register_forward_pre_hook(lambda *_: functional.reset_net(model))
     return model
 
 
@@ -74,8 +74,7 @@ def norse() -> nn.Module:
     package = pytest.importorskip("norse.torch")
     first = nn.Linear(64, 20)
     first.weight.data.mul_(20)  # else hardly any neuron fires in so few steps
-    lifted = [package.Lift(layer) for layer in (first, nn.Linear(20, 4))]
-    return package.SequentialState(lifted[0], package.LIF(), lifted[1], package.LI())
+    return package.SequentialState(first, package.LIF(), nn.Linear(20, 4), package.LI())
 
 
 def tracked(
@@ -88,11 +87,13 @@ def tracked(
         for _ in range(2):
             for x in samples:
                 optimizer.zero_grad()
+                Known.of(model).reset(model)
                 out = run(x)
                 (out[0] if isinstance(out, tuple) else out).sum().backward()
                 optimizer.step()
             tracker.end_epoch()
         run.eval()
+        Known.of(model).reset(model)
         run(samples[0])
     return tracker
 
