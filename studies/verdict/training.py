@@ -160,9 +160,7 @@ def conventional(
     """
 
     def count(epochs: int, dataflow: Dataflow) -> OperationCounts:
-        run = runs[epochs - 1]
-        # Removed synapses are counted until the end, so there are no masks.
-        seen = replace(run, augmented=record.augmented, pruned=False)
-        return count_training(seen, dataflow)
+        run = replace(runs[epochs - 1], augmented=record.augmented)
+        return count_training(run, dataflow)
 
     return Learned(CONVENTIONAL, trained.name, accuracies, count)

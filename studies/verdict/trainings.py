@@ -8,7 +8,7 @@ epoch that reaches the highest level.
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +171,8 @@ def train_conventional(params: Params, splits: Splits) -> ConventionalEpochs:
     runs: list[TrainingRecord] = []
 
     def stop(epoch: int) -> None:
-        runs.append(training.record_of(trained))
+        # Synapses removed later are counted in every epoch, so there are no masks.
+        runs.append(replace(training.record_of(trained), pruned=False))
         if is_enough(accuracies[-1]):
             raise LevelReachedError
 
