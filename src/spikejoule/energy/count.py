@@ -73,7 +73,7 @@ The other nodes of imported networks:
 
 A spike is read once by each connection that it enters. Reading out an output of values
 is not counted. Constant gains such as r dt / tau are part of the weights. Hooks on a
-PyTorch model (`pricing.counted`) also provide active updates, resets, leaks, biases,
+PyTorch model (`pricing.activity`) also provide active updates, resets, leaks, biases,
 comparisons and reads.
 
 A product belongs to a connection (``input_to_hidden``), everything else to a layer.

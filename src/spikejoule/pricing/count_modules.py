@@ -11,15 +11,11 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from spikejoule.network.nodes import Shape
+from spikejoule.pricing.axes import BatchLayout
+from spikejoule.pricing.contents import TensorContents, contents_of, reading_of
 from spikejoule.pricing.layers import ADAPTIVE, AVERAGES, NORMS, WEIGHTED
 from spikejoule.pricing.parts import INPUT, Part
 from spikejoule.pricing.places import ModulePlace, Places
-from spikejoule.pricing.tensors import (
-    BatchLayout,
-    TensorContents,
-    contents_of,
-    reading_of,
-)
 from spikejoule.pricing.traces import Trace, Traces
 
 
@@ -55,7 +51,7 @@ class Sent(NamedTuple):
         amounts.add(self.contents.spikes, self.contents.nonzero)
 
 
-class CallCounter:
+class ModuleCounter:
     """Counts calls of modules and functions.
 
     Attributes:
