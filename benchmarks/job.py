@@ -13,6 +13,7 @@ from spikejoule.network.layers import layers_of
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.readout import Readout
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Job:
         surrogate: the seed's is a constant, `surrogate_slope` at every potential.
         time_window: steps.
         max_rate_hz: of the Poisson encoding, with steps of 1 ms.
+        readout: how the output answers.
     """
 
     name: str = "poisson"
@@ -53,6 +55,7 @@ class Job:
     weight_decay: float = 1e-5
     clip_norm: float = 1.0
     backward: Literal["exact", "sampled"] = "exact"
+    readout: Readout = Readout.SPIKES
     seed: int = 42
 
     @property
@@ -66,9 +69,10 @@ class Job:
         neuron = LeakyIntegrateAndFire(
             threshold=self.threshold, decay=self.decay, reset=self.reset
         )
-        return Network.of_chain(
+        network = Network.of_chain(
             self.in_shape, layers_of(self.layers), self.n_output, neuron
         )
+        return network.with_readout(self.readout)
 
     @property
     def learning(self) -> LearningSettings:
@@ -83,6 +87,7 @@ class Job:
 
 
 SEED_JOB = Job()
+POTENTIAL_JOB = replace(SEED_JOB, name="potential", readout=Readout.POTENTIAL)
 # As in the presets frugal-*: one spike per bright pixel, and neurons without a leak.
 LATENCY_JOB = replace(
     SEED_JOB, name="latency", encoding="latency", time_window=20, decay=1.0
@@ -106,7 +111,14 @@ RECURRENT_JOB = replace(
     time_window=28,
 )
 JOBS = {
-    job.name: job for job in (SEED_JOB, LATENCY_JOB, CONVOLUTIONAL_JOB, RECURRENT_JOB)
+    job.name: job
+    for job in (
+        SEED_JOB,
+        POTENTIAL_JOB,
+        LATENCY_JOB,
+        CONVOLUTIONAL_JOB,
+        RECURRENT_JOB,
+    )
 }
 
 

@@ -34,6 +34,7 @@ ROWS = {
     "event": "benchmarks.peers.project:EventEngine",
 }
 PEERS = ("snntorch", "spikingjelly", "torch_time_batched", "dense")
+OWN = ("dense", "event")
 LIMIT = "limit"
 # The rows that can run convolution and recurrence.
 EVERY_KIND_OF_LAYER = ("snntorch", "spikingjelly", "dense", "event")
@@ -44,6 +45,8 @@ FIRST_BATCHES = 10
 
 def rows_of(job: Job) -> tuple[str, ...]:
     """Return the rows that can do a job."""
+    if not job.readout.is_spiking:
+        return OWN
     return (*ROWS, LIMIT) if job.network.is_plain else EVERY_KIND_OF_LAYER
 
 

@@ -8,6 +8,8 @@ What is measured
 
 The jobs (`benchmarks.job`), each with a table of its own
     poisson        the original notebook's settings: 784-400-10, 50 steps, batches of 64
+    potential      the same with the output's last potentials as the answer; `dense` and
+                   `event` only
     latency        the same network with the latency encoding, 20 steps and no leak: a
                    quarter of the input spikes, less than half the steps
     convolutional  12C5s2-32C3s2-10, latency encoding, 10 steps

@@ -11,7 +11,6 @@ import sys
 
 import numpy as np
 
-from spikejoule.encoding.counting import predict
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import EngineSettings
 from spikejoule.engine.learning import chosen_trainer
@@ -55,7 +54,9 @@ def accuracy_percent(word: str) -> float:
             trainer.train_batch(
                 events.select(chosen), labels[chosen], 0.01 * (1 - epoch / EPOCHS)
             )
-    return 100 * float((predict(trainer.run(test)[-1]) == test_labels).mean())
+    output = trainer.run(test)[-1]
+    predictions = trainer.network.readout.predict(output)
+    return 100 * float((predictions == test_labels).mean())
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ import sys
 
 import numpy as np
 
-from spikejoule.encoding.counting import predict
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import EngineSettings
 from spikejoule.engine.learning import chosen_trainer
@@ -47,7 +46,8 @@ def main() -> None:
         for chosen in np.split(order, range(BATCH, len(order), BATCH)):
             outcome = trainer.train_batch(events.select(chosen), labels[chosen], 0.01)
             losses.append(outcome.mean_loss)
-        right = (predict(trainer.run(test_events)[-1]) == test_labels).mean()
+        output = trainer.run(test_events)[-1]
+        right = (network.readout.predict(output) == test_labels).mean()
         print(
             f"epoch {epoch}: loss {np.mean(losses):.3f}, test accuracy "
             f"{100 * right:.1f} %"

@@ -34,11 +34,19 @@ class Population(NamedTuple):
 
 
 class Neuron(NamedTuple):
-    """Threshold and decay, each one number or one per layer, and the reset."""
+    """Threshold and decay, each one number or one per layer, and the reset.
+
+    `readout` says what the scores are: ``spikes`` of the output; or potentials of one
+    that never fires, ``potential`` (of the last step) or ``max_potential`` (of any).
+    Biases are added in every step, or the potentials before the first one
+    (`starts_at_bias`).
+    """
 
     threshold: Any
     decay: Any
     reset: str = "zero"
+    readout: str = "spikes"
+    starts_at_bias: bool = False
 
 
 class Loss(NamedTuple):
@@ -238,20 +246,28 @@ def forward(state, spikes, neuron, populations=None, state_bits=None):
     with a threshold on the grid. Then u[t] saturates, and with m = round(256 decay)
 
     v[t] = floor(m u[t-1] / 256) + b + inputs
+
+    With a readout of potentials, the last layer has no threshold, and its potentials
+    are u[t].
     """
     neuron = Neuron(*neuron)
     passed = []
-    for layer, population in enumerate(populations or populations_of(state)):
+    populations = populations or populations_of(state)
+    for layer, population in enumerate(populations):
         parameters = parameters_of(state, layer + 1, population)
         threshold, decay = constants_of(state, layer, neuron)
+        is_read = neuron.readout != "spikes" and layer == len(populations) - 1
+        if is_read:
+            threshold = math.inf
         potentials = []
         emitted = []
         u = [0] * population.n
+        if neuron.starts_at_bias:
+            u = list(parameters.biases)
         for step in spikes:
-            v = [
-                leaked(u[j], decay, state_bits) + parameters.biases[j]
-                for j in range(population.n)
-            ]
+            v = [leaked(u[j], decay, state_bits) for j in range(population.n)]
+            if not neuron.starts_at_bias:
+                v = [v[j] + parameters.biases[j] for j in range(population.n)]
             before = emitted[-1] if emitted else None
             add_arriving(v, population, parameters, step, before)
             fired = [1 if value >= threshold else 0 for value in v]
@@ -262,7 +278,7 @@ def forward(state, spikes, neuron, populations=None, state_bits=None):
             if state_bits:
                 half = 2 ** (state_bits - 1)
                 u = [clamp(value, -half, half - 1) for value in u]
-            potentials.append(v)
+            potentials.append(u if is_read else v)
             emitted.append(fired)
         passed.append((potentials, emitted))
         spikes = emitted
@@ -386,8 +402,25 @@ def surrogate(name, slope, x):
     raise ValueError(name)
 
 
+def scores_of(potentials, emitted, readout):
+    """The score of each class, and the step in which a potential is it (or None).
+
+    Of equal potentials the first counts.
+    """
+    if readout == "spikes":
+        return [sum(column) for column in zip(*emitted, strict=True)], None
+    by_class = [list(column) for column in zip(*potentials, strict=True)]
+    if readout == "potential":
+        return [values[-1] for values in by_class], [len(potentials) - 1] * len(
+            by_class
+        )
+    return [max(values) for values in by_class], [
+        values.index(max(values)) for values in by_class
+    ]
+
+
 def cross_entropy(counts, label, loss):
-    """Loss of one sample, and its derivative by each output count.
+    """Loss of one sample, and its derivative by each score, such as an output count.
 
     logits = scale counts;  p = softmax(logits);  q = (1 - e) onehot + e / O
     L = -sum q log p
@@ -477,23 +510,31 @@ class LayerPass(NamedTuple):
     sources: Any  # [T][sources]
     potentials: Any  # [T][neurons]
     spikes: Any  # [T][neurons]
+    starts_at_bias: bool = False
 
 
 def backward(state, passes, model, count_gradient, costs):
     """Gradients of one sample by hand, with detached reset.
 
-    `passes` are the `LayerPass` of each layer, `count_gradient` is dL/dcounts [O] and
+    `passes` are the `LayerPass` of each layer, `count_gradient` is dL/dscores [O] and
     `costs` the further cost of each spike, [layer][unit].
     """
     gradients = {}
     from_above = [list(count_gradient) for _ in passes[0].spikes]
+    output = passes[-1]
+    _, peaks = scores_of(output.potentials, output.spikes, model.neuron.readout)
     for number in range(len(passes), 0, -1):
         layer = passes[number - 1]
         by_spike = [
             [value + cost for value, cost in zip(row, costs[number - 1], strict=True)]
             for row in from_above
         ]
-        by_potential = potential_gradient(layer, by_spike, model.derivative)
+        is_read = peaks is not None and number == len(passes)
+        if is_read:
+            by_spike = [[0.0] * len(row) for row in by_spike]
+            by_potential = read_gradient(layer, count_gradient, peaks)
+        else:
+            by_potential = potential_gradient(layer, by_spike, model.derivative)
         for name, values in parameter_gradients(layer, by_spike, by_potential).items():
             full = f"layer{number}.{name}"
             if full in state:
@@ -506,6 +547,8 @@ def backward(state, passes, model, count_gradient, costs):
         full = f"layer{number}.neurons.log_threshold"
         if full in state:
             gradients[full] = np.array([layer.threshold * threshold_gradient])
+            if is_read:
+                gradients[full] = np.zeros(1)
         if model.sampling and 1 < number < len(passes):
             stream = model.sampling.sample * len(passes) + number - 1
             by_potential = kept_deltas(by_potential, model.sampling, number, stream)
@@ -562,10 +605,23 @@ def potential_gradient(layer, by_spike, derivative):
     return gradient
 
 
+def read_gradient(layer, score_gradient, peaks):
+    """dL/dv [T][neurons] of an output that never fires.
+
+    dL/dv[t] = g where the score was read in step t, plus decay dL/dv[t+1]
+    """
+    gradient = [[0.0] * layer.population.n for _ in layer.potentials]
+    for j, peak in enumerate(peaks):
+        for t in range(peak + 1):
+            gradient[t][j] = score_gradient[j] * layer.decay ** (peak - t)
+    return gradient
+
+
 def parameter_gradients(layer, by_spike, by_potential):
     """Gradients of a layer's weights, biases and decay, by name.
 
-    dL/dw[j][i] = sum_t dL/dv[t][j] s_in[t][i];  dL/db[j] = sum_t dL/dv[t][j]
+    dL/dw[j][i] = sum_t dL/dv[t][j] s_in[t][i];  dL/db[j] = sum_t dL/dv[t][j], or
+    decay dL/dv[0][j] of an initial potential u[-1][j] = b[j]
     dL/dr[j][i] = sum_t dL/dv[t][j] s[t-1][i]
     dL/dlogit = decay (1 - decay) sum_tj dL/dv[t][j] u[t-1][j]
     """
@@ -579,8 +635,12 @@ def parameter_gradients(layer, by_spike, by_potential):
         for source, target, place, factor in population.synapses:
             weights[place] += gradient[target] * factor * layer.sources[t][source]
         for j in units:
-            biases[population.biases[j]] += gradient[j]
+            if not layer.starts_at_bias:
+                biases[population.biases[j]] += gradient[j]
             if t == 0:
+                if layer.starts_at_bias:
+                    biases[population.biases[j]] += layer.decay * gradient[j]
+                    by_decay += gradient[j] * layer.parameters.biases[j]
                 continue
             fired = layer.spikes[t - 1][j]
             v = layer.potentials[t - 1][j]
@@ -614,7 +674,8 @@ class Batch(NamedTuple):
 
     Mean loss, correct samples, spikes of each layer (the input first), gradients of
     the mean loss, spikes [B, T, neurons] of each layer after the input, synaptic events
-    of each connection, and its synapses that a sample's spikes reach, each once.
+    of each connection, its synapses that a sample's spikes reach, each once, and the
+    potentials of the output [B, T, neurons].
     """
 
     loss: float
@@ -624,6 +685,7 @@ class Batch(NamedTuple):
     spikes: list[Any]
     events: tuple[int, ...]
     touched: tuple[int, ...]
+    potentials: Any
 
 
 def batch_gradient(state, dense, labels, model):
@@ -668,10 +730,11 @@ def _batch(state, samples, labels, passed, model):
         for k, (sender, _, pairs) in enumerate(connections):
             for source, _ in pairs:
                 touched[k] += any(step[source] for step in trains[sender])
-        sample_loss, count_gradient = cross_entropy(counts[-1], label, model.loss)
+        scores, _ = scores_of(*layers[-1], model.neuron.readout)
+        sample_loss, count_gradient = cross_entropy(scores, label, model.loss)
         penalty_loss, costs = penalty(layers, model.loss)
         loss += (sample_loss + penalty_loss) / len(labels)
-        correct += counts[-1].index(max(counts[-1])) == label
+        correct += scores.index(max(scores)) == label
         passes = []
         for layer, (potentials, emitted) in enumerate(layers):
             parameters = parameters_of(state, layer + 1, populations[layer])
@@ -685,6 +748,7 @@ def _batch(state, samples, labels, passed, model):
                     trains[layer],
                     potentials,
                     emitted,
+                    model.neuron.starts_at_bias,
                 )
             )
         if model.sampling:
@@ -696,8 +760,16 @@ def _batch(state, samples, labels, passed, model):
             gradients[name] += gradient / len(labels)
     spikes = _spikes(passed)
     totals = (int(np.sum(samples)), *(int(layer.sum()) for layer in spikes))
+    potentials = np.array([layers[-1][0] for layers in passed])
     return Batch(
-        loss, correct, totals, gradients, spikes, tuple(events), tuple(touched)
+        loss,
+        correct,
+        totals,
+        gradients,
+        spikes,
+        tuple(events),
+        tuple(touched),
+        potentials,
     )
 
 
@@ -725,7 +797,7 @@ def integer_batch_gradient(state, dense, labels, model, grids):
     The neuron's threshold and decay have one value per layer.
     """
     exponents, weight_bits, state_bits = grids
-    thresholds, decays, reset = model.neuron
+    thresholds, decays, reset, readout, starts_at_bias = model.neuron
     integers = quantise(state, exponents, weight_bits, state_bits)
     units = [2.0**-k for k in exponents]
     on_grid = [
@@ -739,13 +811,19 @@ def integer_batch_gradient(state, dense, labels, model, grids):
         [threshold * unit for threshold, unit in zip(on_grid, units, strict=True)],
         [round(256 * decay) / 256 for decay in decays],
         reset,
+        readout,
+        starts_at_bias,
     )
     model = _complete(model._replace(neuron=neuron), state)
     samples = dense.tolist()
     passed = []
     for sample in samples:
         layers = forward(
-            integers, sample, (on_grid, decays, reset), model.populations, state_bits
+            integers,
+            sample,
+            (on_grid, decays, reset, readout, starts_at_bias),
+            model.populations,
+            state_bits,
         )
         passed.append(
             [
@@ -793,6 +871,15 @@ def latency(intensities, n_steps, threshold, curve):
                 power = math.log(1 + math.expm1(last) * x)
             time = last - power
         dense[round(time), pixel] = 1
+    return dense
+
+
+def binary(intensities, n_steps, threshold):
+    """Dense spikes [T, P] of one image: pixels above the threshold, in step 0."""
+    dense = np.zeros((n_steps, len(intensities)), dtype=np.uint8)
+    for pixel, x in enumerate(intensities):
+        if x > threshold:
+            dense[0, pixel] = 1
     return dense
 
 

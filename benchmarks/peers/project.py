@@ -8,7 +8,6 @@ import numpy as np
 
 from benchmarks.job import Job, initial_state
 from benchmarks.measurement import Plan
-from spikejoule.encoding.counting import predict
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.encoders.poisson import Poisson
@@ -57,7 +56,8 @@ class _EngineRow:
         return self.engine.train_batch(events, self.labels[indices], rate).mean_loss
 
     def infer_batch(self, indices: np.ndarray) -> np.ndarray:
-        return predict(self.engine.run(self.encode(indices))[-1])
+        output = self.engine.run(self.encode(indices))[-1]
+        return self.job.readout.predict(output)
 
     def next_pass(self) -> None:
         """Draw new spikes for the same images, as each epoch does."""

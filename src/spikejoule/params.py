@@ -53,6 +53,17 @@ class PublishParams(ParameterSection):
     experiment: Line = Field(description="a name of 1 to 500 printable characters")
 
 
+def problem_of_exit(evaluate: EvaluateParams, model: ModelParams) -> str:
+    """Return the line about a rule of early exit that misfits the readout; or empty."""
+    if evaluate.early_exit_rule == "lead" or model.readout.is_spiking:
+        return ""
+    return (
+        f"evaluate.early_exit_rule: {evaluate.early_exit_rule!r} is not allowed with "
+        f"model.readout {model.readout.value}, which emits no output spikes; allowed: "
+        "lead"
+    )
+
+
 def problem_of_network(
     encode: EncodeParams, model: ModelParams, train: TrainParams
 ) -> str:
@@ -97,6 +108,7 @@ class Params(ParameterFile):
     @model_validator(mode="after")
     def _sections_fit(self) -> Self:
         problem = problem_of_network(self.encode, self.model, self.train)
+        problem = problem or problem_of_exit(self.evaluate, self.model)
         problem = problem or self._problem_of_samples()
         if problem:
             raise refused(problem)

@@ -17,7 +17,7 @@ from studies.silicon.page import PAGE, answer, written
 from studies.silicon.picture import write_picture
 from studies.silicon.predictions import Prediction, predictions, price_lists
 from studies.silicon.references import FOLDER, READ, chips
-from studies.silicon.systems import SYSTEMS, SystemRow, point_of_chip, under_systems
+from studies.silicon.systems import SYSTEMS, SystemRow, under_systems
 
 TABLE: Final = FOLDER / "silicon.csv"
 
@@ -89,9 +89,21 @@ def write_tables(
     write_csv(folder / TABLE.name, COLUMNS, [list(cells(row).values()) for row in rows])
     write_csv(
         folder / SYSTEMS.name,
-        ("profile", "process", "predicted_nj", "ratio_low", "ratio_high"),
+        (
+            "chip",
+            "point",
+            "measures",
+            "profile",
+            "process",
+            "predicted_nj",
+            "ratio_low",
+            "ratio_high",
+        ),
         [
             [
+                row.chip.name,
+                row.point.name,
+                row.point.measures,
                 row.profile,
                 row.process,
                 rounded(row.predicted_nj, 6),
@@ -108,7 +120,7 @@ def main() -> int:
     try:
         found = chips()
         rows = predictions(found, price_lists())
-        systems = under_systems(point_of_chip(found))
+        systems = under_systems(found)
         write_tables(rows, systems, FOLDER)
         write_picture(rows)
         write_text(PAGE, written(rows, systems))

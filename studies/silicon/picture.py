@@ -1,6 +1,6 @@
 """The picture: predicted against measured energy, and their ratio."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,71 +20,83 @@ from spikejoule.report.charts.canvas import (
     house_style,
     log_axis,
 )
-from studies.silicon.predictions import Prediction
-from studies.silicon.references import FOLDER
+from studies.silicon.predictions import Prediction, name_of
+from studies.silicon.references import FOLDER, Measures, Role
 
 PICTURE: Final = FOLDER / "silicon.png"
 
 WITHIN: Final = 0.25
 """Half width of the band around equality."""
 
-LOWEST_PJ: Final = 3e2
-HIGHEST_PJ: Final = 2e12
-RATIOS: Final = (2.0**-3, 2.0**3.5)
+LOWEST_PJ: Final = 1e4
+HIGHEST_PJ: Final = 1e12
+RATIOS: Final = (2.0**-3.5, 2.0**3.5)
 _PJ_PER_NJ = 1e3
+_ARROW = 0.8
 
-STYLES: Final[dict[str, dict[str, Any]]] = {
-    "predicted": {"marker": "o", "color": BLUE, "label": "predicted"},
-    "interpolated": {
+STYLES: Final[dict[tuple[Role, Measures], dict[str, Any]]] = {
+    ("fitted", "total"): {
+        "marker": "s",
+        "color": GREY,
+        "label": "fitted: shows nothing",
+    },
+    ("predicted", "total"): {"marker": "o", "color": BLUE, "label": "predicted: total"},
+    ("predicted", "dynamic"): {
+        "marker": "D",
+        "color": BLUE,
+        "label": "predicted: dynamic energy, on both axes",
+    },
+    ("interpolated", "total"): {
         "marker": "o",
         "color": BLUE,
         "markerfacecolor": PAPER,
         "label": "interpolated between fitted points",
     },
-    "fitted": {"marker": "s", "color": GREY, "label": "fitted: shows nothing"},
-    "lower bound": {
+    ("lower bound", "total"): {
         "marker": "^",
         "color": VERMILION,
         "markerfacecolor": PAPER,
-        "label": "lower bound: counts are missing",
+        "label": "lower bound: static energy only",
     },
 }
 
-ONE_PRICE: Final[dict[str, Any]] = {
-    "marker": "D",
+ONE_EVENT_PRICE: Final[dict[str, Any]] = {
+    "marker": "x",
+    "markersize": 9,
     "color": VERMILION,
-    "markerfacecolor": "none",
     "label": "one price per event",
 }
 
-LEFT: Final = (-8, 5, "right")
-RIGHT: Final = (8, -9, "left")
-
 LABELS: Final = {
-    "Loihi, nearest neighbours, cores": LEFT,
-    "Loihi, keyword spotting": (8, -1, "left"),
-    "TrueNorth, 95.93 Hz": (-8, 6, "right"),
-    "TrueNorth, 20.07 Hz": (9, -11, "left"),
-    "TrueNorth, 11.58 Hz": (-8, -5, "right"),
-    "uBrain, MNIST, 256-64-10": (26, 9, "right"),
+    "ODIN, 1.3 MHz": (9, -4, "left"),
+    "uBrain, MNIST, 256-64-10": (-22, 5, "right"),
+    "GAP9, anomaly detection": (-8, -9, "right"),
+    "NDP120, keyword spotting": (-12, 8, "right"),
+    "TrueNorth, 11.58 Hz": (-12, 16, "right"),
+    "Loihi, nearest neighbours, cores": (-30, 18, "right"),
+    "Loihi, keyword spotting": (16, -6, "left"),
+    "EFR32MG24, anomaly detection": (6, -13, "left"),
+    "STM32U575, visual wake words": (-62, 26, "right"),
+    "STM32H7A3, image classification": (-40, 22, "right"),
+    "STM32L4R5, visual wake words": (12, -8, "left"),
+    "Eyeriss, VGG-16, convolutions": (-2, -16, "right"),
 }
-"""Where labels are: points to the right and up, and alignment; `RIGHT` if omitted."""
+"""Points beside which their chip is named: points to the right and up, alignment."""
 
 
 @house_style()
 def draw(rows: Sequence[Prediction]) -> Chart:
-    """Draw all points that have a prediction, and the ratios of those compared."""
-    figure = Figure(figsize=(8.0, 9.2))
-    top, bottom = figure.subplots(2, 1, height_ratios=(1.7, 1))
+    """Draw all points that have a prediction, and the ratios of each chip."""
+    figure = Figure(figsize=(8.0, 8.0))
+    top, bottom = figure.subplots(2, 1, height_ratios=(1.5, 1))
     draw_energies(top, rows)
     draw_ratios(bottom, [row for row in rows if row.ratio])
     return Chart(
         key="silicon",
         finding="Energies of chips: predicted from counts, against measured",
         figure=figure,
-        source="Bars: ranges of counts, prices and leakage. uBrain and Loihi's queries "
-        "are dynamic only. Eyeriss runs conventional networks, with one price per "
-        "product.",
+        source="Bars: ranges of counts, prices and leakage. Conventional chips: one "
+        "price per product, fitted to one network. Lower panel: one row per chip.",
     )
 
 
@@ -101,8 +113,9 @@ def draw_energies(axes: Axes, rows: Sequence[Prediction]) -> None:
         linewidth=0,
         label="within 25 %",
     )
-    for role, style in STYLES.items():
-        draw_points(axes, [row for row in rows if row.point.role == role], style)
+    for style, members in by_style(rows):
+        for number, row in enumerate(members):
+            draw_point(axes, row, style | ({"label": None} if number else {}))
     for axis in ("x", "y"):
         log_axis(axes, axis, digits=(1,))
     axes.set(
@@ -114,74 +127,105 @@ def draw_energies(axes: Axes, rows: Sequence[Prediction]) -> None:
     axes.legend(loc="upper left")
 
 
-def draw_points(axes: Axes, rows: Sequence[Prediction], style: dict[str, Any]) -> None:
-    """Draw the points of one role, with bars and labels."""
-    for number, row in enumerate(each for each in rows if each.predicted_nj):
-        energy = row.predicted_nj
-        assert energy is not None
-        low, high = row.point.measured_nj
-        x, y = row.measured_nj, energy.middle
-        axes.errorbar(
-            [x * _PJ_PER_NJ],
-            [y * _PJ_PER_NJ],
-            xerr=np.array([[x - low], [high - x]]) * _PJ_PER_NJ,
-            yerr=np.array([[y - energy.low], [energy.high - y]]) * _PJ_PER_NJ,
-            linestyle="",
-            markersize=6,
-            elinewidth=1,
-            zorder=5,
-            **style | ({} if number == 0 else {"label": None}),
+def by_style(
+    rows: Sequence[Prediction],
+) -> Iterator[tuple[dict[str, Any], list[Prediction]]]:
+    """Yield each style of `STYLES` with its points."""
+    for key, style in STYLES.items():
+        yield (
+            style,
+            [row for row in rows if (row.point.role, row.point.measures) == key],
         )
-        right, up, align = LABELS.get(name_of(row), RIGHT)
+
+
+def draw_point(axes: Axes, row: Prediction, style: dict[str, Any]) -> None:
+    """Draw a point with its bars, and its chip's name if `LABELS` has a place for it.
+
+    The arrow of a lower bound points to where the energy is.
+    """
+    energy = row.predicted_nj
+    assert energy is not None
+    low, high = row.point.measured_nj
+    x, y = row.measured_nj, energy.middle
+    is_bound = row.point.role == "lower bound"
+    up = y * _ARROW if is_bound else energy.high - y
+    axes.errorbar(
+        [x * _PJ_PER_NJ],
+        [y * _PJ_PER_NJ],
+        xerr=np.array([[x - low], [high - x]]) * _PJ_PER_NJ,
+        yerr=np.array([[y - energy.low], [up]]) * _PJ_PER_NJ,
+        lolims=is_bound,
+        linestyle="",
+        markersize=5,
+        elinewidth=1,
+        zorder=5,
+        **style,
+    )
+    if (name := name_of(row)) in LABELS:
+        right, above, align = LABELS[name]
         axes.annotate(
-            name_of(row),
+            row.chip.name,
             (x * _PJ_PER_NJ, y * _PJ_PER_NJ),
-            xytext=(right, up),
+            xytext=(right, above),
             textcoords="offset points",
             ha=align,
             fontsize=7.5,
             color=INK,
             zorder=6,
+            arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.5},
         )
 
 
 def draw_ratios(axes: Axes, rows: Sequence[Prediction]) -> None:
-    """Draw predicted over measured energies, one line per point."""
+    """Draw predicted over measured energies, one line per chip, spiking ones first."""
     axes.axvline(1, color=MUTED, linewidth=1)
     axes.axvspan(1 - WITHIN, 1 + WITHIN, color=MUTED, alpha=0.15, linewidth=0)
-    for place, row in enumerate(rows):
-        assert row.ratio is not None
-        low, middle, high = row.ratio
-        axes.errorbar(
-            [middle],
-            [place],
-            xerr=np.array([[middle - low], [high - middle]]),
-            markersize=6,
-            elinewidth=1,
-            zorder=5,
-            **STYLES[row.point.role] | {"label": None},
+    spiking_first = sorted(rows, key=lambda row: row.chip.kind != "spiking")
+    chips = list(dict.fromkeys(row.chip.name for row in spiking_first))
+    n_spiking = len({row.chip.name for row in rows if row.chip.kind == "spiking"})
+    axes.axhline(n_spiking - 0.5, color=MUTED, linewidth=0.5)
+    for place, kind in (
+        (n_spiking - 0.7, "spiking"),
+        (n_spiking - 0.3, "conventional"),
+    ):
+        axes.text(
+            RATIOS[1] * 0.97,
+            place,
+            kind,
+            ha="right",
+            va="bottom" if kind == "spiking" else "top",
+            color=INK,
+            fontsize=7.5,
         )
+    for style, members in by_style(rows):
+        for row in members:
+            assert row.ratio is not None
+            low, middle, high = row.ratio
+            axes.errorbar(
+                [middle],
+                [chips.index(row.chip.name)],
+                xerr=np.array([[middle - low], [high - middle]]),
+                markersize=6,
+                elinewidth=1,
+                zorder=5,
+                **style | {"label": None},
+            )
     headlines = [
-        (row.headline_ratio, place)
-        for place, row in enumerate(rows)
+        (row.headline_ratio, chips.index(row.chip.name))
+        for row in rows
         if row.headline_ratio is not None
     ]
-    axes.plot(*zip(*headlines, strict=True), linestyle="", markersize=9, **ONE_PRICE)
+    axes.plot(*zip(*headlines, strict=True), linestyle="", zorder=3, **ONE_EVENT_PRICE)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set(
         xlim=RATIOS,
-        ylim=(len(rows) - 0.5, -0.5),
+        ylim=(len(chips) - 0.5, -0.5),
         xlabel="Predicted / measured",
-        yticks=range(len(rows)),
-        yticklabels=[name_of(row) for row in rows],
+        yticks=range(len(chips)),
+        yticklabels=chips,
     )
-    axes.legend(loc="lower left")
-
-
-def name_of(row: Prediction) -> str:
-    """Return chip and point."""
-    return f"{row.chip.name}, {row.point.name}"
+    axes.legend(loc="upper right")
 
 
 def write_picture(rows: Sequence[Prediction], path: Path = PICTURE) -> None:

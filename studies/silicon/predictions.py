@@ -1,14 +1,19 @@
 """Energies of measured chips, predicted from counts by the library's ledger."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from spikejoule.counts.measurement import LayerCounts, activity_of_layers
+from spikejoule.counts.measurement import (
+    LayerCounts,
+    activity_of_layers,
+    activity_of_products,
+)
 from spikejoule.counts.records import Activity, NodeCounts
 from spikejoule.energy.count import count_operations
+from spikejoule.energy.dataflow import DENSE
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import (
     CONVENTIONAL,
@@ -20,10 +25,11 @@ from spikejoule.energy.ledger import (
 from spikejoule.energy.operations import Column, OperationCounts
 from spikejoule.energy.prices import HardwareProfile, load_profiles
 from spikejoule.energy.timing import Range, Timed, TimeModel
+from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import FLOAT_BITS, Quantisation
-from studies.silicon.references import FOLDER, Chip, Layers, Point
+from studies.silicon.references import FOLDER, ONE_PRICE, Chip, Layers, Point
 
 LISTS: Final = FOLDER / "price-lists.yaml"
 _PJ_PER_NJ = 1e3
@@ -81,6 +87,17 @@ class Prediction:
         return float(headline_pj * events / _PJ_PER_NJ / self.measured_nj)
 
 
+def name_of(row: Prediction) -> str:
+    """Return chip and point."""
+    return f"{row.chip.name}, {row.point.name}"
+
+
+def held_out(rows: Iterable[Prediction]) -> list[Prediction]:
+    """Return the predictions of points that their list was not fitted to."""
+    roles = ("predicted", "interpolated")
+    return [row for row in rows if row.point.role in roles]
+
+
 def price_lists() -> dict[str, HardwareProfile]:
     """The packaged price lists, and the study's own."""
     return load_profiles() | load_profiles(LISTS)
@@ -99,7 +116,11 @@ def predicted(
     """Predict a point at the low end, the middle and the high end of its counts."""
     if point.profile is None:
         return Prediction(chip, point)
-    profile = at_operating_point(profiles[point.profile], point)
+    profile = (
+        one_price(chip)
+        if point.profile == ONE_PRICE
+        else at_operating_point(profiles[point.profile], point)
+    )
     side: SideName = SPIKING if chip.kind == "spiking" else CONVENTIONAL
     bits = point.network.weight_bits if point.network else FLOAT_BITS
     variants = [
@@ -118,6 +139,31 @@ def predicted(
     return Prediction(chip, point, predicted_nj, ledger.timed(1, profile))
 
 
+def one_price(chip: Chip) -> HardwareProfile:
+    """Return a list with one price, that of the fitted point."""
+    (term,) = chip.fitted.counts
+    return HardwareProfile.model_validate(
+        {
+            "id": "one-price",
+            "title": f"{chip.name}, one price",
+            "process": chip.process,
+            "year": 2026,
+            "source": chip.source,
+            "scope": "system",
+            "evidence": "derived",
+            "unit": "pJ",
+            "prices": {term: fitted_price_pj(chip.fitted)},
+        }
+    )
+
+
+def fitted_price_pj(point: Point) -> float:
+    """Return the energy of a point by its only count, in pJ."""
+    ((count, _),) = point.counts.values()
+    energy_nj, _ = point.measured_nj
+    return energy_nj * _PJ_PER_NJ / count
+
+
 def at_operating_point(profile: HardwareProfile, point: Point) -> HardwareProfile:
     """Return a price list at a point's clock, step or static power."""
     if not point.time:
@@ -130,8 +176,7 @@ def at_operating_point(profile: HardwareProfile, point: Point) -> HardwareProfil
 def operations_of(point: Point) -> tuple[OperationCounts, ...]:
     """Return the operations at low end, middle and high end of the counts."""
     if point.network is not None:
-        counted = count_operations(activity_of(point.network))
-        return (counted, counted, counted)
+        return (operations_of_network(point.network),) * 3
     columns = tuple(Column(term, "chip") for term in point.counts)
     low, high = np.array(list(point.counts.values()), dtype=float).T
     return tuple(
@@ -140,21 +185,41 @@ def operations_of(point: Point) -> tuple[OperationCounts, ...]:
     )
 
 
-def activity_of(given: Layers) -> Activity:
+def operations_of_network(given: Layers) -> OperationCounts:
+    """Count a network's operations: a conventional one skips no zeros."""
+    if given.activation_bits is None:
+        return count_operations(event_driven(given))
+    return count_operations(conventional(given, given.activation_bits), DENSE)
+
+
+def conventional(given: Layers, activation_bits: int) -> Activity:
+    """Count a network that multiplies every weight once."""
+    n_input, *hidden, n_output = given.layers
+    network = replace(
+        ConventionalNetwork.of_layers(n_input, hidden, n_output),
+        weight_bits=given.weight_bits,
+        state_bits=given.state_bits,
+        activation_bits=activation_bits,
+    )
+    n_weights = [node.n_in * node.n_out for node in network.connections]
+    return activity_of_products(network, np.array([n_weights]))
+
+
+def event_driven(given: Layers) -> Activity:
     """Count a network that adds, compares and stores a potential at every event.
 
     It has no clock: between events nothing happens, so there is no update per step.
     """
-    n_input, n_hidden, n_output = given.layers
+    n_input, *hidden, n_output = given.layers
     network = Network.of_layers(
         n_input,
-        (n_hidden,),
+        tuple(hidden),
         n_output,
         LeakyIntegrateAndFire(decay=1.0, bias=False),
         Quantisation(given.weight_bits, given.state_bits),
     )
     spikes = np.array([given.spikes])
-    no_updates = np.zeros((1, 2), np.int64)
+    no_updates = np.zeros((1, len(given.layers) - 1), np.int64)
     activity = activity_of_layers(
         network, 1, LayerCounts(spikes=spikes, updates=no_updates)
     )

@@ -34,7 +34,11 @@ READ: Final = {
 }
 """Where figures were read, in words."""
 
+ONE_PRICE: Final = "one price"
+"""Profile of a chip whose only price is that of its fitted point: energy / count."""
+
 Role = Literal["fitted", "predicted", "interpolated", "lower bound", "refused"]
+Measures = Literal["total", "dynamic"]
 
 
 def _two_ends(node: object) -> object:
@@ -51,18 +55,29 @@ class _Record(BaseModel):
 
 
 class Layers(_Record):
-    """A fully connected network that updates a neuron at every event.
+    """A fully connected network.
+
+    A spiking one updates a neuron at every event. A conventional one multiplies every
+    weight once.
 
     Attributes:
         layers: units, input first.
-        weight_bits, state_bits: widths of weights and potentials.
-        spikes: spikes per inference of each layer.
+        weight_bits, state_bits: widths of weights, and of potentials or sums.
+        activation_bits: width of activations; None for a spiking network.
+        spikes: spikes per inference of each layer; none for a conventional network.
     """
 
-    layers: tuple[int, int, int]
+    layers: Annotated[tuple[int, ...], Field(min_length=3)]
     weight_bits: int
     state_bits: int
-    spikes: tuple[int, int, int]
+    activation_bits: int | None = None
+    spikes: tuple[int, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        if self.activation_bits is None and len(self.spikes) != len(self.layers):
+            raise ValueError("a network needs the spikes of every layer")
+        return self
 
 
 class Point(_Record):
@@ -76,7 +91,7 @@ class Point(_Record):
         measured_nj: the published energy in nJ.
         measures: whether it includes static energy.
         boundary: what the measured energy belongs to, as in price lists.
-        profile: id of the price list; None if refused.
+        profile: id of the price list, or `ONE_PRICE`; None if refused.
         time: what replaces the list's time model at this operating point.
         steps: steps of an inference.
         counts: operations of an inference, by term.
@@ -92,7 +107,7 @@ class Point(_Record):
     role: Role
     conditions: str
     measured_nj: Ends
-    measures: Literal["total", "dynamic"]
+    measures: Measures
     boundary: Literal["cores", "chip", "board", "board_and_host"] = "chip"
     profile: str | None = None
     time: dict[str, float] = Field(default_factory=dict)
@@ -131,6 +146,19 @@ class Chip(_Record):
     kind: Literal["spiking", "conventional", "other"] = "spiking"
     source: str
     points: tuple[Point, ...]
+
+    @model_validator(mode="after")
+    def _one_price_is_fitted_once(self) -> Self:
+        if any(point.profile == ONE_PRICE for point in self.points):
+            fitted = [point for point in self.points if point.role == "fitted"]
+            if len(fitted) != 1 or len(fitted[0].counts) != 1:
+                raise ValueError("one price needs one fitted point, with one count")
+        return self
+
+    @property
+    def fitted(self) -> Point:
+        """The point that the chip's price was fitted to; the first one if several."""
+        return next(point for point in self.points if point.role == "fitted")
 
 
 def chips(folder: Path = CHIPS) -> list[Chip]:

@@ -1,74 +1,82 @@
-"""uBrain's network under every list that prices arithmetic and memory.
+"""Measured networks under every list that prices arithmetic and memory.
 
-It is the only digital chip whose measured network these lists can price, operation by
-operation.
+These are the fully connected networks that the lists can price, operation by operation.
+The energy of a conventional one includes static power and the whole system around it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from spikejoule.energy.count import count_operations
 from spikejoule.energy.prices import load_profiles, price
-from studies.silicon.predictions import activity_of
-from studies.silicon.references import FOLDER, Chip, Point
+from studies.silicon.predictions import operations_of_network
+from studies.silicon.references import FOLDER, Chip, Layers, Point
 
 OF_VERDICT: Final = FOLDER.parent / "verdict" / "price-lists.yaml"
 """Further lists, with other assumptions about memories below 8 KB."""
 
-SYSTEMS: Final = FOLDER / "ubrain.csv"
+SYSTEMS: Final = FOLDER / "systems.csv"
 
-CHIP: Final = "uBrain"
+_PJ_PER_NJ = 1e3
 
 
 @dataclass(frozen=True)
 class SystemRow:
-    """The chip's network under one list.
+    """A chip's network under one list.
 
     Attributes:
+        chip, point: what was measured.
         profile: id of the list.
         process: its technology.
         is_packaged: whether it comes with the library.
         predicted_nj: dynamic energy in nJ.
-        measured_nj: the chip's, without the most and the least leakage.
     """
 
+    chip: Chip
+    point: Point
     profile: str
     process: str
     is_packaged: bool
     predicted_nj: float
-    measured_nj: tuple[float, float]
 
     @property
     def ratio_low(self) -> float:
-        """Predicted over measured energy, with the least leakage."""
-        return self.predicted_nj / self.measured_nj[1]
+        """Predicted energy over the high end of the measured one."""
+        return self.predicted_nj / self.point.measured_nj[1]
 
     @property
     def ratio_high(self) -> float:
-        """Predicted over measured energy, with the most leakage."""
-        return self.predicted_nj / self.measured_nj[0]
+        """Predicted energy over the low end of the measured one."""
+        return self.predicted_nj / self.point.measured_nj[0]
 
 
-def point_of_chip(chips: list[Chip]) -> Point:
-    """Return the chip's measured network."""
-    return next(chip for chip in chips if chip.name == CHIP).points[0]
-
-
-def under_systems(point: Point, others: Path = OF_VERDICT) -> list[SystemRow]:
-    """Price the network under all lists of scope `system`, cheapest first."""
-    assert point.network is not None
-    operations = count_operations(activity_of(point.network))
-    packaged = load_profiles()
+def under_systems(chips: Iterable[Chip], others: Path = OF_VERDICT) -> list[SystemRow]:
+    """Price every measured network, spiking ones first, then by energy."""
     rows = [
+        row
+        for chip in chips
+        for point in chip.points
+        if point.network is not None
+        for row in _of_network(chip, point, point.network, others)
+    ]
+    return sorted(rows, key=lambda row: (row.chip.kind != "spiking", row.predicted_nj))
+
+
+def _of_network(
+    chip: Chip, point: Point, network: Layers, others: Path
+) -> list[SystemRow]:
+    operations = operations_of_network(network)
+    packaged = load_profiles()
+    return [
         SystemRow(
+            chip,
+            point,
             profile.id,
             profile.process,
             profile.id in packaged,
-            float(price(operations, profile)[1, 0]) / 1e3,
-            point.measured_nj,
+            float(price(operations, profile)[1, 0]) / _PJ_PER_NJ,
         )
         for profile in (packaged | load_profiles(others)).values()
         if profile.scope == "system"
     ]
-    return sorted(rows, key=lambda row: row.predicted_nj)

@@ -6,6 +6,7 @@ a zero. The first of equal scores answers. The limit of an early exit is chosen 
 validation images.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -244,10 +245,9 @@ class Splits:
         }
         tolerance = self.exit_tolerance_percent if self.exit_rule == "lead" else None
         early = choose_early_exit(outcomes["validation"], outcomes["test"], tolerance)
-        never = measured["test"].time_window + 1
         ways = {
-            WHOLE_WINDOW: _stopped(outcomes, never),
-            EARLY_EXIT: _stopped(outcomes, early.margin_spikes),
+            WHOLE_WINDOW: _stopped(outcomes, math.inf),
+            EARLY_EXIT: _stopped(outcomes, early.margin),
         }
         runs = counted_runs(
             measured["test"],
@@ -316,8 +316,8 @@ class _Way:
     steps: NDArray[np.int64]
 
 
-def _stopped(outcomes: Mapping[str, StepOutcomes], margin: int | None) -> _Way:
-    """Stop at a lead of `margin` spikes; None for the first output spike."""
+def _stopped(outcomes: Mapping[str, StepOutcomes], margin: float | None) -> _Way:
+    """Stop at a lead of `margin`; None for the first output spike."""
     answers = {}
     steps = {}
     for split, outcome in outcomes.items():

@@ -3,12 +3,12 @@
 ODIN (`odin` in the packaged price lists) is the only digital chip of which leakage,
 idle clock, energy and cycles of an event are known apart. Here both sides run on such a
 chip, and a weight multiplied or added costs as much energy and time as a synaptic
-event, which favours the conventional side:
+event, which favours the conventional side. An image arrives every `WINDOW_STEPS` steps
+of 1 ms. A side works as fast as the clock allows, or the spiking one in real time, one
+step per 1 ms until it exits. Then either power stays on until the next image, or it is
+switched off (power gating). Without power gating, pace does not matter.
 
-    FAST       both as fast as the clock allows, then switched off
-    REAL_TIME  both switched on for the same `WINDOW_STEPS` steps of 1 ms
-    GATED      the spiking network in real time, in steps of 1 ms until it exits; the
-               conventional one as fast as the clock allows; both then switched off
+While power is on, the clock runs, or it stops whenever nothing happens (clock gating).
 
 Single networks take part, spiking ones with early exit: their steps are recorded, since
 they make 2 n - 2 comparisons of n class counts in each step. Fronts and draws are those
@@ -16,7 +16,7 @@ of `counts`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -30,17 +30,25 @@ from studies.verdict.counts import CountRatio, along, lazily_updated, narrow, op
 from studies.verdict.networks import FOLDER, RecordedNetwork
 from studies.verdict.statistics import Quantity
 
-FAST: Final = "energy with leakage and clock (`odin`), both as fast as possible"
-REAL_TIME: Final = "the same, both switched on for 10 ms"
-GATED: Final = "the same, spiking in steps of 1 ms, conventional as fast as possible"
-
 TIMED: Final = FOLDER / "timed.csv"
 
-WINDOW_STEPS: Final = 10
+WINDOW_STEPS: Final = 20
 STEP_US: Final = 1000.0
 _COMPARISONS_PER_STEP: Final = 2 * 10 - 2
 
-Steps = Callable[[RecordedNetwork], float]
+
+class Scenario(NamedTuple):
+    """How both sides work.
+
+    Attributes:
+        name: what the table calls it.
+        steps: returns the steps of 1 ms for which power is on at least.
+        clock_stops: whether the clock stops while nothing happens.
+    """
+
+    name: str
+    steps: Callable[[RecordedNetwork], float]
+    clock_stops: bool = False
 
 
 def timed_ratios(
@@ -64,19 +72,36 @@ def steps_of(network: RecordedNetwork) -> float:
     return network.count("decision_comparison") / _COMPARISONS_PER_STEP
 
 
+FAST: Final = Scenario("as fast as possible, then power off", steps=lambda _: 0.0)
+ON: Final = Scenario("power and clock always on", steps=lambda _: WINDOW_STEPS)
+ON_STOPPED: Final = Scenario(
+    "power always on, clock stopped when idle",
+    steps=lambda _: WINDOW_STEPS,
+    clock_stops=True,
+)
+REAL_TIME: Final = Scenario(
+    "spiking in real time, conventional as fast as possible, then power off",
+    steps=steps_of,
+)
+REAL_TIME_STOPPED: Final = Scenario(
+    "the same, clock stopped when idle", steps=steps_of, clock_stops=True
+)
+SCENARIOS: Final = (FAST, ON, ON_STOPPED, REAL_TIME, REAL_TIME_STOPPED)
+
+
 def quantities() -> dict[str, Quantity]:
     """The energy per inference in pJ, static energy included, in each scenario."""
+    return {scenario.name: _energy_in(scenario) for scenario in SCENARIOS}
+
+
+def _energy_in(scenario: Scenario) -> Quantity:
     time, event_pj = _odin()
-    in_steps = time.model_copy(update={"step_us": (STEP_US,) * 3})
-
-    def quantity(time: TimeModel, steps: Steps) -> Quantity:
-        return lambda network: total_pj(network, event_pj, time, steps(network))
-
-    return {
-        FAST: quantity(time, lambda _: 0.0),
-        REAL_TIME: quantity(in_steps, lambda _: WINDOW_STEPS),
-        GATED: quantity(in_steps, steps_of),
-    }
+    time = time.model_copy(update={"step_us": (STEP_US,) * 3})
+    if scenario.clock_stops:
+        # Only the cycles of events then take idle energy: it is part of their price.
+        event_pj += time.cycles["synaptic_event"] * time.idle_pj_per_cycle
+        time = time.model_copy(update={"idle_pj_per_cycle": 0.0})
+    return lambda network: total_pj(network, event_pj, time, scenario.steps(network))
 
 
 def total_pj(

@@ -397,3 +397,33 @@ def test_samples_that_do_not_fit_are_refused() -> None:
     half = spikejoule.accelerate(dense().half(), neurons=NEURONS)
     with pytest.raises(ParameterError, match="allowed are float32 or float64"):
         half(spikes())
+
+
+def no_hook(*_: Any) -> None:
+    """Change nothing."""
+
+
+HOOKS = {
+    "before": lambda module: module.register_forward_pre_hook(no_hook),
+    "after": lambda module: module.register_forward_hook(no_hook, with_kwargs=True),
+    "before backward": lambda module: module.register_full_backward_pre_hook(no_hook),
+    "after backward": lambda module: module.register_full_backward_hook(no_hook),
+}
+
+
+@pytest.mark.parametrize("kind", HOOKS)
+@pytest.mark.parametrize("name", ["", "0", "1"])
+def test_hooks_of_the_model_are_refused_whenever_they_are_added(
+    kind: str, name: str
+) -> None:
+    model = dense()
+    fast = spikejoule.accelerate(model, neurons=NEURONS)
+    fast(spikes())
+    handle = HOOKS[kind](model.get_submodule(name))
+    with pytest.raises(ParameterError, match="has hooks, which would not run; allowed"):
+        fast(spikes())
+    with pytest.raises(ParameterError, match="has hooks, which would not run; allowed"):
+        spikejoule.accelerate(model, neurons=NEURONS)
+    handle.remove()
+    HOOKS[kind](fast)
+    fast(spikes())

@@ -9,6 +9,7 @@ import pytest
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoders.binary import Binary
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.latency import Curve, Latency
 from spikejoule.encoding.encoders.poisson import Poisson
@@ -18,6 +19,7 @@ from tests import naive
 
 EVERY_LEVEL = np.arange(256, dtype=np.uint8)[None]
 WITHOUT_CHANCE = [
+    Binary(time_window=5, binary_threshold=0.45),
     Latency(time_window=20, latency_threshold=0.2),
     Latency(time_window=20, latency_threshold=0.0, latency_curve="logarithmic"),
     Regular(time_window=50, max_rate=80.0),
@@ -42,6 +44,9 @@ def loops(encoder: Encoder, images: np.ndarray) -> np.ndarray:
     """Dense spikes of 8-bit images [N, P] from the plain loops."""
     intensities = (images / 255).tolist()
     steps = encoder.time_window
+    if isinstance(encoder, Binary):
+        level = encoder.binary_threshold
+        return np.array([naive.binary(image, steps, level) for image in intensities])
     if isinstance(encoder, Latency):
         curve = (encoder.latency_threshold, encoder.latency_curve)
         return np.array([naive.latency(image, steps, *curve) for image in intensities])

@@ -8,7 +8,7 @@ lists [T][units] of zeros and ones for each layer, weights [target][source], pix
 import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import yaml
@@ -76,7 +76,10 @@ class Spiking:
     """A spiking network and one image in it.
 
     `targets` are those of `reached`; `leaks` says for each layer after the input
-    whether it multiplies; `lead` stops early; `products` is for constant currents.
+    whether it multiplies; `lead` stops early; `products` is for constant currents;
+    `initial` biases are the potentials before the first step; `potentials` are those of
+    an output that never fires, [T][units], whose largest is the answer: of the last
+    step, or `of_any` step.
     """
 
     layers: list[Any]
@@ -87,8 +90,11 @@ class Spiking:
     encoding: Encoding
     pruned: bool = False
     lazy: bool = False
-    lead: int | None = None
+    lead: float | None = None
     products: str | None = None
+    potentials: Any = None
+    of_any: bool = False
+    initial: bool = False
     count: Counts = field(default_factory=Counter)
 
     def __post_init__(self):
@@ -97,13 +103,24 @@ class Spiking:
         self.window = len(self.layers[0])
         self.steps = self.window
         if self.lead is not None:
-            self.steps = exit_step(self.layers[-1], self.lead)
+            self.steps = exit_step(self.scores(), self.lead)
+
+    def scores(self):
+        """The score of each class after each step."""
+        if self.potentials is None:
+            return list(accumulate(self.layers[-1], added))
+        return list(accumulate(self.potentials, largest if self.of_any else later))
 
     def recount(self) -> Counts:
         """Count one image."""
         self.encode()
         if self.products is not None:
             self.multiply_currents()
+        if self.initial:
+            for number in range(1, len(self.sizes)):
+                for _ in range(self.sizes[number]):
+                    self.add_bias(self.places[number])
+                    self.count["state_access", self.places[number]] += 1
         for step in range(self.steps):
             for number in range(len(self.layers)):
                 self.run_layer(number, step)
@@ -121,7 +138,7 @@ class Spiking:
 
     def encode_pixel(self, pixel):
         self.count["code_comparison", "input"] += 1
-        if pixel / 255 <= self.encoding.threshold:
+        if pixel / 255 <= self.encoding.threshold or self.encoding.kind == "binary":
             return
         self.count["code_multiplication", "input"] += 1
         if self.encoding.kind == "latency":
@@ -185,23 +202,31 @@ class Spiking:
     def update(self, number, spike, touched):
         """A neuron takes a step, or sleeps through it if updates are lazy."""
         has_currents = number == 1 and self.products is not None
-        has_work = self.bias or has_currents or spike or touched
+        adds_bias = self.bias and not self.initial
+        has_work = adds_bias or has_currents or spike or touched
         if self.lazy and not has_work:
             return
         place = self.places[number]
         kind = "neuron_update_active" if spike else "neuron_update_inactive"
         self.count[kind, place] += 1
-        self.count["threshold_comparison", place] += 1
+        if self.potentials is None or number < len(self.between):
+            self.count["threshold_comparison", place] += 1
         self.count["state_access", place] += 2
         if self.leaks[number - 1]:
             self.count["leak_multiplication", place] += 1
-        if self.bias or (has_currents and self.products == "once"):
-            self.count["bias_addition", place] += 1
-            self.count["bias_read", place] += 1
+        if adds_bias or (has_currents and self.products == "once"):
+            self.add_bias(place)
+
+    def add_bias(self, place):
+        self.count["bias_addition", place] += 1
+        self.count["bias_read", place] += 1
 
     def decide(self):
         """Find the class with the most spikes, after the window or in every step."""
         n = self.sizes[-1]
+        if self.of_any:
+            self.decide_on_any_step(n)
+            return
         if self.lead is None:
             self.count["decision_comparison", "output"] += n - 1
             return
@@ -210,17 +235,38 @@ class Spiking:
             for comparisons in (n - 1, n - 2, 1):
                 self.count["decision_comparison", "output"] += comparisons
 
+    def decide_on_any_step(self, n):
+        """Find the class with the largest potential so far, in every step."""
+        for step in range(self.steps):
+            for unit in range(n):
+                if self.lead is not None:
+                    # With the largest so far, and the largest of the other classes.
+                    self.count["decision_comparison", "output"] += 2
+                elif step > 0 or unit > 0:
+                    self.count["decision_comparison", "output"] += 1
+            if self.lead is not None:
+                self.count["decision_comparison", "output"] += 1
 
-def exit_step(output, lead):
+
+def added(before, row):
+    return [total + spike for total, spike in zip(before, row, strict=True)]
+
+
+def largest(before, row):
+    return [max(pair) for pair in zip(before, row, strict=True)]
+
+
+def later(before, row):
+    return row
+
+
+def exit_step(scores, lead):
     """Return the step, from 1, after which the best class leads by `lead`; or T."""
-    spikes = [0] * len(output[0])
-    for step, row in enumerate(output, start=1):
-        for unit, spike in enumerate(row):
-            spikes[unit] += spike
-        second, best = sorted(spikes)[-2:]
+    for step, row in enumerate(scores, start=1):
+        second, best = sorted(row)[-2:]
         if best - second >= lead:
             return step
-    return len(output)
+    return len(scores)
 
 
 @dataclass

@@ -21,6 +21,7 @@ from spikejoule.counts.measurement import (
 )
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoders.binary import Binary
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.encoders.poisson import Poisson
@@ -36,6 +37,7 @@ from spikejoule.network.integers import floats_of, integers_of, with_grids
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
+from spikejoule.network.readout import Readout
 from spikejoule.report.names import way
 from tests.energy import recount
 
@@ -52,12 +54,14 @@ class Drawn:
     pruned: float = 0.0
     widths: Quantisation | None = None
     seed: int = 1
+    readout: Readout = Readout.SPIKES
 
     def network(self) -> tuple[Network, dict[str, NDArray[np.float32]]]:
         """Draw the network and its parameters."""
         generator = np.random.default_rng(self.seed)
         neuron = LeakyIntegrateAndFire(**self.neuron)
         network = Network.of_layers(784, self.hidden, 10, neuron)
+        network = network.with_readout(self.readout)
         state = {}
         for name, shape in network.parameter_shapes().items():
             values = generator.normal(0.05, 0.35, shape)
@@ -86,6 +90,7 @@ class Case:
     def recounted(self, **how: Any) -> list[recount.Counts]:
         """Recount each image in loops."""
         layers = [layer.to_dense(np.uint8).tolist() for layer in self.measured.layers]
+        potentials = self.measured.layers[-1].potentials
         pruned = self.measured.pruned
         encoding = recount.Encoding(self.encoder.name)
         if isinstance(self.encoder, Latency):
@@ -101,6 +106,9 @@ class Case:
                 encoding=encoding,
                 pruned=pruned,
                 products=self.encoder.input_products,
+                potentials=None if potentials is None else potentials[number].tolist(),
+                initial=self.measured.network.neuron.starts_at_bias,
+                of_any=self.measured.network.readout is Readout.MAX_POTENTIAL,
                 **how,
             ).recount()
             for number, image in enumerate(self.images)
@@ -192,6 +200,28 @@ NETWORKS: dict[str, tuple[Drawn, Encoder]] = {
     ),
     "8-bit integers, pruned": (
         Drawn((16,), {"threshold": 0.5}, pruned=0.8, widths=Quantisation(8, 16)),
+        POISSON,
+    ),
+    "initial biases": (
+        Drawn((16, 12), {"bias": "initial", "threshold": 0.6}, pruned=0.5, seed=3),
+        POISSON,
+    ),
+    "binary pixels, largest potentials of IF neurons": (
+        Drawn((16,), {"decay": 1.0, "bias": False}, readout=Readout.MAX_POTENTIAL),
+        Binary(time_window=4, binary_threshold=0.3),
+    ),
+    "potentials, without leak": (
+        Drawn((16,), {"decay": (0.9, 1.0)}, readout=Readout.POTENTIAL),
+        POISSON,
+    ),
+    "largest potentials of integers, pruned, without biases": (
+        Drawn(
+            (16,),
+            {"threshold": 0.5, "bias": False},
+            pruned=0.8,
+            widths=Quantisation(8, 16),
+            readout=Readout.MAX_POTENTIAL,
+        ),
         POISSON,
     ),
     "direct once, bias": (

@@ -6,16 +6,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.learning import BatchOutcome, Trainer, make_trainer
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
+from spikejoule.network.readout import Readout
 from tests import naive
 from tests.tools.without_torch import WITH_TORCH
 
 RELATIVE = 1e-9
 LEARNING = LearningSettings(logit_scale=0.3, label_smoothing=0.1)
+READOUTS = st.sampled_from([Readout.SPIKES, *Readout])
+"""Half of the networks answer by spikes."""
 
 
 def engines(
@@ -75,7 +79,13 @@ class Case:
             spike_penalty=(learning.spike_penalty, learning.spike_target),
         )
         model = naive.Model(
-            naive.Neuron(thresholds, decays, network.neuron.reset),
+            naive.Neuron(
+                thresholds,
+                decays,
+                network.neuron.reset,
+                network.readout.value,
+                network.neuron.starts_at_bias,
+            ),
             (learning.surrogate, learning.chosen_surrogate.slope),
             loss,
             populations=populations,
@@ -122,6 +132,20 @@ def assert_spikes(layers: Sequence[EventList], expected: Sequence[np.ndarray]) -
         assert np.array_equal(layer.to_dense(np.int64), fired)
 
 
+def assert_potentials(
+    layers: Sequence[EventList], network: Network, expected: naive.Batch
+) -> None:
+    """An output that integrates has those of the loops; one that spikes has none."""
+    output = layers[-1]
+    if network.readout.is_spiking:
+        assert output.potentials is None
+        return
+    assert output.potentials is not None
+    np.testing.assert_allclose(
+        output.potentials, expected.potentials, rtol=RELATIVE, atol=1e-12
+    )
+
+
 def assert_agrees(
     engine: Trainer,
     events: EventList,
@@ -129,7 +153,9 @@ def assert_agrees(
     expected: naive.Batch,
 ) -> BatchOutcome:
     """Spikes, counts, loss and gradients are those of the loops, also a second time."""
-    assert_spikes(engine.run(events), expected.spikes)
+    layers = engine.run(events)
+    assert_spikes(layers, expected.spikes)
+    assert_potentials(layers, engine.network, expected)
     outcome, gradients = engine.gradients(events, labels)
     assert outcome.spikes == expected.totals, engine.name
     assert outcome.synaptic_events == expected.events

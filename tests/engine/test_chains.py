@@ -22,7 +22,8 @@ from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
-from tests.engine.agreement import Case, engines
+from spikejoule.network.readout import Readout
+from tests.engine.agreement import READOUTS, Case, engines
 from tests.engine.test_quantised_training import assert_integers_agree
 from tests.tools.networks import (
     Chain,
@@ -41,10 +42,13 @@ def state_of(network: Network, seed: int) -> dict[str, np.ndarray]:
     return state | {name: state[name] + 0.1 for name in network.weight_names}
 
 
-def case_of(chain: Chain, seed: int, **neuron: Any) -> Case:
+def case_of(
+    chain: Chain, seed: int, readout: Readout = Readout.SPIKES, **neuron: Any
+) -> Case:
     """A network with 3 outputs, and two samples of 6 steps."""
     shape, layers = chain
     network = Network.of_chain(shape, layers, 3, LeakyIntegrateAndFire(**neuron))
+    network = network.with_readout(readout)
     dense = spike_trains(network.n_input, 2, 6, 0.3, seed)
     labels = np.random.default_rng(seed).integers(0, 3, 2)
     return Case(network, state_of(network, seed), dense, labels, LEARNING)
@@ -54,7 +58,8 @@ NEURONS = st.fixed_dictionaries(
     {
         "reset": st.sampled_from(["zero", "subtract"]),
         "decay": st.sampled_from([0.8, 1.0]),
-        "bias": st.booleans(),
+        "bias": st.sampled_from([True, False, "initial"]),
+        "readout": READOUTS,
     }
 )
 
@@ -85,15 +90,19 @@ def test_any_chain(
 
 
 @pytest.mark.parametrize(
-    ("words", "encoder"),
+    ("words", "encoder", "readout"),
     [
-        (["4c3p1g2", "2avg", "6r"], Direct(time_window=4)),
-        (["2avg", "5"], Latency(time_window=4)),
+        (["4c3p1g2", "2avg", "6r"], Direct(time_window=4), Readout.SPIKES),
+        (["2avg", "5"], Latency(time_window=4), Readout.SPIKES),
+        (["4c3", "5r"], Latency(time_window=4), Readout.MAX_POTENTIAL),
     ],
 )
-def test_both_engines_train_alike(words: list[str], encoder: Encoder) -> None:
+def test_both_engines_train_alike(
+    words: list[str], encoder: Encoder, readout: Readout
+) -> None:
     neuron = LeakyIntegrateAndFire(learned="both", reset="subtract")
     network = Network.of_chain((2, 7, 6), layers_of(words), 3, neuron)
+    network = network.with_readout(readout)
     state = state_of(network, 3)
     generator = np.random.default_rng(4)
     pair = engines(network, state, LEARNING)
@@ -108,7 +117,8 @@ def test_both_engines_train_alike(words: list[str], encoder: Encoder) -> None:
             for outcome in outcomes
         ]
         assert counts[0] == counts[-1]
-        assert all(outcomes[0].spikes[1:]), "every layer fires"
+        fired = [count > 0 for count in outcomes[0].spikes[1:]]
+        assert fired == [True] * (len(fired) - 1) + [readout.is_spiking]
         if step == 2:
             masks = {
                 name: generator.random(state[name].shape) < 0.6

@@ -16,9 +16,11 @@ from spikejoule.engine.learning.event import EventTrainer
 from spikejoule.engine.learning.interface import adam_state
 from spikejoule.network.learning import LearningSettings
 from spikejoule.network.network import Network
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.readout import Readout
 from spikejoule.network.surrogates import SURROGATES
 from tests import naive
-from tests.engine.agreement import LEARNING, Case
+from tests.engine.agreement import LEARNING, READOUTS, Case
 from tests.tools.networks import firing_network, spike_trains
 from tests.tools.settings import changed
 from tests.tools.without_torch import needs_torch
@@ -81,7 +83,7 @@ NEURONS = st.fixed_dictionaries(
     {},
     optional={
         "reset": st.just("subtract"),
-        "bias": st.just(False),
+        "bias": st.sampled_from([False, "initial"]),
         "decay": st.sampled_from([0.0, 0.5, 1.0]),
         "threshold": st.sampled_from([0.8, 1.3]),
         "learned": st.sampled_from(["decay", "threshold", "both"]),
@@ -125,7 +127,10 @@ def networks(draw: st.DrawFn) -> tuple[Network, dict[str, Any]]:
     # With a single class all gradients would be rounding errors.
     n_output = draw(st.sampled_from([2, 4, 17]))
     seed = draw(st.integers(0, 99))
-    network, state = firing_network(14, *hidden, n_output, seed=seed, **neuron)
+    readout = draw(READOUTS)
+    network, state = firing_network(
+        14, *hidden, n_output, seed=seed, readout=readout, **neuron
+    )
     for name, values in state.items():
         if ".neurons." in name:
             choices = [-0.2, 0.1] if "log_" in name else [-0.5, 2.0]
@@ -157,11 +162,35 @@ def test_all_agree(data: st.DataObject) -> None:
     assert_spikes_agree(replace(case, dense=dense))
 
 
-def test_a_network_that_fires_has_gradients_everywhere() -> None:
-    """What `test_all_agree` compares is not all zero."""
-    network, state = firing_network(14, 17, 9, 4, learned="both")
+@pytest.mark.parametrize("readout", Readout)
+def test_a_network_that_fires_has_gradients_everywhere(readout: Readout) -> None:
+    """What `test_all_agree` compares is not all zero.
+
+    Only the threshold of an output that never fires has no gradient.
+    """
+    network, state = firing_network(14, 17, 9, 4, learned="both", readout=readout)
     expected = assert_spikes_agree(case_of(network, state, 9))
-    assert all(np.abs(gradient).max() > 0 for gradient in expected.gradients.values())
+    silent = {name for name, values in expected.gradients.items() if not values.any()}
+    unused = set() if readout.is_spiking else {"layer3.neurons.log_threshold"}
+    assert silent == unused
+
+
+@pytest.mark.parametrize("readout", [Readout.POTENTIAL, Readout.MAX_POTENTIAL])
+def test_a_silent_output_is_read_by_hand(readout: Readout) -> None:
+    """Its potentials leak, pass the threshold without a reset, and give the answer."""
+    neuron = LeakyIntegrateAndFire(decay=0.5, bias=False)
+    network = Network.of_layers(2, (2,), 2, neuron).with_readout(readout)
+    state = {
+        "layer1.synapses.weight": np.eye(2),
+        "layer2.synapses.weight": np.diag([4.0, 3.0]),
+    }
+    # The first input fires once, in the first step; the second one in the last step.
+    events = EventList.from_dense([[[1, 0], [0, 0], [0, 1]]])
+    output = make_engine("event", network, state, np.float64).run(events)[-1]
+    assert output.n_events == 0
+    np.testing.assert_array_equal(output.potentials, [[[4, 0], [2, 0], [1, 3]]])
+    answer = 1 if readout is Readout.POTENTIAL else 0
+    assert readout.predict(output) == [answer]
 
 
 def test_a_batch_leaves_nothing_behind() -> None:

@@ -147,6 +147,7 @@ def test_a_leak_on_a_grid_is_rounded_down_exactly() -> None:
             layer=Layer(1, LANES, LANES, 0, LANES, 0, 0),
             parameters=(block / 64).astype(np.float32),
             biases=np.zeros(LANES, np.float32),
+            initial=np.zeros(LANES, np.float32),
             neuron=neuron,
             potentials=np.zeros(2 * LANES, np.float32),
             fired=np.zeros(2, np.uint16),

@@ -15,8 +15,17 @@ from spikejoule.engine.learning import make_trainer
 from spikejoule.engine.quantised import run_integers
 from spikejoule.network.integers import layer_constants, quantisation_of, with_grids
 from spikejoule.network.learning import LearningSettings
+from spikejoule.network.readout import Readout
 from tests import naive
-from tests.engine.agreement import LEARNING, Case, assert_agrees, assert_spikes, engines
+from tests.engine.agreement import (
+    LEARNING,
+    READOUTS,
+    Case,
+    assert_agrees,
+    assert_potentials,
+    assert_spikes,
+    engines,
+)
 from tests.tools.networks import firing_network, spike_trains
 from tests.tools.without_torch import needs_torch
 
@@ -52,7 +61,9 @@ def assert_integers_agree(case: Case, populations: Any = None) -> list[np.ndarra
     expected = case.by_loops(populations)
     events = EventList.from_dense(case.dense)
     if populations is None:
-        assert_spikes(run_integers(network, state, events), expected.spikes)
+        layers = run_integers(network, state, events)
+        assert_spikes(layers, expected.spikes)
+        assert_potentials(layers, network, expected)
         case.assert_engines_agree(events, expected)
     else:
         engine = make_trainer("dense", network, state, LEARNING, np.float64)
@@ -86,7 +97,8 @@ def test_both_engines_learn_as_the_loops_on_integers(data: st.DataObject) -> Non
         decay=draw(decay | st.tuples(*[decay] * n_layers)),
         threshold=draw(threshold | st.tuples(*[threshold] * n_layers)),
         reset=draw(st.sampled_from(["zero", "subtract"])),
-        bias=draw(st.booleans()),
+        bias=draw(st.sampled_from([True, False, "initial"])),
+        readout=draw(READOUTS),
     )
     state = {name: scale * values for name, values in state.items()}
     n_samples = draw(st.integers(1, 5))
@@ -96,10 +108,17 @@ def test_both_engines_learn_as_the_loops_on_integers(data: st.DataObject) -> Non
     assert_integers_agree(case.pruned() if draw(st.booleans()) else case)
 
 
-def test_potentials_that_saturate() -> None:
+@pytest.mark.parametrize("readout", Readout)
+def test_potentials_that_saturate(readout: Readout) -> None:
     """The gradient ignores the bounds of the potential."""
     network, state = firing_network(
-        200, 6, 3, seed=8, bits=(8, 16), threshold=40.0, reset="subtract", decay=0.9
+        *(200, 6, 3),
+        seed=8,
+        bits=(8, 16),
+        threshold=40.0,
+        reset="subtract",
+        decay=0.9,
+        readout=readout,
     )
     state["layer1.synapses.weight"] -= 0.6
     state["layer1.synapses.weight"][:2] += 2.0

@@ -2,11 +2,13 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from spikejoule.core.errors import ParameterError
 from spikejoule.counts.measurement import Measurement
 from spikejoule.encoding.events import EventList
 from spikejoule.evaluation import accuracy as accuracy_module
@@ -21,6 +23,7 @@ from spikejoule.evaluation.accuracy import (
     step_outcomes,
 )
 from spikejoule.network.network import Network
+from spikejoule.network.readout import Readout
 
 
 def random_measured(
@@ -45,6 +48,20 @@ def random_measured(
     }
     layers = [EventList.from_dense(layer) for layer in (inputs, hidden, output)]
     return Measurement(state, architecture, layers, pruned=True), labels
+
+
+def with_potentials(
+    readout: Readout, n_samples: int, seed: int
+) -> tuple[Measurement, np.ndarray]:
+    """The same with an output whose potentials favour the label more and more."""
+    measured, labels = random_measured(n_samples, seed=seed)
+    generator = np.random.default_rng(seed)
+    potentials = generator.normal(0, 1, (n_samples, 12, 4)).astype(np.float32)
+    potentials[np.arange(n_samples), :, labels] += np.linspace(0, 2, 12)
+    output = EventList.of_potentials(potentials)
+    layers = [*measured.layers[:-1], output]
+    network = measured.network.with_readout(readout)
+    return replace(measured, network=network, layers=layers), labels
 
 
 def naive_course(
@@ -124,6 +141,67 @@ class TestExit:
                 "synaptic_events_high": mean + half,
             }
         )
+
+
+class TestPotentials:
+    @pytest.mark.parametrize("readout", [Readout.POTENTIAL, Readout.MAX_POTENTIAL])
+    @pytest.mark.parametrize("tolerance", [5.0, 10.0])
+    def test_the_margin_saves_events_and_keeps_the_accuracy(
+        self, readout: Readout, tolerance: float
+    ) -> None:
+        measured, labels = with_potentials(readout, 300, seed=4)
+        validation = step_outcomes(measured, labels)
+        test = step_outcomes(*with_potentials(readout, 200, seed=5))
+        chosen = choose_early_exit(validation, test, tolerance)
+        margin = chosen.margin_potential
+        assert chosen.margin_spikes is None
+        assert margin is not None
+        steps = []
+        right = 0
+        potentials = measured.layers[-1].potentials
+        assert potentials is not None
+        for sample, label in zip(potentials.tolist(), labels, strict=True):
+            scores = sample[0]
+            for step, row in enumerate(sample, start=1):
+                scores = row
+                if readout is Readout.MAX_POTENTIAL:
+                    scores = np.max(sample[:step], axis=0).tolist()
+                second, best = sorted(scores)[-2:]
+                if np.float32(best) - np.float32(second) >= margin or step == 12:
+                    break
+            steps.append(step)
+            right += scores.index(best) == label
+        assert chosen.validation.mean_exit_step == np.mean(steps) < 12
+        assert chosen.validation.accuracy_percent == pytest.approx(100 * right / 300)
+        whole = chosen.whole_window.validation
+        assert whole.mean_exit_step == 12
+        lost = whole.accuracy_percent - chosen.validation.accuracy_percent
+        assert lost <= tolerance + 1e-9
+        # No other margin that was tried saves more.
+        spent = chosen.validation.synaptic_events_per_inference
+        for other in np.unique(validation.margins)[::40]:
+            tried = exit_outcome(validation, float(other))
+            lost = whole.accuracy_percent - tried.accuracy_percent
+            if lost <= tolerance and other >= margin:
+                assert tried.synaptic_events_per_inference >= spent
+
+    def test_in_one_step_nothing_is_saved(self) -> None:
+        measured, labels = with_potentials(Readout.POTENTIAL, 50, seed=1)
+        outcomes = step_outcomes(measured, labels)
+        first = StepOutcomes(
+            outcomes.correct[:, :1],
+            outcomes.margins[:, :1],
+            outcomes.synaptic_events[:, :1],
+            outcomes.fired[:, :1],
+        )
+        chosen = choose_early_exit(first, first, 0.0)
+        assert chosen.margin == math.inf
+        assert chosen.rule_in_words == "only at the end of the window"
+
+    def test_a_first_spike_is_refused(self) -> None:
+        outcomes = step_outcomes(*with_potentials(Readout.POTENTIAL, 50, seed=1))
+        with pytest.raises(ParameterError, match="never spikes"):
+            choose_early_exit(outcomes, outcomes, None)
 
 
 class TestChoice:

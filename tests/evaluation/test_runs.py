@@ -26,6 +26,7 @@ from spikejoule.evaluation.runs import (
 )
 from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.readout import Readout
 from tests.tools.examples import complete_checkpoint, trained_network
 
 LABELS = np.array([3, 1, 4, 1, 5, 9], np.uint8)
@@ -33,31 +34,36 @@ POISSON = Poisson(time_window=50, max_rate=80.0)
 EXITS = np.array([50, 1, 7, 20, 49, 50])
 
 
-def counted(encoder: Encoder) -> tuple[Checkpoint, CountedSamples]:
+def counted(
+    encoder: Encoder, readout: Readout = Readout.SPIKES
+) -> tuple[Checkpoint, CountedSamples]:
     """Count a network without biases, for which lazy updates are fewer."""
     trained = trained_network(neuron=LeakyIntegrateAndFire(bias=False))
-    trained = replace(trained, encoder=encoder)
+    network = trained.network.with_readout(readout)
+    trained = replace(trained, encoder=encoder, network=network)
     images = np.zeros((6, 28, 28), np.uint8)
     images[:, 14, 9:12] = np.arange(6)[:, None] + 200
     events = encoder.events(images, np.uint64(1))
     measured = measure_network(trained.state, trained.network, events)
     outcomes = step_outcomes(measured, LABELS)
-    early = choose_early_exit(outcomes, outcomes, None)
+    tolerance = None if readout.is_spiking else 0.0
+    early = choose_early_exit(outcomes, outcomes, tolerance)
     runs = counted_runs(measured, encoder, images, EXITS)
     return complete_checkpoint(trained), CountedSamples(runs, LABELS, early)
 
 
 @pytest.mark.parametrize(
-    "encoder",
+    ("encoder", "readout"),
     [
-        Poisson(time_window=50, max_rate=80.0),
-        Direct(time_window=50, direct_products="every_step"),
+        (Poisson(time_window=50, max_rate=80.0), Readout.SPIKES),
+        (Poisson(time_window=50, max_rate=80.0), Readout.MAX_POTENTIAL),
+        (Direct(time_window=50, direct_products="every_step"), Readout.SPIKES),
     ],
 )
 def test_operations_are_the_same_after_writing_and_reading(
-    tmp_path: Path, encoder: Encoder
+    tmp_path: Path, encoder: Encoder, readout: Readout
 ) -> None:
-    checkpoint, samples = counted(encoder)
+    checkpoint, samples = counted(encoder, readout)
     assert samples.early is not None
     save_runs(tmp_path / "counts.npz", samples.runs, LABELS, checkpoint)
     read = load_runs(tmp_path / "counts.npz", checkpoint, samples.early)

@@ -14,6 +14,7 @@ from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError
 from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.readout import Readout
 from spikejoule.network.trained import TrainedNetwork
 from tests.tools.cli import Cli
 from tests.tools.examples import (
@@ -80,6 +81,10 @@ def lif_network(hidden: tuple[int, ...] = (20,), **neuron: Any) -> TrainedNetwor
     return trained_network(hidden, neuron=LeakyIntegrateAndFire(**neuron))
 
 
+def read(trained: TrainedNetwork, readout: Readout) -> TrainedNetwork:
+    return replace(trained, network=trained.network.with_readout(readout))
+
+
 class TestTrainedNetwork:
     @pytest.mark.parametrize(
         ("network", "model_class"),
@@ -92,6 +97,11 @@ class TestTrainedNetwork:
             (lif_network((12, 8), learned="both"), "spikejoule.SpikingNetwork"),
             (quantised_network(8, 32), "spikejoule.SpikingNetwork"),
             (quantised_network(2, 16, bias=False), "spikejoule.SpikingNetwork"),
+            (read(lif_network(), Readout.POTENTIAL), "spikejoule.SpikingNetwork"),
+            (
+                read(quantised_network(4, 16), Readout.MAX_POTENTIAL),
+                "spikejoule.SpikingNetwork",
+            ),
         ],
     )
     def test_round_trip(
@@ -112,6 +122,11 @@ class TestTrainedNetwork:
         complete = Checkpoint.read(write_example(tmp_path / "c.pth", network))
         assert complete.content["model_class"] == model_class
         assert complete.network == network.network
+        stated = complete.content["architecture"].get("readout", "spikes")
+        assert stated == network.network.readout.value
+        if network.network.quantisation is not None:
+            thresholds = complete.content["quantisation"]["thresholds"]
+            assert len(thresholds) == len(network.network.spiking) - 1
         assert complete.encoder == network.encoder
         for name, weights in network.state.items():
             np.testing.assert_array_equal(complete.state[name], weights)

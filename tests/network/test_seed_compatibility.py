@@ -95,7 +95,7 @@ class TestOurNetworkInTheSeedsCode:
             votes = theirs(torch.from_numpy(events.to_dense(np.float32)))
         ours = measure_network(network.state, network.network, events, engine)
         assert theirs.get_spike_counts() == ours.counts.totals
-        np.testing.assert_array_equal(ours.class_counts, votes.numpy())
+        np.testing.assert_array_equal(ours.scores, votes.numpy())
         np.testing.assert_array_equal(ours.predictions, torch.max(votes, 1)[1].numpy())
 
     def test_the_seeds_inspection_prints_our_checkpoint_to_the_end(

@@ -3,6 +3,7 @@
 import re
 import tracemalloc
 from dataclasses import asdict, replace
+from itertools import pairwise
 from typing import Any
 from unittest import mock
 
@@ -16,6 +17,7 @@ from torch.nn.functional import avg_pool2d, conv2d
 from spikejoule.compare.from_counts import SampleSet
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import EventList
+from spikejoule.energy.count import count_operations
 from spikejoule.nir import executor, running
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.graph_run import GraphRun
@@ -233,6 +235,61 @@ class TestAnswers:
             "no spike of d in any of the 2 samples.",
             "No predicted class, because of equal spike counts: 2 of 2.",
         ]
+
+
+class TestReadouts:
+    @pytest.mark.parametrize("readout", ["potential", "max_potential"])
+    @pytest.mark.parametrize("kind", ["I", "LI", "CubaLI"])
+    def test_potentials_are_those_of_loops(self, kind: str, readout: str) -> None:
+        graph = read_out_graph(kind)
+        events = spikes_for(graph, samples=20)
+        given = replace(GIVEN, readout=readout)
+        run = run_graph(graph, events, given, np.float64)
+        assert run.predictions is not None
+        for sample, inputs in enumerate(events.to_dense(np.int64).tolist()):
+            gave, _ = naive_of("", graph, GIVEN).run(inputs)
+            scores = gave["output"][-1]
+            if readout == "max_potential":
+                scores = np.max(gave["output"], axis=0).tolist()
+            assert run.output[sample].tolist() == pytest.approx(scores)
+            assert run.predictions[sample] == scores.index(max(scores))
+        compared = count_operations(run).mean_of("decision_comparison")
+        assert compared == (3 if readout == "potential" else 4 * STEPS - 1)
+
+    def test_without_a_readout_there_is_no_answer(self) -> None:
+        graph = read_out_graph("LI")
+        run = run_graph(graph, spikes_for(graph), GIVEN)
+        assert run.predictions is None
+        assert count_operations(run).mean_of("decision_comparison") == 0
+
+    def test_an_output_of_spikes_is_not_read(self) -> None:
+        graph = GRAPHS["fully connected"](Maker())
+        with pytest.raises(ParameterError, match="not the potentials of one node"):
+            run_graph(graph, spikes_for(graph), replace(GIVEN, readout="potential"))
+
+
+def read_out_graph(kind: str) -> nir.NIRGraph:
+    """Six inputs and five LIF neurons, read by four neurons without spikes."""
+    make = Maker()
+    ones = np.ones(4)
+    tau = 2 * DT * ones
+    outputs = {
+        "I": nir.I(ones / DT),
+        "LI": nir.LI(tau, 2 * ones, 0 * ones),
+        "CubaLI": nir.CubaLI(tau, 4 * DT * ones, ones, 0 * ones, w_in=ones),
+    }
+    nodes = {
+        "input": nir.Input(np.array([6])),
+        "a": nir.Linear(make.each((5, 6), -1, 2)),
+        "b": nir.LIF(
+            *(2 * DT * np.ones(5), 2 * np.ones(5), np.zeros(5), np.ones(5)),
+            v_reset=np.zeros(5),
+        ),
+        "c": nir.Linear(make.each((4, 5), -2, 3)),
+        "d": outputs[kind],
+        "output": nir.Output(np.array([4])),
+    }
+    return nir.NIRGraph(nodes, list(pairwise(nodes)))
 
 
 class TestConventions:

@@ -16,11 +16,14 @@ from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.none import NoEncoding
 from spikejoule.encoding.events import EventList
+from spikejoule.energy.count import count_operations
 from spikejoule.engine import run_network
+from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.network.layers import layers_of
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.readout import Readout
 from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
 from spikejoule.nir.writing import metadata_of, nir_graph, write_nir
@@ -144,3 +147,31 @@ def test_same_bytes_whenever_and_wherever_from(tmp_path: Path) -> None:
         write_nir(tmp_path / f"{number}.nir", graph)
     first, *others = [(tmp_path / f"{number}.nir").read_bytes() for number in (1, 2, 3)]
     assert others == [first, first]
+
+
+@pytest.mark.parametrize("decay", [0.9, 1.0])
+@pytest.mark.parametrize("readout", [Readout.POTENTIAL, Readout.MAX_POTENTIAL])
+def test_potentials_are_read_from_the_file(
+    tmp_path: Path, readout: Readout, decay: float
+) -> None:
+    """The graph answers as the network does, and takes the same operations."""
+    trained = trained_network((20,), neuron=LeakyIntegrateAndFire(decay=decay))
+    network = trained.network.with_readout(readout)
+    checkpoint = replace(trained, network=network).checkpoint()
+    graph = through_a_file(tmp_path, checkpoint)
+    assert metadata_of(graph).readout is readout
+    assert type(graph.nodes["neurons2"]) is (nir.I if decay == 1 else nir.LI)
+    events = EventList.from_dense(spike_trains(784, 30, 12, 0.1))
+    run = run_graph(read_nir(tmp_path / "network.nir"), events)
+    measured = measure_network(checkpoint.state, network, events)
+    assert run.spikes_of("neurons1").sum() > 0
+    np.testing.assert_allclose(run.output, measured.scores, rtol=1e-4, atol=1e-5)
+    assert run.predictions is not None
+    assert np.array_equal(run.predictions, measured.predictions)
+    ours = count_operations(measured)
+    theirs = count_operations(run)
+    for term in ("decision_comparison", "threshold_comparison", "state_access"):
+        assert theirs.mean_of(term) == ours.mean_of(term), term
+    assert "reset" not in {
+        column.term for column in ours.columns if column.place == "output"
+    }

@@ -50,6 +50,22 @@ DEEP = {**INTEGERS, "model.hidden": [24, 16], "measure_inference.n_samples": "nu
 REGULAR = {"encode.encoding": "regular", "evaluate.early_exit_rule": "first_spike"}
 """Regular spikes, an exit at the first output spike, an opponent run densely."""
 
+POTENTIALS = {
+    "model.readout": "max_potential",
+    "evaluate.early_exit_tolerance_percent": 5,
+}
+"""Poisson spikes, and the largest potential of any step, in float32."""
+
+INTEGER_POTENTIALS = {
+    **INTEGERS,
+    "encode.encoding": "binary",
+    "encode.time_window": 5,
+    "model.readout": "potential",
+    "model.bias": "initial",
+    "evaluate.early_exit_tolerance_percent": 5,
+}
+"""All pixels in the first step, and the last potentials."""
+
 SMALL = {"encode.time_window": 20, "model.hidden": 30}
 """Poisson spikes, in float32; for tests of how people use a page."""
 

@@ -26,7 +26,9 @@ from spikejoule.report.names import way
 from tests.playground.pages import (
     DEEP,
     DEFAULT,
+    INTEGER_POTENTIALS,
     INTEGERS,
+    POTENTIALS,
     REGULAR,
     Playground,
     build,
@@ -69,6 +71,8 @@ KINDS = {
     "4-bit": INTEGERS,
     "deep": DEEP,
     "regular": REGULAR,
+    "potentials": POTENTIALS,
+    "integer potentials": INTEGER_POTENTIALS,
 }
 
 
@@ -116,7 +120,7 @@ def test_every_image_gives_what_the_pipeline_counted(
     np.testing.assert_array_equal(column("events"), measured.synaptic_events)
     assert inputs.early is not None
     exits = exit_steps(
-        step_outcomes(measured, inputs.images.labels), inputs.early.margin_spikes
+        step_outcomes(measured, inputs.images.labels), inputs.early.margin
     )
     np.testing.assert_array_equal(column("exit"), exits)
     assert inputs.opponent is not None
@@ -154,7 +158,7 @@ def test_means_on_the_page_are_those_of_the_test_images(playground: Playground) 
     inputs = playground.inputs
     steps = exit_steps(
         step_outcomes(inputs.measured, inputs.images.labels),
-        inputs.early.margin_spikes if inputs.early else None,
+        inputs.early.margin if inputs.early else None,
     )
     variants = energies_by_ledger(playground, steps)
     for entry in price_lists(playground_record(inputs), inputs.profiles):

@@ -16,11 +16,16 @@ from spikejoule.network.layers import (
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
+from spikejoule.network.readout import Readout
 from tests import naive
 
 
 def firing_network(
-    *sizes: int, seed: int = 0, bits: tuple[int, int] | None = None, **neuron: Any
+    *sizes: int,
+    seed: int = 0,
+    bits: tuple[int, int] | None = None,
+    readout: Readout = Readout.SPIKES,
+    **neuron: Any,
 ) -> tuple[Network, dict[str, Any]]:
     """Make a network in which every layer fires, and its parameters in float64.
 
@@ -31,7 +36,7 @@ def firing_network(
     of_layers = LeakyIntegrateAndFire(**neuron)
     network = Network.of_layers(
         sizes[0], sizes[1:-1], sizes[-1], of_layers, quantisation
-    )
+    ).with_readout(readout)
     state = firing_state(network, seed)
     return network if bits is None else with_grids(network, state), state
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -119,23 +120,26 @@ def run(
 ) -> str:
     """Run a command and return its standard output and error together.
 
+    They go to a file: a worker of DVC's queue inherits them, and would hold a pipe open
+    for as long as it lives.
+
     Raises AssertionError, with the output, for an exit status other than `status`.
     """
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=COMMAND_SECONDS,
-    )
-    assert done.returncode == status, (
-        f"{command} gave {done.returncode}:\n{done.stdout}"
-    )
-    return done.stdout
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+            timeout=COMMAND_SECONDS,
+        )
+        output.seek(0)
+        printed = output.read()
+    assert done.returncode == status, f"{command} gave {done.returncode}:\n{printed}"
+    return printed
 
 
 def dvc(folder: Path, environment: Mapping[str, str], *arguments: str) -> str:

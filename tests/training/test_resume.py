@@ -15,6 +15,7 @@ from spikejoule.network.layers import layers_of
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
+from spikejoule.network.readout import Readout
 from spikejoule.network.torch_twin import initial_state
 from spikejoule.training.settings import TrainingSettings
 from spikejoule.training.training import Training, TrainingData, train
@@ -51,6 +52,11 @@ CASES: dict[str, dict[str, Any]] = {
         "learned": "both",
         "schedule": "cosine",
     },
+    "potentials of integers": {"weight_bits": 4, "readout": Readout.POTENTIAL},
+    "largest potentials, learned": {
+        "learned": "both",
+        "readout": Readout.MAX_POTENTIAL,
+    },
     "stopped early": {
         "patience": 1,
         "schedule": "plateau",
@@ -67,7 +73,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 DENSE_CASES = ("quantised, pruned", "convolution and recurrence")
 NEURON_KEYS = ("learned", "reset", "bias")
-NETWORK_KEYS = ("weight_bits", "layers", *NEURON_KEYS)
+NETWORK_KEYS = ("weight_bits", "layers", "readout", *NEURON_KEYS)
 
 
 def settings_of(case: dict[str, Any]) -> TrainingSettings:
@@ -84,6 +90,7 @@ def trained(name: str, case: dict[str, Any], state_store: Any = None) -> Trainin
     in_shape = (1, 4, 4) if "layers" in case else (16,)
     quantisation = bits and Quantisation(bits, 32)
     network = Network.of_chain(in_shape, hidden, 2, neuron, quantisation)
+    network = network.with_readout(case.get("readout", Readout.SPIKES))
     state = {key: value.numpy() for key, value in initial_state(network, 1).items()}
     engine = make_trainer(name, network, state, settings)
     return train(Training(problem(), engine, settings, SEED), state_store)

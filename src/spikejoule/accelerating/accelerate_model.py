@@ -25,8 +25,7 @@ def accelerate(
     snnTorch's Leaky, RLeaky and Lapicque; SpikingJelly's IFNode, LIFNode,
     ParametricLIFNode and CUBALIFNode; Norse's LIF, LIFBox, IAF, LI and LIBox; Sinabs's
     LIF, IAF and ExpLeak; or your own. The neurons' settings are read from the model in
-    every pass: equations, constants, surrogate, what passes gradients. The model's
-    forward hooks do not run.
+    every pass: equations, constants, surrogate, what passes gradients.
 
     Args:
         model: a container of modules, such as `torch.nn.Sequential`; or a module whose
@@ -42,8 +41,9 @@ def accelerate(
         after a reset.
 
     Raises:
-        ParameterError: the model has a module, or a setting, that the engine does not
-            compute; the message names it, and what is allowed.
+        ParameterError: the model has a module, a setting or a hook that the engine does
+            not compute; the message names it, and what is allowed. Every pass checks it
+            again.
     """
     fast = Accelerated(model, neurons or {})
     if example is not None:

@@ -17,7 +17,7 @@ from spikejoule.accelerating.outputs import (
 )
 from spikejoule.accelerating.parts import Part, parts_of
 from spikejoule.accelerating.passes import Functions, Plan, run
-from spikejoule.accelerating.stages import is_dropout, stages_of
+from spikejoule.accelerating.stages import check_hooks, is_dropout, stages_of
 from spikejoule.accelerating.tracing import traced
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.encode_images import EncodedImages
@@ -72,6 +72,7 @@ class Accelerated(nn.Module):
         self._own = own
         self._memory = _Memory()
         self._reading: Reading | None = None
+        check_hooks(model)
         parts = parts_of(model, self._cells)
         if parts is not None:
             stages_of(parts, self._cells)
@@ -85,6 +86,7 @@ class Accelerated(nn.Module):
         Raises:
             ParameterError: the model cannot be run by events.
         """
+        check_hooks(self.model)
         x = _dense(example).to(self._dtype())
         found = traced(self.model, self._cells, x)
         names = tuple(part.name for part in found.parts)
@@ -145,8 +147,9 @@ class Accelerated(nn.Module):
         """Return the model as layers of the engine.
 
         Raises:
-            ParameterError: dropout would change spikes.
+            ParameterError: dropout would change spikes, or a module has hooks.
         """
+        check_hooks(self.model)
         parts = [Part(name, self.model.get_submodule(name)) for name in reading.names]
         for name, module in parts:
             dropout: Any = module

@@ -95,6 +95,26 @@ def stages_of(parts: Sequence[Part], cells: KnownCells) -> list[Stage]:
     return stages
 
 
+def check_hooks(model: nn.Module) -> None:
+    """Refuse hooks, which the engine would not run.
+
+    Raises:
+        ParameterError: a module has one.
+    """
+    for name, module in model.named_modules():
+        hooks: Any = module
+        if (
+            hooks._forward_pre_hooks
+            or hooks._forward_hooks
+            or hooks._backward_pre_hooks
+            or hooks._backward_hooks
+        ):
+            raise ParameterError(
+                f"{_words(Part(name, module))} has hooks, which would not run; allowed "
+                "are hooks of the accelerated model."
+            )
+
+
 def is_passing(module: nn.Module) -> bool:
     """Whether a module changes no number in evaluation mode."""
     return isinstance(module, nn.Flatten | nn.Identity) or is_dropout(module)
@@ -155,10 +175,10 @@ def _check_own(part: Part) -> None:
     """
     module: Any = part.module
     own = type(module).forward.__module__.partition(".")[0]
-    if own not in ("torch", "spikingjelly") or module._forward_pre_hooks:
+    if own not in ("torch", "spikingjelly"):
         raise ParameterError(
-            f"{_words(part)} has a forward pass or hooks of its own; allowed is "
-            "PyTorch's own layer, with parametrizations."
+            f"{_words(part)} has a forward pass of its own; allowed is PyTorch's own "
+            "layer, with parametrizations."
         )
     if isinstance(module, nn.Conv2d):
         if module.padding_mode != "zeros":

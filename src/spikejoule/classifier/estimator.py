@@ -146,7 +146,10 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return int(check_random_state(self.random_state).randint(2**31))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the class whose output neuron spikes most, the first among equals."""
+        """Return the class with the highest score, the first among equals.
+
+        Scores are output spikes, unless `model.readout` is another.
+        """
         levels = self._levels(X)
         measurement = measured(self.checkpoint_, levels)
         classes: NDArray[Any] = self.classes_[measurement.predictions]
@@ -157,7 +160,7 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         levels = self._levels(X)
         measurement = measured(self.checkpoint_, levels)
         scale = self.checkpoint_.training_config["logit_scale"]
-        probabilities: NDArray[np.float64] = softmax(scale * measurement.class_counts)
+        probabilities: NDArray[np.float64] = softmax(scale * measurement.scores)
         return probabilities
 
     def price(self, X: ArrayLike, y: ArrayLike | None = None) -> Report:
@@ -183,7 +186,7 @@ class SpikingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             analysis.inputs.activity,
             measurement.predictions,
             own_not_counted=(),
-            scores=measurement.class_counts.astype(np.float64),
+            scores=measurement.scores.astype(np.float64),
         )
 
     def _levels(self, X: ArrayLike) -> NDArray[np.uint8]:

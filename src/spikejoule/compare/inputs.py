@@ -195,6 +195,6 @@ class AnalysisInputs:
                 lazy = variant.operations.of(*UPDATES).sum(axis=1).mean()
                 return clocked, float(lazy)
         is_counted = self.operations.n_images is not None and not self.counted_in
-        if is_counted or self.network.has_bias:
+        if is_counted or self.network.adds_bias:
             return clocked, float(clocked)
         return clocked, None

@@ -17,7 +17,6 @@ from spikejoule.counts.records import Activity, Counts, NodeCounts
 from spikejoule.encoding.counting import (
     SpikeCounts,
     best_class,
-    class_counts,
     count_spikes,
 )
 from spikejoule.encoding.events import EventList, Products
@@ -84,14 +83,14 @@ class Measurement:
         return count_spikes(self.layers, self.network.layer_names)
 
     @cached_property
-    def class_counts(self) -> NDArray[np.int64]:
-        """Spikes of each output neuron for each sample, int64 [N, O]."""
-        return class_counts(self.layers[-1])
+    def scores(self) -> NDArray[Any]:
+        """The score of each class for each sample, [N, O]; see `Readout.scores`."""
+        return self.network.readout.scores(self.layers[-1])
 
     @property
     def predictions(self) -> NDArray[np.int64]:
-        """The output neuron with the most spikes (the first among equals), [N]."""
-        return best_class(self.class_counts)
+        """The class with the highest score (the first among equals), [N]."""
+        return best_class(self.scores)
 
     @cached_property
     def synaptic_events(self) -> NDArray[np.int64]:
@@ -203,10 +202,10 @@ def activity_of_layers(
     if events is None:
         fan_outs = [connection.n_out for connection in network.connections]
         events = spikes[:, list(network.senders)] * np.array(fan_outs)
+    samples = counted.samples
+    n_samples = np.ones(len(spikes), np.int64) if samples is None else samples
     updates = counted.updates
     if updates is None:
-        samples = counted.samples
-        n_samples = np.ones(len(spikes), np.int64) if samples is None else samples
         updates = clocked_updates(network, time_window * n_samples)
 
     counts = {network.input.name: NodeCounts(spikes=spikes[:, 0])}
@@ -216,12 +215,15 @@ def activity_of_layers(
     for number, layer in enumerate(network.layers[1:], start=1):
         layer_updates = updates[:, number - 1]
         leaks = network.leaks_of(layer)
-        biases = network.constants_of(layer, counted.products)
-        counts[layer.name] = NodeCounts.of_neurons(
+        added = network.constants_of(layer, counted.products)
+        initial = network.initial_biases_of(layer)
+        is_spiking = layer.name in network.spiking
+        of_kind = NodeCounts.of_neurons if is_spiking else NodeCounts.of_integrators
+        counts[layer.name] = of_kind(
             spikes[:, number],
             layer_updates,
             leaks=_scaled(layer_updates, leaks, layer),
-            biases=_scaled(layer_updates, biases, layer),
+            biases=_scaled(layer_updates, added, layer) + n_samples * initial,
         )
     return Activity(
         network=network,

@@ -3,7 +3,8 @@
 They come from measured spikes of trained networks and from the activations of
 conventional ones (`counts.measurement`), from the executor of NIR graphs
 (`nir.running`), from hooks on a PyTorch model (`pricing.activity`), or from a
-checkpoint (`compare.from_checkpoint`). Rows are samples, epochs of a training, or one mean.
+checkpoint (`compare.from_checkpoint`). Rows are samples, epochs of a training, or one
+mean.
 
 A conventional network sends values, once per sample. All of its values are passed on;
 those that are not zero determine the products (`macs`).
@@ -32,6 +33,7 @@ from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.network import Network
 from spikejoule.network.nodes import Connection
+from spikejoule.network.readout import Readout
 
 Counts = NDArray[Any]
 """int64 [N]; float64 [1] of a mean."""
@@ -63,7 +65,8 @@ class NodeCounts:
         resets: resets of potentials after a spike.
         comparisons: comparisons with a threshold, or of two values.
         leaks: multiplications of leaking states.
-        biases: additions of a bias or another constant.
+        biases: additions of a bias or another constant, and initial potentials set to a
+            bias.
         additions: additions in pooling, one per nonzero value and window.
         multiplications: in average pooling, one per nonzero sum; in Scale, one per
             value other than zero and a spike.
@@ -104,6 +107,17 @@ class NodeCounts:
             leaks=leaks,
             biases=biases,
         )
+
+    @classmethod
+    def of_integrators(
+        cls,
+        spikes: Counts,
+        updates: Counts,
+        leaks: Counts | None = None,
+        biases: Counts | None = None,
+    ) -> Self:
+        """Count neurons that never spike; `spikes` are zeros."""
+        return cls(spikes=spikes, updates=updates, leaks=leaks, biases=biases)
 
     @classmethod
     def of_batches(cls, batches: Sequence[Self]) -> Self:
@@ -179,6 +193,13 @@ class Activity:
     def is_conventional(self) -> bool:
         """Whether its units send values, once per sample."""
         return isinstance(self.network, ConventionalNetwork)
+
+    @property
+    def potentials_read(self) -> Readout | None:
+        """How the potentials of the output answer; None if they are not read."""
+        if not isinstance(self.network, Network) or self.network.readout.is_spiking:
+            return None
+        return self.network.readout
 
     @property
     def n_rows(self) -> int:

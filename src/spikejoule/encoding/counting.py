@@ -86,8 +86,3 @@ def clear_class(scores: NDArray[Any]) -> NDArray[np.int64]:
     is_highest = scores == scores.max(axis=1, keepdims=True)
     is_clear = is_highest.sum(axis=1) == 1
     return np.where(is_clear, scores.argmax(axis=1), NO_ANSWER)
-
-
-def predict(output: EventList) -> NDArray[np.int64]:
-    """Return the output neuron that fired most, the first of equals, [N]."""
-    return best_class(class_counts(output))

@@ -69,7 +69,7 @@ def encode(
         images: [N, ...], an array or a tensor: bytes, 0 black and 255 white, or
             intensities k / 255 from 0 to 1, as `torchvision.transforms.ToTensor`
             makes them.
-        encoding: ``poisson``, ``regular`` or ``latency``.
+        encoding: ``poisson``, ``regular``, ``latency`` or ``binary``.
         steps: T.
         seed: of random spikes; with another one, such as the number of the batch, the
             same images have other spikes.
@@ -77,7 +77,7 @@ def encode(
             the seed and on the identity.
         parameters: of the encoding, by their names in params.yaml: ``max_rate`` in Hz
             with steps of 1 ms (80 by default), ``latency_threshold``,
-            ``latency_curve``.
+            ``latency_curve``, ``binary_threshold``.
 
     Returns:
         the spikes, which `accelerate` and `price` take.

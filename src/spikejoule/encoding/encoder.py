@@ -267,6 +267,29 @@ class ByLevel(Encoder):
         return collect_events(n_images, self.time_window, n_pixels, fill)
 
 
+class OncePerPixel(ByLevel):
+    """An encoding in which a pixel fires at most once.
+
+    Its table is the step in which each intensity fires, uint16 [L]; T for never.
+    Intensities that never fire are below those that do.
+    """
+
+    def emit(
+        self,
+        levels: NDArray[Any],
+        samples: NDArray[np.int64],
+        key: np.uint64,
+        table: Any,
+        out: Any,
+    ) -> None:
+        """See :meth:`ByLevel.emit`."""
+        from spikejoule.encoding.kernels.deterministic import LevelTable, encode_lanes
+
+        first_level = int(np.count_nonzero(table == self.time_window))
+        steps = LevelTable(first_level=first_level, step_of_level=table)
+        encode_lanes(levels, steps, self.time_window, out)
+
+
 @functools.lru_cache(maxsize=8)
 def _table_of(encoder: ByLevel) -> Any:
     """Return the table of an encoder; cached, since every training batch needs it."""

@@ -158,6 +158,8 @@ class EventList:
         n_steps: T, steps of 1 ms.
         n_inputs: number of units of the layer.
         currents: constant currents of an input without spikes; None for spikes.
+        potentials: membrane potentials of an output that integrates without spiking,
+            real [N, T, n_inputs]; None for spikes.
     """
 
     sources: NDArray[np.uint16] | NDArray[np.uint32]
@@ -166,6 +168,7 @@ class EventList:
     n_steps: int
     n_inputs: int
     currents: Currents | None = None
+    potentials: NDArray[np.floating] | None = None
 
     def check(self) -> None:
         """Raise ArtifactError for the first invariant of the layout that is broken."""
@@ -303,14 +306,24 @@ class EventList:
         return cls(sources, offsets, n_samples, n_steps, n_inputs)
 
     @classmethod
+    def of_potentials(cls, potentials: NDArray[np.floating]) -> "EventList":
+        """Make the output, without spikes, that has these potentials [N, T, O]."""
+        return replace(cls.silent(*potentials.shape), potentials=potentials)
+
+    @classmethod
     def of_currents(
         cls, currents: Currents, n_steps: int, n_inputs: int
     ) -> "EventList":
         """Make an input of currents, without spikes."""
         n_samples = currents.offsets.size - 1
+        return replace(cls.silent(n_samples, n_steps, n_inputs), currents=currents)
+
+    @classmethod
+    def silent(cls, n_samples: int, n_steps: int, n_inputs: int) -> "EventList":
+        """Make an event list without spikes."""
         offsets = np.zeros(n_samples * n_steps + 1, dtype=np.int64)
         no_sources = np.empty(0, dtype=source_type(n_inputs))
-        return cls(no_sources, offsets, n_samples, n_steps, n_inputs, currents)
+        return cls(no_sources, offsets, n_samples, n_steps, n_inputs)
 
     def select(self, samples: slice | NDArray[np.integer]) -> "EventList":
         """Return the events, or the currents, of some samples, in the order given."""
@@ -318,6 +331,7 @@ class EventList:
         rows = (chosen[:, None] * self.n_steps + np.arange(self.n_steps)).reshape(-1)
         places, offsets = places_of(self.offsets, rows)
         currents = None if self.currents is None else self.currents.select(chosen)
+        potentials = None if self.potentials is None else self.potentials[chosen]
         return EventList(
             self.sources[places],
             offsets,
@@ -325,6 +339,7 @@ class EventList:
             self.n_steps,
             self.n_inputs,
             currents,
+            potentials,
         )
 
 
@@ -356,12 +371,14 @@ def source_type(n_units: int) -> np.dtype[Any]:
 def concatenate_samples(parts: Sequence[EventList]) -> EventList:
     """Join the samples of event lists that have the same steps and units."""
     first = parts[0]
+    potentials = [part.potentials for part in parts if part.potentials is not None]
     return EventList(
         np.concatenate([part.sources for part in parts]),
         offsets_of(np.concatenate([np.diff(part.offsets) for part in parts])),
         sum(part.n_samples for part in parts),
         first.n_steps,
         first.n_inputs,
+        potentials=np.concatenate(potentials) if potentials else None,
     )
 
 

@@ -17,8 +17,8 @@ value that is not zero.
 
 A pruned matrix also reads the index of each weight's target, and a dense network then
 fetches an activation for each remaining weight. A kernel is stored once. Biases are
-added and read once per unit and step; they share the weights' memory, or have their own
-(`Dataflow`).
+added and read once per unit and step, initial biases once per unit and inference; they
+share the weights' memory, or have their own (`Dataflow`).
 
 Spiking neurons, in each step (Lemaire et al. 2022, arXiv:2210.13107):
 
@@ -26,11 +26,21 @@ Spiking neurons, in each step (Lemaire et al. 2022, arXiv:2210.13107):
     leak multiplications    n for each leaking state (eq. 2.3)
     threshold comparisons   n
     resets, spikes routed   S
-    state accesses          2 n words for each state, read and written once
+    state accesses          2 n words for each state, read and written once; n more in
+                            an inference whose initial potentials are biases
     spike writes            S to the queue of the layer
     answer                  S of the output added to the class counts, n - 1 comparisons
                             of them; for early exit, 2 n - 2 in every step, which find
                             the two largest and compare their distance with the lead
+
+An output whose potentials are read (`network.readout`) has neither threshold
+comparisons, resets nor spikes. Its answer takes
+
+    potential               n - 1 comparisons after the last step; for early exit,
+                            2 n - 2 in every step
+    max_potential           n in every step with the largest so far, but for the first
+                            of all; for early exit, 2 n with the two largest so far, and
+                            one of their distance with the lead
 
 On event-driven hardware, lazy updates (`Measurement.lazy_updates`) replace T n, and the
 leak of skipped steps is one multiplication.
@@ -71,10 +81,10 @@ The other nodes of imported networks:
     Delay                writes what it emits, which is read once or by each reader
     values               written by their node and read by each node that multiplies
 
-A spike is read once by each connection that it enters. Reading out an output of values
-is not counted. Constant gains such as r dt / tau are part of the weights. Hooks on a
-PyTorch model (`pricing.activity`) also provide active updates, resets, leaks, biases,
-comparisons and reads.
+A spike is read once by each connection that it enters. An output of values without a
+readout has no answer, so none is counted. Constant gains such as r dt / tau are part of
+the weights. Hooks on a PyTorch model (`pricing.activity`) also provide active
+updates, resets, leaks, biases, comparisons and reads.
 
 A product belongs to a connection (``input_to_hidden``), everything else to a layer.
 Input units are not neurons: they have neither updates nor state. Loihi's table (Davies
@@ -117,6 +127,7 @@ from spikejoule.network.nodes import (
     Pooling,
 )
 from spikejoule.network.quantisation import FLOAT_BITS
+from spikejoule.network.readout import Readout
 
 Blocks = Iterator[OperationCounts]
 
@@ -475,7 +486,10 @@ def _of_neurons(activity: Activity, node: Neurons, dataflow: Dataflow) -> Blocks
     if counts.resets is not None:
         yield _at(node, "reset", counts.resets, widths)
     states = Words(network.state_bits, node.n_out * node.n_states)
-    yield _at(node, "state_access", 2 * updates * node.n_states, states)
+    accesses = 2 * updates * node.n_states
+    if activity.spiking.starts_at_bias:
+        accesses = accesses + activity.samples_of_row * node.n_out
+    yield _at(node, "state_access", accesses, states)
 
 
 def _passed_on(activity: Activity, node: Node) -> Blocks:
@@ -534,7 +548,10 @@ def _of_pooled_values(activity: Activity, node: Pooling) -> Blocks:
 def _of_answer(activity: Activity, node: Node) -> Blocks:
     """Count finding the largest score, or the largest count of output spikes."""
     comparisons = activity.samples_of_row * (node.n_out - 1)
-    if not activity.is_conventional:
+    if activity.potentials_read is not None:
+        readout = activity.potentials_read
+        comparisons = _potentials_compared(activity, readout, node.n_out)
+    elif not activity.is_conventional:
         answer = activity.network.answer
         if answer is None:
             return
@@ -542,3 +559,15 @@ def _of_answer(activity: Activity, node: Node) -> Blocks:
         if activity.exit_steps is not None:
             comparisons = activity.exit_steps * (2 * node.n_out - 2)
     yield _at(node, "decision_comparison", comparisons)
+
+
+def _potentials_compared(activity: Activity, readout: Readout, n: int) -> Counts:
+    """Return the comparisons of n potentials that find the answer, [N]."""
+    exits = activity.exit_steps
+    if readout is Readout.MAX_POTENTIAL:
+        if exits is not None:
+            return exits * (2 * n + 1)
+        return activity.samples_of_row * (activity.time_window * n - 1)
+    if exits is not None:
+        return exits * (2 * n - 2)
+    return activity.samples_of_row * (n - 1)

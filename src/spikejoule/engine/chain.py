@@ -243,6 +243,7 @@ def chain_arrays(layout: ParameterLayout, parameters: NDArray[Any]) -> ChainArra
         constants=np.empty((len(layout.forward), 6), dtype),
         reset=reset_code(layout.network),
         on_grid=0,
+        starts_at_bias=int(layout.network.neuron.starts_at_bias),
     )
 
 

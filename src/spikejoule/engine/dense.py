@@ -88,15 +88,21 @@ class DenseEngine:
         return dense
 
     def run(self, events: EventList) -> list[EventList]:
-        """Return the spikes of every layer after the input, the output last."""
+        """Return what every layer after the input emits, the output last."""
         widest = max(self.network.layer_sizes)
         chunk = max(1, CHUNK_ELEMENTS // (widest * events.n_steps))
         parts: list[list[EventList]] = [[] for _ in self.network.layers[1:]]
         with torch.no_grad():
             for first in range(0, max(events.n_samples, 1), chunk):
                 inputs = self.dense_input(events.select(slice(first, first + chunk)))
-                for part, layer in zip(parts, self.module(inputs), strict=True):
+                *hidden, output = self.module(inputs)
+                for part, layer in zip(parts, hidden, strict=False):
                     part.append(_event_list(layer))
+                if self.network.readout.is_spiking:
+                    parts[-1].append(_event_list(output))
+                else:
+                    values = output.transpose(0, 1).cpu().numpy()
+                    parts[-1].append(EventList.of_potentials(values))
         return [concatenate_samples(layer) for layer in parts]
 
 

@@ -14,6 +14,7 @@ from spikejoule.engine.kernels.forward import run_layer
 from spikejoule.engine.layout import ParameterLayout
 from spikejoule.engine.quantised import run_integers
 from spikejoule.network.network import Network, State
+from spikejoule.network.nodes import Neurons
 
 
 def _kernel_for(
@@ -73,14 +74,15 @@ class EventEngine:
         self.arrays.constants[:] = neuron_table(network, self.parameters.dtype)
 
     def run(self, events: EventList) -> list[EventList]:
-        """Return the spikes of every layer after the input, the output last."""
+        """Return what every layer after the input emits, the output last."""
         check_input(events, self.network)
         if self.network.quantisation is not None:
             state = self.layout.unpack(self.parameters)
             return run_integers(self.network, state, events)
         layers = []
-        for number, layer in enumerate(self.layout.forward):
-            n_units = layer.connection.n_out
-            events = run_in_lanes(self._run_layer, number, events, self.arrays, n_units)
+        for number, population in enumerate(self.network.of(Neurons)):
+            events = run_in_lanes(
+                self._run_layer, number, events, self.arrays, population
+            )
             layers.append(events)
         return layers

@@ -49,4 +49,5 @@ def network_arrays(layout: ParameterLayout, parameters: NDArray[Any]) -> Network
         constants=np.empty((len(layers), 6), parameters.dtype),
         reset=reset_code(network),
         on_grid=int(network.quantisation is not None),
+        starts_at_bias=int(network.neuron.starts_at_bias),
     )

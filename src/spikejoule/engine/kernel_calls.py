@@ -1,6 +1,7 @@
 """How Python calls the kernels that run a network: neurons, inputs, lanes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
@@ -19,6 +20,7 @@ from spikejoule.engine.kernels.structures import (
 from spikejoule.network.integers import layer_constants, neuron_constants
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.nodes import Neurons
 
 if TYPE_CHECKING:
     # Fully connected layers need no module of chains.
@@ -39,7 +41,8 @@ def neuron_table(network: Network, dtype: DTypeLike) -> NDArray[Any]:
     """Return the constants of each layer's LIF neurons, on grids if it is quantised.
 
     Returns:
-        real [L, 6], see ``NetworkArrays.constants``.
+        real [L, 6], see ``NetworkArrays.constants``. An output that integrates without
+        spiking has a threshold that no potential reaches.
     """
     if network.quantisation is None:
         constants = [
@@ -80,19 +83,22 @@ def run_in_lanes(
     number: int,
     events: EventList,
     arrays: KernelArrays,
-    n_units: int,
+    population: Neurons,
 ) -> EventList:
-    """Return the spikes of a layer, computed in lanes of samples.
+    """Return the spikes of a layer, or potentials, computed in lanes of samples.
 
     Args:
         kernel: runs one lane.
         number: of the layer.
         events: spikes of the layer before.
         arrays: of the network.
-        n_units: of the layer.
+        population: of the layer; without spikes, its potentials are returned.
     """
     n_steps = events.n_steps
-    currents = constant_inputs(events, arrays.parameters.dtype)
+    dtype = arrays.parameters.dtype
+    currents = constant_inputs(events, dtype)
+    recorded = 0 if population.spikes else events.n_samples
+    potentials = np.empty((recorded, n_steps, population.n_out), dtype)
 
     def fill(samples: slice, out: LaneSpikes) -> None:
         offsets = currents.offsets[samples.start : samples.stop + 1]
@@ -100,9 +106,10 @@ def run_in_lanes(
             spikes_of(events, samples), currents._replace(offsets=offsets), n_steps
         )
         lanes = out.bounds.size - 1
-        kernel(lanes, number, inputs, arrays, out)
+        kernel(lanes, number, inputs, arrays, out, potentials[samples])
 
-    return collect_events(events.n_samples, n_steps, n_units, fill)
+    spikes = collect_events(events.n_samples, n_steps, population.n_out, fill)
+    return spikes if population.spikes else replace(spikes, potentials=potentials)
 
 
 def spikes_of(events: EventList, samples: slice) -> Spikes:

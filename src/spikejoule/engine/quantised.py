@@ -1,6 +1,9 @@
 """Running a quantised network in integers."""
 
+from dataclasses import replace
+
 import numpy as np
+from numpy.typing import NDArray
 
 from spikejoule.encoding.events import EventList
 from spikejoule.encoding.kernels import LaneSpikes, collect_events
@@ -29,7 +32,8 @@ def run_integers(network: Network, state: State, events: EventList) -> list[Even
         events: the input spikes.
 
     Returns:
-        the spikes of every layer after the input, hidden layers first.
+        what every layer after the input emits, hidden layers first; the potentials of
+        an output that integrates are the numbers that its integers represent, float64.
     """
     check_input(events, network)
     state_type = _STATE_TYPES[quantisation_of(network).state_bits]
@@ -41,26 +45,38 @@ def run_integers(network: Network, state: State, events: EventList) -> list[Even
         biases = integers.get(
             f"layer{number}.synapses.bias", np.zeros(n_units, np.int32)
         )
+        nothing = np.zeros_like(biases)
+        starts_at_bias = network.neuron.starts_at_bias
         layer = IntegerParameters(
             weights=np.ascontiguousarray(weights.T),
-            biases=biases,
-            resting=np.zeros(n_units, dtype=state_type),
+            biases=nothing if starts_at_bias else biases,
+            resting=(biases if starts_at_bias else nothing).astype(state_type),
             threshold=constants.threshold,
             leak=constants.leak,
             lowest=constants.lowest,
             highest=constants.highest,
             subtracts=constants.subtracts,
         )
-        events = _run_layer(events, layer)
+        events, traces = _run_layer(events, layer, constants.fires)
+        if not constants.fires:
+            potentials = np.ldexp(traces.astype(np.float64), -constants.exponent)
+            events = replace(events, potentials=potentials)
         layers.append(events)
     return layers
 
 
-def _run_layer(events: EventList, layer: IntegerParameters) -> EventList:
+def _run_layer(
+    events: EventList, layer: IntegerParameters, fires: bool
+) -> tuple[EventList, NDArray[np.signedinteger]]:
+    """Return a layer's spikes, and the potentials [N, T, units] if it has none."""
     n_steps = events.n_steps
+    n_units = layer.biases.size
+    recorded = 0 if fires else events.n_samples
+    traces = np.empty((recorded, n_steps, n_units), layer.resting.dtype)
 
     def fill(samples: slice, out: LaneSpikes) -> None:
         lanes = out.bounds.size - 1
-        run_integer_layer(lanes, spikes_of(events, samples), layer, n_steps, out)
+        spikes = spikes_of(events, samples)
+        run_integer_layer(lanes, spikes, layer, n_steps, out, traces[samples])
 
-    return collect_events(events.n_samples, n_steps, layer.biases.size, fill)
+    return collect_events(events.n_samples, n_steps, n_units, fill), traces

@@ -1,11 +1,13 @@
 """Accuracy of a network: at the end of the window, at every step, and with early exit.
 
-Output spikes accumulate over the window, so one pass gives the answer at every step,
-and the synaptic events up to then. `low` and `high` are the ends of an interval.
+Scores, such as output spikes, change over the window, so one pass gives the answer at
+every step, and the synaptic events up to then. `low` and `high` are the ends of an
+interval.
 
 There are two early exit rules. By `lead`, a sample stops as soon as the leading class
-is ahead of the second by a margin of spikes, which is chosen on validation images. By
-`first_spike`, it stops at the first output spike. Both are evaluated on test images.
+is ahead of the second by a margin of spikes or of potential, which is chosen on
+validation images. By `first_spike`, it stops at the first output spike. Both are
+evaluated on test images.
 """
 
 import math
@@ -18,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
 
-from spikejoule.core.errors import DataError
+from spikejoule.core.errors import DataError, ParameterError
 from spikejoule.core.schema import NotNegative, Percent, Record
 from spikejoule.counts.measurement import Measurement
 from spikejoule.data.events import offsets_of
@@ -39,8 +41,11 @@ EARLY_EXIT = (
 )
 
 
-# Bounds the memory of the dense running spike counts, 4 bytes each.
+# Bounds the memory of the scores of all steps, 4 or 8 bytes each.
 _COUNTS_AT_ONCE = 20_000_000
+
+_POTENTIAL_MARGINS = 256
+"""How many margins of potential are tried, at equal fractions of those that occur."""
 
 
 @dataclass(frozen=True)
@@ -129,13 +134,14 @@ class StepOutcomes:
     Attributes:
         correct: whether the leading class is the label, bool [N, T]; among equals the
             first leads.
-        margins: spikes between the leading class and the second, int32 [N, T].
+        margins: between the scores of the leading class and the second, [N, T]: int32
+            spikes, or potentials.
         synaptic_events: synaptic events up to each step, int64 [N, T].
         fired: whether an output neuron has spiked by each step, bool [N, T].
     """
 
     correct: NDArray[np.bool_]
-    margins: NDArray[np.int32]
+    margins: NDArray[np.int32] | NDArray[np.floating]
     synaptic_events: NDArray[np.int64]
     fired: NDArray[np.bool_]
 
@@ -143,6 +149,7 @@ class StepOutcomes:
 def step_outcomes(measured: Measurement, labels: NDArray[np.integer]) -> StepOutcomes:
     """Follow measured samples with labels [N] through the window."""
     output = measured.layers[-1]
+    readout = measured.network.readout
     n_samples = output.n_samples
     n_steps = output.n_steps
     n_classes = output.n_inputs
@@ -150,20 +157,19 @@ def step_outcomes(measured: Measurement, labels: NDArray[np.integer]) -> StepOut
     for events, fan_out in measured.sending:
         spent += np.diff(offsets_of(fan_out[events.sources])[events.offsets])
     correct = np.empty((n_samples, n_steps), dtype=np.bool_)
-    margins = np.empty((n_samples, n_steps), dtype=np.int32)
+    kind = np.int32 if output.potentials is None else output.potentials.dtype
+    margins = np.empty((n_samples, n_steps), dtype=kind)
     fired = np.empty((n_samples, n_steps), dtype=np.bool_)
     at_once = max(1, _COUNTS_AT_ONCE // (n_steps * n_classes))
     for start in range(0, n_samples, at_once):
         chosen = slice(start, min(start + at_once, n_samples))
-        counts = np.cumsum(
-            output.select(chosen).to_dense(np.int32), axis=1, dtype=np.int32
-        )
-        correct[chosen] = counts.argmax(axis=2) == labels[chosen, None]
-        fired[chosen] = counts.any(axis=2)
+        scores = readout.scores_by_step(output.select(chosen))
+        correct[chosen] = scores.argmax(axis=2) == labels[chosen, None]
+        fired[chosen] = readout.is_spiking and scores.any(axis=2)
         if n_classes == 1:
-            margins[chosen] = counts[:, :, 0]
+            margins[chosen] = scores[:, :, 0]
             continue
-        ranked = np.partition(counts, n_classes - 2, axis=2)
+        ranked = np.partition(scores, n_classes - 2, axis=2)
         margins[chosen] = ranked[:, :, -1] - ranked[:, :, -2]
     through = np.cumsum(spent.reshape(n_samples, n_steps), axis=1)
     return StepOutcomes(correct, margins, through, fired)
@@ -230,10 +236,12 @@ class EarlyExit(Record):
     """An early exit rule and its outcomes: metrics/early_exit.json.
 
     Attributes:
-        rule: ``first_spike``, or ``lead``, at a lead of `margin_spikes`, which
-            is the meaning of a file without this entry.
+        rule: ``first_spike``, or ``lead``, which is the meaning of a file without this
+            entry.
         margin_spikes: the lead, chosen on validation images; T + 1 is never reached.
-            None for the other rule.
+            None for the other rule, and for potentials.
+        margin_potential: the lead of potentials; None if it is never reached, for the
+            other rule, and for spikes.
         tolerance_percent: percentage points of validation accuracy that it may cost.
         chosen_on_test_images: whether validation and test images are the same.
         validation, test: outcomes with this rule.
@@ -242,6 +250,7 @@ class EarlyExit(Record):
 
     rule: ExitRule = "lead"
     margin_spikes: int | None = Field(default=None, ge=0)
+    margin_potential: float | None = Field(default=None, ge=0)
     tolerance_percent: Percent | None = None
     chosen_on_test_images: bool
     validation: ExitOutcome
@@ -253,11 +262,28 @@ class EarlyExit(Record):
         """When samples stop, such as ``at a lead of 4 spikes``."""
         if self.rule == "first_spike":
             return "at the first output spike"
-        plural = "" if self.margin_spikes == 1 else "s"
-        return f"at a lead of {self.margin_spikes} spike{plural}"
+        if self.margin == math.inf:
+            return "only at the end of the window"
+        return f"at a lead of {self.lead_in_words}"
+
+    @property
+    def lead_in_words(self) -> str:
+        """The lead, such as ``4 spikes`` or ``a potential of 1.5``."""
+        if self.margin_spikes is None:
+            return f"a potential of {self.margin:.4g}"
+        return f"{self.margin_spikes} spike{'' if self.margin_spikes == 1 else 's'}"
+
+    @property
+    def margin(self) -> float | None:
+        """The lead, infinite if it is never reached; None for the other rule."""
+        if self.rule == "first_spike":
+            return None
+        if self.margin_spikes is not None:
+            return self.margin_spikes
+        return math.inf if self.margin_potential is None else self.margin_potential
 
 
-def exit_steps(outcomes: StepOutcomes, margin: int | None) -> NDArray[np.int64]:
+def exit_steps(outcomes: StepOutcomes, margin: float | None) -> NDArray[np.int64]:
     """Return the step, from 1, after which each sample stops, int64 [N].
 
     Args:
@@ -272,7 +298,7 @@ def exit_steps(outcomes: StepOutcomes, margin: int | None) -> NDArray[np.int64]:
 
 
 def exit_outcome(
-    outcomes: StepOutcomes, margin: int | None, confidence: float = 0.95
+    outcomes: StepOutcomes, margin: float | None, confidence: float = 0.95
 ) -> ExitOutcome:
     """Return the outcome of stopping at a margin; None for the first output spike."""
     steps = exit_steps(outcomes, margin)
@@ -310,34 +336,65 @@ def choose_early_exit(
     ones the lowest class wins. Nothing is chosen then, and the loss of accuracy is not
     bounded. A sample without output spikes takes the whole window and is classified as
     class 0.
+
+    Raises:
+        ParameterError: no tolerance, for an output that never spikes.
     """
-    n_steps = validation.margins.shape[1]
     margin = None
     rule: dict[str, Any] = {"rule": "first_spike"}
+    if tolerance_percent is None and validation.margins.dtype.kind == "f":
+        raise ParameterError(
+            "an output that integrates never spikes, so it cannot stop at its first "
+            "spike; allowed: a tolerance"
+        )
     if tolerance_percent is not None:
         margin = _cheapest_margin(validation, tolerance_percent)
-        rule = {"margin_spikes": margin, "tolerance_percent": tolerance_percent}
+        rule = _lead(validation, margin) | {"tolerance_percent": tolerance_percent}
     return EarlyExit(
         **rule,
         chosen_on_test_images=chosen_on_test_images,
         validation=exit_outcome(validation, margin, confidence),
         test=exit_outcome(test, margin, confidence),
         whole_window=WholeWindow(
-            validation=exit_outcome(validation, n_steps + 1, confidence),
-            test=exit_outcome(test, n_steps + 1, confidence),
+            validation=exit_outcome(validation, math.inf, confidence),
+            test=exit_outcome(test, math.inf, confidence),
         ),
     )
 
 
-def _cheapest_margin(validation: StepOutcomes, tolerance_percent: float) -> int:
-    n_samples, n_steps = validation.margins.shape
+def _lead(validation: StepOutcomes, margin: float) -> dict[str, Any]:
+    """Return the entries of a lead."""
+    n_steps = validation.margins.shape[1]
+    if validation.margins.dtype.kind == "i":
+        return {"margin_spikes": n_steps + 1 if margin == math.inf else int(margin)}
+    return {} if margin == math.inf else {"margin_potential": float(margin)}
+
+
+def _margins(outcomes: StepOutcomes) -> Sequence[float]:
+    """Return the margins to choose from, descending."""
+    margins = outcomes.margins
+    if margins.dtype.kind == "i":
+        return range(margins.shape[1], 0, -1)
+    # After the last step there is nothing to decide.
+    before_last = margins[:, :-1]
+    if before_last.size == 0:
+        return []
+    fractions = np.linspace(0, 1, _POTENTIAL_MARGINS)
+    tried: list[float] = np.unique(
+        np.quantile(before_last, fractions, method="higher")
+    ).tolist()
+    return tried[::-1]
+
+
+def _cheapest_margin(validation: StepOutcomes, tolerance_percent: float) -> float:
+    n_samples = len(validation.margins)
     samples = np.arange(n_samples)
     # In floating point, 0.1 % of 6,000 is slightly less than 6: add a tiny amount.
     may_lose = math.floor(tolerance_percent / 100 * n_samples + 1e-9)
     fewest_correct = int(validation.correct[:, -1].sum()) - may_lose
-    best_margin: int = n_steps + 1
+    best_margin = math.inf
     best_spent = int(validation.synaptic_events[:, -1].sum())
-    for margin in range(n_steps, 0, -1):
+    for margin in _margins(validation):
         last = exit_steps(validation, margin) - 1
         spent = int(validation.synaptic_events[samples, last].sum())
         if (

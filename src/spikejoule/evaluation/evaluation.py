@@ -168,14 +168,15 @@ class Confusion(Table):
 
 
 def save_predictions(path: Path, samples: Samples, measured: Measurement) -> None:
-    """Write the predicted class of each sample, and its output spikes."""
+    """Write the predicted class of each sample, and its output spikes or potentials."""
+    is_spiking = measured.network.readout.is_spiking
     write_npz(
         path,
         "spikejoule/predictions/1",
         {
             "labels": samples.labels,
             "predictions": measured.predictions.astype(np.uint8),
-            "output_spikes": measured.class_counts,
+            "output_spikes" if is_spiking else "output_potentials": measured.scores,
             "index": samples.index,
         },
     )

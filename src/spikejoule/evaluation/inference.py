@@ -2,11 +2,13 @@
 
 The file of inference events holds `layer_names`, `input_spikes` int64 [N], and for
 every layer after the input `NAME_sources` uint16 [E], `NAME_row_lengths` uint16
-[N * T] and `NAME_shape` (N, T, units). With the input's events, it determines every
-count. Further files hold `InferenceMetrics` and `InferenceTimings`.
+[N * T] and `NAME_shape` (N, T, units); `NAME_potentials` real [N, T, units] of an
+output that integrates. With the input's events, it determines every count. Further
+files hold `InferenceMetrics` and `InferenceTimings`.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,7 @@ INFERENCE_EVENTS = ArrayFile(
         "*_sources": Array("uint16", ("*",)),
         "*_row_lengths": Array("uint16", ("*",)),
         "*_shape": Array("int64", (3,), low=0),
+        "*_potentials": Array("f", ("N", "*", "*")),
     },
 )
 
@@ -97,6 +100,8 @@ def save_inference_events(path: FilePath, measured: Measurement) -> None:
     }
     for name, events in zip(names, layers, strict=True):
         arrays |= {f"{name}_{key}": array for key, array in events.row_arrays().items()}
+        if events.potentials is not None:
+            arrays[f"{name}_potentials"] = events.potentials
     INFERENCE_EVENTS.write(path, arrays)
 
 
@@ -107,7 +112,11 @@ def load_inference_events(path: FilePath) -> dict[str, EventList]:
 
 def _layers_of(arrays: Arrays) -> dict[str, EventList]:
     names = arrays["layer_names"].tolist()
-    return {name: EventList.from_row_arrays(arrays, f"{name}_") for name in names}
+    layers = {name: EventList.from_row_arrays(arrays, f"{name}_") for name in names}
+    return {
+        name: replace(layer, potentials=arrays.get(f"{name}_potentials"))
+        for name, layer in layers.items()
+    }
 
 
 def read_measurement(
@@ -133,11 +142,14 @@ def read_measurement(
     has_input_spikes = np.array_equal(
         input_events.counts_per_sample(), arrays["input_spikes"]
     )
-    if shapes != needed or not has_input_spikes:
+    potentials = layers[-1].potentials
+    read = () if potentials is None else potentials.shape
+    needs_read = () if trained.network.readout.is_spiking else needed[-1]
+    if shapes != needed or read != needs_read or not has_input_spikes:
         raise ArtifactError(
             f"{paths['events_test']} and {paths['inference_events']} do not match "
             "this network or each other: the layers have shapes (images, steps, "
-            f"neurons) {shapes}, {needed} are needed, or the input spikes differ: "
-            "measure again."
+            f"neurons) {shapes}, {needed} are needed, or the input spikes or the "
+            "kind of output differ: measure again."
         )
     return Measurement(trained.state, trained.network, layers, trained.pruned)

@@ -115,7 +115,7 @@ def exits_of(
     measured: Measurement, labels: NDArray[Any], early: EarlyExit
 ) -> NDArray[np.int64]:
     """Return the step after which each sample stops by a rule of early exit, [N]."""
-    return exit_steps(step_outcomes(measured, labels), early.margin_spikes)
+    return exit_steps(step_outcomes(measured, labels), early.margin)
 
 
 _ENCODING: Final = tuple(field.name for field in fields(EncodingOperations))

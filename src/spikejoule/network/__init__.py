@@ -4,6 +4,7 @@ nodes, graph                nodes, and the graph of nodes and edges
 layers                      hidden layers as words; the graph of a chain of layers
 network                     the spiking network that is trained
 params                      the section `model` of params.yaml
+readout                     how the output answers: by spikes or potentials
 imported, conventional      graphs from elsewhere; ReLU networks
 by_layer                    parameters of one number, or one for each layer
 neuron, neurons             the interface of a neuron model; the models

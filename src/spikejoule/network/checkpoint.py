@@ -216,7 +216,7 @@ def quantisation_section(network: Network, state: State) -> dict[str, Any]:
         "weight_bits": quantisation.weight_bits,
         "state_bits": quantisation.state_bits,
         "exponents": list(quantisation.exponents),
-        "thresholds": [layer.threshold for layer in layers],
+        "thresholds": [layer.threshold for layer in layers if layer.fires],
         "leak_factors": [layer.leak for layer in layers],
         "integers": integers,
     }
@@ -260,12 +260,13 @@ def _network(file: CheckpointFile) -> Network:
     neuron = _neuron(sizes.model_extra or {})
     if sizes.layers is not None:
         in_shape = tuple(sizes.input_shape)
-        return Network.of_chain(
-            in_shape, layers_of(sizes.layers), sizes.n_output, neuron
-        )
-    n_hidden = sizes.n_hidden
-    hidden = tuple(n_hidden) if isinstance(n_hidden, list) else (n_hidden,)
-    return Network.of_layers(sizes.n_input, hidden, sizes.n_output, neuron)
+        layers = layers_of(sizes.layers)
+        network = Network.of_chain(in_shape, layers, sizes.n_output, neuron)
+    else:
+        n_hidden = sizes.n_hidden
+        hidden = tuple(n_hidden) if isinstance(n_hidden, list) else (n_hidden,)
+        network = Network.of_layers(sizes.n_input, hidden, sizes.n_output, neuron)
+    return network.with_readout(sizes.readout)
 
 
 def _neuron(entry: Mapping[str, Any]) -> Neuron:

@@ -29,7 +29,8 @@ class ImportedGraph(Graph):
 
     weight_bits: int = FLOAT_BITS
     state_bits: int = FLOAT_BITS
-    has_bias = False
+    adds_bias = False
+    starts_at_bias = False
 
     @property
     def comparable_sizes(self) -> tuple[int, ...]:

@@ -21,6 +21,9 @@ from spikejoule.network.quantisation import (
     threshold_on_grid,
 )
 
+NEVER = 2**62
+"""The threshold of an output that integrates without spiking: no sum reaches it."""
+
 Integers = dict[str, NDArray[Any]]
 """Parameters on their grids, by name: weights int8, biases int32, as in `State`."""
 
@@ -31,7 +34,7 @@ class LayerConstants:
 
     Attributes:
         exponent: k of the grid 2^-k.
-        threshold: potential at or above which a neuron fires.
+        threshold: potential at or above which a neuron fires; `NEVER` if none does.
         leak: m of the leak floor(m u / 256); 256 for a neuron without one.
         subtracts: whether a spike lowers the potential by the threshold instead of
             resetting it to zero.
@@ -44,6 +47,11 @@ class LayerConstants:
     subtracts: bool
     lowest: int
     highest: int
+
+    @property
+    def fires(self) -> bool:
+        """Whether the neurons spike."""
+        return self.threshold != NEVER
 
     @property
     def decay(self) -> float:
@@ -64,13 +72,16 @@ def quantisation_of(network: Network) -> Quantisation:
 
 
 def with_grids(network: Network, state: State) -> Network:
-    """The same integer network with grids that fit its parameters."""
+    """The same integer network with grids that fit its parameters.
+
+    The threshold of the neurons also bounds the grid of an output that never fires.
+    """
     quantisation = network.quantisation
     if quantisation is None:
         raise ValueError("the network uses floating point")
     exponents = tuple(
         quantisation.exponent_of(_weights_of(state, number), threshold)
-        for number, (threshold, _) in enumerate(neuron_constants(network), start=1)
+        for number, (threshold, _) in enumerate(_lif_constants(network), start=1)
     )
     return replace(network, quantisation=replace(quantisation, exponents=exponents))
 
@@ -82,7 +93,17 @@ def _weights_of(state: State, number: int) -> NDArray[Any]:
 
 
 def neuron_constants(network: Network) -> list[tuple[float, float]]:
-    """Threshold and decay of the LIF neurons of each layer after the input."""
+    """Threshold and decay of the LIF neurons of each layer after the input.
+
+    The threshold of an output that integrates without spiking is infinite.
+    """
+    constants = _lif_constants(network)
+    if not network.readout.is_spiking:
+        constants[-1] = (math.inf, constants[-1][1])
+    return constants
+
+
+def _lif_constants(network: Network) -> list[tuple[float, float]]:
     return [
         neuron.constants
         for neuron in network.neurons
@@ -99,7 +120,11 @@ def layer_constants(network: Network) -> tuple[LayerConstants, ...]:
     return tuple(
         LayerConstants(
             exponent=exponent,
-            threshold=threshold_on_grid(threshold, exponent),
+            threshold=(
+                NEVER
+                if math.isinf(threshold)
+                else threshold_on_grid(threshold, exponent)
+            ),
             leak=leak_factor(decay),
             subtracts=neuron.reset == "subtract",
             lowest=lowest,

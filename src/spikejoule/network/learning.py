@@ -44,7 +44,8 @@ class LearningSettings(ParameterSection):
         surrogate: name of the surrogate derivative
             (:mod:`spikejoule.network.surrogates`). `chooses` adds its parameter
             `surrogate_slope`; None takes the slope of the publication.
-        logit_scale: factor from output spike counts to logits.
+        logit_scale: factor from scores (`network.readout`) to logits: output spike
+            counts, or potentials.
         label_smoothing: fraction of the target spread evenly over all classes
             (Szegedy et al., CVPR 2016, arXiv:1512.00567).
         weight_decay: L2 penalty, added to the gradient as in ``torch.optim.Adam``.

@@ -28,8 +28,17 @@ from spikejoule.network.graph import Graph
 from spikejoule.network.layers import DenseLayer, HiddenLayer, chain_parts, is_plain
 from spikejoule.network.neuron import Neuron
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.network.nodes import Connection, Dense, Neurons, Node, Pooling, Shape
+from spikejoule.network.nodes import (
+    INTEGRATOR,
+    Connection,
+    Dense,
+    Neurons,
+    Node,
+    Pooling,
+    Shape,
+)
 from spikejoule.network.quantisation import FLOAT_BITS, Quantisation, unfit_for_integers
+from spikejoule.network.readout import Readout
 
 State = Mapping[str, NDArray[Any]]
 """Parameters by name.
@@ -64,15 +73,18 @@ class Network(Graph):
         nodes, edges, waiting: see `Graph`; only recurrent weights wait.
         neuron: the model of every neuron, with its parameters.
         quantisation: widths and grids of an integer network; None for floating point.
+        readout: how the output answers.
         hidden_layers: the layers that `of_chain` was given.
 
     Raises:
         ParameterError: a neuron parameter does not fit the layers or another
-            parameter, or the neurons cannot be computed in integers.
+            parameter, or the neurons cannot be computed in integers, or cannot
+            integrate without spiking.
     """
 
     neuron: Neuron = field(default_factory=LeakyIntegrateAndFire)
     quantisation: Quantisation | None = None
+    readout: Readout = Readout.SPIKES
     hidden_layers: tuple[HiddenLayer, ...] = ()
 
     def __post_init__(self) -> None:
@@ -87,6 +99,9 @@ class Network(Graph):
             unfit = unfit_for_integers(self.neuron, self.hidden_layers)
             if unfit:
                 raise ParameterError(unfit)
+        unfit = self.readout.unfit(self.neuron)
+        if unfit:
+            raise ParameterError(unfit)
 
     @classmethod
     def of_layers(
@@ -139,7 +154,18 @@ class Network(Graph):
         """
         neuron = neuron or LeakyIntegrateAndFire()
         parts = chain_parts(in_shape, hidden, n_output, neuron.name)
-        return cls(*parts, neuron, quantisation, tuple(hidden))
+        return cls(*parts, neuron, quantisation, hidden_layers=tuple(hidden))
+
+    def with_readout(self, readout: Readout) -> "Network":
+        """The same network with an output that answers in some way.
+
+        Raises:
+            ParameterError: its neurons cannot integrate without spiking.
+        """
+        kind = self.neuron.name if readout.is_spiking else INTEGRATOR
+        output = replace(cast(Neurons, self.output), kind=kind)
+        nodes = {**self.nodes, output.name: output}
+        return replace(self, nodes=nodes, readout=readout)
 
     @property
     def sizes(self) -> str:
@@ -248,8 +274,18 @@ class Network(Graph):
 
     @property
     def has_bias(self) -> bool:
-        """Whether every step adds a bias to every neuron."""
+        """Whether every neuron has a bias."""
         return self.neuron.has_bias
+
+    @property
+    def starts_at_bias(self) -> bool:
+        """Whether biases are the potentials before the first step."""
+        return self.neuron.starts_at_bias
+
+    @property
+    def adds_bias(self) -> bool:
+        """Whether every step adds a bias to every neuron."""
+        return self.has_bias and not self.starts_at_bias
 
     @property
     def comparable_sizes(self) -> tuple[int, ...]:
@@ -269,7 +305,12 @@ class Network(Graph):
         The constant is a bias, or the sum of products with constant currents that are
         computed once. All neurons of the layer have one, or none.
         """
-        return node.n_out if self.has_bias or self._adds_currents(node, products) else 0
+        adds = self.adds_bias or self._adds_currents(node, products)
+        return node.n_out if adds else 0
+
+    def initial_biases_of(self, node: Node) -> int:
+        """Count the neurons of a layer that start at a bias."""
+        return node.n_out if self.starts_at_bias else 0
 
     def bias_holder_of(self, node: Neurons) -> Connection | Neurons:
         """The node that stores the biases of neurons: the connection before them."""
@@ -280,15 +321,16 @@ class Network(Graph):
     ) -> int:
         """Words that store the constants which `constants_of` counts.
 
-        One bias per neuron, or per channel of a convolution; or one sum of products
-        per neuron. Recurrent weights have none.
+        One bias per neuron, or per channel of a convolution; one sum of products per
+        neuron, in place of a bias that every step adds. Recurrent weights have none.
         """
         if connection not in self.forward_connections:
             return 0
         target = self.target_of(connection)
+        biases = connection.weight_shape[0] if self.has_bias else 0
         if self._adds_currents(target, products):
-            return target.n_out
-        return connection.weight_shape[0] if self.has_bias else 0
+            return target.n_out + (biases if self.starts_at_bias else 0)
+        return biases
 
     def _adds_currents(self, node: Node, products: Products | None) -> bool:
         return products == "once" and node == self.layers[1]

@@ -48,8 +48,13 @@ class Neuron(Kind):
 
     @property
     def has_bias(self) -> bool:
-        """Whether every step adds a bias to the current of every neuron."""
+        """Whether every neuron has a bias."""
         return True
+
+    @property
+    def starts_at_bias(self) -> bool:
+        """Whether biases are the initial potentials; else every step adds them."""
+        return False
 
     @property
     def leaks(self) -> bool:
@@ -114,7 +119,8 @@ class Neuron(Kind):
         """Take one step of 1 ms.
 
         Args:
-            membrane: potential after the previous step, [B, units]; initially zero.
+            membrane: potential after the previous step, [B, units]; initially zero, or
+                the biases (`starts_at_bias`).
             current: weighted input spikes and bias of this step, [B, units].
             fire: spikes of x, 1 where x >= 0, with the surrogate as their derivative.
 

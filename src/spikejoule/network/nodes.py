@@ -247,7 +247,10 @@ class Scale(Node):
     scale: NDArray[np.float64] = field(compare=False, repr=False)
 
 
-_SILENT = ("I", "LI", "CubaLI")
+INTEGRATOR = "LI"
+"""The kind of a leaky integrator, which has a potential and never fires."""
+
+_SILENT = ("I", INTEGRATOR, "CubaLI")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from spikejoule.network.network import Network
 from spikejoule.network.neuron import Neuron
 from spikejoule.network.neurons import NEURONS
 from spikejoule.network.quantisation import WidthSettings, unfit_for_integers
+from spikejoule.network.readout import Readout, ReadoutName
 
 
 def _tuple_of_sizes(value: object) -> object:
@@ -60,6 +61,7 @@ class ModelParams(WidthSettings):
     Attributes:
         hidden: sizes of the fully connected hidden layers, also for the conventional
             network of equal size.
+        readout: how the output answers (:mod:`spikejoule.network.readout`).
         layers: hidden layers of any kind, which replace `hidden` in the spiking
             network; None for `hidden`. Files have them in words
             (:mod:`spikejoule.network.layers`), which are parsed here only.
@@ -73,6 +75,7 @@ class ModelParams(WidthSettings):
         BeforeValidator(_layers_of_words),
         PlainSerializer(_words_of_layers),
     ] = Field(default=None, description=f"null, or a list of {ALLOWED}")
+    readout: ReadoutName = Readout.SPIKES
     neuron: str
 
     @cached_property
@@ -101,13 +104,14 @@ class ModelParams(WidthSettings):
 
     def network_of(self, samples: tuple[int, ...], n_classes: int) -> Network:
         """Build the network for samples of a shape; ParameterError if one misfits."""
-        return Network.of_chain(
+        network = Network.of_chain(
             self.shape_of(samples),
             self.hidden_layers,
             n_classes,
             self.chosen_neuron,
             self.quantisation,
         )
+        return network.with_readout(self.readout)
 
     @property
     def n_layers(self) -> int:
@@ -121,9 +125,9 @@ class ModelParams(WidthSettings):
 
     @model_validator(mode="after")
     def _neuron_fits(self) -> Self:
-        unfit = self.quantisation and unfit_for_integers(
-            self.chosen_neuron, self.hidden_layers
-        )
+        unfit = self.readout.unfit(self.chosen_neuron)
+        if self.quantisation:
+            unfit = unfit or unfit_for_integers(self.chosen_neuron, self.hidden_layers)
         if unfit:
             raise refused(unfit)
         problem = self.chosen_neuron.problem(self.n_layers)

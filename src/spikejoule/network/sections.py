@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 
 from spikejoule.core.schema import Count, NotNegative, Percent, Record
 from spikejoule.network.quantisation import LEAK_ONE
+from spikejoule.network.readout import Readout, ReadoutName
 
 Exponent = Annotated[int, Field(ge=-150, le=150)]
 Size = Annotated[int, Field(ge=1, le=2**53)]
@@ -19,12 +20,12 @@ Spikes = Annotated[float, Field(ge=0, le=2**53)]
 
 
 class QuantisationEntry(Record):
-    """An integer network; the lists have one number per layer after the input.
+    """An integer network; lists have one number per layer after the input.
 
     Attributes:
         weight_bits, state_bits: widths of the weights and of the membrane potentials.
         exponents: k of the grid 2^-k.
-        thresholds: on the grid.
+        thresholds: on the grid, of the layers that spike.
         leak_factors: m of the leak floor(m u / 256).
         integers: weights int8 [target, source] and biases int32 [target], by name.
     """
@@ -187,13 +188,18 @@ class ProjectSection(Section):
 
 
 class ArchitectureSection(Section):
-    """Layer sizes and kinds; name and parameters of the neuron are further entries."""
+    """Layer sizes and kinds; name and parameters of the neuron are further entries.
+
+    Attributes:
+        readout: how the output answers; files without it, by spikes.
+    """
 
     n_input: int
     n_hidden: int | list[int]
     n_output: int
     layers: list[str] | None = None
     input_shape: list[int] = Field(default_factory=list)
+    readout: ReadoutName = Readout.SPIKES
 
 
 class CheckpointFile(Section):

@@ -21,7 +21,8 @@ from torch.func import functional_call
 from spikejoule.network.integers import LayerConstants, layer_constants, quantisation_of
 from spikejoule.network.network import Network
 from spikejoule.network.neuron import Neuron
-from spikejoule.network.nodes import Convolution
+from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.nodes import Convolution, Neurons
 from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.surrogates import Surrogate
 
@@ -100,6 +101,7 @@ class SpikingLayer(nn.Module):
         )
         self.neuron = neuron
         self.grid: LayerGrid | None = None
+        self._fires = network.of(Neurons)[number].spikes
 
     def _current(self, spikes: Tensor) -> Tensor:
         """Input currents [T, B, units] of all steps at once."""
@@ -114,24 +116,35 @@ class SpikingLayer(nn.Module):
             )
         if pooling is not None or isinstance(self.synapses, nn.Conv2d):
             values = values.reshape(-1, *self._in_shape)
-        if self.grid is None:
-            current: Tensor = self.synapses(values)
-        else:
-            rounded = {
-                name: self.grid.parameter(name, parameter)
-                for name, parameter in self.synapses.named_parameters()
-            }
-            current = functional_call(self.synapses, rounded, (values,))
+        parameters = self._synapse_values()
+        if self.neuron.starts_at_bias:
+            parameters["bias"] = torch.zeros_like(parameters["bias"])
+        current: Tensor = functional_call(self.synapses, parameters, (values,))
         return current.reshape(*spikes.shape[:2], -1)
 
+    def _synapse_values(self) -> dict[str, Tensor]:
+        """Weights and biases, on the grid of a quantised layer."""
+        grid = self.grid
+        return {
+            name: values if grid is None else grid.parameter(name, values)
+            for name, values in self.synapses.named_parameters()
+        }
+
     def forward(self, spikes: Tensor, derivative: Derivative) -> Tensor:
-        """Spikes [T, B, n_source] to spikes [T, B, n_target]."""
+        """Spikes [T, B, n_source] to spikes [T, B, n_target].
+
+        An output that integrates without spiking gives its potentials.
+        """
         current = self._current(spikes)
         grid = self.grid
         neuron = self.neuron.with_tensors(dict(self.neurons.items()))
         if grid is not None:
             neuron = grid.neuron(neuron)
         membrane = torch.zeros_like(current[0])
+        if neuron.starts_at_bias:
+            biases = self._synapse_values()["bias"]
+            n_positions = membrane.shape[1] // len(biases)
+            membrane = membrane + biases.repeat_interleave(n_positions)
         recurrent = None if self.recurrent is None else self.recurrent.weight
         if recurrent is not None and grid is not None:
             recurrent = grid.parameter("weight", recurrent)
@@ -142,12 +155,16 @@ class SpikingLayer(nn.Module):
             arriving = current[step]
             if recurrent is not None and emitted:
                 arriving = arriving + nn.functional.linear(emitted[-1], recurrent)
-            spikes, membrane = neuron.step(
-                membrane, arriving, lambda x: fire(x, derivative)
-            )
+            if self._fires:
+                spikes, membrane = neuron.step(
+                    membrane, arriving, lambda x: fire(x, derivative)
+                )
+            else:
+                assert isinstance(neuron, LeakyIntegrateAndFire)
+                membrane = neuron.integrate(membrane, arriving)
             if grid is not None:
                 membrane = grid.saturated(membrane)
-            emitted.append(spikes)
+            emitted.append(spikes if self._fires else membrane)
         return torch.stack(emitted)
 
 
@@ -183,7 +200,10 @@ class SpikingNetwork(nn.Module):
             layer.grid = LayerGrid(quantisation, constants)
 
     def forward(self, spikes: Tensor) -> list[Tensor]:
-        """Input spikes [T, B, I] to the spikes of every layer, [T, B, units] each."""
+        """Input spikes [T, B, I] to the spikes of every layer, [T, B, units] each.
+
+        The potentials of an output that integrates take the place of its spikes.
+        """
         emitted = []
         for layer in self.layers.values():
             spikes = layer(spikes, self._derivative)

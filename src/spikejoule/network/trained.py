@@ -22,6 +22,7 @@ from spikejoule.network.checkpoint import (
     quantisation_section,
 )
 from spikejoule.network.network import Network
+from spikejoule.network.readout import readout_entry
 from spikejoule.network.sections import EpochRecord
 
 SEED_CLASS: Final = "SimpleSpikingNetwork"
@@ -90,6 +91,7 @@ class TrainedNetwork:
                 **_connectivity_entry(network),
                 **network.neuron.entry(),
                 **_layers_entry(network),
+                **readout_entry(network.readout),
                 "layer_names": list(network.layer_names),
                 "layer_sizes": list(network.layer_sizes),
             },
@@ -202,6 +204,7 @@ def _notebook_runs(network: Network) -> bool:
     """
     return (
         network.quantisation is None
+        and network.readout.is_spiking
         and network.is_plain
         and len(network.connections) == 2
         and network.neuron.entry().keys() == {"threshold", "decay"}

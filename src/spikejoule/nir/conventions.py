@@ -12,9 +12,12 @@ current     for CubaLIF and CubaLI: what arrives in a step moves the potential i
             ``same_step``, or through the current of the last step, in the ``next_step``
 initial     potentials begin at ``zero``, at v_leak (``leak``) or at v_reset
             (``reset``); asked only where these differ
+readout     where I, LI or CubaLI neurons are the output, the answer is the class with
+            the largest ``potential`` after the last step, or with the largest of any
+            step, ``max_potential``; without a readout there is no answer
 
-A graph that this project wrote states dt, reset and comparison in its metadata;
-contradicting them is an error.
+A graph that this project wrote states dt, reset, comparison and readout in its
+metadata; contradicting them is an error.
 
 With a fraction a = dt / tau (forward Euler) for each time constant,
 
@@ -42,6 +45,7 @@ from numpy.typing import DTypeLike, NDArray
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.nodes import Delay, Neurons, Threshold
+from spikejoule.network.readout import readout_entry
 from spikejoule.nir.kernels.stepping import Membrane
 from spikejoule.nir.writing import FORMAT, metadata_of
 
@@ -50,6 +54,7 @@ ALLOWED: Final = {
     "comparison": ("ge", "gt"),
     "current": ("same_step", "next_step"),
     "initial": ("zero", "leak", "reset"),
+    "readout": ("potential", "max_potential"),
 }
 
 _QUESTIONS: Final = {
@@ -69,7 +74,7 @@ class Conventions:
     """How a graph is run; None for what it does not need, or what is not known yet.
 
     Attributes:
-        dt, reset, comparison, current, initial: see the module.
+        dt, reset, comparison, current, initial, readout: see the module.
         pruned: whether a weight of zero is no synapse; None for the metadata's answer,
             or False without metadata.
         step_ms: duration of a step in milliseconds where dt is a mere number; None for
@@ -81,6 +86,7 @@ class Conventions:
     comparison: str | None = None
     current: str | None = None
     initial: str | None = None
+    readout: str | None = None
     pruned: bool | None = None
     step_ms: float | None = None
 
@@ -139,6 +145,11 @@ def conventions_of(network: ImportedGraph, given: Conventions) -> Conventions:
     for name in _QUESTIONS:
         if name not in needed and name not in stated:
             known[name] = None
+    if known["readout"] is not None and not _reads_potentials(network):
+        raise ParameterError(
+            f"readout is given as {known['readout']}, but the output is not the "
+            "potentials of one node; leave it out."
+        )
     known["pruned"] = bool(known["pruned"])
     return Conventions(**known)
 
@@ -164,7 +175,18 @@ def _stated(network: ImportedGraph) -> dict[str, Any]:
         "comparison": "ge",
         "pruned": own.pruned,
         "step_ms": own.step_ms,
+        **readout_entry(own.readout),
     }
+
+
+def _reads_potentials(network: ImportedGraph) -> bool:
+    """Whether what the output receives are the potentials of one node."""
+    sources = [network.nodes[name] for name in network.sources[network.output.name]]
+    return (
+        len(sources) == 1
+        and isinstance(sources[0], Neurons)
+        and (not sources[0].spikes)
+    )
 
 
 def _needed(network: ImportedGraph) -> list[str]:

@@ -11,6 +11,7 @@ from spikejoule.counts.records import Activity, NodeCounts
 from spikejoule.encoding.counting import clear_class
 from spikejoule.encoding.events import EventList
 from spikejoule.network.imported import ImportedGraph
+from spikejoule.network.readout import Readout
 from spikejoule.nir.conventions import Conventions
 
 Events = Mapping[str, EventList]
@@ -38,7 +39,8 @@ class GraphRun(Activity):
         conventions: how it ran.
         engine: ``event`` where the event engine ran it, else ``graph``.
         output: what the output received, summed over the steps: spikes of each unit,
-            int64 [N, n], or values, float64 [N, n].
+            int64 [N, n], or values, float64 [N, n]; with a readout, the potentials that
+            it reads, float64 [N, n].
         recorded: the spikes of nodes that were asked for.
     """
 
@@ -50,5 +52,16 @@ class GraphRun(Activity):
 
     @property
     def predictions(self) -> NDArray[np.int64] | None:
-        """The output unit with the most spikes, int64 [N]; None for values."""
-        return None if self.network.answer is None else clear_class(self.output)
+        """The output unit with the highest score, int64 [N]; None without scores.
+
+        Scores are spikes, or the potentials of a readout.
+        """
+        if self.network.answer is None and self.potentials_read is None:
+            return None
+        return clear_class(self.output)
+
+    @property
+    def potentials_read(self) -> Readout | None:
+        """See `Activity.potentials_read`."""
+        readout = self.conventions.readout
+        return None if readout is None else Readout(readout)

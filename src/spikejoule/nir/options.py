@@ -20,6 +20,10 @@ _CHOICES: Final = {
         ("zero", "leak", "reset"),
         "initial potential, if v_leak or v_reset is not 0",
     ),
+    "readout": (
+        ("potential", "max_potential"),
+        "answer by the output's largest potential, of the last step or of any",
+    ),
 }
 CONVENTION_OPTIONS: Final = ("dt", *_CHOICES, "pruned")
 """Names of the options."""
@@ -55,5 +59,6 @@ def chosen_conventions(options: argparse.Namespace) -> "Conventions":
         comparison=options.threshold,
         current=options.current,
         initial=options.initial,
+        readout=options.readout,
         pruned=options.pruned,
     )

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from spikejoule.network import nodes
+from spikejoule.network.readout import Readout
 from spikejoule.nir.batch import Array, Batch, Step
 from spikejoule.nir.conventions import limit_of
 from spikejoule.nir.kernels import stepping
@@ -140,12 +141,19 @@ def _delay(batch: Batch, node: nodes.Delay) -> Step:
 def _output(batch: Batch, node: nodes.Output) -> Step:
     arriving = batch.arriving(node)
     output = batch.output
+    readout = batch.run.conventions.readout
 
-    def step() -> None:
+    def add() -> None:
         # "unsafe" casts spikes, which are real, to whole numbers.
         np.add(output, arriving(), out=output, casting="unsafe")
 
-    return step
+    def read() -> None:
+        if readout == Readout.POTENTIAL or batch.step == 0:
+            np.copyto(output, arriving())
+        else:
+            np.maximum(output, arriving(), out=output)
+
+    return add if readout is None else read
 
 
 STEPS: Final[dict[type[nodes.Node], Callable[[Batch, Any], Step]]] = {

@@ -7,7 +7,8 @@ with a step dt,
     v[t] = (1 - dt / tau) u[t-1] + (dt / tau) r I[t]
 
 is `decay * u[t-1] + I[t]` with `tau = dt / (1 - decay)` and `r = tau / dt`. A neuron
-that does not leak is `IF`, `v[t] = u[t-1] + dt r I[t]` with `r = 1 / dt`.
+that does not leak is `IF`, `v[t] = u[t-1] + dt r I[t]` with `r = 1 / dt`. An output
+that integrates without spiking is `LI` or `I`, with the same constants.
 
 For an integer network the graph has the real numbers that the integers stand for:
 weights, biases and thresholds on their grids, and the leak m / 256. It computes the
@@ -41,7 +42,15 @@ from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.integers import layer_constants, neuron_constants
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.network.nodes import Connection, Convolution, Dense, Pooling, Shape
+from spikejoule.network.nodes import (
+    Connection,
+    Convolution,
+    Dense,
+    Neurons,
+    Node,
+    Pooling,
+)
+from spikejoule.network.readout import Readout, ReadoutName, readout_entry
 from spikejoule.network.sections import QuantisationEntry
 
 FORMAT: Final = "spikejoule_nir_v1"
@@ -69,6 +78,7 @@ class NirMetadata(Record):
         input: ``spikes``, or ``currents``: intensities that are the same in every step.
         encoding: how images become the input; without parameters that are None.
         pruned: whether a weight of 0 is no synapse.
+        readout: how the output answers; a graph without this entry, by spikes.
         quantisation: of an integer network, as in its checkpoint: an integer q in a
             layer with the exponent k stands for q 2^-k.
     """
@@ -83,6 +93,7 @@ class NirMetadata(Record):
     input: Literal["spikes", "currents"]
     encoding: dict[str, Any]
     pruned: bool
+    readout: ReadoutName = Readout.SPIKES
     quantisation: QuantisationEntry | None = None
 
 
@@ -119,13 +130,19 @@ def nir_graph(trained: Checkpoint) -> nir.NIRGraph:
     :class:`spikejoule.nir.writing.NirMetadata`.
 
     Raises:
-        ParameterError: the neurons are no leaky integrators; NIR has no other nodes.
+        ParameterError: the neurons are no leaky integrators, or start at their biases;
+            NIR has neither.
     """
     network = trained.network
     neuron = network.neuron
     if not isinstance(neuron, LeakyIntegrateAndFire):
         raise ParameterError(
             f"model.neuron: {neuron.name!r} has no NIR node; allowed in a graph: 'lif'"
+        )
+    if neuron.starts_at_bias:
+        raise ParameterError(
+            "model.bias: 'initial' has no place in NIR, which states no initial "
+            "potentials; allowed in a graph: true or false"
         )
     chain: dict[str, nir.NIRNode] = {
         "input": nir.Input(np.array(network.input.out_shape))
@@ -144,7 +161,7 @@ def nir_graph(trained: Checkpoint) -> nir.NIRGraph:
         bias = trained.state.get(f"layer{number}.synapses.bias")
         chain[f"synapses{number}"] = _synapses(connection, weight, bias)
         neurons = f"neurons{number}"
-        chain[neurons] = _neurons(threshold, decay, connection.out_shape)
+        chain[neurons] = _neurons(threshold, decay, network.target_of(connection))
         loop = f"recurrent{number}"
         own_weight = trained.state.get(f"layer{number}.recurrent.weight")
         if own_weight is not None:
@@ -178,6 +195,7 @@ def _metadata(trained: Checkpoint, neuron: LeakyIntegrateAndFire) -> dict[str, A
             key: value for key, value in encoder.entry().items() if value is not None
         },
         "pruned": trained.pruned,
+        **readout_entry(trained.network.readout),
         **quantisation_section(trained.network, trained.state),
     }
 
@@ -238,12 +256,17 @@ def _synapses(
     )
 
 
-def _neurons(threshold: float, decay: float, shape: Shape) -> nir.NIRNode:
-    ones = np.ones(shape)
-    zeros = np.zeros(shape)
+def _neurons(threshold: float, decay: float, population: Node) -> nir.NIRNode:
+    assert isinstance(population, Neurons)
+    ones = np.ones(population.out_shape)
+    zeros = np.zeros(population.out_shape)
     if decay == 1:
+        if not population.spikes:
+            return nir.I(r=ones / DT)
         return nir.IF(r=ones / DT, v_threshold=threshold * ones, v_reset=zeros)
     tau = DT / (1 - decay)
+    if not population.spikes:
+        return nir.LI(tau=tau * ones, r=tau / DT * ones, v_leak=zeros)
     return nir.LIF(
         tau=tau * ones,
         r=tau / DT * ones,

@@ -27,7 +27,7 @@ from spikejoule.playground.opponent import CHOSEN_AS
 from spikejoule.playground.prices import LinearOperations, PlaygroundError
 from spikejoule.report.names import named
 
-ENCODINGS: Final = ("latency", "poisson", "regular")
+ENCODINGS: Final = ("binary", "latency", "poisson", "regular")
 """The encodings that `scripts/encoders.js` has."""
 
 INK_SIDE: Final = 20

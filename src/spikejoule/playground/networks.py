@@ -1,17 +1,19 @@
 """Both networks, as the scripts read them."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.encoding.encoder import INTENSITIES, ByLevel
-from spikejoule.evaluation.accuracy import EarlyExit
+from spikejoule.encoding.encoder import INTENSITIES, ByLevel, OncePerPixel
 from spikejoule.network.integers import integers_of, layer_constants
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.network.nodes import Neurons
 from spikejoule.network.quantisation import FLOAT_BITS
+from spikejoule.network.readout import readout_entry
 from spikejoule.playground.inputs import PlaygroundInputs
 from spikejoule.playground.opponent import Opponent
 from spikejoule.playground.packing import packed
@@ -29,7 +31,8 @@ def spiking_network(inputs: PlaygroundInputs) -> dict[str, Any]:
         "nSteps": encoder.time_window,
         "stepMs": encoder.step_ms,
         "nTest": len(inputs.images),
-        "exit": _exit_rule(inputs.early, encoder.time_window),
+        "exit": _exit_rule(inputs),
+        **readout_entry(inputs.checkpoint.network.readout),
     }
 
 
@@ -45,23 +48,33 @@ def _table(encoder: ByLevel) -> dict[str, Any]:
     table = encoder.table(INTENSITIES)
     if encoder.name == "poisson":
         return {"type": "poisson", "gapScale": table[0].tolist()}
-    if encoder.name == "latency":
-        return {"type": "latency", "stepOfLevel": table.tolist()}
+    if isinstance(encoder, OncePerPixel):
+        return {"type": encoder.name, "stepOfLevel": table.tolist()}
     return {"type": "regular", "increments": table.tolist()}
 
 
 def first_level(encoder: ByLevel) -> int:
     """The lowest level of a pixel that the ledger counts as one that may fire."""
-    threshold = getattr(encoder, "latency_threshold", 0.0)
-    return int(np.count_nonzero(threshold >= INTENSITIES))
+    if not isinstance(encoder, OncePerPixel):
+        return 1
+    return int(np.count_nonzero(encoder.table(INTENSITIES) == encoder.time_window))
 
 
-def _exit_rule(early: EarlyExit | None, n_steps: int) -> dict[str, Any]:
+def _exit_rule(inputs: PlaygroundInputs) -> dict[str, Any]:
+    """When the network may stop; a margin of integer potentials is on their grid."""
+    early = inputs.early
     if early is None:
-        return {"rule": "lead", "margin": n_steps + 1}  # which is never reached
-    if early.rule == "first_spike":
+        never = inputs.checkpoint.encoder.time_window + 1
+        return {"rule": "lead", "margin": never}
+    if early.margin is None:
         return {"rule": "first_spike"}
-    return {"rule": "lead", "margin": early.margin_spikes}
+    if early.margin == math.inf:
+        return {"rule": "never"}
+    network = inputs.checkpoint.network
+    if early.margin_potential is not None and network.quantisation is not None:
+        exponent = layer_constants(network)[-1].exponent
+        return {"rule": "lead", "margin": math.ldexp(early.margin, exponent)}
+    return {"rule": "lead", "margin": early.margin}
 
 
 def _layers(inputs: PlaygroundInputs) -> list[dict[str, Any]]:
@@ -80,7 +93,7 @@ def _layers(inputs: PlaygroundInputs) -> list[dict[str, Any]]:
         layers.append(
             {
                 "weights": packed(weights.T),
-                "biases": None if biases is None else packed(biases),
+                **_biases_of(network, biases),
                 "fanOut": packed(fan_out) if checkpoint.pruned else None,
                 "nSources": weights.shape[1],
                 "nUnits": weights.shape[0],
@@ -90,12 +103,23 @@ def _layers(inputs: PlaygroundInputs) -> list[dict[str, Any]]:
     return layers
 
 
+def _biases_of(
+    network: Network, biases: NDArray[Any] | None
+) -> dict[str, dict[str, str] | None]:
+    """What every step adds, or the potentials before the first step."""
+    if biases is None:
+        return {"biases": None}
+    if network.starts_at_bias:
+        return {"biases": None, "initial": packed(biases)}
+    return {"biases": packed(biases)}
+
+
 def _neuron(network: Network, number: int, integers: bool) -> dict[str, Any]:
     """The constants of a layer's neurons, as `scripts/spiking.js` takes them."""
     if integers:
         constants = layer_constants(network)[number - 1]
         return {
-            "threshold": constants.threshold,
+            "threshold": constants.threshold if constants.fires else None,
             "decay": constants.leak,
             "range": [constants.lowest, constants.highest],
             "subtracts": constants.subtracts,
@@ -103,8 +127,9 @@ def _neuron(network: Network, number: int, integers: bool) -> dict[str, Any]:
     neuron = network.neurons[number - 1]
     assert isinstance(neuron, LeakyIntegrateAndFire)
     threshold, decay = neuron.constants
+    fires = network.of(Neurons)[number - 1].spikes
     return {
-        "threshold": float(np.float32(threshold)),
+        "threshold": float(np.float32(threshold)) if fires else None,
         "decay": float(np.float32(decay)),
         "range": None,
         "subtracts": neuron.reset == "subtract",

@@ -82,7 +82,7 @@ def steps_at_exit(inputs: PlaygroundInputs) -> NDArray[np.int64]:
     if inputs.early is None:
         return np.full(measured.n_samples, measured.time_window)
     outcomes = step_outcomes(measured, inputs.images.labels)
-    return exit_steps(outcomes, inputs.early.margin_spikes)
+    return exit_steps(outcomes, inputs.early.margin)
 
 
 def conventional_operations(opponent: Opponent) -> LinearOperations:

@@ -63,6 +63,7 @@ def script() -> str:
 
 
 _PIXEL_TO_SPIKES: Final = {
+    "binary": "A pixel that is bright enough spikes once, in the first step.",
     "latency": "A pixel spikes at most once: the brighter it is, the earlier.",
     "poisson": "The brighter a pixel is, the more often it spikes, at random steps.",
     "regular": "The brighter a pixel is, the more often it spikes, at equal intervals.",
@@ -99,7 +100,8 @@ def page_of_record(
         is_random=shown["spiking"]["encoder"]["type"] == "poisson",
         pixel_to_spikes=_PIXEL_TO_SPIKES[shown["spiking"]["encoder"]["type"]],
         skipped=_skipped(shown["conventional"]),
-        exit_rule=_exit_rule(shown["spiking"]["exit"]),
+        exit_rule=_exit_rule(shown["spiking"]),
+        reads_potentials="readout" in shown["spiking"],
         energy_model=energy_model,
         content=_json_in_html({**shown, "priceLists": lists}),
         script=Markup(script()),  # noqa: S704 (the project's own)
@@ -128,10 +130,15 @@ def _skipped(conventional: dict[str, Any] | None) -> str:
     return " and ".join(skipped)
 
 
-def _exit_rule(rule: dict[str, Any]) -> str:
+def _exit_rule(spiking: dict[str, Any]) -> str:
     """When a run stops early, in words."""
+    rule = spiking["exit"]
     if rule["rule"] == "first_spike":
         return "at the first output spike"
+    if rule["rule"] == "never":
+        return "at the end of the window"
+    if "readout" in spiking:
+        return f"as soon as one class leads by a potential of {rule['margin']:.4g}"
     plural = "" if rule["margin"] == 1 else "s"
     return f"as soon as one class leads by {rule['margin']} spike{plural}"
 

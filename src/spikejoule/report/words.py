@@ -186,7 +186,7 @@ def updates(inputs: "AnalysisInputs") -> str:
     if lazy is None and inputs.counted_in:
         return f"{clocked:,}"
     words = "not recorded" if lazy is None else f"{lazy:,.1f}"
-    if inputs.network.has_bias:
+    if inputs.network.adds_bias:
         words = "the same, since every neuron has a bias"
     return f"{clocked:,}; on event-driven hardware {words}"
 

@@ -21,7 +21,6 @@ from spikejoule.core.errors import ParameterError
 from spikejoule.core.npz import in_parts, part_of
 from spikejoule.core.resume import ResumeFile, SavedState
 from spikejoule.data.images import Samples
-from spikejoule.encoding.counting import predict
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.learning.interface import (
@@ -66,7 +65,8 @@ def accuracy_percent(
     trainer: Trainer, events: EventList, labels: NDArray[np.integer]
 ) -> float:
     """Percentage of samples that the network classifies correctly."""
-    predictions = predict(trainer.run(events)[-1])
+    output = trainer.run(events)[-1]
+    predictions = trainer.network.readout.predict(output)
     return 100.0 * int((predictions == labels).sum()) / len(labels)
 
 

@@ -1,7 +1,9 @@
 """Held-out points, bounds and refusals; published tables and page follow from data."""
 
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,7 +15,6 @@ from studies.silicon.references import CHIPS, FOLDER, chips
 from studies.silicon.systems import (
     SYSTEMS,
     SystemRow,
-    point_of_chip,
     under_systems,
 )
 
@@ -25,7 +26,7 @@ def rows() -> list[Prediction]:
 
 @pytest.fixture(scope="module")
 def systems() -> list[SystemRow]:
-    return under_systems(point_of_chip(chips()))
+    return under_systems(chips())
 
 
 def found(rows: list[Prediction], chip: str, point: str) -> Prediction:
@@ -61,6 +62,55 @@ def test_lists_name_the_points_that_they_were_fitted_to() -> None:
         assert time is not None
         assert time.fitted_to is not None
         assert rate in time.fitted_to
+
+
+def test_one_price_is_the_energy_of_the_fitted_point_per_product(
+    rows: list[Prediction],
+) -> None:
+    """Products counted by hand: 9 x 64 and 64 x 64 per pixel of 25 x 5, 4 times."""
+    keywords = 125 * (10 * 4 * 64 + 4 * (9 * 64 + 64 * 64)) + 64 * 12
+    row = found(rows, "GAP9", "keyword spotting")
+    assert row.point.counts == {"mac": (keywords, keywords)}
+    assert row.predicted_nj is not None
+    assert row.predicted_nj.value == pytest.approx(27_711 * keywords / 12_501_632)
+    assert row.static_share is None
+
+
+def test_a_conventional_network_multiplies_every_weight(
+    rows: list[Prediction],
+) -> None:
+    """GAP9's autoencoder: 640 x 128 twice, 128 x 128 six times, 128 x 8 twice."""
+    products = 2 * 640 * 128 + 6 * 128 * 128 + 2 * 128 * 8
+    row = found(rows, "GAP9", "anomaly detection")
+    assert row.predicted_nj is not None
+    assert row.predicted_nj.value == pytest.approx(27_711 * products / 12_501_632)
+
+
+def test_a_dense_network_by_hand(systems: list[SystemRow]) -> None:
+    """8-bit products, and weights beside 32-bit biases in one memory per layer."""
+    row = next(
+        row
+        for row in systems
+        if (row.chip.name, row.profile) == ("GAP9", "45nm-by-width-memory")
+    )
+    units = (640, 128, 128, 128, 128, 8, 128, 128, 128, 128, 640)
+    product = 8 * 8 * 0.003125 + 32 * 0.003125 + 0.1
+    energy_pj = 0.0
+    for before, after in pairwise(units):
+        n_bytes = before * after + 4 * after
+        per_byte = np.interp(n_bytes, [0, 8192, 32768, 2**20], [0, 1.25, 2.5, 12.5])
+        energy_pj += before * after * product + n_bytes * per_byte
+    # Activations add less than 1 %.
+    assert row.predicted_nj == pytest.approx(energy_pj / 1e3, rel=0.01)
+
+
+def test_the_picture_holds_at_least_eight_chips(rows: list[Prediction]) -> None:
+    held_out = [row for row in rows if row.ratio and row.point.role == "predicted"]
+    assert len({row.chip.name for row in held_out}) >= 8
+
+
+def test_every_mark_has_a_reason(rows: list[Prediction]) -> None:
+    assert all(row.point.reason for row in rows)
 
 
 def test_chips_with_missing_data_have_a_reason_and_no_ratio(
@@ -104,6 +154,7 @@ def test_networks_without_a_clock_add_and_compare_at_every_event(
     arithmetic = 0.1 + 2 * 7 * 0.003125
     events_pj = 409_600 * (hidden + arithmetic) + 51_000 * (output + arithmetic)
     row = next(row for row in systems if row.profile == "45nm-by-width-memory")
+    assert row.chip.name == "uBrain"
     # Reading and writing 16,600 spikes and finding the answer add less than 1 %.
     assert row.predicted_nj == pytest.approx(events_pj / 1e3, rel=0.01)
 
@@ -140,4 +191,13 @@ def test_an_invalid_file_is_refused(
     assert old in text
     (tmp_path / "chip.yaml").write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(ArtifactError, match=rf"chip\.yaml: .*{reason}"):
+        chips(tmp_path)
+
+
+def test_one_price_fitted_to_nothing_is_refused(tmp_path: Path) -> None:
+    text = (CHIPS / "gap9.yaml").read_text(encoding="utf-8")
+    (tmp_path / "chip.yaml").write_text(
+        text.replace("role: fitted", "role: predicted"), encoding="utf-8"
+    )
+    with pytest.raises(ArtifactError, match="one price needs one fitted point"):
         chips(tmp_path)

@@ -3,7 +3,7 @@
 Clocked hardware updates each of n neurons in each of T steps: T n updates. Event-driven
 hardware updates a neuron in a step only if
 
-- the neurons have biases or constant inputs (then in every step), or
+- biases or constant inputs are added (then in every step), or
 - it receives a spike through an existing synapse (through a recurrent synapse, one step
   after the spike), or
 - it fires without receiving a spike, for example when a reset by subtraction has left
@@ -95,7 +95,7 @@ def lazy_updates_per_sample(
     for number, own_spikes in enumerate(spikes_by_layer[1:], start=1):
         layer_updates = updates[number - 1]
         has_constant_inputs = number == 1 and spikes_by_layer[0].currents is not None
-        if network.has_bias or has_constant_inputs:
+        if network.adds_bias or has_constant_inputs:
             n_neurons = own_spikes.n_inputs
             layer_updates[:] = n_steps * n_neurons
             continue

@@ -20,7 +20,7 @@ differ: snnTorch's has its pole at the threshold, and that of T2FSNN (Park et al
 2020) has a time constant.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,16 +28,16 @@ from pydantic import Field
 
 from spikejoule.core.parameters import Real
 from spikejoule.encoding.encoder import (
-    ByLevel,
     EncodingOperations,
     Images,
+    OncePerPixel,
     operations_of_pixels,
 )
 
 Curve = Literal["linear", "logarithmic"]
 
 
-class Latency(ByLevel):
+class Latency(OncePerPixel):
     """One spike per pixel above a threshold; depends on the image only.
 
     Attributes:
@@ -57,7 +57,7 @@ class Latency(ByLevel):
     latency_curve: Curve = "linear"
 
     def table(self, intensities: NDArray[np.float64]) -> NDArray[np.uint16]:
-        """Return the step in which each intensity fires, uint16 [L]; T for never."""
+        """See :class:`OncePerPixel`."""
         last = self.time_window - 1
         if self.latency_curve == "linear":
             times = last * (1 - intensities)
@@ -68,22 +68,6 @@ class Latency(ByLevel):
                 times = last - np.logaddexp(0, scale + np.log(intensities))
         fires = intensities > self.latency_threshold
         return np.where(fires, np.rint(times), self.time_window).astype(np.uint16)
-
-    def emit(
-        self,
-        levels: NDArray[Any],
-        samples: NDArray[np.int64],
-        key: np.uint64,
-        table: Any,
-        out: Any,
-    ) -> None:
-        """See :meth:`ByLevel.emit`."""
-        from spikejoule.encoding.kernels.deterministic import LevelTable, encode_lanes
-
-        # Intensities ascend, so those that never fire come first.
-        first_level = int(np.count_nonzero(table == self.time_window))
-        steps = LevelTable(first_level=first_level, step_of_level=table)
-        encode_lanes(levels, steps, self.time_window, out)
 
     def operations(
         self, images: Images, steps: NDArray[np.int64] | None = None

@@ -92,8 +92,7 @@ def _of_neurons(step: TrainingStep) -> Blocks:
     fired = updates * step.firing
     memory = step.of_layers()
     # Constants that learn are few: those of one neuron each share the layer's sums.
-    kinds = [len({*step.constants_of(layer)}) for layer in layers]
-    learned = np.array(kinds, np.int64)
+    learned = np.array([len(_with_gradient(step, layer)) for layer in layers], np.int64)
     yield block("trace_read", layers, fired + updates * learned, memory)
     for operation, number in (step.record.surrogate_operations or {}).items():
         yield block(f"surrogate_{operation}", layers, number * fired)
@@ -126,8 +125,17 @@ def _delta_additions(step: TrainingStep) -> Counts:
 
 def _learns(step: TrainingStep, constant: str) -> NDArray[np.bool_]:
     """Whether each layer learns a constant, [layers]."""
-    learned = [constant in step.constants_of(layer) for layer in step.layers]
+    learned = [constant in _with_gradient(step, layer) for layer in step.layers]
     return np.array(learned, np.bool_)
+
+
+def _with_gradient(step: TrainingStep, layer: str) -> set[str]:
+    """Return the kinds of constants of a layer that have a gradient.
+
+    A layer without spikes does not use its threshold.
+    """
+    kinds = {*step.constants_of(layer)}
+    return kinds if layer in step.network.spiking else kinds - {LOG_THRESHOLD}
 
 
 def _subtracts(network: TrainedNetwork) -> bool:

@@ -18,6 +18,7 @@ from spikejoule.engine.differentiable.passes import (
     AllowedShapes,
     KeptPass,
     LayerArrays,
+    Needed,
     Passes,
 )
 from spikejoule.engine.differentiable.plan import Plan
@@ -254,10 +255,22 @@ class _Run:
         return _array(torch.tensor(value, dtype=self._dtype))
 
     def backward(
-        self, spikes: Tensor | None, potentials: Tensor | None, needs_currents: bool
+        self, spikes: Tensor | None, potentials: Tensor | None, needed: Sequence[bool]
     ) -> tuple[Tensor | None, ...]:
-        """Return the gradients by the currents and by all values, in order."""
+        """Return the gradients by the currents and by all values, in order.
+
+        Args:
+            spikes: gradient by the recorded spikes; None without.
+            potentials: the same by the potentials.
+            needed: which gradients are needed, in the order of those returned; others
+                are None.
+        """
         assert self._kept is not None
+        needs_currents, *of_values = needed
+        by_layer = [
+            Needed(*of_values[first : first + N_VALUES])
+            for first in range(0, len(of_values), N_VALUES)
+        ]
         currents = None
         if needs_currents:
             currents = torch.empty(
@@ -265,7 +278,7 @@ class _Run:
             )
         into, _ = self._records(currents, None)
         slopes = self._records(spikes, potentials)
-        layers = self._passes.backward(self._kept, slopes, into)
+        layers = self._passes.backward(self._kept, slopes, into, by_layer)
         gradients = [
             getattr(layer, field.name) for layer in layers for field in fields(layer)
         ]
@@ -304,9 +317,4 @@ class _Differentiable(torch.autograd.Function):
         ctx: Any, spikes: Tensor | None, potentials: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         """Return the gradient by each argument of `forward`."""
-        needed = ctx.needs_input_grad
-        gradients = ctx.run.backward(spikes, potentials, needed[1])
-        return None, *(
-            gradient if needs else None
-            for gradient, needs in zip(gradients, needed[1:], strict=True)
-        )
+        return None, *ctx.run.backward(spikes, potentials, ctx.needs_input_grad[1:])

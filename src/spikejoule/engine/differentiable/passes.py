@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -15,7 +15,11 @@ from spikejoule.compiling.emit import aligned_zeros, even_parts
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.differentiable.kernels import backward, forward
-from spikejoule.engine.differentiable.kernels.packing import Matrices, pack, unpack
+from spikejoule.engine.differentiable.kernels.packing import (
+    Transposition,
+    take,
+    transpose,
+)
 from spikejoule.engine.differentiable.kernels.structures import (
     CURRENTS,
     DENSE,
@@ -28,7 +32,8 @@ from spikejoule.engine.differentiable.kernels.structures import (
     Records,
     Tables,
 )
-from spikejoule.engine.differentiable.plan import Plan, matrices_of
+from spikejoule.engine.differentiable.plan import Plan, packing_of, unpacking_of
+from spikejoule.engine.layout import ConnectionLayout
 from spikejoule.network.nodes import Shape
 
 Array = NDArray[Any]
@@ -54,6 +59,34 @@ class LayerArrays:
     keep: Array
     gain: Array
     threshold: Array
+
+
+class Needed(NamedTuple):
+    """Which values of a layer need a gradient; fields of :class:`LayerArrays`."""
+
+    weight: bool
+    bias: bool
+    recurrent: bool
+    keep: bool
+    gain: bool
+    threshold: bool
+
+    @property
+    def has_constants(self) -> bool:
+        """Whether a constant of the neurons needs one."""
+        return self.keep or self.gain or self.threshold
+
+
+@dataclass(frozen=True)
+class LayerGradients:
+    """Gradients by the values of a layer, as :class:`LayerArrays`; None: not needed."""
+
+    weight: Array | None = None
+    bias: Array | None = None
+    recurrent: Array | None = None
+    keep: Array | None = None
+    gain: Array | None = None
+    threshold: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -217,7 +250,7 @@ class Passes:
         connection = plan.layout.forward[number]
         flat = memory.parameters
         if layer.weight is not None:
-            _pack_weights(layer.weight, matrices_of(connection), flat)
+            _pack_weights(layer.weight, connection, flat)
         bias = 0.0 if layer.bias is None else layer.bias
         place = connection.bias_place
         place.view(flat)[...] = np.reshape(
@@ -225,7 +258,7 @@ class Passes:
         )
         if layer.recurrent is not None:
             own = plan.recurrent_of(number)
-            _pack_weights(layer.recurrent, matrices_of(own), flat)
+            _pack_weights(layer.recurrent, own, flat)
         rows = plan.rows_of(number, memory.kept.constants)
         elements = plan.elements_of[number]
         dynamics = plan.chain.layers[number].dynamics
@@ -241,27 +274,31 @@ class Passes:
         rows[3, elements] = fires_at
 
     def backward(
-        self, kept_pass: KeptPass, slopes: Records, currents: Array
-    ) -> list[LayerArrays]:
+        self,
+        kept_pass: KeptPass,
+        slopes: Records,
+        currents: Array,
+        needed: Sequence[Needed],
+    ) -> list[LayerGradients]:
         """Return the gradients by the values of every layer.
 
         Args:
             kept_pass: the forward pass.
             slopes: gradient by its records.
             currents: receives the gradient by currents; empty if they need none.
+            needed: of each layer.
         """
         memory = kept_pass.memory
         plan = self._plan
         tables = self._tables(memory)
-        np.take(
-            memory.parameters,
-            plan.transposed_from,
-            out=tables.transposed,
-            # Without a mode other than "raise", numpy buffers `out`; all indices exist.
-            mode="clip",
-        )
+        parts = _parts(tables.transposed)
+        places = plan.transposed_from
+        take(parts, parts, memory.parameters, places, tables.transposed)
         lanes = memory.batch.bounds.size - 1
-        gradients = self._gradients(lanes)._replace(currents=currents)
+        gradients = self._gradients(lanes)._replace(
+            currents=currents,
+            has_constants=np.array([layer.has_constants for layer in needed], np.int64),
+        )
         arrays = (
             _plain(tables),
             tuple(memory.kept),
@@ -273,8 +310,10 @@ class Passes:
         backward.add_lane(lanes, arrays)
         by_neuron = gradients.neurons.sum(axis=0)
         return [
-            self._unpack(number, layer, gradients.parameters, by_neuron)
-            for number, layer in enumerate(kept_pass.layers)
+            self._unpack(number, layer, of_layer, gradients.parameters, by_neuron)
+            for number, (layer, of_layer) in enumerate(
+                zip(kept_pass.layers, needed, strict=True)
+            )
         ]
 
     def _gradients(self, lanes: int) -> Gradients:
@@ -285,33 +324,40 @@ class Passes:
                 parameters=aligned_zeros((lanes, plan.layout.size), plan.dtype),
                 neurons=aligned_zeros((lanes, N_SUMS * plan.elements), plan.dtype),
                 currents=np.empty(0, plan.dtype),
+                has_constants=np.empty(0, np.int64),
             )
         return self._lanes
 
     def _unpack(
-        self, number: int, layer: LayerArrays, lanes: Array, by_neuron: Array
-    ) -> LayerArrays:
+        self,
+        number: int,
+        layer: LayerArrays,
+        needed: Needed,
+        lanes: Array,
+        by_neuron: Array,
+    ) -> LayerGradients:
         """Return the gradients of a layer."""
         plan = self._plan
         connection = plan.layout.forward[number]
         sums = plan.rows_of(number, by_neuron)[:, plan.elements_of[number]]
         by_input, by_keep, by_gain, by_threshold = sums
-        weight = bias = recurrent = None
-        if layer.weight is not None:
-            weight = _unpack_weights(layer.weight, matrices_of(connection), lanes)
-        if layer.bias is not None:
+        weight = bias = recurrent = keep = gain = threshold = None
+        if needed.weight:
+            assert layer.weight is not None
+            weight = _unpack_weights(layer.weight, connection, lanes)
+        if needed.bias:
             bias = by_input.reshape(connection.target.channels, -1).sum(axis=1)
-        if layer.recurrent is not None:
+        if needed.recurrent:
+            assert layer.recurrent is not None
             own = plan.recurrent_of(number)
-            recurrent = _unpack_weights(layer.recurrent, matrices_of(own), lanes)
-        return LayerArrays(
-            weight,
-            bias,
-            recurrent,
-            keep=_as_value(by_keep, layer.keep),
-            gain=_as_value(by_gain / layer.gain, layer.gain),
-            threshold=_as_value(by_threshold, layer.threshold),
-        )
+            recurrent = _unpack_weights(layer.recurrent, own, lanes)
+        if needed.keep:
+            keep = _as_value(by_keep, layer.keep)
+        if needed.gain:
+            gain = _as_value(by_gain / layer.gain, layer.gain)
+        if needed.threshold:
+            threshold = _as_value(by_threshold, layer.threshold)
+        return LayerGradients(weight, bias, recurrent, keep, gain, threshold)
 
 
 def _plain(tables: Tables) -> tuple[Any, ...]:
@@ -319,19 +365,27 @@ def _plain(tables: Tables) -> tuple[Any, ...]:
     return (tuple(tables.chain), *tables[1:])
 
 
-def _parts(weights: Array) -> int:
-    return 1 if weights.size < SMALL else numba.get_num_threads()
+def _plain_task(task: Transposition) -> tuple[Any, ...]:
+    return tuple(tuple(x) if isinstance(x, tuple) else x for x in task)
 
 
-def _pack_weights(weights: Array, place: Matrices, flat: Array) -> None:
+def _parts(numbers: Array) -> int:
+    return 1 if numbers.size < SMALL else numba.get_num_threads()
+
+
+def _pack_weights(weights: Array, connection: ConnectionLayout, flat: Array) -> None:
     parts = _parts(weights)
-    pack(parts, parts, weights.reshape(-1), tuple(place), flat)
+    task = _plain_task(packing_of(connection))
+    transpose(parts, parts, weights.reshape(-1), task, flat)
 
 
-def _unpack_weights(weights: Array, place: Matrices, lanes: Array) -> Array:
+def _unpack_weights(
+    weights: Array, connection: ConnectionLayout, lanes: Array
+) -> Array:
     parts = _parts(weights)
     out = np.empty(weights.shape, weights.dtype)
-    unpack(parts, parts, lanes, tuple(place), out.reshape(-1))
+    task = _plain_task(unpacking_of(connection, lanes))
+    transpose(parts, parts, lanes.reshape(-1), task, out.reshape(-1))
     return out
 
 

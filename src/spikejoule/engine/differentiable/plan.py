@@ -16,8 +16,8 @@ from spikejoule.encoding.kernels import SPARE_SPIKES
 from spikejoule.engine.chain import chain_arrays, int32, link_tables
 from spikejoule.engine.differentiable import chain as description
 from spikejoule.engine.differentiable.dynamics import Dynamics
-from spikejoule.engine.differentiable.kernels.neurons import SHAPES
-from spikejoule.engine.differentiable.kernels.packing import Matrices
+from spikejoule.engine.differentiable.kernels.neurons import PASSING, RESETS, SHAPES
+from spikejoule.engine.differentiable.kernels.packing import Matrices, Transposition
 from spikejoule.engine.differentiable.kernels.structures import (
     N_SUMS,
     NO_SYNAPSES,
@@ -28,6 +28,7 @@ from spikejoule.engine.differentiable.kernels.structures import (
     Settings,
     Tables,
 )
+from spikejoule.engine.kernels.structures import Array
 from spikejoule.engine.layout import ConnectionLayout, Integers, ParameterLayout
 from spikejoule.engine.learning.chain import transposed_weights
 from spikejoule.network.graph import Edge
@@ -126,14 +127,7 @@ def _synapses(
 def _settings(dynamics: Dynamics) -> Settings:
     """Return a layer's neurons in numbers."""
     surrogate = dynamics.surrogate
-    reset = dynamics.reset
-    through_reset = reset in ("zero", "subtract") and not dynamics.detach_reset
     return Settings(
-        kept=0.0 if reset == "zero" else 1.0,
-        lowered=1.0 if reset == "subtract" else 0.0,
-        next_kept=0.0 if reset == "zero_next" else 1.0,
-        next_lowered=1.0 if reset == "subtract_next" else 0.0,
-        through_reset=1.0 if through_reset else 0.0,
         keep_current=dynamics.keep_current,
         height=0.0 if surrogate is None else surrogate.height,
         slope=0.0 if surrogate is None else surrogate.slope,
@@ -148,11 +142,19 @@ def _synapses_code(layer: description.Layer, connection: ConnectionLayout) -> in
     return ROWS if is_linear and layer.pooling is None else PATCHES
 
 
-def matrices_of(connection: ConnectionLayout) -> Matrices:
-    """Return the place of a connection's weights."""
+def packing_of(connection: ConnectionLayout) -> Transposition:
+    """Return how a connection's weights get into the flat array."""
     groups, targets, columns = connection.weight_place.axes
     _, _, width = connection.weight_place.strides
-    return Matrices(connection.weights.start, groups, targets, columns, width)
+    own = Matrices(0, columns, targets * columns)
+    flat = Matrices(connection.weights.start, width, columns * width)
+    return Transposition(groups, targets, columns, own, flat)
+
+
+def unpacking_of(connection: ConnectionLayout, lanes: Array) -> Transposition:
+    """Return how the sum of its gradients of all lanes, [K, P], gets out of there."""
+    groups, targets, columns, own, flat, *_ = packing_of(connection)
+    return Transposition(groups, columns, targets, flat, own, *lanes.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,7 +259,9 @@ def _layer_places(
     for layer, connection, before, n_sources in zip(
         chain.layers, layout.forward, units_before, chain.sizes, strict=False
     ):
-        surrogate = layer.dynamics.surrogate
+        dynamics = layer.dynamics
+        surrogate = dynamics.surrogate
+        passes = dynamics.reset in PASSING and not dynamics.detach_reset
         places.append(
             LayerPlace(
                 synapses=_synapses_code(layer, connection),
@@ -265,6 +269,8 @@ def _layer_places(
                 n_sources=n_sources,
                 units_before=before,
                 surrogate=codes.index(surrogate.shape if surrogate else "constant"),
+                reset=RESETS.index(dynamics.reset),
+                through_reset=int(passes),
             )
         )
     return places

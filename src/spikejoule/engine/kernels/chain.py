@@ -13,6 +13,7 @@ from spikejoule.compiling import compiled_apart, compiled_inline, compiled_paral
 from spikejoule.compiling.bits import LISTED_AT_ONCE, list_set_bits
 from spikejoule.compiling.emit import CACHE_LINE_BYTES, LANES
 from spikejoule.compiling.numba_private import to_fixed_tuple
+from spikejoule.engine.kernels.forward import copy_potentials
 from spikejoule.engine.kernels.patches import Patches, Row, add_patches, fire_and_leak
 from spikejoule.engine.kernels.structures import (
     Array,
@@ -82,7 +83,7 @@ class ChainArrays(NamedTuple):
         elements: empty; its dtype holds the number of any element of a population.
         factors: factor on the weights of each link: 1, or 1 / window size behind
             average pooling, real [K].
-        constants, reset, on_grid: as in ``NetworkArrays``.
+        constants, reset, on_grid, starts_at_bias: as in ``NetworkArrays``.
     """
 
     links: Array
@@ -96,6 +97,7 @@ class ChainArrays(NamedTuple):
     constants: Array
     reset: int
     on_grid: int
+    starts_at_bias: int
 
 
 class SampleMemory(NamedTuple):
@@ -203,7 +205,8 @@ def single_input(currents, k, memory):
 def _set_biases(number, currents, work):
     """Set what each element of a population receives in every step.
 
-    That is its bias, and in the first population the constant inputs as well.
+    That is its bias, unless it is the initial potential, and in the first population
+    the constant inputs as well.
     """
     chain = work.chain
     link = link_at(chain.links, number)
@@ -212,7 +215,8 @@ def _set_biases(number, currents, work):
     for position in range(link.positions):
         for column in range(link.width):
             bias = parameters[link.bias_start + column]
-            biases[position * link.width + column] = bias
+            added = 0 if chain.starts_at_bias else bias
+            biases[position * link.width + column] = added
     if number == 0 and currents.offsets.size > 0:
         for k in range(currents.offsets[0], currents.offsets[1]):
             patches = patches_of(chain, link, chain.factors[0] * currents.values[k])
@@ -283,6 +287,9 @@ def population_forward(number, spikes, currents, work, out):
     row = link.first_unit * (n_steps + 1)
     for element in range(link.stride):
         potentials[row + element] = biases[element]
+        if chain.starts_at_bias:
+            bias = parameters[link.bias_start + element % link.width]
+            potentials[row + element] += neuron.decay * bias
     count = offsets[0]
     for step in range(n_steps):
         target = Row(potentials, row)
@@ -297,7 +304,7 @@ def population_forward(number, spikes, currents, work, out):
 
 
 @compiled_parallel
-def run_population(lane, number, inputs, chain, out):
+def run_population(lane, number, inputs, chain, out, potentials):
     """Run one lane's samples through one link and its population.
 
     Args:
@@ -306,12 +313,16 @@ def run_population(lane, number, inputs, chain, out):
         inputs: ``LayerInput``.
         chain: ``ChainArrays``.
         out: ``LaneSpikes`` that receive the population's.
+        potentials: receives v of every step of an output, real [N, T, units]; of size 0
+            if v is not needed.
     """
     n_steps = inputs.n_steps
     buffer = out.buffers[lane]
     lengths = out.lengths
     work = SamplePass(chain, new_memory(chain, n_steps), n_steps)
     offsets = work.memory.offsets[number]
+    link = link_at(chain.links, number)
+    start = link.first_unit * (n_steps + 1)
     total = 0
     for sample in range(out.bounds[lane], out.bounds[lane + 1]):
         spikes = sample_spikes(inputs.spikes, sample, n_steps)
@@ -320,4 +331,7 @@ def run_population(lane, number, inputs, chain, out):
         total += population_forward(number, spikes, currents, work, into)
         for step in range(n_steps):
             lengths[sample * n_steps + step] = offsets[step + 1] - offsets[step]
+        if potentials.size > 0:
+            values = work.memory.potentials
+            copy_potentials(values, start, link.stride, potentials[sample])
     out.counts[lane] = total

@@ -79,8 +79,10 @@ def add_product(into, start, factor, row, row_start, size):
 
 
 @compiled_inline
-def set_biases(number, sample, currents, network, biases):
+def set_biases(number, sample, currents, network, biases, initial):
     """Compute what every step adds to the potentials of a layer: c in the module text.
+
+    Biases are initial potentials instead if ``network.starts_at_bias``.
 
     Args:
         number: of the layer, from 0.
@@ -88,6 +90,7 @@ def set_biases(number, sample, currents, network, biases):
         currents: ``ConstantInputs`` into the first layer.
         network: ``NetworkArrays``.
         biases: receives c, real [stride].
+        initial: receives the potentials before the first step, real [stride].
     """
     layer = layer_at(network.layers, number)
     parameters = network.parameters
@@ -95,15 +98,25 @@ def set_biases(number, sample, currents, network, biases):
     values = currents.values
     offsets = currents.offsets
     for unit in range(layer.stride):
-        biases[unit] = parameters[layer.bias_start + unit]
+        bias = parameters[layer.bias_start + unit]
+        biases[unit] = 0 if network.starts_at_bias else bias
+        initial[unit] = bias if network.starts_at_bias else 0
     if number == 0 and offsets.size > 0:
         for k in range(offsets[sample], offsets[sample + 1]):
             weights = layer.weight_start + np.int64(sources[k]) * layer.stride
             add_product(biases, 0, values[k], parameters, weights, layer.stride)
 
 
+@compiled_inline
+def copy_potentials(values, start, stride, potentials):
+    """Copy v of one sample, which begins at ``values[start]``, to real [T, units]."""
+    for step in range(potentials.shape[0]):
+        for unit in range(potentials.shape[1]):
+            potentials[step, unit] = values[start + step * stride + unit]
+
+
 @compiled_parallel
-def run_layer(lane, number, inputs, network, out):
+def run_layer(lane, number, inputs, network, out, potentials):
     """Run the samples of one lane through one layer.
 
     Args:
@@ -112,17 +125,21 @@ def run_layer(lane, number, inputs, network, out):
         inputs: ``LayerInput``.
         network: ``NetworkArrays``.
         out: ``LaneSpikes`` that receive the layer's spikes.
+        potentials: receives v of every step, real [N, T, units]; of size 0 if v is not
+            needed.
     """
     n_steps = inputs.n_steps
     currents = inputs.currents
     layer = layer_at(network.layers, number)
     real = network.parameters.dtype
     biases = np.empty(layer.stride, real)
+    initial = np.empty(layer.stride, real)
     forward = LayerForward(
         n_steps=n_steps,
         layer=layer,
         parameters=network.parameters,
         biases=biases,
+        initial=initial,
         neuron=neuron_at(network, number),
         potentials=np.empty(n_steps * layer.stride, real),
         fired=np.empty(n_steps * (layer.stride // LANES), np.uint16),
@@ -133,7 +150,7 @@ def run_layer(lane, number, inputs, network, out):
     total = 0
     out_offsets[0] = 0
     for sample in range(out.bounds[lane], out.bounds[lane + 1]):
-        set_biases(number, sample, currents, network, biases)
+        set_biases(number, sample, currents, network, biases, initial)
         total += layer_forward(
             sample_spikes(inputs.spikes, sample, n_steps),
             forward,
@@ -141,4 +158,6 @@ def run_layer(lane, number, inputs, network, out):
         )
         for step in range(n_steps):
             lengths[sample * n_steps + step] = out_offsets[step + 1] - out_offsets[step]
+        if potentials.size > 0:
+            copy_potentials(forward.potentials, 0, layer.stride, potentials[sample])
     out.counts[lane] = total

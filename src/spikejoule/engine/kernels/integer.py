@@ -13,7 +13,7 @@ LEAK_SHIFT = 8
 
 
 @compiled
-def _integer_sample(spikes, layer, potentials, sums, sources, lengths):
+def _integer_sample(spikes, layer, potentials, sums, sources, lengths, trace):
     """Run one sample through one layer.
 
     Args:
@@ -23,6 +23,8 @@ def _integer_sample(spikes, layer, potentials, sums, sources, lengths):
         sums: scratch for the inputs of one step, int32 [units].
         sources: receives the units that fire, step by step.
         lengths: receives the number of spikes in each step, int64 [T].
+        trace: receives the potentials after each step, [T, units]; of size 0 if they
+            are not needed.
 
     Returns:
         the number of spikes emitted.
@@ -37,7 +39,7 @@ def _integer_sample(spikes, layer, potentials, sums, sources, lengths):
     highest = np.int64(layer.highest)
     reset = threshold if layer.subtracts else np.int64(0)
     count = 0
-    potentials[:] = 0
+    potentials[:] = layer.resting
     for step in range(lengths.size):
         sums[:] = biases
         for event in range(offsets[step], offsets[step + 1]):
@@ -54,11 +56,13 @@ def _integer_sample(spikes, layer, potentials, sums, sources, lengths):
                 potential = potential - reset if layer.subtracts else np.int64(0)
             potentials[unit] = min(max(potential, lowest), highest)
         lengths[step] = count - first
+        if trace.size > 0:
+            trace[step] = potentials
     return count
 
 
 @compiled_parallel
-def run_integer_layer(lane, spikes, layer, n_steps, out):
+def run_integer_layer(lane, spikes, layer, n_steps, out, traces):
     """Run the samples of one lane through one layer.
 
     Args:
@@ -67,11 +71,14 @@ def run_integer_layer(lane, spikes, layer, n_steps, out):
         layer: ``IntegerParameters``.
         n_steps: T.
         out: ``LaneSpikes`` that receive the layer's spikes.
+        traces: receives the potentials after each step, [N, T, units]; of size 0 if
+            they are not needed.
     """
     potentials = np.zeros_like(layer.resting)
     sums = np.zeros(potentials.size, np.int32)
     buffer = out.buffers[lane]
     lengths = out.lengths
+    trace = np.empty((n_steps if traces.size > 0 else 0, sums.size), potentials.dtype)
     total = 0
     for sample in range(out.bounds[lane], out.bounds[lane + 1]):
         first = sample * n_steps
@@ -82,5 +89,8 @@ def run_integer_layer(lane, spikes, layer, n_steps, out):
             sums,
             buffer[total:],
             lengths[first : first + n_steps],
+            trace,
         )
+        if traces.size > 0:
+            traces[sample] = trace
     out.counts[lane] = total

@@ -156,6 +156,7 @@ class NetworkArrays(NamedTuple):
         constants: decay, threshold, unit, per_unit, lowest and highest of each layer's
             :class:`NeuronConstants`, real [L, 6].
         reset, on_grid: of all neurons.
+        starts_at_bias: 1 if biases are initial potentials, 0 if every step adds them.
     """
 
     layers: Array
@@ -163,6 +164,7 @@ class NetworkArrays(NamedTuple):
     constants: Array
     reset: int
     on_grid: int
+    starts_at_bias: int
 
 
 @compiled_inline
@@ -187,7 +189,7 @@ class IntegerParameters(NamedTuple):
     Attributes:
         weights: int8 [I, U].
         biases: int32 [U].
-        resting: potentials before the first step, zeros of the potential's type, [U].
+        resting: potentials before the first step, of the potential's type, [U].
         threshold: potential at or above which a neuron fires.
         leak: m in the leak floor(m u / 256).
         lowest, highest: range of the potential kept between steps.
@@ -239,6 +241,7 @@ class LayerForward(NamedTuple):
         layer: positions of its weights.
         parameters: flat, real [P].
         biases: added to the potentials in every step, real [stride].
+        initial: u before the first step, real [stride].
         neuron: constants of its neurons.
         potentials: receives v before the reset, real, flat [T * stride].
         fired: receives one bit per neuron, uint16, flat [T * stride / 16].
@@ -248,6 +251,7 @@ class LayerForward(NamedTuple):
     layer: Layer
     parameters: Array
     biases: Array
+    initial: Array
     neuron: NeuronConstants
     potentials: Array
     fired: Array

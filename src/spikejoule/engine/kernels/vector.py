@@ -79,10 +79,11 @@ class _Lif:
 def integrate_and_fire(builder, spikes, forward, block):
     """Run a block of LIF neurons over all steps of one sample.
 
-    For each step t: ``v = decay * u + bias``, then ``v += weights[source]`` for every
-    source in row t of the spikes. Neurons with ``v >= threshold`` fire and are reset,
-    to zero or to ``v - threshold``. Writes v to ``potentials[t * stride + column]``
-    and one bit per neuron to ``fired[(t * stride + column) / 16]``.
+    From ``u = initial`` on, for each step t: ``v = decay * u + bias``, then ``v +=
+    weights[source]`` for every source in row t of the spikes. Neurons with ``v >=
+    threshold`` fire and are reset, to zero or to ``v - threshold``. Writes v to
+    ``potentials[t * stride + column]`` and one bit per neuron to ``fired[(t * stride +
+    column) / 16]``.
 
     The potentials of a block stay in registers over all spikes of a step. A plain loop
     loads and stores each of them for every spike, and took five times as long.
@@ -94,7 +95,7 @@ def integrate_and_fire(builder, spikes, forward, block):
     def emit(size, reset, is_on_grid):
         neurons = _Lif(builder, vector, forward.neuron, reset, is_on_grid)
         membrane = Registers(builder, vector, size)
-        membrane.fill(zeros(vector))
+        membrane.load(forward.initial, block.column)
         with each_below(builder, forward.n_steps) as step:
             for column, cell in membrane.by_column():
                 bias = forward.biases.load_vector(block.column + column)

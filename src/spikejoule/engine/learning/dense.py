@@ -24,6 +24,7 @@ from spikejoule.engine.learning.interface import (
 from spikejoule.network.integers import floats_of, integers_of, with_grids
 from spikejoule.network.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 from spikejoule.network.network import Network, State
+from spikejoule.network.readout import Readout
 
 
 class DenseTrainer:
@@ -88,8 +89,11 @@ class DenseTrainer:
         # Without a buffer of zeros, the backward pass writes instead of adding.
         self._optimizer.zero_grad(set_to_none=True)
         layers = self._module(inputs)
-        counts = layers[-1].sum(dim=0)
-        loss = self._mean_loss(layers, self._settings.logit_scale * counts, target)
+        scores = self._scores(layers[-1])
+        if not self.network.readout.is_spiking:
+            # Potentials are no spikes: they cost nothing and are not counted.
+            layers[-1] = torch.zeros_like(layers[-1])
+        loss = self._mean_loss(layers, self._settings.logit_scale * scores, target)
         loss.backward()  # type: ignore[no-untyped-call]
         for parameter in self._module.parameters():
             # Recurrent weights have no gradient if there is only one step.
@@ -106,12 +110,23 @@ class DenseTrainer:
         n_spikes = [int(layer.detach().sum(dtype=torch.float64)) for layer in layers]
         return BatchOutcome(
             mean_loss=loss.item(),
-            correct=int((counts.argmax(dim=1) == target).sum()),
+            correct=int((scores.argmax(dim=1) == target).sum()),
             spikes=(events.n_events, *n_spikes),
             synaptic_events=self._synaptic_events([input_spikes, *layers]),
             synapses_touched=self._synapses_touched([input_spikes, *layers]),
             input_macs=input_macs,
         )
+
+    def _scores(self, output: Tensor) -> Tensor:
+        """Return the score of each class [B, O] from the output [T, B, O]."""
+        match self.network.readout:
+            case Readout.SPIKES:
+                return output.sum(dim=0)
+            case Readout.POTENTIAL:
+                return output[-1]
+            case Readout.MAX_POTENTIAL:
+                # Its gradient goes to the first of equal maxima.
+                return output.max(dim=0).values
 
     def _mean_loss(
         self, layers: list[Tensor], logits: Tensor, target: Tensor

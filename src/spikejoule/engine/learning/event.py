@@ -29,6 +29,7 @@ from spikejoule.engine.learning.kernels.optimizer import (
     round_parameters,
 )
 from spikejoule.engine.learning.kernels.structures import (
+    READOUT_CODES,
     BatchGradient,
     Grids,
     LabelledBatch,
@@ -129,6 +130,7 @@ class EventTrainer:
         # The kernels compute in the type of the parameters.
         real = self._learned.dtype.type
         return Learning(
+            readout=READOUT_CODES[self.network.readout],
             logit_scale=settings.logit_scale,
             penalised=settings.has_penalty,
             penalties=settings.penalties(len(self._layout.forward)),

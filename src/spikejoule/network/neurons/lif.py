@@ -7,13 +7,19 @@ In each step of 1 ms, with input current ``I[t] = W s_in[t] + b``,
     u[t] = v[t] * (1 - s[t])              membrane potential after the reset to zero, or
     u[t] = v[t] - threshold * s[t]        after the reset by subtraction
 
-with ``u[-1] = 0``. With surrogate ``f`` and detached reset, from the last step to the
-first,
+with ``u[-1] = 0``; or, with initial biases, ``I[t] = W s_in[t]`` and ``u[-1] = b``, so
+``dL/db = decay * dL/dv[0]``. With surrogate ``f`` and detached reset, from the last
+step to the first,
 
     dL/dv[t] = dL/ds[t] * f(v[t] - threshold) + k[t] * dL/dv[t+1]
 
 where ``k[t] = decay * (1 - s[t])`` for the reset to zero and ``k[t] = decay`` for the
 reset by subtraction.
+
+An output that integrates without spiking (:mod:`spikejoule.network.readout`) has
+neither threshold nor reset: ``u[t] = v[t] = decay * v[t-1] + I[t]``, and with the
+derivative ``g[t]`` of the loss by each potential, ``dL/dv[t] = g[t] + decay *
+dL/dv[t+1]``. Its learned threshold has the gradient 0.
 
 Leak and threshold can be learned, one number each per layer. The decay is
 ``1 / (1 + exp(-logit))`` as in the parametric LIF neuron (Fang et al., ICCV 2021,
@@ -35,6 +41,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
+from pydantic import Field
 
 from spikejoule.core.parameters import Problem
 from spikejoule.network.neuron import Decay, Neuron, Threshold
@@ -64,8 +71,9 @@ class LeakyIntegrateAndFire(Neuron):
             integrate-and-fire neuron, which needs no multiplication.
         reset: ``zero``; or ``subtract``, which lowers the potential by the threshold
             and keeps the excess (Rueckauer et al. 2017, doi:10.3389/fnins.2017.00682).
-        bias: whether every neuron has a bias. Without one, a neuron that receives no
-            event has nothing to add.
+        bias: whether every neuron has a bias, which every step adds; or ``initial``,
+            for biases that are the potentials before the first step. Without a bias to
+            add, a neuron that receives no event has nothing to do.
         learned: constants that are learned besides the weights: ``none``, ``decay``,
             ``threshold`` or ``both``. Their parameters are initial values; an initial
             decay must be above 0 and below 1.
@@ -86,13 +94,20 @@ class LeakyIntegrateAndFire(Neuron):
     threshold: Threshold = 1.0
     decay: Decay = 0.9
     reset: Literal["zero", "subtract"] = "zero"
-    bias: bool = True
+    bias: bool | Literal["initial"] = Field(
+        default=True, description="true, false, initial"
+    )
     learned: Literal["none", "decay", "threshold", "both"] = "none"
 
     @property
     def has_bias(self) -> bool:
         """See :attr:`spikejoule.network.neuron.Neuron.has_bias`."""
-        return self.bias
+        return bool(self.bias)
+
+    @property
+    def starts_at_bias(self) -> bool:
+        """See :attr:`spikejoule.network.neuron.Neuron.starts_at_bias`."""
+        return self.bias == "initial"
 
     @property
     def leaks(self) -> bool:
@@ -148,12 +163,17 @@ class LeakyIntegrateAndFire(Neuron):
         assert not isinstance(decay, tuple)
         return threshold, decay
 
+    def integrate(self, membrane: "Tensor", current: "Tensor") -> "Tensor":
+        """Return the potential before the reset, [B, units]; arguments of `step`."""
+        _, decay = self.constants
+        return decay * membrane + current
+
     def step(
         self, membrane: "Tensor", current: "Tensor", fire: "Callable[[Tensor], Tensor]"
     ) -> "tuple[Tensor, Tensor]":
         """See :meth:`spikejoule.network.neuron.Neuron.step`."""
-        threshold, decay = self.constants
-        potential = decay * membrane + current
+        threshold, _ = self.constants
+        potential = self.integrate(membrane, current)
         spikes = fire(potential - threshold)
         if self.reset == "subtract":
             return spikes, potential - (threshold * spikes).detach()

@@ -6,7 +6,7 @@ import { leader } from "./spiking.js";
 import { count } from "./words.js";
 
 const NOTHING = "–"; // the answer to an empty drawing
-const LONGEST_BAR = 1.5; // potentials of which a bar is full, in thresholds
+const LONGEST_BAR = 1.5; // potentials of which a bar is full, in thresholds, or the largest
 
 export class AnswerPanel {
   #rows;
@@ -15,14 +15,20 @@ export class AnswerPanel {
   constructor({ images, spiking }) {
     this.classes = images.classes;
     this.threshold = spiking.layers[spiking.layers.length - 1].threshold;
+    /** The potential of a bar of length 1. */
+    this.unit = this.threshold ?? 1;
     this.isEmpty = true;
     this.#rows = this.classes.map((name) => outputRow(name));
     element("outputs").append(...this.#rows.map(({ row }) => row));
   }
 
   /** @param {import("./run.js").Run} run */
-  load({ isEmpty, conventional }) {
+  load({ isEmpty, conventional, moments }) {
     this.isEmpty = isEmpty;
+    if (this.threshold === null) {
+      const largest = Math.max(...moments.map(({ potentials }) => Math.max(...Array.from(potentials))));
+      this.unit = largest > 0 ? largest / LONGEST_BAR : 1;
+    }
     const answer = conventional && !isEmpty ? this.classes[leader(conventional.scores)] : NOTHING;
     setText(element("other-answer"), answer);
   }
@@ -32,12 +38,12 @@ export class AnswerPanel {
    * @param {boolean} isLast whether no step follows
    */
   show(moment, isLast) {
-    this.#rows.forEach(({ row, bar, spikes }, unit) => {
-      const potential = moment ? moment.potentials[unit] / this.threshold : 0;
+    this.#rows.forEach(({ row, bar, score }, unit) => {
+      const potential = moment ? moment.potentials[unit] / this.unit : 0;
       const length = Math.min(Math.max(potential, 0), LONGEST_BAR);
       row.classList.toggle("leads", moment?.answer === unit);
       bar.style.transform = `scaleX(${length / LONGEST_BAR})`;
-      setText(spikes, count(moment?.counts[unit] ?? 0));
+      setText(score, this.#inWords(moment?.scores[unit] ?? 0));
     });
     setText(element("answer"), this.#answer(moment, isLast));
   }
@@ -48,9 +54,14 @@ export class AnswerPanel {
    */
   #answer(moment, isLast) {
     if (this.isEmpty) return NOTHING;
-    const hasSpiked = moment?.counts.some((spikes) => spikes > 0);
-    if (moment && hasSpiked) return this.classes[moment.answer];
+    const hasScore = this.threshold === null || moment?.scores.some((spikes) => spikes > 0);
+    if (moment && hasScore) return this.classes[moment.answer];
     return isLast ? "no answer" : "no answer yet";
+  }
+
+  /** @param {number} score */
+  #inWords(score) {
+    return this.threshold === null ? String(Number(score.toPrecision(3))) : count(score);
   }
 }
 
@@ -59,8 +70,8 @@ function outputRow(name) {
   const row = created("tr");
   const cell = created("td", "", "bar");
   const bar = created("span");
-  const spikes = created("td");
+  const score = created("td");
   cell.append(bar);
-  row.append(created("th", name), cell, spikes);
-  return { row, bar, spikes };
+  row.append(created("th", name), cell, score);
+  return { row, bar, score };
 }

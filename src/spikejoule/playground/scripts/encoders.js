@@ -13,15 +13,15 @@ import { Exponentials } from "./random.js";
  * @property {"poisson"} type
  * @property {number[]} gapScale -1 / log(1 - p) of each level; negative where p = 0
  *
- * @typedef {Object} LatencyTable
- * @property {"latency"} type
+ * @typedef {Object} OnceTable
+ * @property {"latency" | "binary"} type
  * @property {number[]} stepOfLevel step in which a level fires; T where it never does
  *
  * @typedef {Object} RegularTable
  * @property {"regular"} type
  * @property {number[]} increments of an accumulator of 32 bits, by level
  *
- * @typedef {PoissonTable | LatencyTable | RegularTable} EncoderTable
+ * @typedef {PoissonTable | OnceTable | RegularTable} EncoderTable
  */
 
 /**
@@ -36,8 +36,9 @@ export function encode(table, pixels, nSteps, key, sample) {
   switch (table.type) {
     case "poisson":
       return poisson(table.gapScale, pixels, nSteps, new Exponentials(key, sample));
+    case "binary":
     case "latency":
-      return latency(table.stepOfLevel, pixels, nSteps);
+      return oncePerPixel(table.stepOfLevel, pixels, nSteps);
     case "regular":
       return regular(table.increments, pixels, nSteps);
   }
@@ -70,12 +71,12 @@ function poisson(gapScale, pixels, nSteps, exponentials) {
 }
 
 /**
- * One spike a pixel, the brighter the earlier.
+ * One spike a pixel, in the step of its level.
  * @param {number[]} stepOfLevel
  * @param {Uint8Array} pixels
  * @param {number} nSteps
  */
-function latency(stepOfLevel, pixels, nSteps) {
+function oncePerPixel(stepOfLevel, pixels, nSteps) {
   const steps = emptySteps(nSteps);
   pixels.forEach((level, pixel) => {
     const step = stepOfLevel[level];

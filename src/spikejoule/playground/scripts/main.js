@@ -28,7 +28,7 @@ class Page {
   /** @param {Content} content */
   constructor(content) {
     this.content = content;
-    this.network = new SpikingNetwork(content.spiking.layers);
+    this.network = new SpikingNetwork(content.spiking.layers, content.spiking.readout);
     this.drawing = new Drawing(canvas("drawing"), (isFinished) => this.#drawn(isFinished));
     this.player = new Player(() => this.#show());
     this.#stream = content.spiking.nTest;

@@ -20,6 +20,7 @@ import { leader, mayStop, SpikingNetwork } from "./spiking.js";
  * @property {number} stepMs
  * @property {number} nTest test images; a drawing's stream begins after theirs
  * @property {import("./spiking.js").ExitRule} exit
+ * @property {"potential" | "max_potential"} [readout] absent where spikes are the answer
  */
 
 /**
@@ -28,7 +29,7 @@ import { leader, mayStop, SpikingNetwork } from "./spiking.js";
  * @property {number[]} spikeTotals of each layer so far
  * @property {number[]} eventTotals of each connection so far
  * @property {ArrayLike<number>} potentials of the output, before the reset
- * @property {number[]} counts output spikes of each class so far
+ * @property {number[]} scores of the classes: output spikes so far, or potentials
  * @property {number} answer the class in the lead
  */
 
@@ -52,7 +53,6 @@ import { leader, mayStop, SpikingNetwork } from "./spiking.js";
 export function runImage(content, network, pixels, stream) {
   const { encoder, key, nSteps, exit, firstLevel } = content.spiking;
   const input = encode(encoder, pixels, nSteps, BigInt(key), stream);
-  const counts = new Uint16Array(network.nClasses);
   const spikeTotals = [0, ...network.layers.map(() => 0)];
   const eventTotals = network.layers.map(() => 0);
   /** @type {Moment[]} */
@@ -66,16 +66,15 @@ export function runImage(content, network, pixels, stream) {
       spikeTotals[layer] += fired.length;
     });
     events.forEach((number, layer) => (eventTotals[layer] += number));
-    for (const unit of spikes[spikes.length - 1]) counts[unit] += 1;
     moments.push({
       spikes,
       spikeTotals: [...spikeTotals],
       eventTotals: [...eventTotals],
-      potentials: network.layers[network.layers.length - 1].potentials.slice(),
-      counts: [...counts],
-      answer: leader(counts),
+      potentials: network.output.potentials.slice(),
+      scores: [...network.scores],
+      answer: leader(network.scores),
     });
-    if (exitStep === nSteps && mayStop(counts, exit)) exitStep = moments.length;
+    if (exitStep === nSteps && mayStop(network.scores, exit)) exitStep = moments.length;
   }
   return {
     pixels,

@@ -7,6 +7,8 @@
  *     v = decay * u + bias, then v += weight for every spike that arrives
  *     a neuron with v >= threshold fires; u = 0, or v - threshold, after a spike, else v
  *
+ * An output whose potentials are the answer has no threshold, and never fires.
+ *
  * Floating-point networks round as float32 does after each operation. Integer networks
  * compute u * leak >> 8, and u saturates.
  */
@@ -16,11 +18,12 @@ import { fma32 } from "./arithmetic.js";
 /**
  * @typedef {Object} LayerData
  * @property {Float32Array | Int8Array} weights row by source, [nSources * nUnits]
- * @property {Float32Array | Int32Array | null} biases [nUnits]
+ * @property {Float32Array | Int32Array | null} biases that every step adds, [nUnits]
+ * @property {Float32Array | Int32Array} [initial] potentials before the first step; 0 if absent
  * @property {Uint16Array | null} fanOut synapses of each source; null if all exist
  * @property {number} nSources
  * @property {number} nUnits
- * @property {number} threshold
+ * @property {number | null} threshold null where neurons never fire
  * @property {number} decay fraction kept; of integer networks its 256th parts
  * @property {boolean} subtracts whether a spike lowers the potential by the threshold
  * @property {[number, number] | null} range of integer potentials; null for float32
@@ -42,6 +45,7 @@ class Layer {
 
   reset() {
     this.kept.fill(0);
+    if (this.data.initial) this.kept.set(this.data.initial);
     this.potentials.fill(0);
   }
 
@@ -82,7 +86,7 @@ class Layer {
     const fired = [];
     for (let unit = 0; unit < kept.length; unit++) {
       let potential = potentials[unit];
-      if (potential >= threshold) {
+      if (threshold !== null && potential >= threshold) {
         fired.push(unit);
         potential = subtracts ? potential - threshold : 0;
       }
@@ -108,16 +112,29 @@ class Layer {
  * @property {number[]} events of each connection
  */
 
+/**
+ * How the output answers (spikejoule.network.readout).
+ * @typedef {"spikes" | "potential" | "max_potential"} Readout
+ */
+
 /** A chain of fully connected layers. */
 export class SpikingNetwork {
-  /** @param {LayerData[]} layers */
-  constructor(layers) {
+  /**
+   * @param {LayerData[]} layers
+   * @param {Readout} readout
+   */
+  constructor(layers, readout = "spikes") {
     this.layers = layers.map((data) => new Layer(data));
-    this.nClasses = layers[layers.length - 1].nUnits;
+    this.output = this.layers[layers.length - 1];
+    this.nClasses = this.output.kept.length;
+    this.readout = readout;
+    /** The score of each class after the last step. */
+    this.scores = this.output.kept.slice();
   }
 
   reset() {
     for (const layer of this.layers) layer.reset();
+    this.scores.fill(this.readout === "max_potential" ? -Infinity : 0);
   }
 
   /**
@@ -132,24 +149,35 @@ export class SpikingNetwork {
       events.push(layer.events(arriving));
       spikes.push(layer.step(arriving));
     }
+    this.#score(spikes[spikes.length - 1]);
     return { spikes, events };
+  }
+
+  /** @param {number[]} fired outputs in this step */
+  #score(fired) {
+    const { scores, output, readout } = this;
+    if (readout === "spikes") for (const unit of fired) scores[unit] += 1;
+    else if (readout === "potential") scores.set(output.kept);
+    else scores.forEach((score, unit) => (scores[unit] = Math.max(score, output.kept[unit])));
   }
 }
 
 /**
- * When a network may stop: at the first output spike, or once a class leads the second by
- * some spikes.
- * @typedef {{rule: "first_spike"} | {rule: "lead", margin: number}} ExitRule
+ * When a network may stop early: at the first output spike, or once a class leads the
+ * second by some spikes or potential.
+ * @typedef {{rule: "first_spike"} | {rule: "never"} | {rule: "lead", margin: number}} ExitRule
  */
 
 /**
- * @param {Uint16Array} counts output spikes of each class
+ * @param {Float32Array | Float64Array} scores of the classes, potentials in their type
  * @param {ExitRule} rule
  */
-export function mayStop(counts, rule) {
-  if (rule.rule === "first_spike") return counts.some((count) => count > 0);
-  const [first, second] = [...counts].sort((a, b) => b - a);
-  return first - (second ?? 0) >= rule.margin;
+export function mayStop(scores, rule) {
+  if (rule.rule === "never") return false;
+  if (rule.rule === "first_spike") return scores.some((count) => count > 0);
+  const [first, second] = [...scores].sort((a, b) => b - a);
+  const lead = first - (second ?? 0);
+  return (scores instanceof Float32Array ? Math.fround(lead) : lead) >= rule.margin;
 }
 
 /**

@@ -76,7 +76,9 @@ export class Why {
     input("unit").max = String(layer.nUnits - 1);
     input("unit").value = String(this.#unit);
     const counts = spikeCounts(this.#run, this.#layer, layer.nUnits, this.#nSteps);
-    const spikes = `spiked ${spikedTimes(counts[this.#unit])}.`;
+    const spikes = layer.threshold === null
+      ? "did not spike: its potential is the answer."
+      : `spiked ${spikedTimes(counts[this.#unit])}.`;
     const isFirst = this.#layer === 1;
     canvas("weights").hidden = !isFirst;
     element("drivers").hidden = isFirst;

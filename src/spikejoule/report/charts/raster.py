@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,6 +16,7 @@ from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import LabelledImages, Samples
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.events import STEP_MS, EventList
+from spikejoule.network.readout import Readout
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
 
@@ -33,6 +35,7 @@ class SpikeRaster:
         subject: what the samples show.
         step_ms: duration of a time step.
         source: the data, and the sample's index.
+        readout: how the output answers.
     """
 
     image: NDArray[np.uint8] | None
@@ -42,12 +45,20 @@ class SpikeRaster:
     subject: Subject = DIGITS
     step_ms: float = STEP_MS
     source: str = ""
+    readout: Readout = Readout.SPIKES
+
+    @cached_property
+    def scores(self) -> NDArray[Any]:
+        """The score of each class, [O]."""
+        scores: NDArray[Any] = self.readout.scores(self.layers[-1])[0]
+        return scores
 
     @cached_property
     def answer(self) -> int | None:
-        """The class with most output spikes, the first if tied; None without spikes."""
-        counts = self.layers[-1].counts_per_source()
-        return int(counts.argmax()) if counts.any() else None
+        """The class with the highest score, the first if tied; None without spikes."""
+        if self.readout.is_spiking and not self.scores.any():
+            return None
+        return int(self.scores.argmax())
 
     @property
     def outcome(self) -> str:
@@ -61,6 +72,8 @@ class SpikeRaster:
     def title(self, place: int) -> str:
         """Title layer `place` (0 is the input): its name, spikes and spiking units."""
         layer = self.layers[place]
+        if layer.potentials is not None:
+            return f"Output: potentials of {layer.n_inputs:,} neurons without spikes"
         units = "neurons" if place else "units" if self.image is None else "pixels"
         return (
             f"{self.layer_names[place].capitalize()}: {layer.n_events:,} spikes from "
@@ -98,12 +111,15 @@ def raster_of(
         subject=samples.subject,
         step_ms=step_ms,
         source=f"{title}; test {samples.subject.sample} {sample}",
+        readout=measured.network.readout,
     )
 
 
 @canvas.house_style()
 def spike_raster(raster: SpikeRaster) -> Chart:
-    """Draw the sample and its output spike counts; below, the spikes of all layers.
+    """Draw the sample and its scores; below, the spikes of all layers.
+
+    Of an output that integrates, draw the potentials.
 
     Unit 0 of a layer is on top, as the first row of an image is.
     """
@@ -114,27 +130,32 @@ def spike_raster(raster: SpikeRaster) -> Chart:
     grid = figure.add_gridspec(2, 1, height_ratios=(1, 0.8 * n_layers))
     top, bottom = (figure.add_subfigure(grid[place]) for place in range(2))
     sample_text = subject.one(raster.label)
-    image, counts = top.subplots(1, 2, width_ratios=(1, 1.5))
+    image, scores = top.subplots(1, 2, width_ratios=(1, 1.5))
     _draw_image(image, raster.image, sample_text)
-    _draw_counts(counts, raster)
+    _draw_scores(scores, raster)
     axes = bottom.subplots(n_layers, 1, sharex=True)
     for place, colour in enumerate(canvas.layer_colours(raster.layer_names).values()):
-        _draw_spikes(axes[place], layers[place], colour, raster.step_ms)
-        unit = "neuron"
+        if layers[place].potentials is None:
+            _draw_spikes(axes[place], layers[place], colour, raster.step_ms)
+        else:
+            _draw_potentials(axes[place], raster)
+        unit = "neuron" if layers[place].potentials is None else "potential"
         if place == 0:
             unit = "unit" if raster.image is None else "pixel, row by row"
         axes[place].set(title=raster.title(place), ylabel=unit)
-    if layers[-1].n_inputs <= _MOST_NAMED_CLASSES:
+    if raster.readout.is_spiking and layers[-1].n_inputs <= _MOST_NAMED_CLASSES:
         names = subject.class_names[: layers[-1].n_inputs]
         axes[-1].set_yticks(range(len(names)), names, fontsize=7)
     # Spikes of step t are drawn at t, the middle of the step.
     axes[-1].set_xlim(-0.5 * raster.step_ms, (layers[0].n_steps - 0.5) * raster.step_ms)
     axes[-1].set_xlabel("Time (ms)")
     n_hidden_spikes = sum(layer.n_events for layer in layers[1:-1])
+    caused = f"{n_hidden_spikes:,} hidden"
+    if raster.readout.is_spiking:
+        caused += f" and {layers[-1].n_events:,} output"
     finding = (
         f"{sample_text[:1].upper()}{sample_text[1:]}, {raster.outcome}: "
-        f"{layers[0].n_events:,} input spikes cause {n_hidden_spikes:,} hidden and "
-        f"{layers[-1].n_events:,} output spikes in "
+        f"{layers[0].n_events:,} input spikes cause {caused} spikes in "
         f"{layers[0].n_steps * raster.step_ms:g} ms"
     )
     description = "; ".join(raster.title(place) for place in range(n_layers))
@@ -156,6 +177,18 @@ def _draw_spikes(axes: Axes, layer: EventList, colour: str, step_ms: float) -> N
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
 
 
+def _draw_potentials(axes: Axes, raster: SpikeRaster) -> None:
+    """Draw the potential of each output neuron, the answer's in front."""
+    potentials = raster.layers[-1].potentials
+    assert potentials is not None
+    _, n_steps, n_classes = potentials.shape
+    times = np.arange(n_steps) * raster.step_ms
+    for label in range(n_classes):
+        is_answer = label == raster.answer
+        colour = canvas.PINK if is_answer else canvas.GREY
+        axes.plot(times, potentials[0, :, label], color=colour, zorder=2 + is_answer)
+
+
 def _draw_image(axes: Axes, image: NDArray[np.uint8] | None, text: str) -> None:
     axes.set_axis_off()
     axes.set_title(f"Shown: {text}")
@@ -163,15 +196,17 @@ def _draw_image(axes: Axes, image: NDArray[np.uint8] | None, text: str) -> None:
         axes.imshow(image, vmin=0, vmax=255)
 
 
-def _draw_counts(axes: Axes, raster: SpikeRaster) -> None:
-    counts = raster.layers[-1].counts_per_source()
+def _draw_scores(axes: Axes, raster: SpikeRaster) -> None:
+    scores = raster.scores
     answer = raster.answer
-    names = raster.subject.class_names[: counts.size]
+    names = raster.subject.class_names[: scores.size]
     colours = [
-        canvas.PINK if label == answer else canvas.GREY for label in range(counts.size)
+        canvas.PINK if label == answer else canvas.GREY for label in range(scores.size)
     ]
-    axes.bar(range(counts.size), counts, color=colours)
+    axes.bar(range(scores.size), scores, color=colours)
     rotation = 90 if max(map(len, names)) > 2 else 0
-    axes.set_xticks(range(counts.size), names, rotation=rotation)
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
-    axes.set_title(f"Output spikes by {raster.subject.noun}")
+    axes.set_xticks(range(scores.size), names, rotation=rotation)
+    is_spiking = raster.readout.is_spiking
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=is_spiking))
+    scored = "spikes" if is_spiking else "potential"
+    axes.set_title(f"Output {scored} by {raster.subject.noun}")

@@ -12,7 +12,9 @@ import numpy as np
 from spikejoule.compiling import compiled_apart, compiled_inline, compiled_parallel
 from spikejoule.compiling.emit import LANES
 from spikejoule.engine.differentiable.kernels.neurons import (
+    LayerBackward,
     Slopes,
+    Span,
     Through,
     neuron_gradients,
 )
@@ -24,7 +26,6 @@ from spikejoule.engine.differentiable.kernels.structures import (
     Gradients,
     Inputs,
     Kept,
-    Neurons,
     Records,
     Tables,
     layer_place_at,
@@ -188,9 +189,9 @@ def _gather(sample, values, work, out):
 
 
 @compiled_inline
-def _from(rows, step, element):
-    """Return ``Rows`` from a step and an element on."""
-    return Rows(rows.values, rows.start + step * rows.stride + element, rows.stride)
+def _from_step(rows, step):
+    """Return ``Rows`` from a step on."""
+    return Rows(rows.values, rows.start + step * rows.stride, rows.stride)
 
 
 @compiled_inline
@@ -223,27 +224,6 @@ def _set_products(following, place, number, block, work, into):
         add_products(following, taps, part, n_steps, into)
 
 
-class LayerBackward(NamedTuple):
-    """What the neurons of a layer need to go back through one sample.
-
-    Attributes:
-        neurons: all of them.
-        surrogate: number of the surrogate's shape.
-        potentials: v, ``Rows`` of T + 1 steps.
-        slopes: gradients by spikes and recorded potentials; those by spikes are the
-            rows of one place.
-        deltas: ``Rows`` of T steps that receive dL/dx.
-        through: what is carried through time, and the sums.
-    """
-
-    neurons: Neurons
-    surrogate: int
-    potentials: Rows
-    slopes: Slopes
-    deltas: Rows
-    through: Through
-
-
 @compiled_inline
 def _layer_backward(number, sample, place, lane, work, memory):
     """Return the ``LayerBackward`` of a layer; arguments as of `_layer_deltas`."""
@@ -254,54 +234,24 @@ def _layer_backward(number, sample, place, lane, work, memory):
     has_recorded = is_last and work.slopes.potentials.size > 0
     recorded = memory.recorded if has_recorded else memory.nothing
     sums = work.gradients.neurons[lane]
+    potentials = potentials_of(work.kept, tables, number, sample, n_steps)
+    of_next = potentials_of(work.kept, tables, number, sample + 1, n_steps)
     return LayerBackward(
-        neurons_of(work.kept.constants, tables.settings, link, number),
-        layer_place_at(tables.layers, number).surrogate,
-        potentials_of(work.kept, tables, number, sample, n_steps),
+        neurons_of(work.kept.constants, tables, link, number),
+        potentials,
+        of_next.start - potentials.start,
         Slopes(
             Rows(memory.slopes, 0, link.stride if is_last else link.width),
             tables.chain.factors[number + 1],
             Rows(recorded, 0, link.stride if has_recorded else 0),
-            tables.records_after_reset if has_recorded else 0,
+            1 if has_recorded else 0,
+            tables.records_after_reset,
         ),
         _deltas_of(number, place, work, memory),
         Through(
             Rows(memory.later, 0, link.stride),
             Rows(sums, N_SUMS * link.first_unit, link.stride),
-        ),
-    )
-
-
-@compiled_inline
-def _go_back(layer, vectors, element, column, step, n_steps):
-    """Compute dL/dx of neighbouring neurons of a layer in some steps.
-
-    Args:
-        layer: ``LayerBackward``.
-        vectors: number of vectors of neurons.
-        element: first of them in the layer.
-        column: first of them in the slopes.
-        step: first step.
-        n_steps: number of steps.
-    """
-    slopes = layer.slopes
-    neurons = layer.neurons
-    neuron_gradients(
-        Neurons(_from(neurons.constants, 0, element), neurons.settings),
-        layer.surrogate,
-        vectors,
-        _from(layer.potentials, step, element),
-        Slopes(
-            _from(slopes.spikes, step, column),
-            slopes.factor,
-            _from(slopes.potentials, step, element),
-            slopes.after_reset,
-        ),
-        _from(layer.deltas, step, element),
-        n_steps,
-        Through(
-            _from(layer.through.later, 0, element),
-            _from(layer.through.sums, 0, element),
+            work.gradients.has_constants[number],
         ),
     )
 
@@ -322,15 +272,18 @@ def _whole_deltas(number, layer, work):
     leading = Leading(chain, Transposed(work.tables.transposed))
     slopes = layer.slopes.spikes
     vectors = link.stride // LANES
-    if link.recurrent == 0:
-        _go_back(layer, vectors, 0, 0, 0, n_steps)
-        return
-    # dL/ds depends on dL/dx of the step after, so steps go one by one.
-    for step in range(n_steps - 1, -1, -1):
-        if step + 1 < n_steps:
-            after = _from(layer.deltas, step + 1, 0)
-            add_place_products(after, 0, own, leading, 1, _from(slopes, step, 0))
-        _go_back(layer, vectors, 0, 0, step, 1)
+    size = block_size(link.stride)
+    # In a recurrent layer dL/ds depends on dL/dx of the step after, so steps go one by
+    # one.
+    at_once = 1 if link.recurrent > 0 else n_steps
+    for step in range(n_steps - at_once, -1, -at_once):
+        if link.recurrent > 0 and step + 1 < n_steps:
+            after = _from_step(layer.deltas, step + 1)
+            add_place_products(after, 0, own, leading, 1, _from_step(slopes, step))
+        for vector in range(0, vectors, size):
+            column = vector * LANES
+            some = min(size, vectors - vector)
+            neuron_gradients(layer, Span(column, column, some, step, at_once))
 
 
 @compiled_apart
@@ -363,7 +316,8 @@ def _deltas_by_place(number, layer, next_deltas, work):
             _set_products(next_deltas, place, number + 1, block, work, slopes)
             for member in range(members_of[place], members_of[place + 1]):
                 element = np.int64(members[member]) * width + block.column
-                _go_back(layer, block.vectors, element, block.column, 0, n_steps)
+                span = Span(element, block.column, block.vectors, 0, n_steps)
+                neuron_gradients(layer, span)
 
 
 @compiled_apart

@@ -13,7 +13,12 @@ from spikejoule.compiling import compiled_apart, compiled_inline, compiled_paral
 from spikejoule.compiling.bits import LISTED_AT_ONCE, list_set_bits
 from spikejoule.compiling.emit import LANES
 from spikejoule.encoding.kernels import SPARE_SPIKES
-from spikejoule.engine.differentiable.kernels.neurons import run_neurons
+from spikejoule.engine.differentiable.kernels.neurons import (
+    SUBTRACT,
+    ZERO,
+    NeuronSteps,
+    run_neurons,
+)
 from spikejoule.engine.differentiable.kernels.structures import (
     CURRENTS,
     DENSE,
@@ -222,7 +227,7 @@ def _run_layer(number, sample, received, work, memory, out):
     link = link_at(chain.links, number)
     own = link_at(chain.links, link.recurrent)
     own_patches = patches_of(chain, own, chain.factors[link.recurrent])
-    neurons = neurons_of(work.kept.constants, work.tables.settings, link, number)
+    neurons = neurons_of(work.kept.constants, work.tables, link, number)
     rows = potentials_of(work.kept, work.tables, number, sample, n_steps)
     potentials = rows.values
     currents = memory.currents
@@ -247,7 +252,8 @@ def _run_layer(number, sample, received, work, memory, out):
         if place.synapses == ROWS:
             add_weight_rows(received, n_steps, weights, biases, block, inputs)
         if link.recurrent == 0:
-            run_neurons(neurons, block, rows, n_steps, Row(currents, 0), fired)
+            steps = NeuronSteps(rows, n_steps, Row(currents, 0), fired)
+            run_neurons(neurons, block, steps)
     count = offsets[0]
     for step in range(n_steps):
         bits = fired[step * words :]
@@ -257,11 +263,23 @@ def _run_layer(number, sample, received, work, memory, out):
                 row = Row(potentials, start + rows.stride)
                 add_patches(out, step - 1, own_patches, chain.parameters, row)
             of_step = Rows(potentials, start, rows.stride)
-            whole = Block(0, words)
-            run_neurons(neurons, whole, of_step, 1, Row(currents, 0), bits)
+            steps = NeuronSteps(of_step, 1, Row(currents, 0), bits)
+            for vector in range(0, words, size):
+                block = Block(vector * LANES, min(size, words - vector))
+                run_neurons(neurons, block, steps)
         fired_bits = FiredBits(bits, memory.listed, memory.bits)
         count = list_spikes(link, units, fired_bits, sources, count)
         offsets[step + 1] = count
+
+
+@compiled_inline
+def _after_spike(potential, threshold, reset):
+    """Return u of a neuron that fired, from v."""
+    if reset == ZERO:
+        return potential * 0
+    if reset == SUBTRACT:
+        return potential - threshold
+    return potential
 
 
 @compiled_apart
@@ -272,9 +290,8 @@ def _record(sample, work):
     units = tables.chain.units
     last = tables.layers.shape[0] - 1
     link = link_at(tables.chain.links, last)
-    neurons = neurons_of(work.kept.constants, tables.settings, link, last)
+    neurons = neurons_of(work.kept.constants, tables, link, last)
     constants = neurons.constants
-    settings = neurons.settings
     rows = potentials_of(work.kept, tables, last, sample, batch.n_steps)
     values = rows.values
     spikes = work.records.spikes
@@ -291,10 +308,10 @@ def _record(sample, work):
             fires = value >= constants.values[place + 3 * constants.stride]
             if spikes.size > 0:
                 spikes[first + unit] = fires
-            if tables.records_after_reset and fires:
-                threshold = constants.values[place + 2 * constants.stride]
-                value = settings.kept * value - settings.lowered * threshold
             if potentials.size > 0:
+                if tables.records_after_reset and fires:
+                    threshold = constants.values[place + 2 * constants.stride]
+                    value = _after_spike(value, threshold, neurons.reset)
                 potentials[first + unit] = value
 
 

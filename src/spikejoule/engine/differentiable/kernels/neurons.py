@@ -4,18 +4,11 @@ Forward, in each step, with input x (engine/differentiable/dynamics.py):
 
     i[t] = keep_current i[t-1] + x[t]
     w[t] = keep u[t-1] + gain i[t]
-    v[t] = next_kept w[t] - next_lowered threshold    if s[t-1], else w[t]
+    v[t] = w[t], but after a spike    w[t] - threshold    (`subtract_next`)
+                                      0                   (`zero_next`)
     s[t] = 1 if v[t] >= fires_at, else 0
-    u[t] = kept v[t] - lowered threshold              if s[t], else v[t]
-
-The reset determines four numbers, each 0 or 1:
-
-                     kept   lowered   next_kept   next_lowered
-    none               1       0          1            0
-    zero               0       0          1            0
-    subtract           1       1          1            0
-    subtract_next      1       0          1            1
-    zero_next          1       0          0            0
+    u[t] = v[t], but with a spike     v[t] - threshold    (`subtract`)
+                                      0                   (`zero`)
 
 `fires_at` is the smallest potential that fires: the threshold, or the next larger
 number if a neuron fires only above its threshold.
@@ -24,7 +17,7 @@ Backward, with e = dL/dw[t+1], a = dL/du[t], and f the surrogate derivative,
 
     a         = keep e + dL/du[t] of the output
     dL/dv[t]  = f (dL/ds[t] + du/ds a) + du/dv a + dL/dv[t] of the output
-    dL/dw[t]  = next_kept dL/dv[t]                    if s[t-1], else dL/dv[t]
+    dL/dw[t]  = dL/dv[t], but 0 after a spike             (`zero_next`)
     dL/di[t]  = gain dL/dw[t] + keep_current dL/di[t+1]
 
 where du/ds counts only if gradients flow through the reset. No gradient flows through
@@ -33,24 +26,30 @@ says how code is emitted; nothing is checked.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from llvmlite import ir
 from numba.core import cgutils
 
 from spikejoule.compiling.emit import (
     LANES,
+    Index,
     Lanes,
+    Registers,
     broadcast,
     constant,
     each_below,
     emitted,
     for_each_block_size,
     multiply_add,
+    prefetch,
     zeros,
 )
-from spikejoule.engine.differentiable.kernels.structures import N_SUMS
-from spikejoule.engine.kernels.structures import Real, Rows
+from spikejoule.engine.differentiable.dynamics import Reset
+from spikejoule.engine.differentiable.kernels.structures import N_SUMS, Neurons
+from spikejoule.engine.kernels.patches import Row
+from spikejoule.engine.kernels.structures import Array, Real, Rows
+from spikejoule.engine.kernels.vector import MAX_BLOCK
 from spikejoule.network.surrogates import SURROGATES
 
 
@@ -91,6 +90,15 @@ SHAPES: dict[str, Callable[[Lanes, Any, Any], Any]] = {
 }
 """The shapes of surrogate derivatives (dynamics.py); kernels know them by position."""
 
+RESETS: tuple[Reset, ...] = get_args(Reset)
+"""Kernels know resets by position. Each has its own copy of the loops: as numbers that
+select, resets would take a third of the time."""
+
+ZERO, SUBTRACT = RESETS.index("zero"), RESETS.index("subtract")
+
+PASSING = ("zero", "subtract")
+"""Resets that gradients may flow through."""
+
 
 class _NeuronVector:
     """Emits the reset of a vector of neurons; it keeps their constants as vectors.
@@ -99,11 +107,12 @@ class _NeuronVector:
         builder: receives the instructions.
         neurons: ``Neurons``.
         column: first neuron of the vector.
+        reset: name of the reset.
     """
 
-    def __init__(self, builder, neurons, column):
+    def __init__(self, builder, neurons, column, reset):
         self._builder = builder
-        settings = neurons.settings
+        self._reset = reset
 
         def constant_at(row):
             place = neurons.constants.start + neurons.constants.stride * row + column
@@ -112,11 +121,12 @@ class _NeuronVector:
         self.keep, self.gain, self.threshold, self._fires_at = map(
             constant_at, range(4)
         )
-        self.kept = broadcast(builder, settings.kept)
-        self.lowered = broadcast(builder, settings.lowered)
-        self.next_kept = broadcast(builder, settings.next_kept)
-        self.next_lowered = broadcast(builder, settings.next_lowered)
-        self.keep_current = broadcast(builder, settings.keep_current)
+        self.keep_current = broadcast(builder, neurons.settings.keep_current)
+
+    @property
+    def is_next(self):
+        """Whether a spike changes the potential one step later."""
+        return self._reset in ("subtract_next", "zero_next")
 
     def is_spiking(self, potential):
         """Return which neurons fire, one bit per neuron."""
@@ -124,84 +134,121 @@ class _NeuronVector:
 
     def reset_potential(self, potential):
         """Return u of a neuron that fired, from v."""
-        builder = self._builder
-        return builder.fsub(
-            builder.fmul(self.kept, potential),
-            builder.fmul(self.lowered, self.threshold),
-        )
+        if self._reset == "zero":
+            return zeros(potential.type)
+        if self._reset == "subtract":
+            return self._builder.fsub(potential, self.threshold)
+        return potential
 
-    def after_reset(self, potential, is_spiking):
+    def after_reset(self, potential):
         """Return u, from v."""
         reset = self.reset_potential(potential)
-        return self._builder.select(is_spiking, reset, potential)
+        if reset is potential:
+            return potential
+        return self._builder.select(self.is_spiking(potential), reset, potential)
 
-    def after_spike(self, potential):
-        """Return v[t] after a spike in step t - 1, from w[t]."""
-        builder = self._builder
-        return builder.fsub(
-            builder.fmul(self.next_kept, potential),
-            builder.fmul(self.next_lowered, self.threshold),
-        )
+    def after_spike(self, potential, before):
+        """Return v[t] from w[t] and v[t-1]."""
+        if not self.is_next:
+            return potential
+        lowered = zeros(potential.type)
+        if self._reset == "subtract_next":
+            lowered = self._builder.fsub(potential, self.threshold)
+        return self._builder.select(self.is_spiking(before), lowered, potential)
+
+
+class NeuronSteps(NamedTuple):
+    """What :func:`run_neurons` works on.
+
+    Attributes:
+        potentials: row 0 holds v of the step before; the following rows hold the inputs
+            x of the steps, and receive v.
+        n_steps: number of steps.
+        currents: synaptic currents after the step before; is updated.
+        fired: receives one bit per neuron and step.
+    """
+
+    potentials: Rows
+    n_steps: int
+    currents: Row
+    fired: Array
 
 
 @emitted
-def run_neurons(builder, neurons, block, potentials, n_steps, currents, spike_bits):
+def run_neurons(builder, neurons, block, steps):
     """Run a block of neurons over some steps.
 
     Args:
         builder: receives the instructions.
         neurons: ``Neurons`` of the layer.
-        block: which of them.
-        potentials: ``Rows``. Row 0 holds v of the step before; the following rows hold
-            the inputs x of the steps, and receive v.
-        n_steps: number of steps.
-        currents: ``Row`` of synaptic currents after the step before; is updated.
-        spike_bits: receives one bit per neuron and step.
+        block: which of them, at most MAX_BLOCK vectors.
+        steps: ``NeuronSteps``.
     """
+
+    def emit_reset(code: int) -> None:
+        # The vectors of a block take turns: each waits for its own step before.
+        for_each_block_size(
+            builder,
+            block.vectors,
+            range(1, MAX_BLOCK + 1),
+            lambda size: _emit_steps(builder, neurons, block.column, steps, size, code),
+        )
+
+    for_each_block_size(builder, neurons.reset, range(len(RESETS)), emit_reset)
+
+
+def _emit_steps(builder, neurons, column, steps, size, code):
+    """Emit the steps of `size` vectors of neurons."""
+    potentials = steps.potentials
     values = potentials.values
-    stride = potentials.stride
-    words = stride // LANES
-    with each_below(builder, block.vectors) as number:
-        column = block.column + number * LANES
-        own = _NeuronVector(builder, neurons, column)
-        before = cgutils.alloca_once(builder, values.vector)
-        current = cgutils.alloca_once(builder, values.vector)
-        builder.store(values.load_vector(potentials.start + column), before)
-        current_place = currents.start + column
-        builder.store(currents.values.load_vector(current_place), current)
-        with each_below(builder, n_steps) as step:
-            place = potentials.start + column + stride * (step + 1)
-            remaining = builder.fmul(own.keep_current, builder.load(current))
+    words = potentials.stride // LANES
+    # u of the step before, which is v if a spike changes the potential a step later.
+    left = Registers(builder, values.vector, size)
+    currents = Registers(builder, values.vector, size)
+    currents.load(steps.currents.values, steps.currents.start + column)
+    own = []
+    for k, cell in enumerate(left.cells):
+        at = column + LANES * k
+        own.append(_NeuronVector(builder, neurons, at, RESETS[code]))
+        before = values.load_vector(potentials.start + at)
+        builder.store(own[k].after_reset(before), cell)
+    with each_below(builder, steps.n_steps) as step:
+        row = potentials.start + column + potentials.stride * (step + 1)
+        for k, (neuron, cell, current) in enumerate(
+            zip(own, left.cells, currents.cells, strict=True)
+        ):
+            place = row + LANES * k
+            remaining = builder.fmul(neuron.keep_current, builder.load(current))
             total = builder.fadd(remaining, values.load_vector(place))
             builder.store(total, current)
-            last = builder.load(before)
-            fired_before = own.is_spiking(last)
+            before = builder.load(cell)
             # Not a fused multiply-add: the simulators round the product.
             value = builder.fadd(
-                builder.fmul(own.keep, own.after_reset(last, fired_before)),
-                builder.fmul(own.gain, total),
+                builder.fmul(neuron.keep, before), builder.fmul(neuron.gain, total)
             )
-            value = builder.select(fired_before, own.after_spike(value), value)
+            value = neuron.after_spike(value, before)
             values.store_vector(value, place)
-            word = builder.bitcast(own.is_spiking(value), ir.IntType(LANES))
-            spike_bits.store(word, step * words + column // LANES)
-            builder.store(value, before)
-        currents.values.store_vector(builder.load(current), current_place)
+            word = builder.bitcast(neuron.is_spiking(value), ir.IntType(LANES))
+            steps.fired.store(word, step * words + column // LANES + k)
+            builder.store(neuron.after_reset(value), cell)
+    currents.store(steps.currents.values, steps.currents.start + column)
 
 
 class Slopes(NamedTuple):
-    """Gradients of the loss by the spikes and potentials of neighbouring neurons.
+    """Gradients of the loss by the spikes and potentials of a layer.
 
     Attributes:
         spikes: by the spikes, one row per step, but for `factor`.
         factor: factor on `spikes`.
-        potentials: by recorded potentials, one row per step.
+        potentials: by recorded potentials, one row per step; zeros without.
+        has_potentials: whether potentials are recorded.
         after_reset: 1 if potentials after the reset are recorded, else 0.
     """
 
     spikes: Rows
     factor: Real
     potentials: Rows
+    has_potentials: int
     after_reset: int
 
 
@@ -212,162 +259,312 @@ class Through(NamedTuple):
         later: row 0 has dL/dw of the step after, row 1 its dL/di; both are updated.
         sums: rows that receive the sums over the steps: of dL/di, dL/dkeep,
             gain * dL/dgain, and dL/dthreshold. passes.py divides the third by the gain.
+        has_constants: whether sums but the first are needed.
     """
 
     later: Rows
     sums: Rows
+    has_constants: int
+
+
+class LayerBackward(NamedTuple):
+    """What the neurons of a layer need to go back through one sample.
+
+    Attributes:
+        neurons: all of them.
+        potentials: v, ``Rows`` of T + 1 steps; row 0 is before the first.
+        to_next: distance to the potentials of the sample that comes next.
+        slopes: gradients by spikes and recorded potentials.
+        deltas: ``Rows`` of T steps that receive dL/dx.
+        through: what is carried through time, and the sums.
+    """
+
+    neurons: Neurons
+    potentials: Rows
+    to_next: int
+    slopes: Slopes
+    deltas: Rows
+    through: Through
+
+
+class Span(NamedTuple):
+    """Neighbouring neurons of a layer, and some steps.
+
+    Attributes:
+        element: the first neuron in the layer.
+        column: the first neuron in the slopes by spikes.
+        vectors: number of vectors of neurons, at most MAX_BLOCK.
+        step: the first step.
+        n_steps: number of steps.
+    """
+
+    element: int
+    column: int
+    vectors: int
+    step: int
+    n_steps: int
 
 
 @emitted
-def neuron_gradients(
-    builder, neurons, surrogate, vectors, potentials, slopes, deltas, n_steps, through
-):
-    """Compute dL/dx of neighbouring neurons in some steps, from the last to the first.
+def neuron_gradients(builder, layer, span):
+    """Compute dL/dx of some neurons and steps, from the last step to the first.
 
     Args:
         builder: receives the instructions.
-        neurons: ``Neurons``.
-        surrogate: number of the surrogate's shape.
-        vectors: number of vectors of neurons.
-        potentials: ``Rows`` of v; row 0 is the step before the first one.
-        slopes: ``Slopes``.
-        deltas: ``Rows`` that receive dL/dx.
-        n_steps: number of steps.
-        through: ``Through``.
+        layer: ``LayerBackward``.
+        span: ``Span``.
     """
-    emitter = _GradientEmitter(
-        builder, neurons, potentials, slopes, deltas, n_steps, through
+
+    def emit_derivatives(code: int) -> None:
+        _emit_derivatives(builder, layer, span, tuple(SHAPES.values())[code])
+
+    # One copy of each loop per surrogate, and then one per reset.
+    neurons = layer.neurons
+    codes = range(len(SHAPES))
+    for_each_block_size(builder, neurons.surrogate, codes, emit_derivatives)
+    is_general = _is_general(builder, layer)
+
+    def emit_reset(code: int) -> None:
+        reset = RESETS[code]
+        passed = (0, 1) if reset in PASSING else (0,)
+
+        def emit_passing(passes: int) -> None:
+            def emit_kind(kind: int) -> None:
+                rule = _Rule(reset, bool(passes), bool(kind))
+                _GradientEmitter(builder, layer, span, rule).emit()
+
+            for_each_block_size(builder, is_general, (0, 1), emit_kind)
+
+        for_each_block_size(builder, neurons.through_reset, passed, emit_passing)
+
+    for_each_block_size(builder, neurons.reset, range(len(RESETS)), emit_reset)
+
+
+def _is_general(builder, layer):
+    """Return 1 if a layer has what most have not, see :class:`_Rule`, else 0."""
+    keep_current = layer.neurons.settings.keep_current
+    nothing = ir.Constant(keep_current.type, 0.0)
+    has_current = builder.fcmp_unordered("!=", keep_current, nothing)
+    flags = builder.or_(layer.slopes.has_potentials, layer.through.has_constants)
+    return builder.or_(builder.zext(has_current, flags.type), flags)
+
+
+def _emit_derivatives(builder, layer, span, shape):
+    """Write the surrogate derivatives of a span where its dL/dx belong."""
+    potentials = layer.potentials
+    values = potentials.values
+    deltas = layer.deltas
+    settings = layer.neurons.settings
+    lanes = Lanes(builder, values.vector)
+    height, slope, floor = (
+        broadcast(builder, number)
+        for number in (settings.height, settings.slope, settings.floor)
     )
+    with each_below(builder, span.vectors) as number:
+        element = span.element + number * LANES
+        own = _NeuronVector(builder, layer.neurons, element, "none")
+        with each_below(builder, span.n_steps) as row:
+            step = span.step + row
+            place = potentials.start + potentials.stride * (step + 1) + element
+            # The loops jump through the potentials, and processors do not see where.
+            prefetch(builder, values, place + layer.to_next)
+            distance = builder.fsub(values.load_vector(place), own.threshold)
+            value = shape(lanes, builder.fmul(slope, distance), floor)
+            place = deltas.start + deltas.stride * step + element
+            deltas.values.store_vector(builder.fmul(height, value), place)
 
-    def emit(code: int) -> None:
-        with each_below(builder, vectors) as number:
-            emitter.emit_vector(number * LANES, tuple(SHAPES.values())[code])
 
-    # One copy of the loops per surrogate, each with its formula inlined.
-    for_each_block_size(builder, surrogate, range(len(SHAPES)), emit)
+class _Rule(NamedTuple):
+    """What is known of a layer when the loops through time are emitted.
+
+    Attributes:
+        reset: of its neurons.
+        passes: whether gradients flow through the reset.
+        is_general: whether it has synaptic currents, learned constants or recorded
+            potentials.
+    """
+
+    reset: Reset
+    passes: bool
+    is_general: bool
+
+
+class _Cells(NamedTuple):
+    """What is carried through the steps of one vector of neurons, in registers.
+
+    Attributes:
+        neuron: the vector.
+        element: its place in the layer.
+        column: its place in the slopes by spikes.
+        potential: v of the step.
+        later: dL/dw of the step after.
+        later_current: dL/di of the step after.
+        sums: as in ``Through``; those that are needed.
+    """
+
+    neuron: _NeuronVector
+    element: Any
+    column: Any
+    potential: Any
+    later: Any
+    later_current: Any
+    sums: list[Any]
 
 
 class _GradientEmitter:
-    """Emits the loops of :func:`neuron_gradients`, with the same arguments."""
+    """Emits the loops of :func:`neuron_gradients` through time, for one rule."""
 
-    def __init__(self, builder, neurons, potentials, slopes, deltas, n_steps, through):
+    def __init__(self, builder, layer, span, rule):
         self._builder = builder
-        self._neurons = neurons
-        self._potentials = potentials
-        self._slopes = slopes
-        self._deltas = deltas
-        self._n_steps = n_steps
-        self._through = through
+        self._layer = layer
+        self._span = span
+        self._rule = rule
 
-    def emit_vector(self, column, shape):
-        """Emit all steps of a vector of neurons."""
-        builder = self._builder
-        potentials = self._potentials
-        values = potentials.values
-        carried = [(self._through.later, row) for row in range(2)]
-        carried += [(self._through.sums, row) for row in range(N_SUMS)]
-        places = [
-            (rows.values, rows.start + rows.stride * row + column)
-            for rows, row in carried
-        ]
-        cells = [cgutils.alloca_once(builder, values.vector) for _ in places]
-        for cell, (array, place) in zip(cells, places, strict=True):
-            builder.store(array.load_vector(place), cell)
-        own = _NeuronVector(builder, self._neurons, column)
-        potential = cgutils.alloca_once(builder, values.vector)
-        last = potentials.start + potentials.stride * self._n_steps + column
-        builder.store(values.load_vector(last), potential)
-        with each_below(builder, self._n_steps) as number:
-            step = self._n_steps - 1 - number
-            before = values.load_vector(
-                potentials.start + potentials.stride * step + column
-            )
-            value = builder.load(potential)
-            builder.store(before, potential)
-            self._emit_step(own, shape, step, column, value, before, cells)
-        for cell, (array, place) in zip(cells, places, strict=True):
-            array.store_vector(builder.load(cell), place)
+    def emit(self):
+        """Emit the loops of all vectors.
 
-    def _emit_step(self, own, shape, step, column, value, before, cells):
-        builder = self._builder
-        later, later_current, *sums = cells
-
-        def row_of(rows):
-            return rows.values.load_vector(rows.start + rows.stride * step + column)
-
-        fires = own.is_spiking(value)
-        fired_before = own.is_spiking(before)
-        by_potential = row_of(self._slopes.potentials)
-        nothing = zeros(value.type)
-        records_u = builder.icmp_signed("!=", self._slopes.after_reset, constant(0))
-        by_u = builder.select(records_u, by_potential, nothing)
-        # dL/du
-        ahead = builder.load(later)
-        by_u = multiply_add(builder, own.keep, ahead, by_u)
-        by_spike = self._by_spike(own, row_of(self._slopes.spikes), value, by_u)
-        by_spike = builder.fmul(self._derivative(own, shape, value), by_spike)
-        # dL/dv, with the output's share, and then dL/dw.
-        delta = builder.select(fires, builder.fmul(own.kept, by_u), by_u)
-        delta = builder.fadd(by_spike, delta)
-        recorded = builder.select(records_u, nothing, by_potential)
-        delta = builder.fadd(delta, recorded)
-        gated = builder.fmul(own.next_kept, delta)
-        delta = builder.select(fired_before, gated, delta)
-        builder.store(delta, later)
-        current = builder.fmul(own.keep_current, builder.load(later_current))
-        current = multiply_add(builder, own.gain, delta, current)
-        builder.store(current, later_current)
-        place = self._deltas.start + self._deltas.stride * step + column
-        self._deltas.values.store_vector(current, place)
-        self._add(
-            sums,
-            (
-                current,
-                *self._by_constants(own, delta, value, before),
-                self._by_threshold(own, fires, by_spike, by_u, ahead),
-            ),
+        The vectors of a block take turns: each waits for its own step after.
+        """
+        span = self._span
+        if self._rule.is_general:
+            with each_below(self._builder, span.vectors) as number:
+                self._emit_vectors(number * LANES, 1)
+            return
+        first = Index(self._builder, constant(0))
+        for_each_block_size(
+            self._builder,
+            span.vectors,
+            range(1, MAX_BLOCK + 1),
+            lambda size: self._emit_vectors(first, size),
         )
 
-    def _add(self, sums, terms):
+    def _emit_vectors(self, first, size):
+        """Emit the steps of `size` vectors, from column `first` of the span on."""
         builder = self._builder
-        for cell, term in zip(sums, terms, strict=True):
+        span = self._span
+        cells = [self._cells_at(first + LANES * k) for k in range(size)]
+        with each_below(builder, span.n_steps) as number:
+            step = span.step + span.n_steps - 1 - number
+            for vector in cells:
+                self._emit_step(vector, step)
+        for vector in cells:
+            for (values, place), cell in self._carried(vector):
+                values.store_vector(builder.load(cell), place)
+
+    def _cells_at(self, offset):
+        """Return the cells of one vector, filled for the last step."""
+        layer = self._layer
+        span = self._span
+        vector = layer.potentials.values.vector
+        element = span.element + offset
+        n_sums = N_SUMS if self._rule.is_general else 1
+        later, later_current, potential, *sums = (
+            cgutils.alloca_once(self._builder, vector) for _ in range(3 + n_sums)
+        )
+        cells = _Cells(
+            _NeuronVector(self._builder, layer.neurons, element, self._rule.reset),
+            element,
+            span.column + offset,
+            potential,
+            later,
+            later_current,
+            sums,
+        )
+        for (values, place), cell in self._carried(cells):
+            self._builder.store(values.load_vector(place), cell)
+        last = self._load(layer.potentials, span.step + span.n_steps, element)
+        self._builder.store(last, potential)
+        return cells
+
+    def _carried(self, cells):
+        """Yield the place in memory of each cell that outlives the loop."""
+        through = self._layer.through
+        carried = [(through.later, 0, cells.later)]
+        if self._rule.is_general:
+            carried.append((through.later, 1, cells.later_current))
+        carried += [(through.sums, row, cell) for row, cell in enumerate(cells.sums)]
+        for rows, row, cell in carried:
+            yield (rows.values, rows.start + rows.stride * row + cells.element), cell
+
+    def _load(self, rows, row, column):
+        """Load a vector of a row."""
+        return rows.values.load_vector(rows.start + rows.stride * row + column)
+
+    def _emit_step(self, cells, step):
+        """Emit one step of one vector."""
+        builder = self._builder
+        layer = self._layer
+        rule = self._rule
+        own = cells.neuron
+        value = builder.load(cells.potential)
+        before = self._load(layer.potentials, step, cells.element)
+        builder.store(before, cells.potential)
+        ahead = builder.load(cells.later)
+        slope = self._load(layer.slopes.spikes, step, cells.column)
+        slope = builder.fmul(broadcast(builder, layer.slopes.factor), slope)
+        derivative = self._load(layer.deltas, step, cells.element)
+        # dL/du, then f dL/ds, dL/dv and dL/dw.
+        by_u = builder.fmul(own.keep, ahead)
+        if rule.is_general:
+            recorded_u, recorded_v = self._by_output(step, cells.element)
+            by_u = builder.fadd(by_u, recorded_u)
+        if rule.passes:
+            change = builder.fsub(own.reset_potential(value), value)
+            slope = multiply_add(builder, change, by_u, slope)
+        by_spike = builder.fmul(derivative, slope)
+        delta = by_u
+        if rule.reset == "zero":
+            delta = builder.select(own.is_spiking(value), zeros(value.type), by_u)
+        delta = builder.fadd(by_spike, delta)
+        if rule.is_general:
+            delta = builder.fadd(delta, recorded_v)
+        if rule.reset == "zero_next":
+            delta = builder.select(own.is_spiking(before), zeros(value.type), delta)
+        builder.store(delta, cells.later)
+        by_input = builder.fmul(own.gain, delta)
+        if rule.is_general:
+            kept = builder.fmul(own.keep_current, builder.load(cells.later_current))
+            by_input = builder.fadd(by_input, kept)
+            builder.store(by_input, cells.later_current)
+        place = layer.deltas.start + layer.deltas.stride * step + cells.element
+        layer.deltas.values.store_vector(by_input, place)
+        terms = [by_input]
+        if rule.is_general:
+            terms += self._by_constants(own, delta, value, before)
+            terms.append(self._by_threshold(own, value, by_spike, by_u, ahead))
+        for cell, term in zip(cells.sums, terms, strict=True):
             builder.store(builder.fadd(builder.load(cell), term), cell)
 
-    def _derivative(self, own, shape, value):
-        """Emit the surrogate derivative."""
+    def _by_output(self, step, element):
+        """Emit dL/du and dL/dv of recorded potentials: one of them is 0."""
         builder = self._builder
-        settings = self._neurons.settings
-        lanes = Lanes(builder, value.type)
-        slope = broadcast(builder, settings.slope)
-        y = builder.fmul(slope, builder.fsub(value, own.threshold))
-        height = broadcast(builder, settings.height)
-        floor = broadcast(builder, settings.floor)
-        return builder.fmul(height, shape(lanes, y, floor))
-
-    def _by_spike(self, own, slope, value, by_u):
-        """Emit dL/ds: by what follows, and through the reset."""
-        builder = self._builder
-        through = broadcast(builder, self._neurons.settings.through_reset)
-        change = builder.fmul(through, builder.fsub(own.reset_potential(value), value))
-        factor = broadcast(builder, self._slopes.factor)
-        return multiply_add(builder, change, by_u, builder.fmul(factor, slope))
+        slopes = self._layer.slopes
+        nothing = zeros(slopes.potentials.values.vector)
+        by_potential = self._load(slopes.potentials, step, element)
+        records_u = builder.icmp_signed("!=", slopes.after_reset, constant(0))
+        return (
+            builder.select(records_u, by_potential, nothing),
+            builder.select(records_u, nothing, by_potential),
+        )
 
     def _by_constants(self, own, delta, value, before):
         """Emit the terms of dL/dkeep, and of gain * dL/dgain."""
         builder = self._builder
-        fired_before = own.is_spiking(before)
-        u_before = own.after_reset(before, fired_before)
+        u_before = own.after_reset(before)
         # gain * i[t] is not stored: it is w[t] - keep u[t-1], and w[t] follows from
         # v[t]. Only `zero_next` loses w[t] after a spike; dL/dw[t] is then 0.
-        lowered = builder.fmul(own.next_lowered, own.threshold)
-        unreset = builder.select(fired_before, builder.fadd(value, lowered), value)
+        unreset = value
+        if self._rule.reset == "subtract_next":
+            raised = builder.fadd(value, own.threshold)
+            unreset = builder.select(own.is_spiking(before), raised, value)
         received = builder.fsub(unreset, builder.fmul(own.keep, u_before))
         return builder.fmul(delta, u_before), builder.fmul(delta, received)
 
-    def _by_threshold(self, own, fires, by_spike, by_u, ahead):
+    def _by_threshold(self, own, value, by_spike, by_u, ahead):
         """Emit the gradient by the threshold: in the spike, and where it is taken."""
         builder = self._builder
-        lowered = builder.fmul(own.lowered, by_u)
-        lowered = multiply_add(builder, own.next_lowered, ahead, lowered)
-        lowered = builder.select(fires, lowered, zeros(by_u.type))
+        taken = {"subtract": by_u, "subtract_next": ahead}.get(self._rule.reset)
+        if taken is None:
+            return builder.fneg(by_spike)
+        lowered = builder.select(own.is_spiking(value), taken, zeros(value.type))
         return builder.fneg(builder.fadd(by_spike, lowered))

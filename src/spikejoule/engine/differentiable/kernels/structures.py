@@ -29,6 +29,8 @@ class LayerPlace(NamedTuple):
         n_sources: units of the population before.
         units_before: units of all populations before this one.
         surrogate: number of the surrogate's shape (neurons.py).
+        reset: number of the reset (neurons.py).
+        through_reset: 1 if gradients flow through spikes in the reset, else 0.
     """
 
     synapses: int
@@ -36,29 +38,18 @@ class LayerPlace(NamedTuple):
     n_sources: int
     units_before: int
     surrogate: int
+    reset: int
+    through_reset: int
 
 
 class Settings(NamedTuple):
-    """The neurons of a layer in numbers (dynamics.py); z, r, g, d are 0 or 1.
-
-    A spike s[t] turns v[t] into ``z v[t] - r threshold``, and the next potential v into
-    ``g v - d threshold``.
+    """The neurons of a layer in numbers (dynamics.py).
 
     Attributes:
-        kept: z; 0 for the reset ``zero``.
-        lowered: r; 1 for the reset ``subtract``.
-        next_kept: g; 0 for the reset ``zero_next``.
-        next_lowered: d; 1 for the reset ``subtract_next``.
-        through_reset: 1 if gradients flow through s in the reset.
         keep_current: fraction of the synaptic current left after a step.
         height, slope, floor: of the surrogate.
     """
 
-    kept: Real
-    lowered: Real
-    next_kept: Real
-    next_lowered: Real
-    through_reset: Real
     keep_current: Real
     height: Real
     slope: Real
@@ -72,10 +63,14 @@ class Neurons(NamedTuple):
         constants: rows of keep, gain, threshold, and the smallest potential that fires,
             one number per element.
         settings: of the layer.
+        surrogate, reset, through_reset: as in :class:`LayerPlace`.
     """
 
     constants: Rows
     settings: Settings
+    surrogate: int
+    reset: int
+    through_reset: int
 
 
 class Tables(NamedTuple):
@@ -168,28 +163,40 @@ class Gradients(NamedTuple):
         neurons: sums over the steps for each element: by the input, which is the
             gradient of the bias, by keep, by gain, and by threshold, real [K, 4 * U].
         currents: by the input, if it is currents, real [T * B * n]; else empty.
+        has_constants: for each layer 1 if its sums by keep, gain and threshold are
+            needed, else 0, int64 [L].
     """
 
     parameters: Array
     neurons: Array
     currents: Array
+    has_constants: Array
 
 
 N_SUMS = 4
 """Rows of sums in `Gradients.neurons`; of constants, too."""
 
+N_PLACE_FIELDS = len(LayerPlace._fields)
+N_SETTINGS = len(Settings._fields)
+
 
 @compiled_inline
 def layer_place_at(layers, number):
     """Return the ``LayerPlace`` of a layer."""
-    return LayerPlace(*to_fixed_tuple(layers[number], 5))
+    return LayerPlace(*to_fixed_tuple(layers[number], N_PLACE_FIELDS))
 
 
 @compiled_inline
-def neurons_of(constants, settings, link, number):
+def neurons_of(constants, tables, link, number):
     """Return all ``Neurons`` of a layer."""
-    rows = Rows(constants, N_SUMS * link.first_unit, link.stride)
-    return Neurons(rows, Settings(*to_fixed_tuple(settings[number], 9)))
+    place = layer_place_at(tables.layers, number)
+    return Neurons(
+        Rows(constants, N_SUMS * link.first_unit, link.stride),
+        Settings(*to_fixed_tuple(tables.settings[number], N_SETTINGS)),
+        place.surrogate,
+        place.reset,
+        place.through_reset,
+    )
 
 
 @compiled_inline

@@ -21,7 +21,13 @@ from spikejoule.compiling import (
 )
 from spikejoule.compiling.emit import LANES
 from spikejoule.engine.kernels.forward import add_product, block_size
-from spikejoule.engine.kernels.structures import Block, Rows, Spikes, layer_at
+from spikejoule.engine.kernels.structures import (
+    Block,
+    Rows,
+    Spikes,
+    layer_at,
+    neuron_at,
+)
 from spikejoule.engine.learning.kernels.deltas import (
     learned_gradients,
     sample_deltas,
@@ -239,11 +245,15 @@ def _add_others(number, group, training):
     bias_gradients = workspace.bias_gradients[slot, number]
     learned = workspace.learned
     touched[layer.first_row + layer.n_sources] = True
+    decay = neuron_at(network, number).decay
+    deltas = workspace.deltas[slot, number]
+    n_steps = steps_of(training.batch)
     for sample in range(n_samples):
         for unit in range(layer.stride):
-            sums[layer.bias_start + unit] += bias_gradients[
-                sample * layer.stride + unit
-            ]
+            gradient = bias_gradients[sample * layer.stride + unit]
+            if network.starts_at_bias:
+                gradient = decay * deltas[sample * n_steps * layer.stride + unit]
+            sums[layer.bias_start + unit] += gradient
     if backward.learned_start >= 0:
         touched[backward.learned_row + number] = True
         for sample in range(n_samples):

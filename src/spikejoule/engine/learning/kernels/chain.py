@@ -15,6 +15,7 @@ one thread, and lanes are added in order (optimizer.py), so results do not depen
 number of threads.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +48,13 @@ from spikejoule.engine.kernels.structures import (
     sample_currents,
     sample_spikes,
 )
-from spikejoule.engine.learning.kernels.deltas import above_target, class_loss
+from spikejoule.engine.learning.kernels.deltas import (
+    above_target,
+    count_classes,
+    potential_deltas,
+    read_potentials,
+    sample_loss,
+)
 from spikejoule.engine.learning.kernels.patches import (
     Membrane,
     MembraneSums,
@@ -58,6 +65,7 @@ from spikejoule.engine.learning.kernels.patches import (
     deltas_of_vector,
 )
 from spikejoule.engine.learning.kernels.structures import (
+    SPIKES_READ,
     BatchGradient,
     LabelledBatch,
     Learning,
@@ -95,6 +103,8 @@ class BackwardMemory(NamedTuple):
         learned: sums for the gradients of learned neuron parameters, real
             [L * 2 * LANES].
         seen: 1 for each source of a link that fires, uint8; zero between calls.
+        peaks: as in ``Workspace``, int64 [classes].
+        unused: receives what is not needed, real [most width].
     """
 
     sources: Array
@@ -102,6 +112,8 @@ class BackwardMemory(NamedTuple):
     costs: Array
     learned: Array
     seen: Array
+    peaks: Array
+    unused: Array
 
 
 class BothPasses(NamedTuple):
@@ -170,6 +182,8 @@ def _new_backward_memory(chain, backward, n_steps, sources):
         costs=aligned_zeros_like(elements, parameters),
         learned=aligned_zeros_like(2 * n_layers * LANES, parameters),
         seen=np.zeros(backward.fan_outs.size, np.uint8),
+        peaks=np.zeros(link_at(chain.links, n_layers - 1).n_units, np.int64),
+        unused=aligned_zeros_like(width, parameters),
     )
 
 
@@ -228,6 +242,9 @@ def population_backward(number, work, surrogate, gradient):
     start = link.first_unit * (n_steps + 1)
     next_deltas = Rows(deltas, following.first_unit * (n_steps + 1), following.stride)
     learned = Rows(scratch.learned, 2 * number * LANES, LANES)
+    # Initial potentials have gradients of their own.
+    biases = scratch.unused if chain.starts_at_bias else gradient
+    bias_start = 0 if chain.starts_at_bias else link.bias_start
     # No step follows the last one.
     deltas[start + n_steps * stride : start + (n_steps + 1) * stride] = 0
     # dL/ds of a recurrent population depends on dL/dv of the step after, so its steps
@@ -256,8 +273,50 @@ def population_backward(number, work, surrogate, gradient):
                         Rows(deltas, start + step * stride + element, stride),
                         at_once,
                         membrane,
-                        MembraneSums(Row(gradient, link.bias_start + column), learned),
+                        MembraneSums(Row(biases, bias_start + column), learned),
                     )
+
+
+@compiled_inline
+def _output_backward(work, gradient):
+    """Compute dL/dv of an output that integrates, and its bias gradients.
+
+    See `population_backward`; ``scratch.costs`` are dL/dscores.
+    """
+    chain = work.chain
+    n_steps = work.n_steps
+    number = chain.constants.shape[0] - 1
+    link = link_at(chain.links, number)
+    potentials = work.memory.potentials
+    start = link.first_unit * (n_steps + 1)
+    # The deltas replace v, which the gradient of the leak needs.
+    before = potentials[start : start + n_steps * link.stride].copy()
+    potential_deltas(
+        work.scratch.costs[link.first_unit :],
+        work.scratch.peaks,
+        neuron_at(chain, number).decay,
+        n_steps,
+        Rows(potentials, start, link.stride),
+        work.scratch.unused if chain.starts_at_bias else gradient[link.bias_start :],
+    )
+    for place in range(before.size - link.stride):
+        after = start + link.stride + place
+        work.scratch.learned[2 * number * LANES] += potentials[after] * before[place]
+
+
+@compiled_inline
+def _add_initial(number, work, gradient):
+    """Add the gradients of biases that are initial potentials, and of their leak."""
+    chain = work.chain
+    link = link_at(chain.links, number)
+    deltas = work.memory.potentials
+    start = link.first_unit * (work.n_steps + 1)
+    decay = neuron_at(chain, number).decay
+    for element in range(link.stride):
+        place = link.bias_start + element % link.width
+        delta = deltas[start + element]
+        gradient[place] += decay * delta
+        work.scratch.learned[2 * number * LANES] += delta * chain.parameters[place]
 
 
 @compiled_inline
@@ -282,7 +341,9 @@ def _add_learned(number, work, gradient):
     if learned_start >= 0:
         start = learned_start + number * LANES
         gradient[start + DECAY_PLACE] += decay * (1.0 - decay) * by_decay
-        gradient[start + THRESHOLD_PLACE] += threshold * by_threshold
+        # An output that integrates does not use its threshold.
+        if threshold < math.inf:
+            gradient[start + THRESHOLD_PLACE] += threshold * by_threshold
 
 
 @compiled_apart
@@ -412,20 +473,28 @@ def _loss(sample, training, work, counts):
     learning = training.learning
     last = work.chain.constants.shape[0] - 1
     output = link_at(work.chain.links, last)
-    class_counts = np.zeros(output.n_units, np.int64)
-    count_gradient = np.zeros(output.n_units, work.chain.parameters.dtype)
-    loss, predicted = class_loss(
-        sample,
-        Spikes(scratch.sources[last], work.memory.offsets[last]),
-        training.batch,
-        learning,
-        class_counts,
-        count_gradient,
+    scores = np.zeros(output.n_units)
+    score_gradient = np.zeros(output.n_units, work.chain.parameters.dtype)
+    if learning.readout == SPIKES_READ:
+        spikes = Spikes(scratch.sources[last], work.memory.offsets[last])
+        count_classes(spikes, work.n_steps, scores)
+    else:
+        start = output.first_unit * (work.n_steps + 1)
+        read_potentials(
+            learning.readout,
+            Rows(work.memory.potentials, start, output.stride),
+            work.n_steps,
+            neuron_at(work.chain, last),
+            scores,
+            scratch.peaks,
+        )
+    loss, predicted = sample_loss(
+        sample, training.batch, learning, scores, score_gradient
     )
     counts[0] += predicted == training.batch.labels[sample]
     costs = scratch.costs[output.first_unit :]
     for unit in range(output.n_units):
-        costs[unit] = count_gradient[unit] + (costs[unit] if learning.penalised else 0)
+        costs[unit] = score_gradient[unit] + (costs[unit] if learning.penalised else 0)
     return loss
 
 
@@ -443,7 +512,12 @@ def _backward(sample, training, work, counts, gradient):
     n_connections = (counts.size - 2 * n_layers - 2) // 2
     touched = counts[counts.size - n_connections :]
     for number in range(n_layers - 1, -1, -1):
-        population_backward(number, work, surrogate, gradient)
+        if number == n_layers - 1 and learning.readout != SPIKES_READ:
+            _output_backward(work, gradient)
+        else:
+            population_backward(number, work, surrogate, gradient)
+        if chain.starts_at_bias:
+            _add_initial(number, work, gradient)
         _add_learned(number, work, gradient)
         link = link_at(chain.links, number)
         received = sample_spikes(training.batch, sample, n_steps)

@@ -8,6 +8,8 @@ memory: ``dL/ds[t] * f(v[t] - threshold) = dL/dv[t] - k[t] * dL/dv[t+1]``.
 
 import math
 
+import numpy as np
+
 from spikejoule.compiling import compiled_apart, compiled_inline, compiled_parallel
 from spikejoule.compiling.emit import LANES
 from spikejoule.compiling.streams import stream_start
@@ -26,6 +28,8 @@ from spikejoule.engine.kernels.structures import (
 )
 from spikejoule.engine.learning.kernels.sampling import keep_deltas
 from spikejoule.engine.learning.kernels.structures import (
+    LAST_READ,
+    SPIKES_READ,
     LayerBackward,
     Surrogate,
     steps_of,
@@ -95,61 +99,120 @@ def deltas_through_time(layer):
 
 
 @compiled_inline
-def cross_entropy(counts, target, batch_size, logit_scale, count_gradient):
-    """Compute the cross-entropy of softmax(logit_scale * counts) against a target.
+def cross_entropy(scores, target, batch_size, logit_scale, score_gradient):
+    """Compute the cross-entropy of softmax(logit_scale * scores) against a target.
 
     Args:
-        counts: output spikes of one sample, int64 [classes].
+        scores: of the classes of one sample, float64 [classes].
         target: target probability of each class, float64 [classes].
         batch_size: number of samples in the mean.
-        logit_scale: factor on the counts.
-        count_gradient: receives dL/dcounts of the batch's mean loss, real [classes].
+        logit_scale: factor on the scores.
+        score_gradient: receives dL/dscores of the batch's mean loss, real [classes].
 
     Returns:
-        the sample's loss and its class, the first maximum of the counts.
+        the sample's loss and its class, the first maximum of the scores.
     """
-    n_classes = counts.size
+    n_classes = scores.size
     best = 0
     for k in range(1, n_classes):
-        if counts[k] > counts[best]:
+        if scores[k] > scores[best]:
             best = k
-    # Relative to the largest count, so that no exponential overflows.
+    # Relative to the largest score, so that no exponential overflows.
     total = 0.0
     for k in range(n_classes):
-        total += math.exp(logit_scale * (counts[k] - counts[best]))
+        total += math.exp(logit_scale * (scores[k] - scores[best]))
     loss = 0.0
     log_total = math.log(total)
     for k in range(n_classes):
-        log_probability = logit_scale * (counts[k] - counts[best]) - log_total
+        log_probability = logit_scale * (scores[k] - scores[best]) - log_total
         loss -= target[k] * log_probability
-        count_gradient[k] = (
+        score_gradient[k] = (
             logit_scale * (math.exp(log_probability) - target[k]) / batch_size
         )
     return loss, best
 
 
 @compiled_inline
-def class_loss(sample, spikes, batch, learning, counts, count_gradient):
-    """Compute a sample's cross-entropy and class from the output spikes.
+def count_classes(spikes, n_steps, scores):
+    """Count the output spikes of each class, ``Spikes`` with T rows, as its score."""
+    sources = spikes.sources
+    offsets = spikes.offsets
+    scores[:] = 0
+    for event in range(offsets[0], offsets[n_steps]):
+        scores[sources[event]] += 1
+
+
+@compiled_inline
+def read_potentials(readout, potentials, n_steps, neuron, scores, peaks):
+    """Take the potential of each class in one step as its score.
+
+    Args:
+        readout: a code; not SPIKES_READ.
+        potentials: v of the output, ``Rows`` of T steps.
+        n_steps: T.
+        neuron: ``NeuronConstants`` of the output.
+        scores: receives the potentials; on a grid they are saturated.
+        peaks: receives the steps: the last, or the first of those with the largest.
+    """
+    values = potentials.values
+    first = 0 if readout != LAST_READ else n_steps - 1
+    for k in range(scores.size):
+        for step in range(first, n_steps):
+            value = values[potentials.start + step * potentials.stride + k]
+            if neuron.on_grid:
+                value = min(max(value, neuron.lowest), neuron.highest)
+            if step == first or value > scores[k]:
+                scores[k] = value
+                peaks[k] = step
+
+
+@compiled_inline
+def potential_deltas(score_gradient, peaks, decay, n_steps, deltas, sums):
+    """Compute dL/dv of an output whose potentials are the scores.
+
+    With g the gradient of a score that was read in step p, from the last step to the
+    first: ``d[t] = (g if t == p else 0) + decay * d[t + 1]``.
+
+    Args:
+        score_gradient: g of each class, real.
+        peaks: p of each class.
+        decay: of the output's neurons, real.
+        n_steps: T.
+        deltas: ``Rows`` of T steps that receive d.
+        sums: real; the sum of d over the steps is added for each class.
+    """
+    values = deltas.values
+    nothing = decay * 0
+    # Indices are unsigned: numba checks the sign of signed ones.
+    n_classes = np.uint64(peaks.size)
+    stride = np.uint64(deltas.stride)
+    row = np.uint64(deltas.start) + np.uint64(n_steps - 1) * stride
+    for step in range(n_steps - 1, -1, -1):
+        for k in range(n_classes):
+            delta = score_gradient[k] if step == peaks[k] else nothing
+            if step < n_steps - 1:
+                delta += decay * values[row + stride + k]
+            values[row + k] = delta
+            sums[k] += delta
+        row -= stride
+
+
+@compiled_inline
+def sample_loss(sample, batch, learning, scores, score_gradient):
+    """Compute a sample's cross-entropy and class from its scores.
 
     Args:
         sample: its number in the batch.
-        spikes: of the output, ``Spikes`` with T rows.
         batch, learning: ``LabelledBatch`` and ``Learning``.
-        counts: receives the spikes of each class, int64 [classes].
-        count_gradient: receives dL/dcounts, real [classes].
+        scores: of the classes, float64 [classes].
+        score_gradient: receives dL/dscores, real [classes].
 
     Returns:
         the loss and the class, see :func:`cross_entropy`.
     """
-    sources = spikes.sources
-    offsets = spikes.offsets
-    counts[:] = 0
-    for event in range(offsets[0], offsets[steps_of(batch)]):
-        counts[sources[event]] += 1
     target = batch.targets[batch.target_rows[sample]]
     return cross_entropy(
-        counts, target, batch.labels.size, learning.logit_scale, count_gradient
+        scores, target, batch.labels.size, learning.logit_scale, score_gradient
     )
 
 
@@ -204,6 +267,7 @@ def _forward(group, place, training):
     first_row = place * n_steps
     spike_counts = training.gradient.counts[slot, 1:]
     biases = workspace.biases[slot]
+    initial = workspace.initial[slot]
     penalty = 0.0
     own_input = sample_spikes(batch, sample, n_steps)
     sources = own_input.sources
@@ -211,12 +275,13 @@ def _forward(group, place, training):
     spike_counts[0] += offsets[n_steps] - offsets[0]
     for number in range(network.layers.shape[0]):
         layer = layer_at(network.layers, number)
-        set_biases(number, sample, training.currents, network, biases)
+        set_biases(number, sample, training.currents, network, biases, initial)
         forward = LayerForward(
             n_steps=n_steps,
             layer=layer,
             parameters=network.parameters,
             biases=biases,
+            initial=initial,
             neuron=neuron_at(network, number),
             potentials=_potentials(slot, number, first_row * layer.stride, training),
             fired=workspace.fired[slot],
@@ -255,7 +320,7 @@ def _backward(group, place, training):
     for number in range(last, -1, -1):
         layer = layer_at(network.layers, number)
         start = first_row * layer.stride
-        # The output has no next layer: n_next is 0, and dL/ds is dL/dcounts.
+        # The output has no next layer: n_next is 0, and dL/ds is dL/dscores.
         after = min(number + 1, last)
         following = layer_at(network.layers, after)
         backward = LayerBackward(
@@ -274,12 +339,15 @@ def _backward(group, place, training):
             surrogate=surrogate,
             costs=workspace.costs[slot, number]
             if number < last
-            else workspace.count_gradient[slot],
+            else workspace.score_gradient[slot],
             potentials=_potentials(slot, number, start, training),
             deltas=Rows(workspace.deltas[slot, number], start, layer.stride),
             sums=workspace.bias_gradients[slot, number, place * layer.stride :],
         )
-        deltas_through_time(backward)
+        if number == last and learning.readout != SPIKES_READ:
+            _output_deltas(slot, training, backward)
+        else:
+            deltas_through_time(backward)
         if 0 < number < last and scales.size > 0:
             counts[number] += keep_deltas(
                 backward.deltas,
@@ -292,6 +360,48 @@ def _backward(group, place, training):
                 amplitudes,
                 marked,
             )
+
+
+@compiled_inline
+def _read_output(group, place, training):
+    """Read the scores of a sample from its output, see ``Workspace``."""
+    network = training.network
+    workspace = training.workspace
+    slot = group.slot
+    n_steps = steps_of(training.batch)
+    last = network.layers.shape[0] - 1
+    scores = workspace.scores[slot]
+    if training.learning.readout == SPIKES_READ:
+        offsets = workspace.offsets[slot, last, place * n_steps :]
+        count_classes(Spikes(workspace.sources[slot, last], offsets), n_steps, scores)
+        return
+    stride = layer_at(network.layers, last).stride
+    read_potentials(
+        training.learning.readout,
+        Rows(_potentials(slot, last, place * n_steps * stride, training), 0, stride),
+        n_steps,
+        neuron_at(network, last),
+        scores,
+        workspace.peaks[slot],
+    )
+
+
+@compiled_inline
+def _output_deltas(slot, training, output):
+    """Compute dL/dv of an output that integrates, and its bias gradients.
+
+    `output` is its ``LayerBackward``.
+    """
+    peaks = training.workspace.peaks[slot]
+    output.sums[: peaks.size] = 0
+    potential_deltas(
+        output.costs,
+        peaks,
+        output.neuron.decay,
+        output.n_steps,
+        output.deltas,
+        output.sums,
+    )
 
 
 @compiled_apart
@@ -315,19 +425,16 @@ def sample_deltas(group, place, training):
     slot = group.slot
     penalty = _forward(group, place, training)
     last = training.network.layers.shape[0] - 1
-    output = Spikes(
-        workspace.sources[slot, last],
-        workspace.offsets[slot, last, place * steps_of(batch) :],
-    )
-    counts = workspace.class_counts[slot]
-    count_gradient = workspace.count_gradient[slot]
-    loss, predicted = class_loss(
-        group.first + place, output, batch, learning, counts, count_gradient
+    scores = workspace.scores[slot]
+    score_gradient = workspace.score_gradient[slot]
+    _read_output(group, place, training)
+    loss, predicted = sample_loss(
+        group.first + place, batch, learning, scores, score_gradient
     )
     if learning.penalised:
         costs = workspace.costs[slot, last]
-        for unit in range(counts.size):
-            count_gradient[unit] += costs[unit]
+        for unit in range(scores.size):
+            score_gradient[unit] += costs[unit]
     _backward(group, place, training)
     return loss + penalty, predicted
 
@@ -368,6 +475,9 @@ def learned_gradients(group, place, training):
                 delta = float(deltas[row + unit])
                 by_threshold += delta
                 if step == 0:
+                    if network.starts_at_bias:
+                        bias = network.parameters[layer.bias_start + unit]
+                        by_decay += delta * float(bias)
                     continue
                 # u of the step before, and k of the module text.
                 before = float(potentials[(step - 1) * layer.stride + unit])
@@ -378,4 +488,7 @@ def learned_gradients(group, place, training):
                 by_decay += delta * before
                 by_threshold -= left * delta
         learned[slot, place, number, DECAY_PLACE] = decay * (1.0 - decay) * by_decay
-        learned[slot, place, number, THRESHOLD_PLACE] = -threshold * by_threshold
+        # An output that integrates does not use its threshold.
+        has_threshold = threshold < math.inf
+        by_log = -threshold * by_threshold if has_threshold else 0.0
+        learned[slot, place, number, THRESHOLD_PLACE] = by_log

@@ -18,6 +18,7 @@ from spikejoule.engine.kernels.structures import (
     Rows,
     Spikes,
 )
+from spikejoule.network.readout import Readout
 
 
 class Surrogate(NamedTuple):
@@ -33,20 +34,31 @@ class Surrogate(NamedTuple):
     b: Real
 
 
+READOUT_CODES = {readout: code for code, readout in enumerate(Readout)}
+"""The number of each readout in kernels."""
+
+SPIKES_READ = READOUT_CODES[Readout.SPIKES]
+
+
+LAST_READ = READOUT_CODES[Readout.POTENTIAL]
+
+
 class Learning(NamedTuple):
     """The loss of a batch and the surrogate derivative.
 
-    The loss is the mean cross-entropy of softmax(logit_scale * spike counts), plus the
-    spike penalties (deltas.py).
+    The loss is the mean cross-entropy of softmax(logit_scale * scores), plus the spike
+    penalties (deltas.py).
 
     Attributes:
-        logit_scale: factor on the counts, float.
+        readout: what the scores are, a code of READOUT_CODES.
+        logit_scale: factor on the scores, float.
         penalised: whether any spike has a penalty.
         penalties: for each layer the penalty of a spike above a target, and that
             target, float64 [L, 2].
         surrogate, a, b: the fields of :class:`Surrogate`.
     """
 
+    readout: int
     logit_scale: float
     penalised: bool
     penalties: Array
@@ -148,8 +160,11 @@ class Workspace(NamedTuple):
             if neurons learn; otherwise v is stored in `deltas`, and this is empty.
         fired: one bit per neuron of one layer, uint16 [Z, T * W / 16].
         biases: amount added to each potential of one layer in every step, real [Z, W].
-        class_counts: output spikes of one sample, int64 [Z, classes].
-        count_gradient: dL/dcounts of one sample, real [Z, stride of the output], zero
+        initial: potentials of one layer before the first step, real [Z, W].
+        scores: of the classes of one sample, float64 [Z, classes].
+        peaks: the step whose potential is the score of each class, int64 [Z, classes];
+            unused where spikes are the scores.
+        score_gradient: dL/dscores of one sample, real [Z, stride of the output], zero
             in the padding.
         costs: derivative of the spike penalty by a spike of each unit, real [Z, L, W].
         places: scratch of ``group_by_source``, uint32 [Z, I]; zero between calls.
@@ -176,8 +191,10 @@ class Workspace(NamedTuple):
     potentials: Array
     fired: Array
     biases: Array
-    class_counts: Array
-    count_gradient: Array
+    initial: Array
+    scores: Array
+    peaks: Array
+    score_gradient: Array
     costs: Array
     places: Array
     begins: Array
