@@ -172,7 +172,7 @@ def _measured(
         measured = measure_baseline(
             variant.name, trained.network, variant.equal_size, pruned, splits
         )
-        yield measured.trained_in(training.run_of(trained))
+        yield measured.trained_in(training.record_of(trained))
         if variant.equal_size:
             images = splits["train"].images[:CALIBRATION_IMAGES]
             calibration = activations(trained.state, images)

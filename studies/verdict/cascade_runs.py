@@ -171,7 +171,7 @@ def conventional(
         measured = [
             measure_baseline(
                 trained.variant.name, trained.network, False, True, images
-            ).trained_in(training.run_of(trained))
+            ).trained_in(training.record_of(trained))
             for trained in training.baselines
         ]
         save_baseline(file, measured, images["test"].labels)

@@ -14,8 +14,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from pydantic import ConfigDict, Field
 
-from spikejoule.baselines.counts import CountedBaseline, TrainingRun
-from spikejoule.compare.training import record_of_baseline
+from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.core.schema import Count, MaybeNotNegative, Percent, Row, Table, Text
 from spikejoule.counts.training import TrainingRecord
 from spikejoule.energy.dataflow import DENSE, ZERO_SKIPPING, Dataflow
@@ -147,7 +146,7 @@ def spiking(name: str, setup: TrainingSetup, history: Sequence[EpochRecord]) -> 
 
 def conventional(
     trained: CountedBaseline,
-    runs: Sequence[TrainingRun],
+    runs: Sequence[TrainingRecord],
     accuracies: Sequence[float],
     record: TrainingRecord,
 ) -> Learned:
@@ -161,7 +160,7 @@ def conventional(
     """
 
     def count(epochs: int, dataflow: Dataflow) -> OperationCounts:
-        network = replace(trained, training=runs[epochs - 1])
-        return count_training(record_of_baseline(network, record), dataflow)
+        run = replace(runs[epochs - 1], augmented=record.augmented)
+        return count_training(run, dataflow)
 
     return Learned(CONVENTIONAL, trained.name, accuracies, count)

@@ -8,11 +8,11 @@ epoch that reaches the highest level.
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spikejoule.baselines.counts import CountedBaseline, TrainingRun, measure_baseline
+from spikejoule.baselines.counts import CountedBaseline, measure_baseline
 from spikejoule.baselines.quantised import Widths, quantise
 from spikejoule.baselines.settings import BaselineVariant, family
 from spikejoule.baselines.training import (
@@ -22,6 +22,7 @@ from spikejoule.baselines.training import (
 )
 from spikejoule.core.provenance import git
 from spikejoule.core.yaml_files import PARAMS_FILE, read_mapping
+from spikejoule.counts.training import TrainingRecord
 from spikejoule.data.images import DataDescription, LabelledImages, load_images
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy.prices import HardwareProfile
@@ -155,7 +156,7 @@ class ConventionalEpochs:
 
     counts: CountedBaseline
     accuracies_percent: Sequence[float]
-    runs: Sequence[TrainingRun]
+    runs: Sequence[TrainingRecord]
 
 
 def train_conventional(params: Params, splits: Splits) -> ConventionalEpochs:
@@ -167,10 +168,11 @@ def train_conventional(params: Params, splits: Splits) -> ConventionalEpochs:
     )
     (trained,) = training.baselines
     accuracies = trained.validation_accuracies_percent
-    runs: list[TrainingRun] = []
+    runs: list[TrainingRecord] = []
 
     def stop(epoch: int) -> None:
-        runs.append(training.run_of(trained))
+        # Synapses removed later are counted in every epoch, so there are no masks.
+        runs.append(replace(training.record_of(trained), pruned=False))
         if is_enough(accuracies[-1]):
             raise LevelReachedError
 

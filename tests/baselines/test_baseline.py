@@ -8,7 +8,6 @@ import pytest
 
 from spikejoule.baselines.counts import (
     MeasuredBaseline,
-    TrainingRun,
     load_baseline,
     measure_baseline,
     save_baseline,
@@ -19,14 +18,14 @@ from spikejoule.baselines.quantised import (
     quantise,
     quantised_activations,
 )
-from spikejoule.compare.training import record_of_baseline
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import write_npz
+from spikejoule.counts.training import TrainingRecord
 from spikejoule.data.images import LabelledImages
 from spikejoule.energy.training.counting import count_training
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.training.relu.running import activations
-from tests.energy.by_hand import TRAINING
+from tests.energy.by_hand import conventional_training
 
 SMALL = ConventionalNetwork.of_layers(784, (12, 9), 10)
 SEED = 3
@@ -118,11 +117,23 @@ def measured() -> list[MeasuredBaseline]:
     ]
 
 
+def trained(baseline: MeasuredBaseline) -> TrainingRecord:
+    """An epoch of one batch of five images."""
+    return conventional_training(
+        baseline.counts.network,
+        [10, 20],
+        [2, 4],
+        samples=5,
+        n_epochs=1,
+        batch_size=5,
+        weight_decay=False,
+    )
+
+
 def test_the_file_holds_what_was_measured(tmp_path: Path) -> None:
     path = tmp_path / "baseline.npz"
     baselines = measured()
-    run = TrainingRun(1, 5, 5, False, np.array([10, 20]), np.array([2, 4]))
-    baselines = [baseline.trained_in(run) for baseline in baselines]
+    baselines = [baseline.trained_in(trained(baseline)) for baseline in baselines]
     save_baseline(path, baselines, LABELS)
     loaded = load_baseline(path)
     for counts, baseline in zip(loaded, baselines, strict=True):
@@ -132,8 +143,9 @@ def test_the_file_holds_what_was_measured(tmp_path: Path) -> None:
         assert counts.macs_nonzero.tolist() == baseline.counts.macs_nonzero.tolist()
         assert counts.weights_sha256 == baseline.counts.weights_sha256
         assert counts.training is not None
-        assert counts.training.products.tolist() == [10, 20]
-        assert counts.training.gradients_reached.tolist() == [2, 4]
+        assert counts.training.touched.tolist() == [[10, 20]]
+        assert counts.training.gradients_reached is not None
+        assert counts.training.gradients_reached.tolist() == [[2, 4]]
     exact, coarse, few = loaded
     assert [counts.network.has_bias for counts in loaded] == [True, True, False]
     assert [counts.network.state_bits for counts in loaded] == [32, 32, 16]
@@ -174,11 +186,11 @@ def test_training_counts_removed_synapses_in_their_place(tmp_path: Path) -> None
     splits = {"validation": samples, "test": samples}
     measured = measure_baseline("pruned", state, False, True, splits)
     path = tmp_path / "baseline.npz"
-    run = TrainingRun(1, 5, 5, False, np.array([10, 20]), np.array([2, 4]))
-    save_baseline(path, [measured.trained_in(run)], LABELS)
+    save_baseline(path, [measured.trained_in(trained(measured))], LABELS)
     (loaded,) = load_baseline(path)
     assert loaded.macs_nonzero.tolist() == [[2, 4]] * 4
-    counted = count_training(record_of_baseline(loaded, TRAINING))
+    assert loaded.training is not None
+    counted = count_training(loaded.training)
     products = [
         counts.tolist()
         for column, counts in zip(counted.columns, counted.counts.T, strict=True)

@@ -44,7 +44,6 @@ def training(
     )
     activity = activity_of_layers(network, time_window, layers)
     values: dict[str, Any] = {
-        "network": network,
         "activity": activity,
         "touched": np.zeros((len(spikes), len(network.connections)), np.int64),
         "batch_size": samples,
@@ -53,6 +52,28 @@ def training(
         "weight_decay": True,
         "clipping": True,
         "best_validation_accuracy_percent": 90.0,
+    }
+    return TrainingRecord(**(values | changed))
+
+
+def conventional_training(
+    network: ConventionalNetwork,
+    products: Sequence[int],
+    gradients_reached: Sequence[int],
+    samples: int,
+    **changed: Any,
+) -> TrainingRecord:
+    """Return the training of a conventional network, in one row.
+
+    `products` and `gradients_reached` are those of each connection; `samples` are those
+    of all epochs.
+    """
+    macs = np.array([products])
+    values: dict[str, Any] = {
+        "activity": activity_of_products(network, macs, samples=np.array([samples])),
+        "touched": macs,
+        "gradients_reached": np.array([gradients_reached]),
+        "clipping": False,
     }
     return TrainingRecord(**(values | changed))
 

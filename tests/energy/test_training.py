@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikejoule.baselines.counts import CountedBaseline, TrainingRun
+from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.compare.outputs import headline
 from spikejoule.counts.training import TrainingRecord
 from spikejoule.encoding.encoders.none import NoEncoding
@@ -32,6 +32,7 @@ from tests.energy.by_hand import (
     TRAINING,
     analysis,
     baseline,
+    conventional_training,
     inputs,
     training,
 )
@@ -75,15 +76,17 @@ def first_epoch(**counts: Any) -> EpochRecord:
 
 def trained_baseline(products: int = 6) -> CountedBaseline:
     """A conventional network that learned in two batches of a sample each."""
-    run = TrainingRun(
-        epochs=2,
-        samples=1,
+    counted = baseline(10, [8] * 4)
+    record = conventional_training(
+        counted.network,
+        [products, 4],
+        [products, 4],
+        samples=2,
+        n_epochs=2,
         batch_size=1,
         weight_decay=True,
-        products=np.array([products, 4]),
-        gradients_reached=np.array([products, 4]),
     )
-    return baseline(10, [8] * 4, training=run)
+    return dataclasses.replace(counted, training=record)
 
 
 def test_a_sampled_backward_pass_multiplies_only_what_it_keeps() -> None:

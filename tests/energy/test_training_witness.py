@@ -10,13 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import CountedBaseline, TrainingRun
-from spikejoule.compare.training import record_of_baseline
-from spikejoule.counts.measurement import (
-    LayerCounts,
-    activity_of_layers,
-    activity_of_products,
-)
+from spikejoule.counts.measurement import LayerCounts, activity_of_layers
 from spikejoule.counts.training import TrainingRecord
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.dataflow import DENSE, TRAINING_RANGE, Dataflow
@@ -35,7 +29,7 @@ from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import Quantisation
 from spikejoule.network.surrogates import SURROGATES
 from tests import naive
-from tests.energy.by_hand import training as training_record
+from tests.energy.by_hand import conventional_training
 from tests.energy.training_witness import (
     RELU_VARIANTS,
     VARIANTS,
@@ -262,7 +256,6 @@ def record_of(
         samples=by_epoch([len(labels) for _, labels in batches]),
     )
     return TrainingRecord(
-        network=network,
         activity=activity_of_layers(network, setting.n_steps, layers),
         touched=by_epoch(touched),
         n_epochs=len(first_batches),
@@ -390,29 +383,21 @@ def relu_trainings(draw: st.DrawFn) -> tuple[ReluTraining, Dataflow]:
     return kind(in_dataflow(setting, dataflow), state, grid), dataflow
 
 
-def baseline_of(
+def record_of_relus(
     training: ReluTraining, products: NDArray[Any], gradients_reached: NDArray[Any]
-) -> CountedBaseline:
-    """What is recorded of a conventional network and its training."""
+) -> TrainingRecord:
+    """What is recorded of the training of a conventional network."""
     setting = training.setting
     bits = 32 if training.grid is None else 8
-    network = replace(setting.network, weight_bits=bits)
-    run = TrainingRun(
-        epochs=1,
+    return conventional_training(
+        replace(setting.network, weight_bits=bits),
+        products.tolist(),
+        gradients_reached.tolist(),
         samples=3,
+        n_epochs=1,
         batch_size=2,
         weight_decay=bool(setting.learning.weight_decay),
-        products=products,
-        gradients_reached=gradients_reached,
-    )
-    is_pruned = setting.masks is not None
-    return CountedBaseline(
-        name="ReLU",
-        activity=activity_of_products(network, products[None], is_pruned),
-        equal_size=False,
-        validation_accuracy_percent=90.0,
-        accuracy_percent=90.0,
-        training=run,
+        pruned=setting.masks is not None,
     )
 
 
@@ -430,11 +415,7 @@ def test_conventional_training(drawn: tuple[ReluTraining, Dataflow]) -> None:
         products += of_batch.sum(axis=0)
         if dataflow.skips_zeros:
             reached += training.gradients_reached()
-    baseline = baseline_of(training, products, reached)
-    same_images = Network.of_layers(training.input.n, (1,), CLASSES)
-    record = record_of_baseline(
-        baseline, training_record(samples=3, network=same_images)
-    )
+    record = record_of_relus(training, products, reached)
     counted = count_training(record, dataflow)
     assert_counts(counted, [training.machine.counts], training.machine)
 

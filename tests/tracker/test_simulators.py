@@ -72,6 +72,13 @@ def sinabs() -> nn.Module:
     return model
 
 
+def norse() -> nn.Module:
+    package = pytest.importorskip("norse.torch")
+    first = nn.Linear(30, 20)
+    first.weight.data.mul_(20)  # else hardly any neuron fires in so few steps
+    return package.SequentialState(first, package.LIF(), nn.Linear(20, 4), package.LI())
+
+
 LEARNS_BOTH = {"learn_beta": True, "learn_threshold": True}
 
 
@@ -88,8 +95,17 @@ LEARNS_BOTH = {"learn_beta": True, "learn_threshold": True}
         (lambda: snntorch("Synaptic", alpha=0.8), {}, "arctangent"),
         (spikingjelly, {"ParametricLIFNode 1": {"decay_logit"}}, "arctangent"),
         (sinabs, {"LIF 1": {"decay_logit"}}, None),
+        (norse, {}, "fast_sigmoid"),
     ],
-    ids=["leaky", "learned", "recurrent", "synaptic", "spikingjelly", "sinabs"],
+    ids=[
+        "leaky",
+        "learned",
+        "recurrent",
+        "synaptic",
+        "spikingjelly",
+        "sinabs",
+        "norse",
+    ],
 )
 def test_counts_are_those_of_price(
     make: Callable[[], nn.Module],
@@ -106,7 +122,8 @@ def test_counts_are_those_of_price(
     with spikejoule.track(model, optimizer, time_axis=time_axis) as tracker:
         for _ in range(2):
             optimizer.zero_grad()
-            model(x).sum().backward()
+            out = model(x)
+            (out[0] if isinstance(out, tuple) else out).sum().backward()
             optimizer.step()
     found = by_kind(tracker.record.activity)
     expected = by_kind(priced.activity)

@@ -1,5 +1,7 @@
 """The module that runs and trains a user's model by events."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -16,7 +18,13 @@ from spikejoule.accelerating.outputs import (
     outputs_like,
 )
 from spikejoule.accelerating.parts import Part, parts_of
-from spikejoule.accelerating.passes import Functions, Plan, run
+from spikejoule.accelerating.passes import (
+    EnginePass,
+    Functions,
+    Observer,
+    Plan,
+    run,
+)
 from spikejoule.accelerating.stages import check_hooks, is_dropout, stages_of
 from spikejoule.accelerating.tracing import traced
 from spikejoule.core.errors import ParameterError
@@ -48,6 +56,7 @@ class _Memory:
 
     cells: KnownCells | None = None
     functions: Functions = field(default_factory=Functions)
+    observers: list[Observer] = field(default_factory=list)
 
     def __reduce__(self) -> Any:
         return type(self), ()
@@ -119,9 +128,18 @@ class Accelerated(nn.Module):
         if self._reading is None:
             self.read(x)
         assert self._reading is not None
-        if isinstance(x, EncodedImages):
-            return self._run(self._reading, x)
-        return self._run(self._reading, self._reading.layout.by_step(x))
+        if not isinstance(x, EncodedImages):
+            x = self._reading.layout.by_step(x)
+        return self._run(self._reading, x, self._memory.observers)
+
+    @contextmanager
+    def observed(self, observer: Observer) -> Iterator[None]:
+        """Call an observer after each pass, inside the block."""
+        self._memory.observers.append(observer)
+        try:
+            yield
+        finally:
+            self._memory.observers.remove(observer)
 
     @property
     def _cells(self) -> KnownCells:
@@ -168,12 +186,19 @@ class Accelerated(nn.Module):
             sources = {stages[-1].cell.returns}
         return Plan(tuple(stages), frozenset(sources), self._dtype())
 
-    def _run(self, reading: Reading, x: Tensor | EncodedImages) -> Any:
+    def _run(
+        self,
+        reading: Reading,
+        x: Tensor | EncodedImages,
+        observers: Sequence[Observer] = (),
+    ) -> Any:
         """Run all steps of samples, [T, B, ...]; return the outputs of a reading."""
         plan = self._plan(reading)
         outputs = run(plan, x, self._memory.functions)
         names = ["input", *(stage.name for stage in plan.stages)]
         self.counts = dict(zip(names, outputs.counts, strict=True))
+        for observe in observers:
+            observe(EnginePass(plan, reading.layout, x, outputs))
         recorded = plan.recorded(outputs)
         if reading.outputs is not None:
             return map_leaves(reading.outputs, lambda output: output.of(recorded))

@@ -1,11 +1,13 @@
 """Passes of a model through the engine."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import torch
 from torch import Tensor
 
+from spikejoule.accelerating.layout import Layout
 from spikejoule.accelerating.outputs import Source
 from spikejoule.accelerating.stages import Stage, layer_of, products_of, values_of
 from spikejoule.core.errors import ArtifactError, DataError
@@ -76,6 +78,51 @@ class Plan:
     def last(self) -> Cell:
         """The equations of the last neurons."""
         return self.stages[-1].cell
+
+
+@dataclass(frozen=True, eq=False)
+class EnginePass:
+    """A pass of a model through the engine, as its observers see it.
+
+    Attributes:
+        plan: the model.
+        layout: of its samples.
+        x: the samples, [T, B, ...].
+        outputs: of the engine.
+    """
+
+    plan: Plan
+    layout: Layout
+    x: Tensor | EncodedImages
+    outputs: ChainOutputs
+
+    @property
+    def n_steps(self) -> int:
+        """T."""
+        x = self.x
+        return x.events.n_steps if isinstance(x, EncodedImages) else len(x)
+
+    @property
+    def n_samples(self) -> int:
+        """B."""
+        return len(self.x) if isinstance(self.x, EncodedImages) else self.x.shape[1]
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """Shape of the input and of every stage."""
+        x = self.x
+        in_shape = x.shape if isinstance(x, EncodedImages) else tuple(x.shape[2:])
+        return self.plan.chain(in_shape).shapes
+
+    @property
+    def values(self) -> Tensor | None:
+        """The samples, where the engine did not take them as spikes."""
+        if isinstance(self.x, EncodedImages) or self.outputs.events(0) is not None:
+            return None
+        return self.x.detach()
+
+
+Observer = Callable[[EnginePass], None]
 
 
 @dataclass

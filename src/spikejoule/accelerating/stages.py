@@ -322,7 +322,7 @@ def products_of(stage: Stage, x: Tensor) -> Tensor:
     given = x[:1] if is_constant else x
     steps = given.flatten(0, 1)
     if stage.pooling is not None:
-        steps = _plain_call(stage.pooling.module, nn.AvgPool2d, nn.LPPool2d)(steps)
+        steps = plain_call(stage.pooling.module, nn.AvgPool2d, nn.LPPool2d)(steps)
     weight, bias = weights_of(stage)
     if stage.connection is not None and isinstance(stage.connection.module, nn.Conv2d):
         steps = nn.Conv2d.forward(stage.connection.module, steps)
@@ -334,7 +334,7 @@ def products_of(stage: Stage, x: Tensor) -> Tensor:
     return received.expand(len(x), *received.shape[1:])
 
 
-def _plain_call(module: Any, *kinds: type[nn.Module]) -> Callable[[Tensor], Tensor]:
+def plain_call(module: Any, *kinds: type[nn.Module]) -> Callable[[Tensor], Tensor]:
     """Return the forward pass of PyTorch's own class, for any number of steps."""
     kind: Any = next(kind for kind in kinds if isinstance(module, kind))
     return lambda x: kind.forward(module, x)

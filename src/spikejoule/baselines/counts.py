@@ -11,9 +11,12 @@ predictions                  uint8 [K, N]
 labels                       uint8 [N]
 baselinek.synapses           [L - 1], of each network k from 1 to K
 baselinek.macs_nonzero       [N, L - 1], products of a nonzero activation
-baselinek.trained            int64 [2, L - 1], products and gradients of `TrainingRun`;
-                             absent if it was quantised after training
-training                     int64 [4], epochs to weight decay of all `TrainingRun`
+baselinek.trained            int64 [2, L - 1], products of values other than zero with
+                             the weights of each matrix in all forward passes, and
+                             `TrainingRecord.gradients_reached`; absent if it was
+                             quantised after training
+training                     int64 [4], of all trainings: epochs, images of an epoch,
+                             images of a batch, and whether there is an L2 penalty
 
 and the weights, so that every count can be recounted: of matrix j,
 `baselinek.layerj.weight` [target, source] and `.bias` in float32, or the integers
@@ -40,34 +43,12 @@ from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath
 from spikejoule.counts.measurement import activity_of_products, nonzero_products
 from spikejoule.counts.records import Activity
+from spikejoule.counts.training import TrainingRecord
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import best_class
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import State, weights_and_biases
 from spikejoule.network.quantisation import FLOAT_BITS
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingRun:
-    """What the energy of training a network follows from, besides the network.
-
-    Attributes:
-        epochs: number of epochs.
-        samples: images of an epoch.
-        batch_size: images of a batch; the last one of an epoch may have fewer.
-        weight_decay: whether there is an L2 penalty.
-        products: of values other than zero with the weights of each matrix, in all
-            forward passes, int64 [L - 1]. Removed weights keep their place.
-        gradients_reached: gradients of each matrix whose source had such a value in
-            the batch, over all batches, int64 [L - 1].
-    """
-
-    epochs: int
-    samples: int
-    batch_size: int
-    weight_decay: bool
-    products: NDArray[np.int64]
-    gradients_reached: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +64,8 @@ class CountedBaseline:
         validation_accuracy_percent: validation accuracy, by which it is chosen.
         accuracy_percent: accuracy on the whole test set.
         weights_sha256: checksum of its weights (`arrays_digest`); empty if unknown.
-        training: how it was trained; None if unknown, or if it was quantised after
-            training.
+        training: how it was trained, in one row; None if unknown, or if it was
+            quantised after training.
     """
 
     name: str
@@ -93,7 +74,7 @@ class CountedBaseline:
     validation_accuracy_percent: float
     accuracy_percent: float
     weights_sha256: str = ""
-    training: TrainingRun | None = None
+    training: TrainingRecord | None = None
 
     @property
     def network(self) -> ConventionalNetwork:
@@ -142,9 +123,9 @@ class MeasuredBaseline:
     network: State | QuantisedNetwork
     predictions: NDArray[np.integer]
 
-    def trained_in(self, run: TrainingRun) -> Self:
+    def trained_in(self, training: TrainingRecord) -> Self:
         """The same network, with how it was trained."""
-        return replace(self, counts=replace(self.counts, training=run))
+        return replace(self, counts=replace(self.counts, training=training))
 
 
 def measure_baseline(
@@ -243,7 +224,7 @@ def save_baseline(
 
     Args:
         path: the file.
-        measured: the networks; those with a `TrainingRun` have seen the same images.
+        measured: the networks; those with a `TrainingRecord` have seen the same images.
         labels: classes of the test images.
     """
     counts = [baseline.counts for baseline in measured]
@@ -267,7 +248,7 @@ def save_baseline(
     runs = [one.training for one in counts if one.training is not None]
     if runs:
         run = runs[0]
-        settings = (run.epochs, run.samples, run.batch_size, run.weight_decay)
+        settings = (run.n_epochs, run.set_size, run.batch_size, run.weight_decay)
         arrays["training"] = np.array(settings, dtype=np.int64)
     for number, baseline in enumerate(measured, start=1):
         own: dict[str, NDArray[Any]] = {
@@ -276,8 +257,8 @@ def save_baseline(
             **weight_arrays(baseline.network),
         }
         trained = baseline.counts.training
-        if trained is not None:
-            own["trained"] = np.stack([trained.products, trained.gradients_reached])
+        if trained is not None and trained.gradients_reached is not None:
+            own["trained"] = np.vstack([trained.touched, trained.gradients_reached])
         network = baseline.network
         if (
             isinstance(network, QuantisedNetwork)
@@ -409,26 +390,44 @@ def _counts(arrays: Arrays, number: int) -> CountedBaseline:
         raise ValueError(f"{prefix}macs_nonzero does not have {len(synapses)} layers")
     if (macs > np.array(synapses)).any():
         raise ValueError(f"{prefix}macs_nonzero is more than its {synapses}")
+    activity = activity_of_products(network, macs, pruned=synapses != sizes)
     correct = int((arrays["predictions"][place] == arrays["labels"]).sum())
     return CountedBaseline(
         name=printable(str(arrays["names"][place])),
-        activity=activity_of_products(network, macs, pruned=synapses != sizes),
+        activity=activity,
         equal_size=bool(arrays["equal_size"][place]),
         validation_accuracy_percent=float(arrays["validation_accuracy_percent"][place]),
         accuracy_percent=100 * correct / max(len(arrays["labels"]), 1),
         weights_sha256=arrays_digest(own),
-        training=_training_of(arrays, number),
+        training=_training_of(arrays, number, activity),
     )
 
 
-def _training_of(arrays: Arrays, number: int) -> TrainingRun | None:
+def _training_of(
+    arrays: Arrays, number: int, tested: Activity
+) -> TrainingRecord | None:
+    """Read how a network was trained; what it did for test images is known."""
     trained = arrays.get(f"baseline{number}.trained")
     if trained is None:
         return None
     epochs, samples, batch_size, weight_decay = arrays["training"].tolist()
     if min(epochs, samples, batch_size) < 1:
         raise ValueError("training has no epochs, images or images of a batch")
-    return TrainingRun(epochs, samples, batch_size, bool(weight_decay), *trained)
+    products, gradients_reached = trained[:, None]
+    network = tested.network
+    assert isinstance(network, ConventionalNetwork)
+    seen = np.array([epochs * samples])
+    return TrainingRecord(
+        activity=activity_of_products(network, products, samples=seen),
+        # A value reaches each of its synapses once per sample.
+        touched=products,
+        n_epochs=epochs,
+        batch_size=batch_size,
+        weight_decay=bool(weight_decay),
+        clipping=False,
+        pruned=tested.pruned,
+        gradients_reached=gradients_reached,
+    )
 
 
 def weight_arrays(network: State | QuantisedNetwork) -> dict[str, NDArray[Any]]:

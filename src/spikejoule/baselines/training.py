@@ -17,17 +17,19 @@ best validation accuracy.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import TrainingRun
 from spikejoule.baselines.learner import Learner
 from spikejoule.baselines.quantised import QuantisedNetwork, Widths, in_integers
 from spikejoule.baselines.settings import BaselineTraining, BaselineVariant
 from spikejoule.core.npz import in_parts, part_of
 from spikejoule.core.resume import ResumeFile, SavedState
+from spikejoule.counts.measurement import activity_of_products
+from spikejoule.counts.training import TrainingRecord
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import best_class
 from spikejoule.network.network import State
@@ -226,16 +228,24 @@ class BaselinesTraining:
         """The networks, in the order of the variants."""
         return tuple(network.trained for network in self.networks)
 
-    def run_of(self, trained: TrainedBaseline) -> TrainingRun:
-        """What the energy of training one of `baselines` follows from."""
-        (network,) = (one for one in self.networks if one.trained is trained)
-        return TrainingRun(
-            epochs=len(self.epoch_seconds),
-            samples=len(self._train),
+    def record_of(self, trained: TrainedBaseline) -> TrainingRecord:
+        """Return the record of training one of `baselines`, in one row."""
+        (learner,) = (one.learner for one in self.networks if one.trained is trained)
+        variant = trained.variant
+        network = replace(variant.network, weight_bits=variant.bits)
+        n_epochs = len(self.epoch_seconds)
+        seen = np.array([n_epochs * len(self._train)])
+        products = learner.products[None]
+        return TrainingRecord(
+            activity=activity_of_products(network, products, samples=seen),
+            # A value reaches each of its synapses once per sample.
+            touched=products,
+            n_epochs=n_epochs,
             batch_size=self.settings.batch_size,
             weight_decay=self.settings.weight_decay > 0,
-            products=network.learner.products,
-            gradients_reached=network.learner.gradients_reached,
+            clipping=False,
+            pruned=variant.pruning.pruned_fraction > 0,
+            gradients_reached=learner.gradients_reached[None],
         )
 
     def warm_up(self) -> None:

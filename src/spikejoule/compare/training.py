@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.compare.comparison import Comparison, outcome_of, side_of
 from spikejoule.compare.front import Side
-from spikejoule.counts.measurement import activity_of_products
 from spikejoule.counts.training import TrainingRecord
 from spikejoule.energy.dataflow import DENSE, TRAINING_RANGE, Dataflow
 from spikejoule.energy.estimates import BootstrapSettings, Energy
@@ -237,7 +236,8 @@ def training_ledger(
     Args:
         trained: the network.
         record: its training.
-        baselines: the conventional networks.
+        baselines: the conventional networks, trained on the same images, augmented
+            alike.
         profiles: the price lists.
         settings: how intervals are drawn; a training has none.
     """
@@ -255,7 +255,7 @@ def training_ledger(
                 weight_bits=baseline.network.weight_bits,
                 weights_sha256=baseline.weights_sha256,
             )
-            records[variant] = record_of_baseline(baseline, record)
+            records[variant] = replace(baseline.training, augmented=record.augmented)
     variants = [
         replace(
             variant,
@@ -267,35 +267,6 @@ def training_ledger(
         for dataflow in ways
     ]
     return Ledger.of(variants, profiles, settings)
-
-
-def record_of_baseline(
-    baseline: CountedBaseline, spiking: TrainingRecord
-) -> TrainingRecord:
-    """Return the record of a conventional network's training, in one row.
-
-    Args:
-        baseline: the network; its training is known.
-        spiking: the spiking training, which sees the same images, augmented alike.
-    """
-    run = baseline.training
-    assert run is not None
-    products = run.products[None]
-    samples = np.array([run.epochs * run.samples])
-    return TrainingRecord(
-        network=baseline.network,
-        activity=activity_of_products(baseline.network, products, samples=samples),
-        # A value reaches each of its synapses once per sample.
-        touched=products,
-        n_epochs=run.epochs,
-        batch_size=run.batch_size,
-        weight_decay=run.weight_decay,
-        clipping=False,
-        best_validation_accuracy_percent=baseline.validation_accuracy_percent,
-        pruned=baseline.activity.pruned,
-        augmented=spiking.augmented,
-        gradients_reached=run.gradients_reached[None],
-    )
 
 
 def _all_epochs(by_epoch: OperationCounts) -> OperationCounts:

@@ -7,17 +7,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.counts.records import Activity
+from spikejoule.counts.records import Activity, AnyNetwork
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.network.conventional import ConventionalNetwork
-from spikejoule.network.imported import ImportedGraph
-from spikejoule.network.network import Network
 from spikejoule.network.surrogates import SURROGATES
 
 Augmented = Literal["no", "shifted", "mapped"]
 """Whether images are augmented: by whole pixels, or by other maps."""
-
-TrainedNetwork = Network | ConventionalNetwork | ImportedGraph
 
 Rule = Literal["adam", "adamw", "rmsprop", "momentum", "sgd"]
 """How an optimizer updates a parameter; ``momentum`` is SGD with it."""
@@ -67,9 +62,8 @@ class TrainingRecord:
     Shapes: E rows, K connections, L layers.
 
     Attributes:
-        network: the trained network.
-        activity: what it did for the samples of each row, with pruned synapses still in
-            place.
+        activity: the network, and what it did for the samples of each row, with pruned
+            synapses still in place.
         touched: of the weights of each connection, those that a spike or a value of the
             same sample reaches, summed over samples, int64 [E, K]: with ``sample``
             dataflows their gradients are read and written once.
@@ -94,7 +88,6 @@ class TrainingRecord:
             of `batch_size`.
     """
 
-    network: TrainedNetwork
     activity: Activity
     touched: NDArray[np.int64]
     n_epochs: int
@@ -112,6 +105,11 @@ class TrainingRecord:
     gradients_reached: NDArray[np.int64] | None = None
     kept_deltas: NDArray[np.int64] | None = None
     learned: Learned | None = None
+
+    @property
+    def network(self) -> AnyNetwork:
+        """The trained network."""
+        return self.activity.network
 
     @property
     def batches(self) -> NDArray[np.int64]:

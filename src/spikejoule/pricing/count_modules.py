@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from spikejoule.network.nodes import Shape
+from spikejoule.pricing.amounts import Counts
 from spikejoule.pricing.axes import BatchLayout
 from spikejoule.pricing.contents import TensorContents, contents_of, reading_of
 from spikejoule.pricing.layers import ADAPTIVE, AVERAGES, NORMS, WEIGHTED
@@ -47,8 +48,10 @@ class Sent(NamedTuple):
 
     def add_to(self, place: ModulePlace) -> None:
         """Add it to the sources of a place."""
-        amounts = place.source(self.source)
-        amounts.add(self.contents.spikes, self.contents.nonzero)
+        contents = self.contents
+        place.receives_values |= not contents.is_whole
+        place.peak = max(place.peak, contents.peak)
+        place.source(self.source).add(contents.spikes, contents.nonzero)
 
 
 class ModuleCounter:
@@ -170,13 +173,20 @@ class ModuleCounter:
     ) -> None:
         """Add what enters a place: a tensor [T, B, units...], or its steps."""
         contents = sent.contents
-        place.receives_values |= not contents.is_whole
-        place.peak = max(place.peak, contents.peak)
         if place.fan_out is not None:
             place.count_reached(contents, by_step)
             if self.places.notes_fired:
                 place.note_fired(by_step, contents.is_binary)
         sent.add_to(place)
+
+    def add_events(self, place: ModulePlace, source: str, by_unit: Counts) -> None:
+        """Add spikes that enter a place, given those of each unit, [B, n]."""
+        by_sample = by_unit.sum(axis=1)
+        had_values = self.has_sent_values(place, source)
+        contents = TensorContents(by_sample, by_sample, is_whole=not had_values)
+        if place.fan_out is not None:
+            place.count_events(by_unit)
+        Sent(source, contents).add_to(place)
 
     def has_sent_values(
         self, place: ModulePlace, source: str, side: str = "left"

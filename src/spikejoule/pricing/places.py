@@ -204,6 +204,13 @@ class ModulePlace:
             spikes = self._times_fan_out(flat.abs(), contents.peak)
         self.reached.add(spikes, nonzero)
 
+    def count_events(self, by_unit: Counts) -> None:
+        """Count the synapses that spikes reach, given those of each unit, [B, n_in]."""
+        assert self.fan_out is not None
+        reached = by_unit @ self.fan_out
+        self.reached.add(reached, reached)
+        self.note_fired(torch.from_numpy(by_unit)[None].float(), are_spikes=True)
+
     def _times_fan_out(self, flat: Tensor, peak: float) -> Counts:
         """Sum units [T, B, n_in] times their fan-outs, exactly: int64 [B]."""
         assert self.fan_out is not None

@@ -76,6 +76,10 @@ class Watch:
         """All places by name, in the order in which they first ran."""
         return self._places.by_name
 
+    def part(self, module: nn.Module) -> Part:
+        """Return a module as a part of the model."""
+        return self._model.parts[module]
+
     @property
     def rows(self) -> Places:
         """The places, whose batches can be merged into rows."""

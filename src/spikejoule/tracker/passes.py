@@ -57,11 +57,12 @@ class Passes:
         batches: passes in each row.
         largest: samples of the largest batch.
         n_steps: of a sample; 0 if the model makes them.
+        in_batch: samples of the running batch.
         reached: gradients that each connection's optimizer steps have read, by row and
             name: those of sources that have sent something since the step before.
     """
 
-    def __init__(self, model: nn.Module, known: Known, steps: Steps) -> None:
+    def __init__(self, model: nn.Module, known: Known) -> None:
         self.watch = Watch(model, known)
         self.watch.rows.notes_fired = True
         self.watch.repeated.is_on = True
@@ -70,10 +71,8 @@ class Passes:
         self.largest = 0
         self.n_steps = 0
         self.reached: list[dict[str, int]] = []
-        self._steps = steps
+        self.in_batch = 0
         self._senders: dict[str, NDArray[np.bool_]] = {}
-        self._calls = 0
-        self._in_batch = 0
         self.open_row()
 
     def open_row(self) -> None:
@@ -88,6 +87,41 @@ class Passes:
         """Passes in all rows."""
         return sum(self.batches)
 
+    def begin(self, n_samples: int, n_steps: int, time_axis: int | None) -> None:
+        """Begin a batch; arguments as for `Watch.begin`."""
+        self.watch.begin(n_samples, n_steps, time_axis)
+        self.in_batch = n_samples
+
+    def end(self) -> None:
+        """End a batch: add its counts to the row."""
+        for place in self.watch.places.values():
+            fired = place.count_touched()
+            if fired is not None:
+                known = self._senders.get(place.name)
+                self._senders[place.name] = fired if known is None else known | fired
+        self.watch.rows.merge_batch()
+        self.samples[-1] += self.in_batch
+        self.batches[-1] += 1
+        self.largest = max(self.largest, self.in_batch)
+
+    def end_step(self) -> None:
+        """Count the gradients that an optimizer step reads, of senders so far."""
+        reached = self.reached[-1]
+        for name, fired in self._senders.items():
+            fan_out = self.watch.places[name].fan_out
+            assert fan_out is not None
+            reached[name] = reached.get(name, 0) + int(fan_out[fired].sum())
+        self._senders = {}
+
+
+class CalledPasses(Passes):
+    """The passes of a model that is called, once for a batch or for each step."""
+
+    def __init__(self, model: nn.Module, known: Known, steps: Steps) -> None:
+        super().__init__(model, known)
+        self._steps = steps
+        self._calls = 0
+
     def begin_call(self, x: Tensor) -> None:
         """Begin a call of the model.
 
@@ -97,12 +131,11 @@ class Passes:
         n_samples = self._steps.n_samples(x)
         if self._calls == 0:
             axis = self._steps.axis if self._steps.calls == 1 else None
-            self.watch.begin(n_samples, self._steps.in_call(x), axis)
-            self._in_batch = n_samples
-        elif n_samples != self._in_batch:
+            self.begin(n_samples, self._steps.in_call(x), axis)
+        elif n_samples != self.in_batch:
             raise DataError(
                 f"call {self._calls + 1} of {self._steps.calls} for a batch has "
-                f"{n_samples} samples, but the first had {self._in_batch}: set "
+                f"{n_samples} samples, but the first had {self.in_batch}: set "
                 "loop_steps to the number of steps that your loop takes."
             )
 
@@ -124,15 +157,7 @@ class Passes:
         self.n_steps = max(self.n_steps, n_steps, self._steps.calls)
         if self._steps.axis is None and self._steps.calls == 1:
             self.n_steps = 0
-        for place in self.watch.places.values():
-            fired = place.count_touched()
-            if fired is not None:
-                known = self._senders.get(place.name)
-                self._senders[place.name] = fired if known is None else known | fired
-        self.watch.rows.merge_batch()
-        self.samples[-1] += self._in_batch
-        self.batches[-1] += 1
-        self.largest = max(self.largest, self._in_batch)
+        self.end()
         return True
 
     def forget_call(self) -> None:
@@ -155,15 +180,6 @@ class Passes:
                 "steps of its own (time_axis='none')."
             )
 
-    def end_step(self) -> None:
-        """Count the gradients that an optimizer step reads, of senders so far."""
-        reached = self.reached[-1]
-        for name, fired in self._senders.items():
-            fan_out = self.watch.places[name].fan_out
-            assert fan_out is not None
-            reached[name] = reached.get(name, 0) + int(fan_out[fired].sum())
-        self._senders = {}
-
 
 class PassCounter:
     """Counts the passes of a model by hooks on it.
@@ -173,10 +189,10 @@ class PassCounter:
     """
 
     def __init__(self, model: nn.Module, known: Known, steps: Steps) -> None:
-        self.training = Passes(model, known, steps)
-        self.apart = Passes(model, known, steps)
+        self.training = CalledPasses(model, known, steps)
+        self.apart = CalledPasses(model, known, steps)
         self._model = model
-        self._running: Passes | None = None
+        self._running: CalledPasses | None = None
         self._call = ExitStack()
         self._x = torch.zeros(0)
 
@@ -194,11 +210,7 @@ class PassCounter:
         return hooks
 
     def _begin(self, model: nn.Module, args: Any, kwargs: Any) -> None:
-        if torch.is_autocast_enabled(self._device_type):
-            raise ParameterError(
-                "the model runs under torch.autocast, in mixed precision; track "
-                "counts 32-bit training: leave out autocast."
-            )
+        check_precision(self._model)
         trains = model.training and torch.is_grad_enabled()
         self._running = self.training if trains else self.apart
         self._x = first_tensor((args, kwargs)).detach()
@@ -216,6 +228,12 @@ class PassCounter:
         else:
             passes.end_call(self._x)
 
-    @property
-    def _device_type(self) -> str:
-        return next(self._model.parameters()).device.type
+
+def check_precision(model: nn.Module) -> None:
+    """Raise ParameterError if a model runs in mixed precision."""
+    device = next(model.parameters()).device.type
+    if torch.is_autocast_enabled(device):
+        raise ParameterError(
+            "the model runs under torch.autocast, in mixed precision; track counts "
+            "32-bit training: leave out autocast."
+        )

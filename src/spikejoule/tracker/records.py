@@ -71,7 +71,6 @@ def recorded(
         not_counted.append("the surrogate derivatives (Population(surrogate=...))")
     known = [one for one in accuracies_percent[:n_rows] if one is not None]
     record = TrainingRecord(
-        network=network,
         activity=activity,
         touched=_touched(activity, places, n_rows),
         n_epochs=n_rows,

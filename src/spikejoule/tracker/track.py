@@ -16,12 +16,14 @@ from pydantic import Field, InstanceOf
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from spikejoule.accelerating.accelerated import Accelerated
 from spikejoule.core.errors import ParameterError
 from spikejoule.energy.prices import headline_profile, load_profiles
 from spikejoule.pricing.arguments import checked
 from spikejoule.pricing.neurons import Describe, Known, Population
 from spikejoule.pricing.samples import TimeAxis
-from spikejoule.tracker.passes import Steps
+from spikejoule.tracker.engine_passes import EnginePassCounter
+from spikejoule.tracker.passes import PassCounter, Steps
 from spikejoule.tracker.tracker import Tracker
 
 
@@ -42,7 +44,8 @@ def track(
 
     Args:
         model: spiking or conventional, of snnTorch, SpikingJelly, Norse, Sinabs or
-            plain PyTorch, as for `spikejoule.price`.
+            plain PyTorch, as for `spikejoule.price`; or accelerated
+            (`spikejoule.accelerate`), with the counts of the model itself.
         optimizer: of its parameters (Adam, AdamW, RMSprop, SGD), or a list of several.
         time_axis: the time axis of the model's input: 0 for [T, B, ...], 1 for
             [B, T, ...], ``none`` for input without time.
@@ -72,5 +75,15 @@ def track(
             "time_axis='none'."
         )
     prices = headline_profile(load_profiles(None), profile, "profile")
-    known = Known.of(model, neurons)
-    return Tracker(model, optimizer, known, Steps(time_axis, loop_steps), prices)
+    if not isinstance(model, Accelerated):
+        known = Known.of(model, neurons)
+        passes = PassCounter(model, known, Steps(time_axis, loop_steps))
+        return Tracker(model, optimizer, passes, prices)
+    if loop_steps > 1:
+        raise ParameterError(
+            f"loop_steps is {loop_steps}, but an accelerated model takes all steps in "
+            "one call: leave loop_steps out."
+        )
+    known = Known.of(model.model, neurons)
+    by_engine = EnginePassCounter(model, known, time_axis)
+    return Tracker(model.model, optimizer, by_engine, prices)

@@ -15,12 +15,12 @@ from spikejoule.core.store import write_text
 from spikejoule.counts.records import Activity
 from spikejoule.counts.training import TrainingRecord
 from spikejoule.energy.prices import HardwareProfile
-from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.printed import html_table, in_lines
 from spikejoule.report.names import architecture
 from spikejoule.tracker.energies import COUNTED, WAYS, Range, TrainingEnergies, Way
+from spikejoule.tracker.engine_passes import EnginePassCounter
 from spikejoule.tracker.page import in_words, training_page
-from spikejoule.tracker.passes import PassCounter, Steps
+from spikejoule.tracker.passes import PassCounter
 from spikejoule.tracker.records import Recorded, activity_of_passes, recorded
 from spikejoule.tracker.steps import StepCounter, learns_now, optimizers_of
 
@@ -41,13 +41,12 @@ class Tracker:
         self,
         model: nn.Module,
         optimizer: Any,
-        known: Known,
-        steps: Steps,
+        passes: PassCounter | EnginePassCounter,
         prices: HardwareProfile,
     ) -> None:
         self._model = model
         self._prices = prices
-        self._passes = PassCounter(model, known, steps)
+        self._passes = passes
         self._steps = StepCounter(
             model,
             optimizers_of(optimizer),

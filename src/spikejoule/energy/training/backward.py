@@ -44,7 +44,7 @@ surrogate.
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.counts.training import TrainedNetwork
+from spikejoule.counts.records import AnyNetwork
 from spikejoule.energy.operations import Words, block
 from spikejoule.energy.training.step import (
     Blocks,
@@ -138,7 +138,7 @@ def _with_gradient(step: TrainingStep, layer: str) -> set[str]:
     return kinds if layer in step.network.spiking else kinds - {LOG_THRESHOLD}
 
 
-def _subtracts(network: TrainedNetwork) -> bool:
+def _subtracts(network: AnyNetwork) -> bool:
     """Whether a reset subtracts the threshold; unknown in imported graphs."""
     neuron = getattr(network, "neuron", None)
     return isinstance(neuron, LeakyIntegrateAndFire) and neuron.reset == "subtract"

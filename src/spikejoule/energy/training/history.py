@@ -113,7 +113,6 @@ def record_of_counts(
     activity = activity_of_layers(network, trained.encoder.time_window, counted)
     accuracies = [epoch.validation_accuracy_percent for epoch in epochs]
     return TrainingRecord(
-        network=network,
         activity=activity,
         touched=_touched(activity, _column(epochs, "synapses_touched")),
         n_epochs=n_epochs,

@@ -26,7 +26,6 @@ Not counted: Adam's bias corrections, one number per step.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from spikejoule.counts.training import Rule, Updates
@@ -120,60 +119,36 @@ class Operations(NamedTuple):
     of_gradient: Counter[str]
 
 
-@dataclass(frozen=True)
-class StepSettings:
-    """What an optimizer step does beside its rule.
-
-    Attributes:
-        clipping: whether the norm of the gradient is limited.
-        clears: whether gradients are cleared, since they are summed in memory.
-        rounds: whether the network is trained in integers.
-        skips: whether parameters may be left alone.
-    """
-
-    clipping: bool
-    clears: bool
-    rounds: bool
-    skips: bool
-
-
-def operations_of(updates: Updates, settings: StepSettings) -> Operations:
+def _operations(step: TrainingStep, updates: Updates) -> Operations:
     """Return the operations of one step of an optimizer."""
     of_parameter = Counter(_RULES[updates.rule])
     of_gradient = Counter(_READING)
-    if updates.rule == "sgd" and settings.skips and not updates.weight_decay:
+    if updates.rule == "sgd" and step.dataflow.skips_zeros and not updates.weight_decay:
         of_gradient.update(of_parameter)
         of_parameter.clear()
     if updates.weight_decay:
         of_parameter.update(_DECAYING)
         if updates.rule != "adamw":
             of_gradient.update(_ADDING_TO_DECAY)
-    if settings.clipping:
+    if step.record.clipping:
         of_gradient.update(_CLIPPING)
-    if settings.clears:
+    if step.dataflow.gradients != "batch":
         of_gradient.update(_CLEARING)
-    if settings.rounds:
+    if step.network.weight_bits < FLOAT_BITS:
         of_parameter.update(_ROUNDING)
     return Operations(of_parameter, of_gradient)
 
 
 def optimizer(step: TrainingStep) -> Blocks:
     """Count all optimizer steps of each row."""
-    record = step.record
-    settings = StepSettings(
-        clipping=record.clipping,
-        clears=step.dataflow.gradients != "batch",
-        rounds=record.network.weight_bits < FLOAT_BITS,
-        skips=step.dataflow.skips_zeros,
-    )
     masked_batches = _batches_with_masks(step)
     for node in step.network.connections:
         weights = step.weights_of(node)
-        yield from _updates(weights, settings, _weight_gradients_read(step, node))
+        yield from _updates(step, weights, _weight_gradients_read(step, node))
         # Gradients of biases and learned constants are read in every step.
         others = step.others_of(node)
-        yield from _updates(others, settings, None)
-        if record.pruned:
+        yield from _updates(step, others, None)
+        if step.record.pruned:
             yield from _masks_read(weights, masked_batches)
             yield from _masks_read(others, masked_batches)
 
@@ -189,16 +164,14 @@ def _weight_gradients_read(step: TrainingStep, node: Connection) -> Counts | Non
     return None
 
 
-def _updates(
-    parameters: Parameters, settings: StepSettings, read: Counts | None
-) -> Blocks:
+def _updates(step: TrainingStep, parameters: Parameters, read: Counts | None) -> Blocks:
     """Count updating parameters in every step.
 
     Of their gradients, `read` are read, [E, 1]; None for all in every step.
     """
     if not parameters.count or parameters.updates is None:
         return
-    operations = operations_of(parameters.updates, settings)
+    operations = _operations(step, parameters.updates)
     updates = parameters.updates.steps[:, None] * parameters.count
     read = updates if read is None else read
     moments = _MOMENTS[parameters.updates.rule]

@@ -21,8 +21,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.counts.records import Activity
-from spikejoule.counts.training import TrainedNetwork, TrainingRecord, Updates
+from spikejoule.counts.records import Activity, AnyNetwork
+from spikejoule.counts.training import TrainingRecord, Updates
 from spikejoule.energy.count import count_operations
 from spikejoule.energy.dataflow import Dataflow
 from spikejoule.energy.operations import OperationCounts, Words, block
@@ -84,7 +84,7 @@ class TrainingStep:
     dataflow: Dataflow
 
     @property
-    def network(self) -> TrainedNetwork:
+    def network(self) -> AnyNetwork:
         """The network that is trained."""
         return self.record.network
 

@@ -1,7 +1,7 @@
 """Both passes of a chain as a function that PyTorch differentiates."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -59,11 +59,14 @@ class ChainOutputs:
         spikes: of the last layer, 0 or 1, [T, B, *shape]; None unless recorded.
         potentials: the same for its potentials.
         counts: spikes of the input and of every layer, over all steps and samples.
+        events: returns the spikes of a layer by its number, or of the input, number 0;
+            None for an input of currents.
     """
 
     spikes: Tensor | None
     potentials: Tensor | None
     counts: tuple[int, ...]
+    events: Callable[[int], EventList | None]
 
 
 class EventFunction:
@@ -91,8 +94,7 @@ class EventFunction:
     ) -> ChainOutputs:
         """Run all steps of a batch.
 
-        With gradients enabled, what the backward pass needs is kept until the outputs
-        are released.
+        What the backward pass needs is kept until the outputs are released.
 
         Args:
             inputs: spikes, zeros and ones [T, B, *in_shape], float32, float64, uint8 or
@@ -111,7 +113,7 @@ class EventFunction:
         values = [value for layer in layers for value in _values_of(layer)]
         apply: Any = _Differentiable.apply
         spikes, potentials = apply(run, currents, *values)
-        return ChainOutputs(spikes, potentials, run.counts)
+        return ChainOutputs(spikes, potentials, run.counts, run.events)
 
     @property
     def shapes(self) -> tuple[AllowedShapes, ...]:
@@ -204,7 +206,7 @@ class _Run:
             self._batch_shape = (inputs.shape[0], inputs.shape[1])
 
     def forward(
-        self, values: Sequence[Value | None], needs_gradient: bool
+        self, values: Sequence[Value | None]
     ) -> tuple[Tensor | None, Tensor | None]:
         """Run the chain; return recorded spikes and potentials."""
         chain = self._chain
@@ -222,9 +224,13 @@ class _Run:
             self._records(spikes, potentials),
         )
         self.counts = self._passes.counts(kept)
-        if needs_gradient:
-            self._kept = kept
+        self._kept = kept
         return spikes, potentials
+
+    def events(self, number: int) -> EventList | None:
+        """Return the spikes of a population, the input being number 0."""
+        assert self._kept is not None
+        return self._passes.events(self._kept, number)
 
     def _records(self, spikes: Tensor | None, potentials: Tensor | None) -> Records:
         nothing = torch.empty(0, dtype=self._dtype)
@@ -309,7 +315,7 @@ class _Differentiable(torch.autograd.Function):
         """Run the chain."""
         ctx.set_materialize_grads(False)
         ctx.run = run
-        return run.forward(values, any(ctx.needs_input_grad))
+        return run.forward(values)
 
     @staticmethod
     @once_differentiable

@@ -5,6 +5,7 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numba
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 
 from spikejoule.compiling.emit import aligned_zeros, even_parts
 from spikejoule.core.errors import ArtifactError
-from spikejoule.encoding.events import EventList
+from spikejoule.data.events import offsets_of
+from spikejoule.encoding.events import EventList, source_type
 from spikejoule.engine.differentiable.kernels import backward, forward
 from spikejoule.engine.differentiable.kernels.packing import (
     Transposition,
@@ -185,6 +187,25 @@ class Passes:
         if inputs.kind == CURRENTS:
             counts[0] = 0
         return tuple(counts)
+
+    def events(self, kept_pass: KeptPass, number: int) -> EventList | None:
+        """Return the spikes of a population, the input being number 0.
+
+        None for an input of currents.
+        """
+        memory = kept_pass.memory
+        n_units = self._plan.chain.sizes[number]
+        if number > 0:
+            return _joined_lanes(memory, number, n_units)
+        inputs = kept_pass.inputs
+        if inputs.kind == DENSE:
+            return _joined_lanes(memory, 0, n_units)
+        if inputs.kind == CURRENTS:
+            return None
+        batch = memory.batch
+        return EventList(
+            inputs.sources, inputs.offsets, batch.n_samples, batch.n_steps, n_units
+        )
 
     @cached_property
     def shapes(self) -> tuple[AllowedShapes, ...]:
@@ -358,6 +379,27 @@ class Passes:
         if needed.threshold:
             threshold = _as_value(by_threshold, layer.threshold)
         return LayerGradients(weight, bias, recurrent, keep, gain, threshold)
+
+
+def _joined_lanes(memory: Memory, number: int, n_units: int) -> EventList:
+    """Copy the spikes of a population, of which each lane has written its own."""
+    batch = memory.batch
+    sources = [np.empty(0, source_type(n_units))]
+    lengths = []
+    for lane, (first, end) in enumerate(
+        pairwise((batch.bounds * batch.n_steps).tolist())
+    ):
+        # A lane has one offset more than it has rows.
+        offsets = memory.kept.offsets[number, first + lane : end + lane + 1]
+        sources.append(memory.kept.sources[offsets[0] : offsets[-1]])
+        lengths.append(np.diff(offsets))
+    return EventList(
+        np.concatenate(sources, dtype=source_type(n_units)),
+        offsets_of(np.concatenate(lengths)),
+        batch.n_samples,
+        batch.n_steps,
+        n_units,
+    )
 
 
 def _plain(tables: Tables) -> tuple[Any, ...]:
