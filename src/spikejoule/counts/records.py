@@ -2,8 +2,9 @@
 
 They come from measured spikes of trained networks and from the activations of
 conventional ones (`counts.measurement`), from the executor of NIR graphs
-(`nir.running`), from hooks on a PyTorch model (`pricing.counted`), or from a checkpoint
-(`compare.from_checkpoint`). Rows are samples, epochs of a training, or one mean.
+(`nir.running`), from hooks on a PyTorch model (`pricing.activity`), or from a
+checkpoint (`compare.from_checkpoint`). Rows are samples, epochs of a training, or one
+mean.
 
 A conventional network sends values, once per sample. All of its values are passed on;
 those that are not zero determine the products (`macs`).

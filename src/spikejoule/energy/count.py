@@ -83,8 +83,8 @@ The other nodes of imported networks:
 
 A spike is read once by each connection that it enters. An output of values without a
 readout has no answer, so none is counted. Constant gains such as r dt / tau are part of
-the weights. Hooks on a PyTorch model (`pricing.counted`) also provide active updates,
-resets, leaks, biases, comparisons and reads.
+the weights. Hooks on a PyTorch model (`pricing.activity`) also provide active
+updates, resets, leaks, biases, comparisons and reads.
 
 A product belongs to a connection (``input_to_hidden``), everything else to a layer.
 Input units are not neurons: they have neither updates nor state. Loihi's table (Davies

@@ -8,9 +8,9 @@ scores          the class scores that it gives
 cautions        warnings about how it ran
 states          the state of a model, restored for every batch
 watching        hooks on the model's modules, and on functions
-counting        calls of modules: what enters layers, and what units emit
+count_modules   calls of modules: what enters layers, and what units emit
 repeated        calls that are alike, counted together
-product_counts  products in functions, counted like layers
+count_products  products in functions, counted like layers
 parts           what each module of a model is, and what happens when it has run
 places          a module called with one input shape, and everything counted there
 amounts         sums per sample
@@ -18,12 +18,14 @@ traces          which module wrote a tensor
 functions       functions outside counted modules: products are counted, others named
 products        the products in a function, in one form
 omissions       what was not counted, in words
-tensors         the time and sample axes of a tensor, and its contents
+tensors         the tensors among arguments and results
+axes            which axes of a tensor hold steps, samples and units
+contents        the contents of a tensor, summed up per sample
 neurons         how neurons are counted; one file of `simulators` per simulator
 cells           the equations of neurons, for `accelerate`
 layers          known PyTorch layers, and the fan-outs of their input units
 nodes           places as nodes of a network
-counted         the counts as a network and its activity
+activity        the counts as a network and its activity
 printed         rows of a label and a value, as reports print them
 report          `Report`: printed, saved, checked against a budget
 conventional    `Baseline`: a conventional network to compare with, counted on the same

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
+from spikejoule.pricing.axes import ANY_LAYOUT, ModuleLayout
 from spikejoule.pricing.layers import (
     COUNTED,
     PASSING,
@@ -18,7 +19,6 @@ from spikejoule.pricing.layers import (
     unit_dimensions,
 )
 from spikejoule.pricing.neurons import PACKAGES, Known, Population
-from spikejoule.pricing.tensors import ANY_LAYOUT, ModuleLayout
 from spikejoule.pricing.torch_private import COMPUTING_METHODS
 
 INPUT: Final = "input"

@@ -15,15 +15,15 @@ from torch import Tensor, nn
 
 from spikejoule.network.nodes import Shape
 from spikejoule.pricing.amounts import Amounts, Counts, SampleSums
-from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, fan_out
-from spikejoule.pricing.neurons import Population
-from spikejoule.pricing.products import Operand
-from spikejoule.pricing.tensors import (
+from spikejoule.pricing.contents import (
     MAX_EXACT_FLOAT32,
     TensorContents,
     counts_of,
     nonzero_marks,
 )
+from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, fan_out
+from spikejoule.pricing.neurons import Population
+from spikejoule.pricing.products import Operand
 
 
 @dataclass(eq=False)

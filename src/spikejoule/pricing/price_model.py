@@ -32,10 +32,10 @@ from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import class_labels
 from spikejoule.network.quantisation import FLOAT_BITS
+from spikejoule.pricing.activity import activity_of
 from spikejoule.pricing.arguments import checked
 from spikejoule.pricing.cautions import cautions_of
 from spikejoule.pricing.conventional import Baseline, BaselineRun
-from spikejoule.pricing.counted import activity_of
 from spikejoule.pricing.neurons import Describe, Known, Population
 from spikejoule.pricing.other_counters import Tool, beside_ours
 from spikejoule.pricing.report import Report

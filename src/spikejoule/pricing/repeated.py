@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from spikejoule.core.errors import DataError
-from spikejoule.pricing.counting import Call, CallCounter, Sent
+from spikejoule.pricing.contents import TensorContents, contents_of_steps
+from spikejoule.pricing.count_modules import Call, ModuleCounter, Sent
 from spikejoule.pricing.layers import WEIGHTED
 from spikejoule.pricing.parts import INPUT, Part
 from spikejoule.pricing.places import ModulePlace
-from spikejoule.pricing.tensors import TensorContents, contents_of_steps
 from spikejoule.pricing.torch_private import version_of
 from spikejoule.pricing.traces import Trace
 
@@ -51,7 +51,7 @@ class RepeatedCalls:
         is_on: whether any calls are joined.
     """
 
-    def __init__(self, calls: CallCounter, model: nn.Module) -> None:
+    def __init__(self, calls: ModuleCounter, model: nn.Module) -> None:
         self._calls = calls
         self._alike: dict[Part, _Alike] = {}
         # Such modules write into tensors, and no function is seen that does.

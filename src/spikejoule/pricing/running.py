@@ -23,12 +23,13 @@ from spikejoule.core.errors import (
     in_brief,
     in_one_sentence,
 )
+from spikejoule.pricing.axes import unclear
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.other_counters import Counts, Tool, count_as
 from spikejoule.pricing.samples import BatchAxes, ModelInput, TimeAxis
 from spikejoule.pricing.scores import Scores
 from spikejoule.pricing.states import ModelState
-from spikejoule.pricing.tensors import first_tensor, unclear
+from spikejoule.pricing.tensors import first_tensor
 from spikejoule.pricing.watching import Watch
 
 Loop = Literal["auto", "model", "price"]

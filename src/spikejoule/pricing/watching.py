@@ -1,6 +1,6 @@
 """Count what happens in a running model: hooks see what enters and leaves its modules.
 
-A `CallCounter` counts the calls of modules, a `ProductCounter` products in functions.
+A `ModuleCounter` counts the calls of modules, a `ProductCounter` products in functions.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from spikejoule.pricing.counting import Call, CallCounter
+from spikejoule.pricing.axes import BatchLayout
+from spikejoule.pricing.count_modules import Call, ModuleCounter
+from spikejoule.pricing.count_products import ProductCounter
 from spikejoule.pricing.functions import UNSEEN, FunctionWatch, Origins
 from spikejoule.pricing.layers import (
     DROPOUT,
@@ -27,15 +29,8 @@ from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.omissions import omissions
 from spikejoule.pricing.parts import ModelParts, Part, Role
 from spikejoule.pricing.places import ModulePlace, Places
-from spikejoule.pricing.product_counts import ProductCounter
 from spikejoule.pricing.repeated import RepeatedCalls
-from spikejoule.pricing.tensors import (
-    BatchLayout,
-    find_tensor,
-    first_tensor,
-    memory_of,
-    tensors_in,
-)
+from spikejoule.pricing.tensors import find_tensor, first_tensor, memory_of, tensors_in
 from spikejoule.pricing.traces import UNKNOWN
 
 MOVED_FRACTION: Final = 0.005
@@ -58,7 +53,7 @@ class Watch:
         self.unknown = self._model.unknown
         self.layout = BatchLayout(self._model.is_time_second)
         self._places = Places(known.pruned, self.unknown)
-        self.calls = CallCounter(self._places, self.layout, records)
+        self.calls = ModuleCounter(self._places, self.layout, records)
         self._traces = self.calls.traces
         self._products = ProductCounter(self.calls, self._model.weight_names)
         self.repeated = RepeatedCalls(self.calls, model)

@@ -18,12 +18,12 @@ from spikejoule.encoding.counting import class_counts
 from spikejoule.encoding.events import EventList
 from spikejoule.network.nodes import Shape
 from spikejoule.pricing.amounts import Counts
-from spikejoule.pricing.counting import CallCounter, Sent
+from spikejoule.pricing.contents import TensorContents, contents_of
+from spikejoule.pricing.count_modules import ModuleCounter, Sent
 from spikejoule.pricing.neurons import Known, Population
 from spikejoule.pricing.parts import INPUT, Part
 from spikejoule.pricing.places import ModulePlace
 from spikejoule.pricing.samples import TimeAxis
-from spikejoule.pricing.tensors import TensorContents, contents_of
 from spikejoule.pricing.watching import Watch
 from spikejoule.tracker.passes import Passes, check_precision
 
@@ -70,7 +70,7 @@ class EventCounter:
 
     def __init__(self, watch: Watch, passed: EnginePass) -> None:
         self._watch = watch
-        self._calls: CallCounter = watch.calls
+        self._calls: ModuleCounter = watch.calls
         self._passed = passed
 
     def count(self) -> None:

@@ -16,8 +16,8 @@ from spikejoule.network.graph import Graph
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.nodes import Dense
 from spikejoule.network.quantisation import FLOAT_BITS
+from spikejoule.pricing.activity import activity_of
 from spikejoule.pricing.conventional import CALL, network_of
-from spikejoule.pricing.counted import activity_of
 from spikejoule.pricing.layers import WEIGHTED
 from spikejoule.pricing.places import ModulePlace
 from spikejoule.tracker.learning import learned_parts

@@ -9,25 +9,20 @@ from torch import Tensor
 
 from spikejoule.core.errors import DataError
 from spikejoule.network.nodes import Shape
-from spikejoule.pricing.counting import CallCounter, Sent
+from spikejoule.pricing.axes import ANY_LAYOUT, ModuleLayout
+from spikejoule.pricing.contents import MAX_EXACT_FLOAT32, TensorContents, counts_of
+from spikejoule.pricing.count_modules import ModuleCounter, Sent
 from spikejoule.pricing.layers import unit_dimensions
 from spikejoule.pricing.parts import Part
 from spikejoule.pricing.places import ModulePlace
 from spikejoule.pricing.products import Operand, Product
-from spikejoule.pricing.tensors import (
-    ANY_LAYOUT,
-    MAX_EXACT_FLOAT32,
-    ModuleLayout,
-    TensorContents,
-    counts_of,
-    memory_of,
-)
+from spikejoule.pricing.tensors import memory_of
 
 
 class ProductCounter:
     """Counts products among the calls of a model."""
 
-    def __init__(self, calls: CallCounter, weight_names: Mapping[Any, str]) -> None:
+    def __init__(self, calls: ModuleCounter, weight_names: Mapping[Any, str]) -> None:
         """Start without products.
 
         Args:

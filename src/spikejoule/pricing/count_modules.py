@@ -12,15 +12,11 @@ from torch import Tensor
 
 from spikejoule.network.nodes import Shape
 from spikejoule.pricing.amounts import Counts
+from spikejoule.pricing.axes import BatchLayout
+from spikejoule.pricing.contents import TensorContents, contents_of, reading_of
 from spikejoule.pricing.layers import ADAPTIVE, AVERAGES, NORMS, WEIGHTED
 from spikejoule.pricing.parts import INPUT, Part
 from spikejoule.pricing.places import ModulePlace, Places
-from spikejoule.pricing.tensors import (
-    BatchLayout,
-    TensorContents,
-    contents_of,
-    reading_of,
-)
 from spikejoule.pricing.traces import Trace, Traces
 
 
@@ -58,7 +54,7 @@ class Sent(NamedTuple):
         place.source(self.source).add(contents.spikes, contents.nonzero)
 
 
-class CallCounter:
+class ModuleCounter:
     """Counts calls of modules and functions.
 
     Attributes:
