@@ -218,10 +218,11 @@ def activity_of_layers(
         added = network.constants_of(layer, counted.products)
         initial = network.initial_biases_of(layer)
         is_spiking = layer.name in network.spiking
-        of_kind = NodeCounts.of_neurons if is_spiking else NodeCounts.of_integrators
-        counts[layer.name] = of_kind(
-            spikes[:, number],
-            layer_updates,
+        # An output that integrates neither compares nor resets.
+        count = NodeCounts.of_neurons if is_spiking else NodeCounts
+        counts[layer.name] = count(
+            spikes=spikes[:, number],
+            updates=layer_updates,
             leaks=_scaled(layer_updates, leaks, layer),
             biases=_scaled(layer_updates, added, layer) + n_samples * initial,
         )

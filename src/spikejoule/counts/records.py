@@ -109,17 +109,6 @@ class NodeCounts:
         )
 
     @classmethod
-    def of_integrators(
-        cls,
-        spikes: Counts,
-        updates: Counts,
-        leaks: Counts | None = None,
-        biases: Counts | None = None,
-    ) -> Self:
-        """Count neurons that never spike; `spikes` are zeros."""
-        return cls(spikes=spikes, updates=updates, leaks=leaks, biases=biases)
-
-    @classmethod
     def of_batches(cls, batches: Sequence[Self]) -> Self:
         """Join the counts of consecutive batches of samples."""
         joined = {}

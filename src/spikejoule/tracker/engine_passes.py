@@ -133,23 +133,8 @@ class EventCounter:
         """Count the neurons of a stage; return their spikes."""
         assert stage.neurons is not None
         part = self._watch.part(stage.neurons.module)
-        population = part.population
-        inner = self._inner(part) if population and population.is_wiring else part
-        if population is None or inner is None:
-            kind = type(part.module).__name__
-            raise ParameterError(
-                f"track does not know the neurons of {part.name}: give it "
-                f"neurons={{{kind}: Population(...)}}."
-            )
-        if (
-            stage.cell.recurrent is not None
-            and "recurrent" not in population.own_layers
-        ):
-            raise ParameterError(
-                f"track does not count the recurrent weights of {part.name} "
-                f"({type(part.module).__name__}) in an accelerated model: track the "
-                "model itself."
-            )
+        population = self._population(part, stage)
+        inner = self._inner(part) if population.is_wiring else part
         shape = self._passed.shapes[number]
         units = self._enter(inner, inner.layer, shape, shape)
         if population.input is None and inner is part:
@@ -161,10 +146,30 @@ class EventCounter:
         self._count_own_weights(part, population, sent, fired, units)
         return fired
 
-    def _inner(self, part: Part) -> Part | None:
-        """Return the neurons inside a wiring."""
-        inner = (self._watch.part(module) for module in part.module.children())
-        return next((one for one in inner if one.population is not None), None)
+    def _population(self, part: Part, stage: Stage) -> Population:
+        """Return what neurons are; refuse those that cannot be counted."""
+        population = part.population
+        if population is None:
+            raise ParameterError(_unknown(part))
+        is_recurrent = stage.cell.recurrent is not None
+        if is_recurrent and "recurrent" not in population.own_layers:
+            raise ParameterError(
+                f"track does not count the recurrent weights of {part.name} "
+                f"({type(part.module).__name__}) in an accelerated model: track the "
+                "model itself."
+            )
+        return population
+
+    def _inner(self, part: Part) -> Part:
+        """Return the neurons inside a wiring.
+
+        Raises ParameterError if there are none that are known.
+        """
+        for module in part.module.children():
+            inner = self._watch.part(module)
+            if inner.population is not None:
+                return inner
+        raise ParameterError(_unknown(part))
 
     def _emit(self, units: ModulePlace, fired: Signal) -> None:
         """Count what neurons emit: spikes, or the potentials of a readout."""
@@ -191,6 +196,14 @@ class EventCounter:
             self._receive(place, entering)
             if not population.is_wiring:
                 units.source(place.name)
+
+
+def _unknown(part: Part) -> str:
+    kind = type(part.module).__name__
+    return (
+        f"track does not know the neurons of {part.name}: give it "
+        f"neurons={{{kind}: Population(...)}}."
+    )
 
 
 class EnginePassCounter:
