@@ -11,14 +11,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from spikejoule.core.errors import SpikejouleError, StoreError, printable
 from spikejoule.core.store import write_csv, write_text
 from spikejoule.core.terminal import wrapped
+from spikejoule.core.yaml_files import PARAMS_FILE
 from spikejoule.energy.estimates import rounded
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.nir.options import add_convention_options, chosen_conventions
+from spikejoule.params import load_params
 from spikejoule.tracking.recorded import VALIDATION_SIZE, measured_alike, recorded_runs
 from spikejoule.tracking.settings import settings_table, write_settings
 from spikejoule.tracking.store import store_of
@@ -33,11 +35,16 @@ from studies.verdict.networks import (
 )
 from studies.verdict.outside import ALLOWED, Images, outside_networks
 from studies.verdict.project import Project, price_lists
+from studies.verdict.protocol import Protocol
+from studies.verdict.published import ROOT
 from studies.verdict.recording import Networks, beside_table
 from studies.verdict.sentences import terminal_text
 from studies.verdict.timed import TIMED, timed_ratios
 from studies.verdict.training import TABLE, TrainingTable, priced_by
 from studies.verdict.verdicts import SIDES, Verdict, verdict_columns, verdicts
+
+if TYPE_CHECKING:
+    from studies.verdict.searching import Workshop
 
 DEFAULT_DATA: Final = "mnist"
 """The data set of the study's own tables and page."""
@@ -132,36 +139,52 @@ def train(options: argparse.Namespace) -> str:
     return f"{TABLE}: {len(rows)} rows of {', '.join(sorted(runs))}\n"
 
 
-def record_cascades(options: argparse.Namespace) -> str:
-    """Train the networks of cascades, and replace their rows in the study's table.
+def search(options: argparse.Namespace) -> str:
+    """Search networks by the protocol, and replace the table of the search."""
+    # Imported here, because the other jobs need no PyTorch.
+    from studies.verdict import searching
+
+    protocol = Protocol.read()
+    workshop = workshop_in(options.folder)
+    rows = [row for side in SIDES for row in searching.search(side, protocol, workshop)]
+    searching.SearchTable(rows=tuple(rows)).write(searching.TABLE)
+    return f"{searching.TABLE}: {len(rows)} networks\n"
+
+
+def final(options: argparse.Namespace) -> str:
+    """Train the chosen networks, and replace their rows in the study's table.
 
     `record` then updates the page.
     """
-    # Imported here, because the other jobs need no PyTorch.
-    from studies.verdict.cascade_runs import rows_of
+    from studies.verdict.searching import final_rows
 
-    options.folder.mkdir(parents=True, exist_ok=True)
+    protocol = Protocol.read()
+    workshop = workshop_in(options.folder)
+    rows = [
+        row
+        for seed in options.seeds or protocol.seeds
+        for side in SIDES
+        for row in final_rows(side, seed, protocol, workshop)
+    ]
+    replaced = {row.run for row in rows}
+    table = recorded_table(DEFAULT_DATA)
+    kept = [row for row in NetworkTable.read(table).rows if row.run not in replaced]
+    NetworkTable(rows=(*kept, *rows)).write(table)
+    return f"{table}: {len(rows)} rows of {', '.join(sorted(replaced))}\n"
+
+
+def workshop_in(folder: Path) -> "Workshop":
+    """Where the protocol's networks are trained, and their price lists."""
+    from studies.verdict.searching import Workshop
+
+    folder.mkdir(parents=True, exist_ok=True)
     profiles = [
         profile
         for profile in price_lists().values()
         if profile.eligibility.scope_compares
     ]
-    rows = [
-        row
-        for side in options.sides
-        for seed in options.seeds
-        for row in rows_of(side, seed, options.folder, profiles)
-    ]
-    replaced = {(row.run, row.side) for row in rows}
-    table = recorded_table(DEFAULT_DATA)
-    kept = [
-        row
-        for row in NetworkTable.read(table).rows
-        if (row.run, row.side) not in replaced
-    ]
-    NetworkTable(rows=(*kept, *rows)).write(table)
-    runs = sorted({row.run for row in rows})
-    return f"{table}: {len(rows)} rows of {', '.join(runs)}\n"
+    tolerance = load_params(ROOT / PARAMS_FILE).evaluate.early_exit_tolerance_percent
+    return Workshop(folder, profiles, tolerance)
 
 
 def recorded_networks(
@@ -251,17 +274,19 @@ def parser() -> argparse.ArgumentParser:
     training.add_argument("preset", metavar="PRESET", help="a file of experiments/")
     training.add_argument("--seeds", type=int, nargs="+", default=[42], metavar="SEED")
     training.set_defaults(job=train)
-    cascades = jobs.add_parser(
-        "cascades", help="for maintainers: train cascades of both sides"
+    searched = jobs.add_parser(
+        "search", help="for maintainers: search networks of both sides"
     )
-    cascades.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="where trained networks are kept"
+    searched.set_defaults(job=search)
+    finals = jobs.add_parser(
+        "final", help="for maintainers: train those that the search chose"
     )
-    cascades.add_argument("--seeds", type=int, nargs="+", default=[42], metavar="SEED")
-    cascades.add_argument(
-        "--sides", nargs="+", choices=SIDES, default=SIDES, help="both by default"
-    )
-    cascades.set_defaults(job=record_cascades)
+    finals.add_argument("--seeds", type=int, nargs="+", metavar="SEED")
+    finals.set_defaults(job=final)
+    for job in (searched, finals):
+        job.add_argument(
+            "folder", type=Path, metavar="FOLDER", help="keeps trained networks"
+        )
     return arguments
 
 

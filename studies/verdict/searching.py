@@ -1,0 +1,386 @@
+"""Follow the protocol: train, count and choose networks of both sides.
+
+A network that the folder already holds is not trained again. Networks of a search are
+counted on validation images only: in `Splits`, these take the place of test images.
+"""
+
+import itertools
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self
+
+import numpy as np
+
+from spikejoule.baselines.counts import load_network, measure_baseline, save_baseline
+from spikejoule.baselines.training import BaselinesTraining, train_baselines
+from spikejoule.core.provenance import content_digest, file_digest, git
+from spikejoule.core.schema import Count, NotNegative, Percent, Row, Table, Text
+from spikejoule.core.store import read_json, write_json
+from spikejoule.energy.estimates import Floats, rounded
+from spikejoule.energy.ledger import SPIKING, SideName
+from spikejoule.energy.prices import HardwareProfile
+from spikejoule.engine.choice import use_threads
+from spikejoule.network.checkpoint import Checkpoint
+from spikejoule.params import Params
+from spikejoule.training.training import Training, train
+from studies.verdict.cascades import Entrant
+from studies.verdict.counts import operations
+from studies.verdict.entrants import Split, Splits
+from studies.verdict.networks import FOLDER, RecordedNetwork
+from studies.verdict.outside import OutsideNetwork, cascades
+from studies.verdict.protocol import (
+    Choice,
+    Configuration,
+    Protocol,
+    default_params,
+)
+from studies.verdict.published import ROOT
+from studies.verdict.trainings import (
+    PreparedImages,
+    prepared_images,
+    spiking_training,
+)
+
+TABLE: Final = FOLDER / "search.csv"
+
+RUN: Final = "protocol"
+"""Runs are named after this and their seeds."""
+
+
+class SearchedNetwork(Row):
+    """A network of the search: a row of `TABLE`.
+
+    Attributes:
+        side, stage: as in `Configuration`.
+        network: the name of its configuration.
+        seed, epochs: of its training.
+        validation_percent: its accuracy.
+        operations: synaptic events of a spiking network, weights multiplied or added by
+            a conventional one; mean over validation images, whole window.
+        energy_nj: per inference, under the protocol's price list.
+        processor_seconds: of its training.
+        git_commit: the code that trained it.
+        chosen: whether the next stage took it.
+    """
+
+    side: SideName
+    stage: Text
+    network: Text
+    seed: Count
+    epochs: Count
+    validation_percent: Percent
+    operations: NotNegative
+    energy_nj: NotNegative
+    processor_seconds: NotNegative
+    git_commit: Text
+    chosen: bool
+
+    @classmethod
+    def of(
+        cls,
+        kept: "Kept",
+        row: RecordedNetwork,
+        chosen: Collection[str],
+        choice: Choice,
+    ) -> Self:
+        """Describe a network, priced as `row`."""
+        configuration = kept.configuration
+        return cls(
+            side=configuration.side,
+            stage=configuration.stage,
+            network=configuration.name,
+            seed=row.seed,
+            epochs=configuration.epochs,
+            validation_percent=rounded(row.validation_percent, 6),
+            operations=rounded(operations(row), 6),
+            energy_nj=rounded(energy_pj(row, choice.profile) / 1000, 6),
+            processor_seconds=rounded(kept.times["processor_seconds"], 4),
+            git_commit=row.git_commit,
+            chosen=configuration.name in chosen,
+        )
+
+
+class SearchTable(Table):
+    """The file `TABLE`."""
+
+    row: ClassVar[type[Row]] = SearchedNetwork
+    rows: tuple[SearchedNetwork, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A trained network in a folder.
+
+    Attributes:
+        configuration: its configuration.
+        network: its ways of running, counted.
+        times: ``train_seconds``, ``processor_seconds`` and ``git_commit``.
+    """
+
+    configuration: Configuration
+    network: OutsideNetwork
+    times: Mapping[str, Any]
+
+    @property
+    def validation_percent(self) -> float:
+        """Its accuracy over the whole window."""
+        return max(one.validation.accuracy_percent for one in self.network.entrants)
+
+    @property
+    def n_operations(self) -> float:
+        """Synaptic events, or products: the fewest of its ways of running."""
+        return min(
+            sum(
+                float(one.variant.operations.of(term).sum())
+                for term in ("synaptic_event", "mac", "accumulation")
+            )
+            for one in self.network.entrants
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Priced:
+    """A counted and priced network or cascade.
+
+    Attributes:
+        members: names of its configurations.
+        row: its way of running, priced.
+    """
+
+    members: frozenset[str]
+    row: RecordedNetwork
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where networks are trained and counted.
+
+    Attributes:
+        folder: where trained networks are kept.
+        profiles: price lists.
+        tolerance_percent: points of validation accuracy that an early exit may cost,
+            and a cascade.
+    """
+
+    folder: Path
+    profiles: Sequence[HardwareProfile]
+    tolerance_percent: float
+
+    def kept(self, configuration: Configuration, seed: int) -> Kept:
+        """Train a configuration unless the folder has it, and count it."""
+        # Threads that wait for each other would count as processor time, too.
+        use_threads(1)
+        params = configuration.params(seed)
+        images = images_of(seed)
+        validation = Split(images.splits["validation"])
+        splits = Splits(
+            validation,
+            Split(images.splits["test"]) if configuration.is_final else validation,
+            params.encode.encoder,
+            self.tolerance_percent,
+        )
+        file = self.folder / f"{configuration.digest}-{seed}.npz"
+        if configuration.side == SPIKING:
+            file = file.with_suffix(".pth")
+            entrants = _spiking(file, params, splits, images)
+        else:
+            entrants = _conventional(file, configuration, params, splits, images)
+        network = OutsideNetwork.of(file_digest(file, "sha256"), entrants)
+        return Kept(configuration, network, read_json(_times_of(file)))
+
+    def rows(self, kept: Sequence[Kept], seed: int) -> Iterator[Priced]:
+        """Price networks of one side and seed, and the cascades of every two."""
+        for one in kept:
+            yield from self._priced((one,), one.network, seed)
+        by_cost = sorted(kept, key=lambda one: one.n_operations)
+        for first, second in itertools.combinations(by_cost, 2):
+            joined = cascades(first.network, second.network, self.tolerance_percent)
+            yield from self._priced((first, second), joined, seed)
+
+    def _priced(
+        self, members: Sequence[Kept], network: OutsideNetwork, seed: int
+    ) -> Iterator[Priced]:
+        names = tuple(one.configuration.name for one in members)
+        side = members[0].configuration.side
+        times = members[0].times if len(members) == 1 else {}
+        for entrant in network.entrants:
+            row = RecordedNetwork.counted(
+                entrant.variant,
+                self.profiles,
+                run=f"{RUN}-seed-{seed}",
+                run_id=content_digest({RUN: seed})[:32],
+                git_commit=members[-1].times["git_commit"],
+                data_source=images_of(seed).description.source,
+                configuration=content_digest({side: names})[:12],
+                n_networks=len(members),
+                seed=seed,
+                train_seconds=times.get("train_seconds"),
+                processor_seconds=times.get("processor_seconds"),
+            )
+            yield Priced(frozenset(names), row)
+
+
+def search(
+    side: SideName, protocol: Protocol, workshop: Workshop
+) -> list[SearchedNetwork]:
+    """Search a side; returns all networks, of which some are chosen."""
+    seed = protocol.search_seed
+    learned = [workshop.kept(one, seed) for one in protocol.learn(side)]
+    best = max(learned, key=lambda one: one.validation_percent)
+    learning = best.configuration.learning
+    searched = [workshop.kept(one, seed) for one in protocol.search(side, learning)]
+    priced = list(workshop.rows(searched, seed))
+    names = chosen_names(priced, protocol.choice) | {best.configuration.name}
+    # Of the ways of running a network, the last one counts the fewest operations.
+    alone = dict([*_alone(workshop.rows(learned, seed)), *_alone(priced)])
+    return [
+        SearchedNetwork.of(one, alone[one.configuration.name], names, protocol.choice)
+        for one in (*learned, *searched)
+    ]
+
+
+def final_rows(
+    side: SideName, seed: int, protocol: Protocol, workshop: Workshop
+) -> list[RecordedNetwork]:
+    """Train the networks that the recorded search chose, with a seed of the study."""
+    names = {
+        row.network
+        for row in SearchTable.read(TABLE).rows
+        if row.chosen and (row.side, row.stage) == (side, "search")
+    }
+    kept = [workshop.kept(one, seed) for one in protocol.final(side, names)]
+    return [one.row for one in workshop.rows(kept, seed)]
+
+
+def chosen_names(priced: Sequence[Priced], choice: Choice) -> frozenset[str]:
+    """Choose networks: alone and as cascades, they need the least at all levels.
+
+    The sum of the logarithms of energies and operations on the chord decides, among the
+    sets that reach the most levels.
+    """
+    percents = np.array([one.row.validation_percent for one in priced])
+    costs = [
+        np.array([energy_pj(one.row, choice.profile) for one in priced]),
+        np.array([operations(one.row) for one in priced]),
+    ]
+    names = sorted(frozenset().union(*(one.members for one in priced)))
+
+    def cost(chosen: Iterable[str]) -> tuple[int, float]:
+        belongs = np.array([one.members.issubset(chosen) for one in priced])
+        read = [
+            chord(percents[belongs], values[belongs], level)
+            for values in costs
+            for level in choice.levels
+        ]
+        missed = np.isinf(read)
+        return int(missed.sum()), float(np.log(np.array(read)[~missed]).sum())
+
+    sets = itertools.combinations(names, choice.networks)
+    return frozenset(min(sets, key=cost))
+
+
+def energy_pj(row: RecordedNetwork, profile: str) -> float:
+    """Its energy under a price list that prices every network of the protocol."""
+    energy = row.energy(profile)
+    assert energy is not None
+    return energy.middle_pj
+
+
+def chord(percents: Floats, costs: Floats, level: float) -> float:
+    """The lowest cost of a network or a mixture of two at a level; else infinite.
+
+    Args:
+        percents: accuracies, [C].
+        costs: [C].
+        level: the accuracy.
+    """
+    reaches = percents >= level
+    if not reaches.any():
+        return math.inf
+    alone = float(costs[reaches].min())
+    if reaches.all():
+        return alone
+    below = percents[~reaches][:, None], costs[~reaches][:, None]
+    above = percents[reaches], costs[reaches]
+    share = (level - below[0]) / (above[0] - below[0])
+    mixtures = (1 - share) * below[1] + share * above[1]
+    return min(alone, float(mixtures.min()))
+
+
+@lru_cache(maxsize=1)
+def images_of(seed: int) -> PreparedImages:
+    """The images of a seed, which draws those of validation."""
+    return prepared_images(default_params(seed))
+
+
+def _alone(priced: Iterable[Priced]) -> list[tuple[str, RecordedNetwork]]:
+    """Single networks by name, each in every way of running it."""
+    return [
+        (name, one.row)
+        for one in priced
+        if len(one.members) == 1
+        for name in one.members
+    ]
+
+
+def _spiking(
+    file: Path, params: Params, splits: Splits, images: PreparedImages
+) -> list[Entrant]:
+    """Train a spiking network unless its file exists; returns its ways of running.
+
+    Those that update neurons in every step are left out: they only do more.
+    """
+    if not file.exists():
+        training = spiking_training(params, images.splits)
+        train(training)
+        data = images.description.model_dump(exclude_unset=True)
+        training.trained_network(data).checkpoint().write(file)
+        _write_times(file, training)
+    entrants = splits.of_checkpoint(Checkpoint.read_trained(file))
+    return [one for one in entrants if one.variant.lazy] or entrants
+
+
+def _conventional(
+    file: Path,
+    configuration: Configuration,
+    params: Params,
+    splits: Splits,
+    images: PreparedImages,
+) -> list[Entrant]:
+    """Train a conventional network unless its file exists; returns its ways."""
+    variant = configuration.baseline(params, images.splits["train"])
+    counted = {name: split.samples for name, split in splits.by_name.items()}
+    if not file.exists():
+        settings = params.baseline.training(params.train)
+        training = BaselinesTraining(
+            images.splits["train"],
+            images.splits["validation"],
+            [variant],
+            settings,
+            params.seed,
+        )
+        train_baselines(training)
+        (trained,) = training.baselines
+        measured = measure_baseline(
+            variant.name, trained.network, False, True, counted
+        ).trained_in(training.record_of(trained))
+        save_baseline(file, [measured], counted["test"].labels)
+        _write_times(file, training)
+    return splits.of_baseline(variant.name, load_network(file, variant.name), True)
+
+
+def _write_times(file: Path, training: Training | BaselinesTraining) -> None:
+    """Write the time of a training next to its network."""
+    times = {
+        "train_seconds": sum(training.epoch_seconds),
+        "processor_seconds": training.processor_seconds,
+        "git_commit": git(ROOT, "rev-parse", "HEAD"),
+    }
+    write_json(_times_of(file), times)
+
+
+def _times_of(file: Path) -> Path:
+    return file.with_suffix(".json")
