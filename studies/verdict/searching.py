@@ -5,6 +5,7 @@ counted on validation images only: in `Splits`, these take the place of test ima
 """
 
 import itertools
+import logging
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ from studies.verdict.trainings import (
     prepared_images,
     spiking_training,
 )
+
+logger = logging.getLogger(__name__)
 
 TABLE: Final = FOLDER / "search.csv"
 
@@ -189,6 +192,8 @@ class Workshop:
         else:
             entrants = _conventional(file, configuration, params, splits, images)
         network = OutsideNetwork.of(file_digest(file, "sha256"), entrants)
+        accuracy = max(one.validation.accuracy_percent for one in entrants)
+        logger.info("%s, seed %d: %.2f %%", configuration.name, seed, accuracy)
         return Kept(configuration, network, read_json(_times_of(file)))
 
     def rows(self, kept: Sequence[Kept], seed: int) -> Iterator[Priced]:
@@ -216,6 +221,7 @@ class Workshop:
                 data_source=images_of(seed).description.source,
                 configuration=content_digest({side: names})[:12],
                 n_networks=len(members),
+                sent_once=entrant.mean_sent_once,
                 seed=seed,
                 train_seconds=times.get("train_seconds"),
                 processor_seconds=times.get("processor_seconds"),

@@ -26,7 +26,7 @@ LEVELS_PERCENT: Final = (97.5, 98.0, 98.5, 99.0)
 
 DRAWS: Final = 20_000
 
-Outcome = Literal["snn", "ann", "undecided", "range", "neither"]
+Outcome = Literal["snn", "ann", "undecided", "range", "missed"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class SideAtLevel:
             for one seed).
         pj_low, pj, pj_high: energy of the front at the level, mean over all readings;
             `pj` is None if prices are ranges.
+        pj_above: energy of `network` alone, mean over its seeds; None likewise.
         runs, commits: runs and commits of `network`, separated by spaces.
     """
 
@@ -62,6 +63,7 @@ class SideAtLevel:
     pj_low: float | None = None
     pj: float | None = None
     pj_high: float | None = None
+    pj_above: float | None = None
     runs: str = ""
     commits: str = ""
 
@@ -87,13 +89,13 @@ class Verdict:
         profile: the price list.
         level_percent: the accuracy.
         outcome: ``snn`` or ``ann``, the side that needs less energy over the whole
-            interval; ``neither`` if both sides miss the level in most draws; ``range``
+            interval; ``missed`` if a side misses the level in most draws; ``range``
             if prices are ranges that include both outcomes for the means of all seeds,
             so that no network could decide it; else ``undecided``.
         ratio, ratio_low, ratio_high: spiking over conventional energy, median and
             interval over the draws. Infinite or 0 where a side misses the level. The
             median is None if prices are ranges, which widen the interval; all are None
-            if neither side reaches the level.
+            if a side misses the level in most draws.
         plain: the same by the plain procedure.
         spiking, conventional: the sides.
     """
@@ -248,8 +250,8 @@ class Comparison:
             spread(highest, self.confidence).high,
         )
         outcome: Outcome = self._outcome(lowest, highest)
-        if spiking.is_missed_mostly and conventional.is_missed_mostly:
-            outcome = "neither"
+        if spiking.is_missed_mostly or conventional.is_missed_mostly:
+            outcome = "missed"
             # The few draws that reach the level say nothing of the others.
             interval = Spread(np.nan, np.nan, np.nan)
         elif self._ranges_include_both(spiking, conventional):
@@ -330,6 +332,7 @@ def side_at_level(priced_side: PricedSide, front: Front, level: float) -> SideAt
     chosen = side.by_all(priced_side.middle, level)
     networks = side.configurations[chosen.above[0]]
     below = side.configurations[chosen.below[0]][0]
+    above = priced_side.middle[:, chosen.above[0]].mean()
     validation = np.array([network.validation_percent for network in networks])
     test = np.array([network.test_percent for network in networks])
     low, middle, high = (
@@ -349,6 +352,7 @@ def side_at_level(priced_side: PricedSide, front: Front, level: float) -> SideAt
         pj_low=low,
         pj=None if priced_side.has_ranges else middle,
         pj_high=high,
+        pj_above=None if priced_side.has_ranges else float(np.exp(above)),
         runs=" ".join(network.run_id for network in networks),
         commits=" ".join(dict.fromkeys(network.git_commit for network in networks)),
     )
