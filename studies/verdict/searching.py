@@ -6,7 +6,6 @@ counted on validation images only: in `Splits`, these take the place of test ima
 
 import itertools
 import logging
-import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,7 +19,7 @@ from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.provenance import content_digest, file_digest, git
 from spikejoule.core.schema import Count, NotNegative, Percent, Row, Table, Text
 from spikejoule.core.store import read_json, write_json
-from spikejoule.energy.estimates import Floats, rounded
+from spikejoule.energy.estimates import rounded
 from spikejoule.energy.ledger import SPIKING, SideName
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.engine.choice import use_threads
@@ -39,6 +38,7 @@ from studies.verdict.protocol import (
     default_params,
 )
 from studies.verdict.published import ROOT
+from studies.verdict.statistics import chord
 from studies.verdict.trainings import (
     PreparedImages,
     prepared_images,
@@ -293,27 +293,6 @@ def energy_pj(row: RecordedNetwork, profile: str) -> float:
     energy = row.energy(profile)
     assert energy is not None
     return energy.middle_pj
-
-
-def chord(percents: Floats, costs: Floats, level: float) -> float:
-    """The lowest cost of a network or a mixture of two at a level; else infinite.
-
-    Args:
-        percents: accuracies, [C].
-        costs: [C].
-        level: the accuracy.
-    """
-    reaches = percents >= level
-    if not reaches.any():
-        return math.inf
-    alone = float(costs[reaches].min())
-    if reaches.all():
-        return alone
-    below = percents[~reaches][:, None], costs[~reaches][:, None]
-    above = percents[reaches], costs[reaches]
-    share = (level - below[0]) / (above[0] - below[0])
-    mixtures = (1 - share) * below[1] + share * above[1]
-    return min(alone, float(mixtures.min()))
 
 
 @lru_cache(maxsize=1)
