@@ -24,7 +24,7 @@ from spikejoule.params import load_params
 from spikejoule.tracking.recorded import VALIDATION_SIZE, measured_alike, recorded_runs
 from spikejoule.tracking.settings import settings_table, write_settings
 from spikejoule.tracking.store import store_of
-from studies.verdict import breakeven, page, published
+from studies.verdict import breakeven, headline, page, published
 from studies.verdict.counts import CountRatio, count_ratios
 from studies.verdict.entrants import DeclaredBits
 from studies.verdict.networks import (
@@ -38,10 +38,16 @@ from studies.verdict.project import Project, price_lists
 from studies.verdict.protocol import Protocol
 from studies.verdict.published import ROOT
 from studies.verdict.recording import Networks, beside_table
-from studies.verdict.sentences import terminal_text
+from studies.verdict.sentences import beside_text, terminal_text
 from studies.verdict.timed import TIMED, timed_ratios
 from studies.verdict.training import TABLE, TrainingTable, priced_by
-from studies.verdict.verdicts import SIDES, Verdict, verdict_columns, verdicts
+from studies.verdict.verdicts import (
+    SIDES,
+    Verdict,
+    beside_fronts,
+    verdict_columns,
+    verdicts,
+)
 
 if TYPE_CHECKING:
     from studies.verdict.searching import Workshop
@@ -61,18 +67,23 @@ def judge(options: argparse.Namespace) -> str:
     networks = recorded_networks(project, source, options.recorded)
 
     # Networks from outside the project.
+    beside = ""
     if options.add:
         bits = DeclaredBits(options.weight_bits, options.state_bits)
         images = Images.load(project.directory, project.paths, project.params, bits)
         images = images.beside(networks.rows)
         conventions = chosen_conventions(options)
-        networks.rows += outside_networks(
+        added = outside_networks(
             options.add,
             options.side,
             conventions,
             images,
             project.comparing,
         )
+        beside = beside_text(
+            beside_fronts(added, networks.rows, project.judging, project.settings)
+        )
+        networks.rows += added
 
     # The comparison, in files and in words.
     rows = verdicts(networks.rows, project.judging, project.settings)
@@ -80,7 +91,8 @@ def judge(options: argparse.Namespace) -> str:
         write_verdicts(options.table, rows)
     if options.networks is not None:
         NetworkTable(rows=tuple(networks.rows)).write(options.networks)
-    return terminal_text(rows, networks.rows, project.profiles, networks.left_out)
+    text = terminal_text(rows, networks.rows, project.profiles, networks.left_out)
+    return text + beside
 
 
 def record(options: argparse.Namespace) -> str:
@@ -105,13 +117,20 @@ def record(options: argparse.Namespace) -> str:
     networks = NetworkTable.read(options.networks).rows
     write_counts(FOLDER / "counts.csv", count_ratios(networks, page.SETTINGS))
 
+    # The headline and its factors.
+    profiles = price_lists()
+    found = headline.headline(networks, profiles[headline.PROFILE], page.SETTINGS)
+    headline.HeadlineTable(rows=tuple(found)).write(headline.HEADLINE)
+    varied = headline.factors(networks, profiles, page.SETTINGS)
+    headline.FactorTable(rows=tuple(varied)).write(headline.FACTORS)
+
     # Energies with static power and time.
     write_counts(TIMED, timed_ratios(networks, page.SETTINGS))
 
     # The break-even map.
     lines = breakeven.break_even(networks, page.SETTINGS)
     breakeven.BreakEvenTable(rows=tuple(lines)).write(breakeven.TABLE)
-    lists = breakeven.placed_lists(networks, price_lists(), page.SETTINGS)
+    lists = breakeven.placed_lists(networks, profiles, page.SETTINGS)
     write_map(lines, lists)
 
     # The published conventional networks, and the pages.

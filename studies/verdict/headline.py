@@ -194,16 +194,16 @@ def factors(
         return []
     nearest = (chosen.spiking.pj_above or 0) / (chosen.conventional.pj_above or 1)
     varied = {
-        "nearest networks, no mixtures": nearest,
+        "no mixtures": nearest,
         **{
             choice: found.ratio
             for choice, found in (
                 (
-                    "memories below 8 KB cost as much as 8 KB",
+                    "no memory cheaper than 8 KB",
                     at_level(counted, f"{PROFILE}-floored"),
                 ),
                 (
-                    "memories of up to 512 bytes are register files",
+                    "register files up to 512 bytes",
                     at_level(counted, f"{PROFILE}-registers"),
                 ),
                 ("32-bit arithmetic", at_level(counted, "lemaire-complete")),

@@ -5,8 +5,8 @@ one set of parameters; a conventional network takes its layers, widths, pruning 
 learning constants from the same sections as a spiking one.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, Self
 
 from spikejoule.baselines.settings import BaselineVariant
@@ -111,21 +111,6 @@ class Configuration:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """How networks are chosen out of those searched.
-
-    Attributes:
-        networks: how many of each side.
-        profile: the price list of their energies.
-        levels: validation accuracies in percent.
-    """
-
-    networks: int
-    profile: str
-    levels: Sequence[float]
-
-
-@dataclass(frozen=True)
 class Protocol:
     """The content of `protocol.yaml`."""
 
@@ -148,11 +133,6 @@ class Protocol:
         seed: int = self.content["search"]["seed"]
         return seed
 
-    @property
-    def choice(self) -> Choice:
-        """How the networks of the stage `final` are chosen."""
-        return Choice(**self.content["choice"])
-
     def learn(self, side: SideName) -> Iterator[Configuration]:
         """One size with each setting of learning."""
         precision = next(iter(self.content["precisions"][side]))
@@ -166,13 +146,13 @@ class Protocol:
             for precision in self.content["precisions"][side]:
                 yield self.configuration(side, "search", size, precision, learning)
 
-    def final(self, side: SideName, names: Collection[str]) -> Iterator[Configuration]:
-        """The configurations of the search with these names, trained to the end."""
-        for learning in self.content["learning"][side]:
-            for one in self.search(side, learning):
-                if one.name in names:
-                    epochs = self.content["final"]["epochs"][side]
-                    yield replace(one, stage="final", epochs=epochs)
+    def final(self, side: SideName) -> Iterator[Configuration]:
+        """The chosen networks."""
+        for chosen in self.content["final"]["networks"][side]:
+            size = {name: chosen[name] for name in ("hidden", "pruned", "bits")}
+            yield self.configuration(
+                side, "final", size, chosen["precision"], chosen["learning"]
+            )
 
     def configuration(
         self,
@@ -188,7 +168,8 @@ class Protocol:
             **self.content["learning"][side][learning],
             **self.content["precisions"][side][precision],
         }
-        epochs = self.content[stage]["epochs"][side]
+        stages = self.content["final" if stage == "final" else "search"]
+        epochs = stages["epochs"][side]
         return Configuration(
             side=side,
             stage=stage,

@@ -6,18 +6,24 @@ counted on validation images only: in `Splits`, these take the place of test ima
 
 import itertools
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self
-
-import numpy as np
+from typing import Any, ClassVar, Final
 
 from spikejoule.baselines.counts import load_network, measure_baseline, save_baseline
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.provenance import content_digest, file_digest, git
-from spikejoule.core.schema import Count, NotNegative, Percent, Row, Table, Text
+from spikejoule.core.schema import (
+    Count,
+    MaybeNotNegative,
+    NotNegative,
+    Percent,
+    Row,
+    Table,
+    Text,
+)
 from spikejoule.core.store import read_json, write_json
 from spikejoule.energy.estimates import rounded
 from spikejoule.energy.ledger import SPIKING, SideName
@@ -29,16 +35,15 @@ from spikejoule.training.training import Training, train
 from studies.verdict.cascades import Entrant
 from studies.verdict.counts import operations
 from studies.verdict.entrants import Split, Splits
+from studies.verdict.headline import PROFILE
 from studies.verdict.networks import FOLDER, RecordedNetwork
 from studies.verdict.outside import OutsideNetwork, cascades
 from studies.verdict.protocol import (
-    Choice,
     Configuration,
     Protocol,
     default_params,
 )
 from studies.verdict.published import ROOT
-from studies.verdict.statistics import chord
 from studies.verdict.trainings import (
     PreparedImages,
     prepared_images,
@@ -54,56 +59,32 @@ RUN: Final = "protocol"
 
 
 class SearchedNetwork(Row):
-    """A network of the search: a row of `TABLE`.
+    """A network or cascade of the search: a row of `TABLE`.
 
     Attributes:
         side, stage: as in `Configuration`.
-        network: the name of its configuration.
+        network: names of its configurations.
+        method: how it is run.
         seed, epochs: of its training.
         validation_percent: its accuracy.
         operations: synaptic events of a spiking network, weights multiplied or added by
-            a conventional one; mean over validation images, whole window.
-        energy_nj: per inference, under the protocol's price list.
-        processor_seconds: of its training.
+            a conventional one; mean over validation images.
+        energy_nj: per inference under `PROFILE`, mean over validation images.
+        processor_seconds: of its training; None for cascades.
         git_commit: the code that trained it.
-        chosen: whether the next stage took it.
     """
 
     side: SideName
     stage: Text
     network: Text
+    method: Text
     seed: Count
     epochs: Count
     validation_percent: Percent
     operations: NotNegative
     energy_nj: NotNegative
-    processor_seconds: NotNegative
+    processor_seconds: MaybeNotNegative
     git_commit: Text
-    chosen: bool
-
-    @classmethod
-    def of(
-        cls,
-        kept: "Kept",
-        row: RecordedNetwork,
-        chosen: Collection[str],
-        choice: Choice,
-    ) -> Self:
-        """Describe a network, priced as `row`."""
-        configuration = kept.configuration
-        return cls(
-            side=configuration.side,
-            stage=configuration.stage,
-            network=configuration.name,
-            seed=row.seed,
-            epochs=configuration.epochs,
-            validation_percent=rounded(row.validation_percent, 6),
-            operations=rounded(operations(row), 6),
-            energy_nj=rounded(energy_pj(row, choice.profile) / 1000, 6),
-            processor_seconds=rounded(kept.times["processor_seconds"], 4),
-            git_commit=row.git_commit,
-            chosen=configuration.name in chosen,
-        )
 
 
 class SearchTable(Table):
@@ -129,7 +110,7 @@ class Kept:
 
     @property
     def validation_percent(self) -> float:
-        """Its accuracy over the whole window."""
+        """Its highest accuracy of all ways of running it."""
         return max(one.validation.accuracy_percent for one in self.network.entrants)
 
     @property
@@ -149,12 +130,32 @@ class Priced:
     """A counted and priced network or cascade.
 
     Attributes:
-        members: names of its configurations.
+        members: the networks that it consists of.
         row: its way of running, priced.
     """
 
-    members: frozenset[str]
+    members: Sequence[Kept]
     row: RecordedNetwork
+
+    @property
+    def searched(self) -> SearchedNetwork:
+        """Describe it for the table of the search."""
+        first = self.members[0].configuration
+        energy = self.row.energy(PROFILE)
+        assert energy is not None
+        return SearchedNetwork(
+            side=first.side,
+            stage=first.stage,
+            network=", then ".join(one.configuration.name for one in self.members),
+            method=self.row.method,
+            seed=self.row.seed,
+            epochs=first.epochs,
+            validation_percent=rounded(self.row.validation_percent, 6),
+            operations=rounded(operations(self.row), 6),
+            energy_nj=rounded(energy.middle_pj / 1000, 6),
+            processor_seconds=rounded(self.row.processor_seconds, 4),
+            git_commit=self.row.git_commit,
+        )
 
 
 @dataclass(frozen=True)
@@ -226,89 +227,34 @@ class Workshop:
                 train_seconds=times.get("train_seconds"),
                 processor_seconds=times.get("processor_seconds"),
             )
-            yield Priced(frozenset(names), row)
+            yield Priced(members, row)
 
 
 def search(
     side: SideName, protocol: Protocol, workshop: Workshop
 ) -> list[SearchedNetwork]:
-    """Search a side; returns all networks, of which some are chosen."""
+    """Search a side: settings of learning first, then sizes and precisions."""
     seed = protocol.search_seed
     learned = [workshop.kept(one, seed) for one in protocol.learn(side)]
     best = max(learned, key=lambda one: one.validation_percent)
     learning = best.configuration.learning
     searched = [workshop.kept(one, seed) for one in protocol.search(side, learning)]
-    priced = list(workshop.rows(searched, seed))
-    names = chosen_names(priced, protocol.choice) | {best.configuration.name}
-    # Of the ways of running a network, the last one counts the fewest operations.
-    alone = dict([*_alone(workshop.rows(learned, seed)), *_alone(priced)])
-    return [
-        SearchedNetwork.of(one, alone[one.configuration.name], names, protocol.choice)
-        for one in (*learned, *searched)
-    ]
+    alone = [one for one in workshop.rows(learned, seed) if one.row.n_networks == 1]
+    return [one.searched for one in (*alone, *workshop.rows(searched, seed))]
 
 
 def final_rows(
     side: SideName, seed: int, protocol: Protocol, workshop: Workshop
 ) -> list[RecordedNetwork]:
-    """Train the networks that the recorded search chose, with a seed of the study."""
-    names = {
-        row.network
-        for row in SearchTable.read(TABLE).rows
-        if row.chosen and (row.side, row.stage) == (side, "search")
-    }
-    kept = [workshop.kept(one, seed) for one in protocol.final(side, names)]
+    """Train the chosen networks with a seed of the study."""
+    kept = [workshop.kept(one, seed) for one in protocol.final(side)]
     return [one.row for one in workshop.rows(kept, seed)]
-
-
-def chosen_names(priced: Sequence[Priced], choice: Choice) -> frozenset[str]:
-    """Choose networks: alone and as cascades, they need the least at all levels.
-
-    The sum of the logarithms of energies and operations on the chord decides, among the
-    sets that reach the most levels.
-    """
-    percents = np.array([one.row.validation_percent for one in priced])
-    costs = [
-        np.array([energy_pj(one.row, choice.profile) for one in priced]),
-        np.array([operations(one.row) for one in priced]),
-    ]
-    names = sorted(frozenset().union(*(one.members for one in priced)))
-
-    def cost(chosen: Iterable[str]) -> tuple[int, float]:
-        belongs = np.array([one.members.issubset(chosen) for one in priced])
-        read = [
-            chord(percents[belongs], values[belongs], level)
-            for values in costs
-            for level in choice.levels
-        ]
-        missed = np.isinf(read)
-        return int(missed.sum()), float(np.log(np.array(read)[~missed]).sum())
-
-    sets = itertools.combinations(names, choice.networks)
-    return frozenset(min(sets, key=cost))
-
-
-def energy_pj(row: RecordedNetwork, profile: str) -> float:
-    """Its energy under a price list that prices every network of the protocol."""
-    energy = row.energy(profile)
-    assert energy is not None
-    return energy.middle_pj
 
 
 @lru_cache(maxsize=1)
 def images_of(seed: int) -> PreparedImages:
     """The images of a seed, which draws those of validation."""
     return prepared_images(default_params(seed))
-
-
-def _alone(priced: Iterable[Priced]) -> list[tuple[str, RecordedNetwork]]:
-    """Single networks by name, each in every way of running it."""
-    return [
-        (name, one.row)
-        for one in priced
-        if len(one.members) == 1
-        for name in one.members
-    ]
 
 
 def _spiking(

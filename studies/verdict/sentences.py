@@ -12,7 +12,7 @@ from spikejoule.report.units import joules, plain
 from studies.verdict.networks import RecordedNetwork
 from studies.verdict.project import VARIANT_OF
 from studies.verdict.statistics import ENOUGH_SEEDS
-from studies.verdict.verdicts import Outcome, Verdict
+from studies.verdict.verdicts import BesideFronts, Outcome, Verdict
 
 WINNERS: Final = {
     "snn": "spiking",
@@ -272,6 +272,28 @@ def _table(rows: Sequence[Verdict]) -> str:
         for row in rows
     ]
     return text_table(headings, cells)
+
+
+def beside_text(rows: Sequence[BesideFronts]) -> str:
+    """The added network beside the recorded ones, as a table."""
+    if not rows:
+        return ""
+    headings = ("price list", "your network", "recorded spiking", "conventional")
+    cells = [
+        [
+            row.profile,
+            short_joules(row.pj),
+            short_joules(row.spiking_pj) or "none",
+            short_joules(row.conventional_pj) or "none",
+        ]
+        for row in rows
+    ]
+    first = rows[0].network
+    return (
+        f"\nYour network, {first.network} ({first.method}), beside the recorded "
+        f"networks and their mixtures at its test accuracy, {first.test_percent:.2f} "
+        f"%:\n{text_table(headings, cells)}\n"
+    )
 
 
 def short_joules(energy_pj: float | None) -> str:

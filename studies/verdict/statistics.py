@@ -69,27 +69,6 @@ def accuracy_axis(percent: Floats | float) -> Floats:
     return placed
 
 
-def chord(percents: Floats, costs: Floats, level: float) -> float:
-    """The lowest cost of a network or a mixture of two at a level; else infinite.
-
-    Args:
-        percents: accuracies, [C].
-        costs: [C].
-        level: the accuracy.
-    """
-    reaches = percents >= level
-    if not reaches.any():
-        return math.inf
-    alone = float(costs[reaches].min())
-    if reaches.all():
-        return alone
-    below = percents[~reaches][:, None], costs[~reaches][:, None]
-    above = percents[reaches], costs[reaches]
-    share = (level - below[0]) / (above[0] - below[0])
-    mixtures = (1 - share) * below[1] + share * above[1]
-    return min(alone, float(mixtures.min()))
-
-
 @dataclass(frozen=True, eq=False)
 class Draws:
     """The random numbers of all draws of S seeds.

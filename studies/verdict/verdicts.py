@@ -15,6 +15,7 @@ from studies.verdict.statistics import (
     Front,
     SideNetworks,
     Spread,
+    accuracy_axis,
     beyond_drawing_errors,
     plain_ratio,
     ratios_of,
@@ -360,3 +361,64 @@ def side_at_level(priced_side: PricedSide, front: Front, level: float) -> SideAt
 
 def _deviation(percents: Floats) -> float | None:
     return float(percents.std(ddof=1)) if len(percents) > 1 else None
+
+
+@dataclass(frozen=True)
+class BesideFronts:
+    """A network beside the fronts of both sides at its test accuracy, one price list.
+
+    Attributes:
+        profile: the price list.
+        network: the network, in its cheapest way of running.
+        pj: its energy, mean over its seeds.
+        spiking_pj, conventional_pj: the fronts, chosen and read by all seeds; None if
+            no configuration is as accurate.
+    """
+
+    profile: str
+    network: RecordedNetwork
+    pj: float
+    spiking_pj: float | None
+    conventional_pj: float | None
+
+
+def beside_fronts(
+    added: Sequence[RecordedNetwork],
+    recorded: Sequence[RecordedNetwork],
+    profiles: Iterable[HardwareProfile],
+    settings: BootstrapSettings,
+) -> list[BesideFronts]:
+    """Place an added configuration beside the fronts of the recorded networks.
+
+    It takes part with any number of seeds, and is never mixed with others.
+    """
+    rows = []
+    for profile in profiles:
+        own = priced(added, added[0].side, profile.id, settings)
+        if own is None:
+            continue
+        energies = np.exp(own.middle.mean(axis=0))
+        cheapest = int(energies.argmin())
+        percent = 100 - float(np.exp(-own.networks.test[:, cheapest].mean()))
+        fronts = {
+            side: front_pj(priced(recorded, side, profile.id, settings), percent)
+            for side in SIDES
+        }
+        rows.append(
+            BesideFronts(
+                profile.id,
+                own.networks.configurations[cheapest][0],
+                float(energies[cheapest]),
+                fronts[SPIKING],
+                fronts[CONVENTIONAL],
+            )
+        )
+    return rows
+
+
+def front_pj(side: PricedSide | None, percent: float) -> float | None:
+    """The energy of the front of all seeds; None if no network is as accurate."""
+    if side is None or side.networks.test.mean(axis=0).max() < accuracy_axis(percent):
+        return None
+    segments = side.networks.by_all(side.middle, percent)
+    return float(np.exp(segments.read(side.middle, side.networks.test).mean()))

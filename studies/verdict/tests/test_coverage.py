@@ -16,7 +16,6 @@ from spikejoule.energy.estimates import BootstrapSettings, Floats
 from studies.verdict.statistics import (
     Draws,
     SideNetworks,
-    chord,
     ratios_of,
     spread,
 )
@@ -39,6 +38,27 @@ SPIKING = Grid((96.9, 97.5, 98.03, 98.57, 98.97), True, 3)
 CONVENTIONAL = Grid(
     (96.5, 97.3, 97.94, 98.1, 98.35, 98.65, 98.77, 98.9, 99.1, 99.2), False, 6
 )
+
+
+def chord(percents: Floats, costs: Floats, level: float) -> float:
+    """The lowest cost of a network or a mixture of two at a level; else infinite.
+
+    Args:
+        percents: accuracies, [C].
+        costs: [C].
+        level: the accuracy.
+    """
+    reaches = percents >= level
+    if not reaches.any():
+        return math.inf
+    alone = float(costs[reaches].min())
+    if reaches.all():
+        return alone
+    below = percents[~reaches][:, None], costs[~reaches][:, None]
+    above = percents[reaches], costs[reaches]
+    share = (level - below[0]) / (above[0] - below[0])
+    mixtures = (1 - share) * below[1] + share * above[1]
+    return min(alone, float(mixtures.min()))
 
 
 def true_log_energy(percents: Floats) -> Floats:

@@ -27,7 +27,7 @@ import pytest
 from spikejoule.energy.estimates import BootstrapSettings
 from studies.verdict.networks import RecordedNetwork
 from studies.verdict.statistics import Draws, SideNetworks, accuracy_axis
-from studies.verdict.verdicts import Verdict, verdicts
+from studies.verdict.verdicts import Verdict, beside_fronts, verdicts
 from tests.energy.by_hand import profile
 
 PLAIN = profile({"mac": 1, "addition": 1})
@@ -198,6 +198,23 @@ class TestSeeds:
         at = judged([*enough[:5], few, *flat("c", 5)])[98.5]
         assert at.spiking.n_configurations == 2
         assert at.spiking.n_seeds == 1
+
+
+def test_one_seed_from_outside_stands_beside_both_fronts() -> None:
+    """It is not ignored for its single seed, and it is read where it is."""
+    recorded = [
+        *of_seeds("s-cheap", [98.0] * 5, 10),
+        *of_seeds("s-dear", [99.0] * 5, 40),
+        *flat("c", 5),
+    ]
+    added = [network("s-mine", 98.5, 24.0)]
+    (at,) = beside_fronts(added, recorded, [PLAIN], BootstrapSettings(300))
+    # Cheaper than the mixture of halves, 25.
+    found = (at.pj, at.spiking_pj, at.conventional_pj)
+    assert found == pytest.approx((24, 25, 5))
+    better = [network("s-mine", 99.5, 24.0)]
+    (at,) = beside_fronts(better, recorded, [PLAIN], BootstrapSettings(300))
+    assert at.spiking_pj is None
 
 
 def test_validation_that_flatters_one_side_changes_nothing() -> None:
