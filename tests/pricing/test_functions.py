@@ -293,7 +293,7 @@ def test_attention_is_counted_and_its_softmax_named() -> None:
     macs: Any = sum(by_kind(report.activity)["macs"].values())
     n_scores = ONE * (ONE + 1) // 2
     assert macs.tolist() == N * [T * K * (ONE * ONE + n_scores)]
-    assert report.not_counted == ("Attention (scaled_dot_product_attention)",)
+    assert report.not_counted == ("Attention (softmax)",)
 
 
 class Dropout(nn.Dropout):
