@@ -86,6 +86,20 @@ class TestCounted:
         assert tracker.record.samples == BATCH
         assert tracker.record.activity.events.sum() == total
 
+    def test_price_in_the_block(self, x: Tensor) -> None:
+        """It finds what it finds outside, and nothing of what the tracker computes."""
+        model = network().eval()
+        optimizer = adam(model)
+        settings: Any = {"time_axis": 0, "neurons": neurons_of("arctangent")}
+        outside = spikejoule.price(model, x, progress=False, **settings)
+        with tracked(model, optimizer) as tracker:
+            inside_it = spikejoule.price(model, x, progress=False, **settings)
+            backward(model.train(), x)
+            optimizer.step()
+        assert outside.not_counted == inside_it.not_counted == ()
+        assert inside_it.table.equals(outside.table)
+        assert tracker.record.samples == BATCH
+
     def test_epochs_are_rows(self, x: Tensor) -> None:
         model = network()
         optimizer = adam(model)
