@@ -344,7 +344,10 @@ class TestReport:
         tracker.save(tmp_path / "training.html")
         page = (tmp_path / "training.html").read_text(encoding="utf-8")
         assert page.count("<svg") == 1
-        assert "Training reaches" in page
+        assert "Training reaches its best accuracy of 60.00 % after" in page
+        assert ">Accuracy (%)<" in page
+        assert "<dt>not counted</dt>" in page
+        assert "epoch 1" not in page  # a row of a table
         assert "http://" not in page.replace("http://www.w3.org", "")
 
         monkeypatch.chdir(tmp_path)

@@ -192,6 +192,11 @@ class Tracker:
     @property
     def rows(self) -> list[tuple[str, str]]:
         """The printed lines, label and value."""
+        return [*self._totals, *self._rows_of_epochs, *self._remarks]
+
+    @property
+    def _totals(self) -> list[tuple[str, str]]:
+        """The lines of the whole training."""
         record = self.record
         activity = record.activity
         totals = {way: in_words(self.energies.total(way)) for way in WAYS}
@@ -212,7 +217,13 @@ class Tracker:
         macs = int(activity.macs.sum())
         if macs:
             rows.append(("multiply-accumulates", f"{macs:,}"))
-        rows += [("by layer", self._layers_words), *self._rows_of_epochs]
+        rows.append(("by layer", self._layers_words))
+        return rows
+
+    @property
+    def _remarks(self) -> list[tuple[str, str]]:
+        """The lines of what is not part of the training."""
+        rows = []
         if self._apart is not None:
             samples = int(self._apart.samples_of_row.sum())
             words = f"{samples:,} samples, {int(self._apart.events.sum()):,} events"
@@ -275,7 +286,9 @@ class Tracker:
 
     @property
     def _page(self) -> str:
-        return training_page(self.energies, self.rows, self._accuracies)
+        return training_page(
+            self.energies, [*self._totals, *self._remarks], self._accuracies
+        )
 
     def log_to_mlflow(self) -> None:
         """Log joules, spikes and events, by epoch and in total, and the page.
