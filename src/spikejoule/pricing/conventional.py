@@ -23,7 +23,7 @@ from spikejoule.network.conventional import RELU, ConventionalNetwork
 from spikejoule.network.nodes import Connection, Input, Neurons, Node, Threshold
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.pricing.cautions import cautions_of
-from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED
+from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, Scale
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.nodes import comparing_units, node_of, pooling_of
 from spikejoule.pricing.parts import INPUT
@@ -228,7 +228,7 @@ def _node_of(place: ModulePlace, pruned: bool) -> Node:
 
     Its norms and pooling have values.
     """
-    if isinstance(place.module, NORMS):
+    if isinstance(place.module, (*NORMS, Scale)):
         # A norm has an addition and a multiplication per unit, as average pooling has
         # over windows of one unit.
         return pooling_of(place, fan_out=np.ones(place.n_out, np.int64))

@@ -8,26 +8,27 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, no_grad
 
 from spikejoule.pricing.axes import BatchLayout
 from spikejoule.pricing.count_modules import Call, ModuleCounter
 from spikejoule.pricing.count_products import ProductCounter
-from spikejoule.pricing.functions import UNSEEN, FunctionWatch, Origins
-from spikejoule.pricing.layers import (
-    DROPOUT,
+from spikejoule.pricing.function_calls import FunctionCall
+from spikejoule.pricing.function_kinds import (
     DROPPING,
     EXPOSING,
     JOINING,
     MERGING,
     MOVING,
-    POOLING,
     VIEWING,
-    WEIGHTED,
 )
+from spikejoule.pricing.functions import UNSEEN, FunctionWatch
+from spikejoule.pricing.layers import DROPOUT, POOLING, WEIGHTED
+from spikejoule.pricing.like_modules import LIKE_MODULES
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.omissions import omissions
-from spikejoule.pricing.parts import ModelParts, Part, Role
+from spikejoule.pricing.origins import Origins
+from spikejoule.pricing.parts import Functions, ModelParts, Part, Role, layout_of
 from spikejoule.pricing.places import ModulePlace, Places
 from spikejoule.pricing.repeated import RepeatedCalls
 from spikejoule.pricing.tensors import find_tensor, first_tensor, memory_of, tensors_in
@@ -55,13 +56,15 @@ class Watch:
         self._places = Places(known.pruned, self.unknown)
         self.calls = ModuleCounter(self._places, self.layout, records)
         self._traces = self.calls.traces
-        self._products = ProductCounter(self.calls, self._model.weight_names)
         self.repeated = RepeatedCalls(self.calls, model)
-        self._origins = Origins(model)
+        self._origins = Origins(model, self._model.weight_names)
+        self._products = ProductCounter(self.calls, self._origins)
+        # Parts for functions that do what a module does.
+        self._like_modules: dict[Any, Part] = {}
         self._functions = FunctionWatch(
             self._origins,
             known.requantises,
-            self._products.count,
+            self._count_function,
             self._follow,
             self._end_call,
         )
@@ -276,13 +279,11 @@ class Watch:
             self.unknown.setdefault(part.name, part.in_words())
             self._origins.note_if_new([returned], depends=True)
 
-    def _follow(
-        self, name: str, inputs: list[Tensor], out: Tensor, is_written: bool
-    ) -> None:
+    def _follow(self, call: FunctionCall) -> None:
         """Follow what a function reads, and what kind of numbers it makes or writes."""
-        if self._origins.is_weight(out):
-            self._products.note_made_of(inputs, out)
-        name = name.strip("_")
+        name, inputs, out = call.name, call.inputs, call.out
+        if out is None:
+            return
         traces = [self._traces.of(x) for x in inputs]
         memory = memory_of(out)
         is_new = all(memory_of(x) != memory for x in inputs)
@@ -292,14 +293,57 @@ class Watch:
             self.layout.note_merge(inputs[0], out)
         if name in JOINING and is_new:
             self.layout.note_join(out)
-        if is_new or name not in VIEWING:
+        if (is_new or name not in VIEWING) and name not in LIKE_MODULES:
             self._read_by_functions.update(trace.source for trace in traces)
         makes_values = name in MOVING and any(trace.are_values for trace in traces)
-        if is_written:
+        if call.written:
             # A tensor that held values before keeps its trace.
             makes_values &= not self._traces.of(out).are_values
-        if (is_new and name == DROPPING) or ((is_new or is_written) and makes_values):
+        is_made = is_new or bool(call.written)
+        if (is_new and name in DROPPING) or (is_made and makes_values):
             self._traces.set(out, "", are_values=True)
+
+    def _count_function(self, call: FunctionCall) -> bool:
+        """Count a function; False if it is neither products nor like a module."""
+        with no_grad():
+            return self._products.count(call) or self._count_like_module(call)
+
+    def _count_like_module(self, call: FunctionCall) -> bool:
+        """Count a function as the module that does the same, if there is one."""
+        is_described = call.part.functions is Functions.DESCRIBED
+        if call.name not in LIKE_MODULES or is_described or self.known.requantises:
+            return False
+        out = find_tensor(call.result)
+        if out is None or not call.inputs:
+            return False
+        try:
+            module = LIKE_MODULES[call.name](*call.args, **call.keywords)
+        except (IndexError, KeyError, TypeError):
+            # Called in a way that `like_modules` does not know.
+            return False
+        if module is None:
+            return False
+        # Numbers and statistics are smaller.
+        x = max(call.inputs, key=Tensor.numel)
+        self._count(self._part_of(call, module), (x,), out)
+        return True
+
+    def _part_of(self, call: FunctionCall, module: nn.Module) -> Part:
+        """Return a part for a function, by the place in the code and the settings."""
+        base = f"{call.part.name}.{call.name}"
+        key = (base, *call.site, str(module))
+        if key not in self._like_modules:
+            n_earlier = sum(base == other[0] for other in self._like_modules)
+            self._like_modules[key] = Part(
+                module=module,
+                layer=module,
+                name=base if n_earlier == 0 else f"{base} {n_earlier + 1}",
+                role=Role.COUNTED,
+                functions=Functions.COUNTED,
+                layout=layout_of(module),
+                population=None,
+            )
+        return self._like_modules[key]
 
     def finish(self) -> None:
         """Choose what sends, and fold norms into the layers before, at the end."""
