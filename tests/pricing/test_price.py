@@ -183,7 +183,7 @@ class TestCounts:
 
 
 class Functional(nn.Module):
-    """Functions scale its input and are its first layer."""
+    """Functions bend its input and are its first layer."""
 
     def __init__(self, *rest: nn.Module) -> None:
         super().__init__()
@@ -191,7 +191,7 @@ class Functional(nn.Module):
         self.rest = nn.Sequential(*rest)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.rest((x * 1.5) @ self.weight.T)  # type: ignore[no-any-return]
+        return self.rest(x.tanh() @ self.weight.T)  # type: ignore[no-any-return]
 
 
 class TestReport:
@@ -256,7 +256,7 @@ class TestReport:
         self, spikes: Tensor
     ) -> None:
         report = price(Functional(LIF(), nn.Linear(400, 4), LIF()).eval(), spikes)
-        with pytest.raises(LimitError, match=r"mul.*accept_uncounted=True"):
+        with pytest.raises(LimitError, match=r"tanh.*accept_uncounted=True"):
             report.check(budget_nj=1000)
         assert report.check(budget_nj=1000, accept_uncounted=True) is report
         with pytest.raises(LimitError, match=r"the budget is 1e-06 nJ"):
@@ -382,7 +382,7 @@ def test_what_is_not_counted_is_named(spikes: Tensor) -> None:
             model, spikes, loop="price", neurons=known, time_axis=0, progress=False
         )
     assert {warning.filename for warning in warned} == {__file__}
-    neuron = "ge, gt, where, mul"
+    neuron = "ge, gt, where"
     assert {*report.not_counted} == {
         "others.0 (LeakyReLU)",
         "others.1 (Masked: setitem)",

@@ -229,9 +229,10 @@ def _node_of(place: ModulePlace, pruned: bool) -> Node:
     Its norms and pooling have values.
     """
     if isinstance(place.module, (*NORMS, Scale)):
-        # A norm has an addition and a multiplication per unit, as average pooling has
-        # over windows of one unit.
-        return pooling_of(place, fan_out=np.ones(place.n_out, np.int64))
+        # Each unit is multiplied, and a norm adds to it, as average pooling does over
+        # windows of one unit.
+        additions = 1 if isinstance(place.module, NORMS) else 0
+        return pooling_of(place, np.full(place.n_out, additions, np.int64))
     if isinstance(place.module, POOLING):
         return pooling_of(place, place.fan_out)
     return node_of(place, pruned)

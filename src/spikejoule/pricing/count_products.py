@@ -15,7 +15,7 @@ from spikejoule.pricing.layers import unit_dimensions
 from spikejoule.pricing.origins import Origins
 from spikejoule.pricing.parts import Part
 from spikejoule.pricing.places import ModulePlace
-from spikejoule.pricing.products import PRODUCTS, Operand, Product
+from spikejoule.pricing.products import ATTENTION, PRODUCTS, Operand, Product
 from spikejoule.pricing.tensors import has_memory, memory_of
 
 
@@ -36,7 +36,7 @@ class ProductCounter:
         self._names: dict[Any, str] = {}
 
     def count(self, call: FunctionCall) -> bool:
-        """Count the products of a function; False if there are none that it knows."""
+        """Count the products of a function; False if it has to be named."""
         make = PRODUCTS.get(call.name)
         if make is None:
             return False
@@ -52,7 +52,8 @@ class ProductCounter:
             is_last = number == len(products) - 1
             name = self._name_of(product, call, number)
             self._count(call.part, product, name, call.out if is_last else None)
-        return True
+        # The softmax of attention is not counted.
+        return call.name != ATTENTION
 
     def _oriented(self, product: Product) -> Product:
         """Return a product with weights on the right, if it has any."""

@@ -4,7 +4,6 @@
     a product     counted with its operands (`products.PRODUCTS`)
     like a module counted as the module that does the same
                   (`like_modules.LIKE_MODULES`)
-    composite     runs other functions, each of which is one of these (`COMPOSITE`)
 
 Every other function is named in the report. Names have no underscores at their ends:
 `add` is `torch.add`, `Tensor.add_` and `+`.
@@ -42,8 +41,6 @@ SCALED_ADDING: Final = "alpha"
 """The argument of free functions that add multiples, if it is not 1."""
 DROPPING: Final = frozenset(["dropout", "dropout1d", "dropout2d", "dropout3d"])
 """Functions that scale what they keep; free where they return what they took."""
-COMPOSITE: Final = frozenset(["multi_head_attention_forward"])
-"""Functions in Python that run other functions, which are counted one by one."""
 RESIZING: Final = "interpolate"
 """A function that only repeats numbers if its `mode` starts with ``nearest``."""
 _RESCALING: Final = """

@@ -36,7 +36,7 @@ class Scale(nn.Module):
 
 
 AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
-SUMS = (nn.LPPool1d, nn.LPPool2d)
+SUMS = (nn.LPPool1d, nn.LPPool2d, nn.LPPool3d)
 _ADAPTIVE_AVERAGES = (
     nn.AdaptiveAvgPool1d,
     nn.AdaptiveAvgPool2d,
@@ -82,13 +82,8 @@ def with_weights(layer: LayerT, weight: Tensor, bias: Tensor | None = None) -> L
     return layer
 
 
-def unit_dimensions(module: nn.Module) -> int | None:
-    """Count the axes of one sample and step: 1 for Linear, 3 for Conv2d.
-
-    None for modules that take any number of axes.
-    """
-    if not isinstance(module, (*WEIGHTED, *POOLING)) or isinstance(module, Mean):
-        return None
+def unit_dimensions(module: nn.Module) -> int:
+    """Count the axes of one sample and step: 1 for Linear, 3 for Conv2d."""
     if isinstance(module, nn.Linear):
         return 1
     # The first digit in the class names, from Conv2d to its base classes.

@@ -13,6 +13,9 @@ from spikejoule.pricing.axes import ANY_LAYOUT, ModuleLayout
 from spikejoule.pricing.layers import (
     COUNTED,
     PASSING,
+    POOLING,
+    WEIGHTED,
+    Mean,
     float_layer,
     unit_dimensions,
 )
@@ -206,8 +209,9 @@ def layout_of(layer: nn.Module, time: int | None = None) -> ModuleLayout:
         layer: a PyTorch module.
         time: the time axis of its input; None if it takes one step.
     """
-    unit_axes = unit_dimensions(layer)
-    return ANY_LAYOUT if unit_axes is None else ModuleLayout(unit_axes, time)
+    if isinstance(layer, Mean) or not isinstance(layer, (*WEIGHTED, *POOLING)):
+        return ANY_LAYOUT
+    return ModuleLayout(unit_dimensions(layer), time)
 
 
 def package_of(code: Any) -> str:

@@ -155,6 +155,7 @@ def _attention(
     return [Product(query, key.mT), Product(scores, value)]
 
 
+ATTENTION: Final = "scaled_dot_product_attention"
 _FORWARD = ("stride", "padding", "dilation", "groups")
 _TRANSPOSED = ("stride", "padding", "output_padding", "groups", "dilation")
 PRODUCTS: Final[dict[str, Make]] = {
@@ -167,7 +168,7 @@ PRODUCTS: Final[dict[str, Make]] = {
     "addmm": _addmm,
     "baddbmm": _addmm,
     "einsum": _einsum,
-    "scaled_dot_product_attention": _attention,
+    ATTENTION: _attention,
     "conv1d": _convolution(nn.Conv1d, *_FORWARD),
     "conv2d": _convolution(nn.Conv2d, *_FORWARD),
     "conv3d": _convolution(nn.Conv3d, *_FORWARD),

@@ -10,6 +10,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn, no_grad
 
+from spikejoule.core.errors import DataError
 from spikejoule.pricing.axes import BatchLayout
 from spikejoule.pricing.count_modules import Call, ModuleCounter
 from spikejoule.pricing.count_products import ProductCounter
@@ -24,11 +25,11 @@ from spikejoule.pricing.function_kinds import (
 )
 from spikejoule.pricing.functions import UNSEEN, FunctionWatch
 from spikejoule.pricing.layers import DROPOUT, POOLING, WEIGHTED
-from spikejoule.pricing.like_modules import LIKE_MODULES
+from spikejoule.pricing.like_modules import LIKE_MODULES, FunctionParts
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.omissions import omissions
 from spikejoule.pricing.origins import Origins
-from spikejoule.pricing.parts import Functions, ModelParts, Part, Role, layout_of
+from spikejoule.pricing.parts import Functions, ModelParts, Part, Role
 from spikejoule.pricing.places import ModulePlace, Places
 from spikejoule.pricing.repeated import RepeatedCalls
 from spikejoule.pricing.tensors import find_tensor, first_tensor, memory_of, tensors_in
@@ -59,8 +60,7 @@ class Watch:
         self.repeated = RepeatedCalls(self.calls, model)
         self._origins = Origins(model, self._model.weight_names)
         self._products = ProductCounter(self.calls, self._origins)
-        # Parts for functions that do what a module does.
-        self._like_modules: dict[Any, Part] = {}
+        self._function_parts = FunctionParts()
         self._functions = FunctionWatch(
             self._origins,
             known.requantises,
@@ -293,8 +293,8 @@ class Watch:
             self.layout.note_merge(inputs[0], out)
         if name in JOINING and is_new:
             self.layout.note_join(out)
-        if (is_new or name not in VIEWING) and name not in LIKE_MODULES:
-            self._read_by_functions.update(trace.source for trace in traces)
+        if name not in LIKE_MODULES and (is_new or name not in VIEWING):
+            self._note_read(call)
         makes_values = name in MOVING and any(trace.are_values for trace in traces)
         if call.written:
             # A tensor that held values before keeps its trace.
@@ -305,45 +305,33 @@ class Watch:
 
     def _count_function(self, call: FunctionCall) -> bool:
         """Count a function; False if it is neither products nor like a module."""
-        with no_grad():
-            return self._products.count(call) or self._count_like_module(call)
-
-    def _count_like_module(self, call: FunctionCall) -> bool:
-        """Count a function as the module that does the same, if there is one."""
-        is_described = call.part.functions is Functions.DESCRIBED
-        if call.name not in LIKE_MODULES or is_described or self.known.requantises:
-            return False
-        out = find_tensor(call.result)
-        if out is None or not call.inputs:
-            return False
         try:
-            module = LIKE_MODULES[call.name](*call.args, **call.keywords)
-        except (IndexError, KeyError, TypeError):
-            # Called in a way that `like_modules` does not know.
+            with no_grad():
+                is_counted = self._products.count(call) or self._count_as_module(call)
+        except DataError:
+            # Its samples were not found.
+            is_counted = False
+        if not is_counted and call.name in LIKE_MODULES:
+            self._note_read(call)
+        return is_counted
+
+    def _count_as_module(self, call: FunctionCall) -> bool:
+        """Count a function as the module that does the same, if there is one."""
+        is_known = call.part.functions is Functions.DESCRIBED or self.known.requantises
+        part = None if is_known else self._function_parts.of(call)
+        out = find_tensor(call.result)
+        if part is None or out is None:
             return False
-        if module is None:
+        # What it reads besides is a number, or statistics: smaller, and weights.
+        x, *others = sorted(call.inputs, key=Tensor.numel, reverse=True)
+        if not all(map(self._origins.is_weight, others)):
             return False
-        # Numbers and statistics are smaller.
-        x = max(call.inputs, key=Tensor.numel)
-        self._count(self._part_of(call, module), (x,), out)
+        self._count(part, (x,), out)
         return True
 
-    def _part_of(self, call: FunctionCall, module: nn.Module) -> Part:
-        """Return a part for a function, by the place in the code and the settings."""
-        base = f"{call.part.name}.{call.name}"
-        key = (base, *call.site, str(module))
-        if key not in self._like_modules:
-            n_earlier = sum(base == other[0] for other in self._like_modules)
-            self._like_modules[key] = Part(
-                module=module,
-                layer=module,
-                name=base if n_earlier == 0 else f"{base} {n_earlier + 1}",
-                role=Role.COUNTED,
-                functions=Functions.COUNTED,
-                layout=layout_of(module),
-                population=None,
-            )
-        return self._like_modules[key]
+    def _note_read(self, call: FunctionCall) -> None:
+        """Note whose output a function reads that is no place itself."""
+        self._read_by_functions.update(self._traces.of(x).source for x in call.inputs)
 
     def finish(self) -> None:
         """Choose what sends, and fold norms into the layers before, at the end."""
