@@ -21,6 +21,7 @@ function_calls  calls of functions: their names and tensors
 products        functions that multiply by weights, in one form
 like_modules    functions that do what a module does
 origins         what tensors were made from
+unknown_neurons modules that look like neurons, but are not known
 omissions       what was not counted, in words
 tensors         the tensors among arguments and results
 axes            which axes of a tensor hold steps, samples and units

@@ -24,6 +24,7 @@ from spikejoule.pricing.contents import (
 )
 from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, Scale, fan_out
 from spikejoule.pricing.neurons import Population
+from spikejoule.pricing.parts import Omission
 from spikejoule.pricing.products import Operand
 
 
@@ -229,11 +230,12 @@ class Places:
         by_name: in the order in which they first ran.
         sizes: samples of each batch, the running one last.
         notes_fired: whether `ModulePlace.fired` is wanted.
+        pruned: whether a weight of 0 is no synapse.
     """
 
     notes_fired = False
 
-    def __init__(self, pruned: bool, unknown: dict[str, str]) -> None:
+    def __init__(self, pruned: bool, unknown: dict[str, Omission]) -> None:
         """Start without places.
 
         Args:
@@ -242,7 +244,7 @@ class Places:
         """
         self.by_name: dict[str, ModulePlace] = {}
         self.sizes: list[int] = []
-        self._pruned = pruned
+        self.pruned = pruned
         self._unknown = unknown
         self._by_shapes: dict[tuple[str, Shape, Shape], ModulePlace] = {}
 
@@ -270,10 +272,11 @@ class Places:
         if key not in self._by_shapes:
             n_earlier = sum(other == name for other, _, _ in self._by_shapes)
             unique = name if n_earlier == 0 else f"{name} ({n_earlier + 1})"
-            fan_outs = fan_out(module, in_shape, out_shape, self._pruned)
+            fan_outs = fan_out(module, in_shape, out_shape, self.pruned)
             if fan_outs is None and isinstance(module, POOLING):
-                class_name = type(module).__name__
-                self._unknown[name] = f"{name} ({class_name}, as it is set)"
+                self._unknown[name] = Omission(
+                    name, type(module).__name__, reason="as it is set"
+                )
             place = ModulePlace(
                 unique, module, in_shape, out_shape, fan_outs, population, self.sizes
             )

@@ -29,11 +29,12 @@ from spikejoule.pricing.like_modules import LIKE_MODULES, FunctionParts
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.omissions import omissions
 from spikejoule.pricing.origins import Origins
-from spikejoule.pricing.parts import Functions, ModelParts, Part, Role
+from spikejoule.pricing.parts import Functions, ModelParts, Omission, Part, Role
 from spikejoule.pricing.places import ModulePlace, Places
 from spikejoule.pricing.repeated import RepeatedCalls
 from spikejoule.pricing.tensors import find_tensor, first_tensor, memory_of, tensors_in
 from spikejoule.pricing.traces import UNKNOWN
+from spikejoule.pricing.unknown_neurons import UnknownNeurons
 
 MOVED_FRACTION: Final = 0.005
 """Of a sample's spikes at a place, the part that rounding may move."""
@@ -46,7 +47,7 @@ class Watch:
         known: what is known of its modules.
         layout: of the tensors in this batch.
         calls: counts what enters and leaves the modules.
-        unknown: in words, by name: what ran, or has parameters, and is not counted.
+        unknown: by name: what ran, or has parameters, and is not counted.
     """
 
     def __init__(self, model: nn.Module, known: Known, records: bool = False) -> None:
@@ -68,6 +69,7 @@ class Watch:
             self._follow,
             self._end_call,
         )
+        self._unknown_neurons = UnknownNeurons(self._traces)
         self._functions.before_writing = self.repeated.count
         # Numbers in the model's input.
         self._input_size = 0
@@ -89,10 +91,11 @@ class Watch:
         return self._places
 
     @property
-    def not_counted(self) -> list[str]:
+    def not_counted(self) -> list[Omission]:
         """All of `unknown`, functions that are not counted, and unused weights."""
         ran = {place.module for place in self.places.values()}
-        named = omissions(self._functions, self._model.parts.values(), ran)
+        parts = self._model.parts.values()
+        named = omissions(self._functions, self._unknown_neurons, parts, ran)
         return [*(named | self.unknown).values()]
 
     def has_made_no_steps(self, n_steps: int) -> bool:
@@ -233,6 +236,7 @@ class Watch:
             self._pass_on(part, inputs, out)
         elif part.role is Role.OTHER:
             self._name_other(part, out)
+            self._unknown_neurons.note(part, inputs, out)
 
     def _count(self, part: Part, inputs: Any, out: Any) -> None:
         """Count a call of a layer, pooling, norm, ReLU or neurons."""
@@ -240,7 +244,7 @@ class Watch:
         if not self._origins.has_known_origin(x) and x.any():
             # No function and no module has made it.
             name = f"what enters {part.name}"
-            self.unknown.setdefault(name, f"{name} ({UNSEEN})")
+            self.unknown.setdefault(name, Omission(name, reason=UNSEEN))
         self._origins.note_if_new(tensors_in(out), depends=True)
         if part.population is not None:
             self._origins.end_neurons(part.module)
@@ -276,7 +280,7 @@ class Watch:
         """Name a module that returns what no function and no module has made."""
         returned = find_tensor(out)
         if returned is not None and not self._origins.has_known_origin(returned):
-            self.unknown.setdefault(part.name, part.in_words())
+            self.unknown.setdefault(part.name, part.omission())
             self._origins.note_if_new([returned], depends=True)
 
     def _follow(self, call: FunctionCall) -> None:
@@ -284,7 +288,9 @@ class Watch:
         name, inputs, out = call.name, call.inputs, call.out
         if out is None:
             return
-        traces = [self._traces.of(x) for x in inputs]
+        # The second tensor of `x.to(y)` is not read.
+        read = inputs[:1] if name == "to" else inputs
+        traces = [self._traces.of(x) for x in read]
         memory = memory_of(out)
         is_new = all(memory_of(x) != memory for x in inputs)
         if name in EXPOSING and not is_new:
@@ -294,7 +300,7 @@ class Watch:
         if name in JOINING and is_new:
             self.layout.note_join(out)
         if name not in LIKE_MODULES and (is_new or name not in VIEWING):
-            self._note_read(call)
+            self._note_read(read)
         makes_values = name in MOVING and any(trace.are_values for trace in traces)
         if call.written:
             # A tensor that held values before keeps its trace.
@@ -312,7 +318,7 @@ class Watch:
             # Its samples were not found.
             is_counted = False
         if not is_counted and call.name in LIKE_MODULES:
-            self._note_read(call)
+            self._note_read(call.inputs)
         return is_counted
 
     def _count_as_module(self, call: FunctionCall) -> bool:
@@ -329,9 +335,9 @@ class Watch:
         self._count(part, (x,), out)
         return True
 
-    def _note_read(self, call: FunctionCall) -> None:
+    def _note_read(self, tensors: list[Tensor]) -> None:
         """Note whose output a function reads that is no place itself."""
-        self._read_by_functions.update(self._traces.of(x).source for x in call.inputs)
+        self._read_by_functions.update(self._traces.of(x).source for x in tensors)
 
     def finish(self) -> None:
         """Choose what sends, and fold norms into the layers before, at the end."""
