@@ -6,9 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikejoule.core.errors import DataError
 from spikejoule.network.nodes import Shape
+from spikejoule.pricing.amounts import Counts, SampleSums
 from spikejoule.pricing.axes import ANY_LAYOUT, ModuleLayout
-from spikejoule.pricing.contents import MAX_EXACT_FLOAT32, TensorContents, counts_of
+from spikejoule.pricing.contents import (
+    MAX_EXACT_FLOAT32,
+    TensorContents,
+    counts_of,
+    nonzero_marks,
+)
 from spikejoule.pricing.count_modules import ModuleCounter, Sent
 from spikejoule.pricing.function_calls import FunctionCall
 from spikejoule.pricing.layers import unit_dimensions
@@ -48,12 +55,14 @@ class ProductCounter:
         sides = [side for product in products for side in (product.x, product.right)]
         if not products or not all(map(has_memory, sides)):
             return False
+        is_counted = True
         for number, product in enumerate(map(self._oriented, products)):
-            is_last = number == len(products) - 1
             name = self._name_of(product, call, number)
-            self._count(call.part, product, name, call.out if is_last else None)
+            out = call.out if number == len(products) - 1 else None
+            # All products are counted, also those after one that could not be.
+            is_counted &= self._count(call.part, product, name, out)
         # The softmax of attention is not counted.
-        return call.name != ATTENTION
+        return is_counted and call.name not in ATTENTION
 
     def _oriented(self, product: Product) -> Product:
         """Return a product with weights on the right, if it has any."""
@@ -102,8 +111,8 @@ class ProductCounter:
             self._names[key] = name
         return self._names[key]
 
-    def _count(self, part: Part, product: Product, name: str, out: Any) -> None:
-        """Count a product in a function.
+    def _count(self, part: Part, product: Product, name: str, out: Any) -> bool:
+        """Count a product in a function; False if its samples were not found.
 
         Args:
             part: the module that runs it.
@@ -117,11 +126,15 @@ class ProductCounter:
             for layer in population.own_layers.values()
         ):
             # Its `Population` counts it.
-            return
+            return True
         count = self._count_sides if product.is_of_samples else self._count_weights
-        place = count(name, product, out)
+        try:
+            place = count(name, product, out)
+        except DataError:
+            return False
         if out is not None:
             self._calls.traces.set(out, place.name, are_values=True)
+        return True
 
     def _count_weights(self, name: str, product: Product, out: Any) -> ModulePlace:
         """Count a product with weights, as a layer."""
@@ -154,16 +167,24 @@ class ProductCounter:
         out_shape: Shape = (*left.shape[2:-1], right.shape[-1])
         operand = Operand.of(torch.zeros(right.shape[2:]))
         place = self._calls.places.enter(name, operand, left, out_shape)
+        if place.nonzero_products is None:
+            place.nonzero_products = SampleSums(place.sizes)
         sent_left = self._calls.sent_into(place, x, left)
         sent_right = self._calls.sent_into(place, y, right, "right")
         _receive(place.side("left"), sent_left, fan_out=right.shape[-1])
         _receive(place.side("right"), sent_right, fan_out=left.shape[-2])
+        left_contents, right_contents = sent_left.contents, sent_right.contents
         if place.chosen is place:
-            # An entry on the left meets each entry in its row on the right.
-            by_entry = _sizes(left, sent_left.contents, axis=-2)
-            by_entry *= _sizes(right, sent_right.contents, axis=-1)
-            pairs = counts_of(by_entry.flatten(2).sum(dim=(0, 2)))
+            pairs = _pairs(
+                _sizes(left, left_contents, axis=-2),
+                _sizes(right, right_contents, axis=-1),
+            )
             place.reached.add(pairs, pairs)
+        nonzero = _pairs(
+            _numbers(left, left_contents, axis=-2),
+            _numbers(right, right_contents, axis=-1),
+        )
+        place.nonzero_products.add(nonzero)
         for sender in (sent_left, sent_right):
             sender.add_to(place)
         return place
@@ -176,6 +197,18 @@ def _sizes(x: Tensor, contents: TensorContents, axis: int) -> Tensor:
     # float32 is exact here, and takes half the time.
     is_small = x.shape[axis] < MAX_EXACT_FLOAT32
     return x.sum(axis, dtype=torch.float32 if is_small else torch.float64).double()
+
+
+def _numbers(x: Tensor, contents: TensorContents, axis: int) -> Tensor:
+    """Count what is not zero along an axis, in float64."""
+    if contents.is_binary:
+        return _sizes(x, contents, axis)
+    return nonzero_marks(x).sum(axis, dtype=torch.float64)
+
+
+def _pairs(left: Tensor, right: Tensor) -> Counts:
+    """Sum what meets: an entry on the left, and each in its row on the right."""
+    return counts_of((left * right).flatten(2).sum(dim=(0, 2)))
 
 
 def _receive(side: ModulePlace, sent: Sent, fan_out: int) -> None:

@@ -78,7 +78,7 @@ class FunctionCall:
             return self.inputs[0]
         return self.written[0] if self.written else find_tensor(self.result)
 
-    @cached_property
+    @property
     def site(self) -> tuple[Any, ...]:
         """Where in the code it was called: code object and instruction, by name."""
         frame = caller()

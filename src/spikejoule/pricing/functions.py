@@ -35,6 +35,7 @@ from spikejoule.pricing.function_kinds import (
 from spikejoule.pricing.neurons import PACKAGES
 from spikejoule.pricing.origins import Origins
 from spikejoule.pricing.parts import Functions, Part, Role
+from spikejoule.pricing.products import ATTENTION
 from spikejoule.pricing.tensors import all_tensors, memory_of, tensors_in
 from spikejoule.pricing.torch_private import is_innermost, without_function_modes
 
@@ -144,7 +145,8 @@ class FunctionWatch(TorchFunctionMode):
         # `x[...] = 0` returns None: what it writes is its argument.
         writes = call.part.role is Role.OTHER and call.full_name in WRITING
         if writes or (all_tensors(call.result) and not self._is_free(call)):
-            self.reported.setdefault(call.part, {})[call.name] = None
+            name = "softmax" if call.name in ATTENTION else call.name
+            self.reported.setdefault(call.part, {})[name] = None
 
     def _is_free(self, call: FunctionCall) -> bool:
         """Whether a function only moves, adds, inspects or creates numbers."""

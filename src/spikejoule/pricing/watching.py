@@ -311,12 +311,8 @@ class Watch:
 
     def _count_function(self, call: FunctionCall) -> bool:
         """Count a function; False if it is neither products nor like a module."""
-        try:
-            with no_grad():
-                is_counted = self._products.count(call) or self._count_as_module(call)
-        except DataError:
-            # Its samples were not found.
-            is_counted = False
+        with no_grad():
+            is_counted = self._products.count(call) or self._count_as_module(call)
         if not is_counted and call.name in LIKE_MODULES:
             self._note_read(call.inputs)
         return is_counted
@@ -332,7 +328,11 @@ class Watch:
         x, *others = sorted(call.inputs, key=Tensor.numel, reverse=True)
         if not all(map(self._origins.is_weight, others)):
             return False
-        self._count(part, (x,), out)
+        try:
+            self._count(part, (x,), out)
+        except DataError:
+            # Its samples were not found.
+            return False
         return True
 
     def _note_read(self, tensors: list[Tensor]) -> None:
