@@ -139,7 +139,11 @@ def _counts_of_neurons(place: ModulePlace, population: Population) -> NodeCounts
     emitted = place.emitted.nonzero.per_sample
     updates = place.unit_steps
     leaks = place.steps.per_sample * population.leaks(place.n_out)
+    leaks = leaks + updates * population.multiplications
+    leaks = leaks + emitted * population.reset_multiplications
     counts = NodeCounts(updates=updates, leaks=leaks if leaks.any() else None)
+    if population.constants:
+        counts = replace(counts, biases=updates * population.constants)
     if place.emits_values:
         counts = replace(counts, values=emitted)
     else:

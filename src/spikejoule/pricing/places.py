@@ -229,6 +229,7 @@ class Places:
         by_name: in the order in which they first ran.
         sizes: samples of each batch, the running one last.
         notes_fired: whether `ModulePlace.fired` is wanted.
+        pruned: whether a weight of 0 is no synapse.
     """
 
     notes_fired = False
@@ -242,7 +243,7 @@ class Places:
         """
         self.by_name: dict[str, ModulePlace] = {}
         self.sizes: list[int] = []
-        self._pruned = pruned
+        self.pruned = pruned
         self._unknown = unknown
         self._by_shapes: dict[tuple[str, Shape, Shape], ModulePlace] = {}
 
@@ -270,7 +271,7 @@ class Places:
         if key not in self._by_shapes:
             n_earlier = sum(other == name for other, _, _ in self._by_shapes)
             unique = name if n_earlier == 0 else f"{name} ({n_earlier + 1})"
-            fan_outs = fan_out(module, in_shape, out_shape, self._pruned)
+            fan_outs = fan_out(module, in_shape, out_shape, self.pruned)
             if fan_outs is None and isinstance(module, POOLING):
                 self._unknown[name] = Omission(
                     name, type(module).__name__, reason="as it is set"
