@@ -270,7 +270,7 @@ def systems_sentences(systems: Sequence[SystemRow]) -> str:
         f"programmable, while {spiking.chip.name} has one network in hardware. "
         f"That exceeds the {loss():.1f} times by which the spiking side loses below: "
         "an error of this size could reverse a verdict under such lists. Small "
-        f"memories matter most: with none cheaper than 8 KB (`{FLOORED}`), the "
+        f"memories are one cause: with none cheaper than 8 KB (`{FLOORED}`), the "
         f"prediction grows {dearer}."
     )
 
