@@ -155,11 +155,15 @@ def _counts_of_neurons(place: ModulePlace, population: Population) -> NodeCounts
 
 
 def _counts_of_weights(place: ModulePlace) -> NodeCounts:
-    biases = place.unit_steps if place.has_bias else None
-    steps = place.steps.per_sample
+    counts = NodeCounts(
+        biases=place.unit_steps if place.has_bias else None,
+        steps=place.steps.per_sample,
+    )
+    if place.nonzero_products is not None:
+        counts = replace(counts, nonzero_products=place.nonzero_products.per_sample)
     if place.receives_values:
-        return NodeCounts(macs=place.n_reached, biases=biases, steps=steps)
-    return NodeCounts(events=place.n_reached, biases=biases, steps=steps)
+        return replace(counts, macs=place.n_reached)
+    return replace(counts, events=place.n_reached)
 
 
 def _counts_of_pooling(place: ModulePlace) -> NodeCounts:

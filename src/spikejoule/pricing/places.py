@@ -55,6 +55,8 @@ class ModulePlace:
             where only this side sends.
         fired: in which samples of this batch each unit has sent something, as numbers
             other than zero, [B, n_in]; None before it has.
+        nonzero_products: of two sides, those whose factors are both not zero; None for
+            weights.
         touched: synapses that a unit reached at least once in a sample.
     """
 
@@ -73,6 +75,7 @@ class ModulePlace:
     whole_inputs: int = 0
     sides: dict[str, "ModulePlace"] = field(default_factory=dict)
     fired: Tensor | None = None
+    nonzero_products: SampleSums | None = None
 
     def __post_init__(self) -> None:
         self.steps = SampleSums(self.sizes)
@@ -129,6 +132,8 @@ class ModulePlace:
     def sums(self) -> Iterator[SampleSums]:
         """Every count."""
         yield from (self.steps, self.touched, *self.reached.sums, *self.emitted.sums)
+        if self.nonzero_products is not None:
+            yield self.nonzero_products
         for source in self.sources.values():
             yield from source.sums
         for side in self.sides.values():
