@@ -23,6 +23,7 @@ from spikejoule.pricing.contents import (
 )
 from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, fan_out
 from spikejoule.pricing.neurons import Population
+from spikejoule.pricing.parts import Omission
 from spikejoule.pricing.products import Operand
 
 
@@ -232,7 +233,7 @@ class Places:
 
     notes_fired = False
 
-    def __init__(self, pruned: bool, unknown: dict[str, str]) -> None:
+    def __init__(self, pruned: bool, unknown: dict[str, Omission]) -> None:
         """Start without places.
 
         Args:
@@ -271,8 +272,9 @@ class Places:
             unique = name if n_earlier == 0 else f"{name} ({n_earlier + 1})"
             fan_outs = fan_out(module, in_shape, out_shape, self._pruned)
             if fan_outs is None and isinstance(module, POOLING):
-                class_name = type(module).__name__
-                self._unknown[name] = f"{name} ({class_name}, as it is set)"
+                self._unknown[name] = Omission(
+                    name, type(module).__name__, reason="as it is set"
+                )
             place = ModulePlace(
                 unique, module, in_shape, out_shape, fan_outs, population, self.sizes
             )

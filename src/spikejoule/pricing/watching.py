@@ -27,7 +27,7 @@ from spikejoule.pricing.layers import (
 )
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.omissions import omissions
-from spikejoule.pricing.parts import ModelParts, Part, Role
+from spikejoule.pricing.parts import ModelParts, Omission, Part, Role
 from spikejoule.pricing.places import ModulePlace, Places
 from spikejoule.pricing.repeated import RepeatedCalls
 from spikejoule.pricing.tensors import find_tensor, first_tensor, memory_of, tensors_in
@@ -44,7 +44,7 @@ class Watch:
         known: what is known of its modules.
         layout: of the tensors in this batch.
         calls: counts what enters and leaves the modules.
-        unknown: in words, by name: what ran, or has parameters, and is not counted.
+        unknown: by name: what ran, or has parameters, and is not counted.
     """
 
     def __init__(self, model: nn.Module, known: Known, records: bool = False) -> None:
@@ -86,7 +86,7 @@ class Watch:
         return self._places
 
     @property
-    def not_counted(self) -> list[str]:
+    def not_counted(self) -> list[Omission]:
         """All of `unknown`, functions that are not counted, and unused weights."""
         ran = {place.module for place in self.places.values()}
         named = omissions(self._functions, self._model.parts.values(), ran)
@@ -237,7 +237,7 @@ class Watch:
         if not self._origins.has_known_origin(x) and x.any():
             # No function and no module has made it.
             name = f"what enters {part.name}"
-            self.unknown.setdefault(name, f"{name} ({UNSEEN})")
+            self.unknown.setdefault(name, Omission(name, reason=UNSEEN))
         self._origins.note_if_new(tensors_in(out), depends=True)
         if part.population is not None:
             self._origins.end_neurons(part.module)
@@ -273,7 +273,7 @@ class Watch:
         """Name a module that returns what no function and no module has made."""
         returned = find_tensor(out)
         if returned is not None and not self._origins.has_known_origin(returned):
-            self.unknown.setdefault(part.name, part.in_words())
+            self.unknown.setdefault(part.name, part.omission())
             self._origins.note_if_new([returned], depends=True)
 
     def _follow(
