@@ -451,7 +451,8 @@ def test_what_is_not_counted_is_named(spikes: Tensor) -> None:
         "others.0 (LeakyReLU)",
         "others.1 (Masked: setitem)",
         "others.2 (GroupNorm)",
-        f"others.3 (Own: {neuron})",
+        "others.3 (Own, whose 0 and 1 count as spikes, and whose updates are not "
+        f"counted: {neuron})",
         f"others.4 (Layer: {neuron})",
         f"out (LIF: data which no function of the model has made, {neuron})",
         "unused (Linear, never called)",
@@ -460,6 +461,36 @@ def test_what_is_not_counted_is_named(spikes: Tensor) -> None:
     }
     products = by_kind(report.activity)["events"] | by_kind(report.activity)["macs"]
     assert {"first", "wide", "wide.matmul"} <= products.keys()
+
+
+class OtherSpikes(nn.Module):
+    """Neurons without a state, which are not declared."""
+
+    def __init__(self, fire: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.fire = fire
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fire(x)
+
+
+@pytest.mark.parametrize(
+    ("fire", "kind"),
+    [
+        (lambda x: (x * 2 >= 1).to(x), "events"),
+        (lambda x: torch.sigmoid(x).round(), "events"),
+        (lambda x: x.clone().sigmoid_().round_(), "macs"),
+    ],
+)
+def test_how_the_spikes_of_unknown_neurons_are_counted(
+    fire: Callable[[Tensor], Tensor], kind: str, spikes: Tensor
+) -> None:
+    model = dense()
+    model[1] = OtherSpikes(fire)
+    report = price(model, spikes)
+    assert (by_kind(report.activity)[kind]["Linear 2"] > 0).any()
+    words = {"events": "spikes", "macs": "values"}[kind]
+    assert f"OtherSpikes, whose 0 and 1 count as {words}, and" in report.not_counted[0]
 
 
 @pytest.mark.parametrize(

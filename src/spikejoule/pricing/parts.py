@@ -102,8 +102,8 @@ class Part:
     layout: ModuleLayout
     population: Population | None
 
-    def omission(self, functions: Iterable[str] = ()) -> Omission:
-        """Return it, or functions that it runs, as not counted.
+    def omission(self, functions: Iterable[str] = (), reason: str = "") -> Omission:
+        """Return it, or functions that it runs, as not counted, and the reason.
 
         PyTorch's own modules do one thing each, whatever functions that takes.
         """
@@ -112,9 +112,8 @@ class Part:
             self.role is Role.OTHER and package_of(type(self.module)) == "torch"
         )
         kind = "" if self.name == class_name else class_name
-        return Omission(
-            self.name, kind, functions=() if does_one_thing else tuple(functions)
-        )
+        named = () if does_one_thing else tuple(functions)
+        return Omission(self.name, kind, reason, named)
 
 
 class ModelParts:

@@ -9,7 +9,7 @@ Nothing is exported: the model itself runs, as it is, with its own states, on it
 device, in evaluation or training mode.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Annotated, Any
@@ -209,7 +209,7 @@ def _inputs(
     inputs = counted_inputs(activity, samples, answers, "modules", baselines)
     packages = ", ".join(run.known.packages)
     counted_in = fact("counted in", f"the running model ({packages})")
-    notes: list[Note] = [counted_in, *inputs.notes]
+    notes: list[Note] = [counted_in, *_nonzero_products(activity), *inputs.notes]
     for any_run in (run, *(baseline.run for baseline in baseline_runs)):
         notes += cautions_of(any_run)
     if samples.labels is not None and scores is None:
@@ -225,6 +225,15 @@ def _inputs(
         notes=tuple(notes),
         other_counts=beside_ours(run.other_counts, inputs),
     )
+
+
+def _nonzero_products(activity: Activity) -> Iterator[Note]:
+    """Note how many products of two activations have two nonzero factors."""
+    for name, counts in activity.counts.items():
+        products = counts.events if counts.macs is None else counts.macs
+        if counts.nonzero_products is not None and products is not None:
+            words = f"{counts.nonzero_products.mean():,.1f} of {products.mean():,.1f}"
+            yield fact("products without a zero", f"{words} in {name}")
 
 
 def _with_omissions(
