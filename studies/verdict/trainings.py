@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spikejoule.baselines.counts import CountedBaseline, measure_baseline
+from spikejoule.baselines.counts import CountedBaseline
+from spikejoule.baselines.measuring import measure_baseline
 from spikejoule.baselines.quantised import Widths, quantise
 from spikejoule.baselines.settings import BaselineVariant, family
 from spikejoule.baselines.training import (

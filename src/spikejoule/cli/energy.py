@@ -42,9 +42,10 @@ from spikejoule.nir.options import chosen_conventions
 from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
 from spikejoule.nir.verification import verified_words
+from spikejoule.report.graph_notes import graph_notes
+from spikejoule.report.notes import cautions, sentence
 from spikejoule.report.page import PageContent, energy_page, energy_text
 from spikejoule.report.values import analysis_values
-from spikejoule.report.words import sentence
 
 if TYPE_CHECKING:
     from spikejoule.pricing.conventional import BaselineRun
@@ -123,22 +124,22 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
     network = read_nir(options.file)
     given = read_events(options.events, options.step_us, options.samples)
     run = run_graph(network, given.events, chosen_conventions(options))
-    notes = given.notes
+    notes = [*graph_notes(run), *given.notes]
     baselines: list[CountedBaseline] = []
     not_counted: tuple[str, ...] = ()
     if options.against is not None:
         baseline_run = _baseline_run(run, given, options.against)
         baselines = [baseline_run.counts(np.asarray(given.samples.labels))]
         not_counted = tuple(baseline_run.run.not_counted)
-        notes = (*notes, *baseline_run.cautions)
+        notes += baseline_run.cautions
     inputs = graph_inputs(
         run,
         given.samples,
         verified=verified_words(options.file, run.conventions),
         baselines=baselines,
     )
-    inputs = replace(inputs, notes=(*inputs.notes, *notes), not_counted=not_counted)
-    for note in inputs.cautions:
+    inputs = replace(inputs, notes=tuple(notes), not_counted=not_counted)
+    for note in cautions(inputs):
         sys.stderr.write(f"warning: {sentence(note, with_label=False)}\n")
     return inputs
 

@@ -41,7 +41,7 @@ from spikejoule.pricing.other_counters import Tool, beside_ours
 from spikejoule.pricing.report import Report
 from spikejoule.pricing.running import Answer, Loop, Run, Stepping
 from spikejoule.pricing.samples import SampleBatch, TimeAxis, batches_of
-from spikejoule.report.words import sentence
+from spikejoule.report.notes import cautions, sentence
 
 Conventional = nn.Module | InstanceOf[Baseline]
 Bits = Annotated[int, Field(ge=1, le=FLOAT_BITS)]
@@ -131,7 +131,7 @@ def price(
             replace(one, operations=one.operations.as_mean) for one in inputs.variants
         ]
         inputs = replace(inputs, variants=tuple(means))
-    for note in inputs.cautions:
+    for note in cautions(inputs):
         # Level 5 is the caller of `price`, outside the frames that check arguments.
         warnings.warn(sentence(note, with_label=False), stacklevel=5)
     analysis = analyse(inputs, profiles, headline, None, BootstrapSettings())

@@ -14,18 +14,17 @@ from spikejoule.counts.training import TrainingRecord
 from spikejoule.energy.prices import BOUNDARIES, EVIDENCE, NUMBERS, SCOPES
 from spikejoule.report.contents import contents
 from spikejoule.report.names import analysed_name, layers, named, terms_in_words, way
+from spikejoule.report.notes import cautions, label, remarks, sentence
 from spikejoule.report.units import energy_words, interval_words, joules, plain
 from spikejoule.report.words import (
     OUTCOMES,
     accuracy,
     baseline,
     dataflow,
-    label,
     number,
     place,
     price,
     ratio,
-    sentence,
     tally,
     under,
     updates,
@@ -113,6 +112,7 @@ def templates() -> "Environment":
         analysed_name,
         baseline,
         dataflow,
+        cautions,
         label,
         layers,
         named,
@@ -120,6 +120,7 @@ def templates() -> "Environment":
         place,
         price,
         ratio,
+        remarks,
         sentence,
         tally,
         under,

@@ -19,8 +19,9 @@ from spikejoule.energy.ledger import (
     Variant,
 )
 from spikejoule.report.names import analysed_name, named, named_in, way
+from spikejoule.report.notes import label, remarks
 from spikejoule.report.statements import answer, assumptions
-from spikejoule.report.words import dataflow, label
+from spikejoule.report.words import dataflow
 
 _DIGITS: Final = 8
 
@@ -38,7 +39,7 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
         "n_images": inputs.n_images,
         "proxies": proxy_metrics(inputs.activity),
         "value_macs_per_inference": inputs.value_macs_per_inference,
-        "facts": _facts(inputs.remarks) or None,
+        "facts": _facts(remarks(inputs)) or None,
     }
     return {
         "headline": headline(analysis),

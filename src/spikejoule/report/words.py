@@ -1,11 +1,10 @@
-"""Single values in words: ratios, accuracies, prices, windows and notes."""
+"""Single values in words: ratios, accuracies, prices and windows."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from spikejoule.compare.comparison import Comparison
 from spikejoule.compare.front import Side
-from spikejoule.compare.notes import Note, NoteKind
 from spikejoule.compare.outputs import DYNAMIC_ONLY
 from spikejoule.energy.dataflow import Dataflow
 from spikejoule.energy.ledger import EnergyRow, Variant
@@ -189,24 +188,3 @@ def updates(inputs: "AnalysisInputs") -> str:
     if inputs.network.adds_bias:
         words = "the same, since every neuron has a bias"
     return f"{clocked:,}; on event-driven hardware {words}"
-
-
-def label(note: Note) -> str:
-    """Return the label of a note in a list."""
-    if note.kind is NoteKind.UNANSWERED:
-        return "no predicted class, because of equal spike counts"
-    return note.name or note.kind.value
-
-
-def sentence(note: Note, with_label: bool = True) -> str:
-    """Write a note as a sentence.
-
-    Args:
-        note: the note.
-        with_label: whether a warning starts with "Warning:".
-    """
-    words = note.words.rstrip(".")
-    if with_label or note.kind is not NoteKind.WARNING:
-        name = label(note)
-        words = f"{name[:1].upper()}{name[1:]}: {words}"
-    return f"{words}."

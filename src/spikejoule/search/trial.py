@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from spikejoule.baselines.counts import measure_baseline
+from spikejoule.baselines.measuring import measure_baseline
 from spikejoule.baselines.settings import family
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.provenance import file_digest
