@@ -37,7 +37,7 @@ from spikejoule.baselines.quantised import (
     Widths,
 )
 from spikejoule.core.errors import ArtifactError, ParameterError, printable
-from spikejoule.core.provenance import arrays_digest
+from spikejoule.core.npz import arrays_digest
 from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath
 from spikejoule.counts.measurement import activity_of_products

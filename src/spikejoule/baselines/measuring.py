@@ -14,7 +14,7 @@ from spikejoule.baselines.counts import (
     weight_arrays,
 )
 from spikejoule.baselines.quantised import QuantisedNetwork, quantised_activations
-from spikejoule.core.provenance import arrays_digest
+from spikejoule.core.npz import arrays_digest
 from spikejoule.counts.measurement import activity_of_products, nonzero_products
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import best_class

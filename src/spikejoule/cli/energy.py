@@ -33,7 +33,7 @@ from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import class_counts
 from spikejoule.energy.estimates import BootstrapSettings
-from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
+from spikejoule.energy.prices import first_of_scope, headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.evaluation.runs import CountedSamples, counted_runs
 from spikejoule.network.checkpoint import Checkpoint
@@ -58,7 +58,7 @@ def energy(options: argparse.Namespace) -> str:
     chosen = headline_profile(profiles, options.profile, "--profile")
     inputs = _inputs_of_graph(options) if is_graph else _inputs_of_checkpoint(options)
     # An imported network has one figure, which includes memory.
-    arithmetic = None if is_graph else arithmetic_profile(profiles)
+    arithmetic = None if is_graph else first_of_scope(profiles, "arithmetic")
     analysis = analyse(inputs, profiles, chosen, arithmetic, BootstrapSettings())
     kind = "graph" if is_graph else "checkpoint"
     if options.html is not None:

@@ -10,8 +10,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from spikejoule.core.parameters import Kind, Problem
-from spikejoule.network.by_layer import ByLayer, allowed_lengths, number_or_list
+from spikejoule.core.parameters import (
+    ByLayer,
+    Kind,
+    Problem,
+    allowed_lengths,
+    number_or_list,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,8 @@ from spikejoule.compare.front import Side
 from spikejoule.compare.outputs import DYNAMIC_ONLY
 from spikejoule.energy.dataflow import Dataflow
 from spikejoule.energy.ledger import EnergyRow, Variant
-from spikejoule.energy.prices import AnyPrice, HardwareProfile, PriceByWidth
+from spikejoule.energy.price_forms import AnyPrice, PriceByWidth
+from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.timing import Timed
 from spikejoule.report.names import named
 from spikejoule.report.units import (

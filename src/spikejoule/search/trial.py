@@ -110,7 +110,7 @@ def trained_conventional(
     """Train the one member of the family like the stage `baseline`.
 
     See `trained_spiking`; in place of events, the metrics have `macs_per_inference`,
-    without products of a zero. The digest is `core.provenance.arrays_digest`.
+    without products of a zero. The digest is `core.npz.arrays_digest`.
     """
     train_images = data.train
     validation = data.validation
