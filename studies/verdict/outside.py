@@ -219,7 +219,7 @@ class Images:
         for name, split in self.splits.by_name.items():
             baseline = BaselineRun(module, split.scaled_images())
             counts[name] = baseline.counts(split.samples.labels.astype(np.int64))
-            check_counted(file, baseline.run.watch.not_counted)
+            check_counted(file, [*map(str, baseline.run.not_counted)])
             scores[name] = baseline.run.scores.all
         return self.splits.of_counts(file, counts["test"], scores)
 

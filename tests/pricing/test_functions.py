@@ -6,6 +6,7 @@ Expected counts come from loops over the spikes that entered.
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -232,9 +233,11 @@ def test_a_product_of_what_depends_on_the_samples(name: str, kinds: str) -> None
             # One sample shows it: the last one.
             x[:, -1, slice(BOTH) if side == 0 else slice(BOTH, None)] *= 0.7
     expected = np.zeros(N, int)
+    nonzero = np.zeros(N, int)
     for step, sample in np.ndindex(T, N):
         tokens = x[step, sample].numpy()
         left, right = tokens[:BOTH], tokens[BOTH:]
+        nonzero[sample] += sum(np.count_nonzero(a * b) for a, b in product(left, right))
         if kinds == "spikes spikes":
             expected[sample] += sum(int(a @ b) for a in left for b in right)
         elif kinds == "spikes values":
@@ -248,6 +251,11 @@ def test_a_product_of_what_depends_on_the_samples(name: str, kinds: str) -> None
         counts = by_kind(report.activity)
         (found,) = counts["macs" if kinds == "values values" else "events"].values()
         assert found.tolist() == expected.tolist()
+        (without_zeros,) = counts["nonzero_products"].values()
+        assert without_zeros.tolist() == nonzero.tolist()
+        (place,) = counts["nonzero_products"]
+        words = f"{nonzero.mean():,.1f} of {expected.mean():,.1f} in {place}"
+        assert words in [note.words for note in report.analysis.inputs.notes]
         assert report.not_counted == ()
 
 
@@ -293,7 +301,7 @@ def test_attention_is_counted_and_its_softmax_named() -> None:
     macs: Any = sum(by_kind(report.activity)["macs"].values())
     n_scores = ONE * (ONE + 1) // 2
     assert macs.tolist() == N * [T * K * (ONE * ONE + n_scores)]
-    assert report.not_counted == ("Attention (scaled_dot_product_attention)",)
+    assert report.not_counted == ("Attention (softmax)",)
 
 
 class Dropout(nn.Dropout):

@@ -225,8 +225,8 @@ def load_baseline(
         arrays["labels"][: len(labels)], labels
     ):
         raise ArtifactError(
-            f"{path} was counted on other test images than the network: run the "
-            "stage that writes it on the same data."
+            f"{path} was counted on other test images than the network: count both on "
+            "the same."
         )
     numbers = range(1, len(arrays["names"]) + 1)
     try:

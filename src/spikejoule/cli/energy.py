@@ -130,7 +130,7 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
     if options.against is not None:
         baseline_run = _baseline_run(run, given, options.against)
         baselines = [baseline_run.counts(np.asarray(given.samples.labels))]
-        not_counted = tuple(baseline_run.run.not_counted)
+        not_counted = tuple(map(str, baseline_run.run.not_counted))
         notes += baseline_run.cautions
     inputs = graph_inputs(
         run,

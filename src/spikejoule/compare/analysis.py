@@ -330,7 +330,7 @@ def _equal_size_verdicts(
     inputs: AnalysisInputs, ledger: Ledger
 ) -> tuple[Comparison, ...]:
     """Compare with networks of equal size by price list; not if the network guesses."""
-    if inputs.not_counted or inputs.is_guessing:
+    if inputs.missing or inputs.is_guessing:
         return ()
     # They follow the network's own variants, in two ways each.
     is_equal = [baseline.equal_size for baseline in inputs.baselines for _ in DATAFLOWS]

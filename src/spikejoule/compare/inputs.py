@@ -69,7 +69,8 @@ class AnalysisInputs:
         published: published conventional networks for the same data, which replace
             `baselines` in the verdict.
         not_counted: names of parts that ran and were not counted; they rule out a
-            verdict.
+            verdict, unless they are accepted.
+        accepted: those of them that the user accepts as not counted.
         verified: whether a NIR graph does what its model does, and why; empty for a
             graph of this project.
         n_tied: samples without a predicted class, because several have the highest
@@ -93,6 +94,7 @@ class AnalysisInputs:
     level_percent: float | None = None
     published: tuple[PublishedNetwork, ...] = ()
     not_counted: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
     verified: str = ""
     n_tied: int = 0
     other_counts: tuple[OtherCount, ...] = ()
@@ -145,9 +147,14 @@ class AnalysisInputs:
         return level is not None and level <= self.guessing_percent
 
     @property
+    def missing(self) -> tuple[str, ...]:
+        """Parts that were neither counted nor accepted as not counted."""
+        return tuple(part for part in self.not_counted if part not in self.accepted)
+
+    @property
     def obstacle(self) -> Obstacle | None:
         """What rules out a verdict; None if nothing does."""
-        if self.not_counted:
+        if self.missing:
             return "parts not counted"
         if not self.baselines and not self.published:
             return "nothing to compare with"

@@ -70,6 +70,9 @@ class NodeCounts:
         additions: additions in pooling, one per nonzero value and window.
         multiplications: in average pooling, one per nonzero sum; in Scale, one per
             value other than zero and a spike.
+        nonzero_products: of the events or multiply-accumulates of a product of two
+            activations, those with two factors that are not zero. No price applies to
+            them: a spike is sent whatever it meets.
         steps: steps of all samples together in which a connection ran; None if it ran
             in each step of the time window.
     """
@@ -87,6 +90,7 @@ class NodeCounts:
     biases: Counts | None = None
     additions: Counts | None = None
     multiplications: Counts | None = None
+    nonzero_products: Counts | None = None
     steps: Counts | None = None
 
     @classmethod

@@ -17,6 +17,7 @@ amounts         sums per sample
 traces          which module wrote a tensor
 functions       functions outside counted modules: products are counted, others named
 products        the products in a function, in one form
+unknown_neurons modules that look like neurons, but are not known
 omissions       what was not counted, in words
 tensors         the tensors among arguments and results
 axes            which axes of a tensor hold steps, samples and units

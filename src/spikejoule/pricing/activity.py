@@ -139,7 +139,11 @@ def _counts_of_neurons(place: ModulePlace, population: Population) -> NodeCounts
     emitted = place.emitted.nonzero.per_sample
     updates = place.unit_steps
     leaks = place.steps.per_sample * population.leaks(place.n_out)
+    leaks = leaks + updates * population.multiplications
+    leaks = leaks + emitted * population.reset_multiplications
     counts = NodeCounts(updates=updates, leaks=leaks if leaks.any() else None)
+    if population.constants:
+        counts = replace(counts, biases=updates * population.constants)
     if place.emits_values:
         counts = replace(counts, values=emitted)
     else:
@@ -151,11 +155,15 @@ def _counts_of_neurons(place: ModulePlace, population: Population) -> NodeCounts
 
 
 def _counts_of_weights(place: ModulePlace) -> NodeCounts:
-    biases = place.unit_steps if place.has_bias else None
-    steps = place.steps.per_sample
+    counts = NodeCounts(
+        biases=place.unit_steps if place.has_bias else None,
+        steps=place.steps.per_sample,
+    )
+    if place.nonzero_products is not None:
+        counts = replace(counts, nonzero_products=place.nonzero_products.per_sample)
     if place.receives_values:
-        return NodeCounts(macs=place.n_reached, biases=biases, steps=steps)
-    return NodeCounts(events=place.n_reached, biases=biases, steps=steps)
+        return replace(counts, macs=place.n_reached)
+    return replace(counts, events=place.n_reached)
 
 
 def _counts_of_pooling(place: ModulePlace) -> NodeCounts:

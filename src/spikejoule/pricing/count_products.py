@@ -9,8 +9,14 @@ from torch import Tensor
 
 from spikejoule.core.errors import DataError
 from spikejoule.network.nodes import Shape
+from spikejoule.pricing.amounts import Counts, SampleSums
 from spikejoule.pricing.axes import ANY_LAYOUT, ModuleLayout
-from spikejoule.pricing.contents import MAX_EXACT_FLOAT32, TensorContents, counts_of
+from spikejoule.pricing.contents import (
+    MAX_EXACT_FLOAT32,
+    TensorContents,
+    counts_of,
+    nonzero_marks,
+)
 from spikejoule.pricing.count_modules import ModuleCounter, Sent
 from spikejoule.pricing.layers import unit_dimensions
 from spikejoule.pricing.parts import Part
@@ -134,16 +140,24 @@ class ProductCounter:
         out_shape: Shape = (*left.shape[2:-1], right.shape[-1])
         operand = Operand.of(torch.zeros(right.shape[2:]))
         place = self._calls.places.enter(name, operand, left, out_shape)
+        if place.nonzero_products is None:
+            place.nonzero_products = SampleSums(place.sizes)
         sent_left = self._calls.sent_into(place, x, left)
         sent_right = self._calls.sent_into(place, y, right, "right")
         _receive(place.side("left"), sent_left, fan_out=right.shape[-1])
         _receive(place.side("right"), sent_right, fan_out=left.shape[-2])
+        left_contents, right_contents = sent_left.contents, sent_right.contents
         if place.chosen is place:
-            # An entry on the left meets each entry in its row on the right.
-            by_entry = _sizes(left, sent_left.contents, axis=-2)
-            by_entry *= _sizes(right, sent_right.contents, axis=-1)
-            pairs = counts_of(by_entry.flatten(2).sum(dim=(0, 2)))
+            pairs = _pairs(
+                _sizes(left, left_contents, axis=-2),
+                _sizes(right, right_contents, axis=-1),
+            )
             place.reached.add(pairs, pairs)
+        nonzero = _pairs(
+            _numbers(left, left_contents, axis=-2),
+            _numbers(right, right_contents, axis=-1),
+        )
+        place.nonzero_products.add(nonzero)
         for sender in (sent_left, sent_right):
             sender.add_to(place)
         return place
@@ -156,6 +170,18 @@ def _sizes(x: Tensor, contents: TensorContents, axis: int) -> Tensor:
     # float32 is exact here, and takes half the time.
     is_small = x.shape[axis] < MAX_EXACT_FLOAT32
     return x.sum(axis, dtype=torch.float32 if is_small else torch.float64).double()
+
+
+def _numbers(x: Tensor, contents: TensorContents, axis: int) -> Tensor:
+    """Count what is not zero along an axis, in float64."""
+    if contents.is_binary:
+        return _sizes(x, contents, axis)
+    return nonzero_marks(x).sum(axis, dtype=torch.float64)
+
+
+def _pairs(left: Tensor, right: Tensor) -> Counts:
+    """Sum what meets: an entry on the left, and each in its row on the right."""
+    return counts_of((left * right).flatten(2).sum(dim=(0, 2)))
 
 
 def _receive(side: ModulePlace, sent: Sent, fan_out: int) -> None:

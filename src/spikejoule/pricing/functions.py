@@ -48,7 +48,7 @@ from spikejoule.pricing.layers import (
 )
 from spikejoule.pricing.neurons import PACKAGES
 from spikejoule.pricing.parts import KNOWN, Functions, Part, Role, package_of
-from spikejoule.pricing.products import PRODUCTS, Product
+from spikejoule.pricing.products import ATTENTION, PRODUCTS, Product
 from spikejoule.pricing.states import attributes_of
 from spikejoule.pricing.tensors import (
     all_tensors,
@@ -67,8 +67,6 @@ FOREIGN: Final = frozenset(
 """Functions that make a tensor from data that PyTorch did not compute."""
 UNSEEN: Final = "which no function of the model has made"
 """How reports describe a tensor of unknown origin."""
-ATTENTION: Final = "scaled_dot_product_attention"
-"""Its products are counted; it is reported for its softmax."""
 
 CountProduct = Callable[[Part, Product, tuple[Any, ...], Any], bool]
 FollowFunction = Callable[[str, list[Tensor], Tensor, bool], None]
@@ -283,12 +281,10 @@ class FunctionWatch(TorchFunctionMode):
         is_counted = bool(products)
         for number, product in enumerate(products):
             oriented = self._oriented(product)
-            is_last = number == len(products) - 1
+            out = find_tensor(result) if number == len(products) - 1 else None
             # All products are counted, also those after one that could not be.
-            is_counted &= self._count_product(
-                part, oriented, (*site, number), result if is_last else None
-            )
-        return is_counted and name != ATTENTION
+            is_counted &= self._count_product(part, oriented, (*site, number), out)
+        return is_counted and name not in ATTENTION
 
     def _oriented(self, product: Product) -> Product:
         """Return a product with weights on the right, if it has any."""
@@ -330,6 +326,7 @@ class FunctionWatch(TorchFunctionMode):
         if self.requantises and name in RESCALING:
             is_known |= sum(x.numel() > 1 for x in inputs) <= 1
         if writes or not is_known:
+            name = "softmax" if name in ATTENTION else name
             self.reported.setdefault(part, {})[name] = None
 
     @contextmanager

@@ -6,7 +6,7 @@ padding, stride, groups and dilation. Autograd computes the transpose.
 """
 
 from functools import reduce
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -91,6 +91,49 @@ WRITING = frozenset({"__setitem__", "copy_", "fill_", "zero_"})
 """Functions among `UNREPORTED` that change a module's input in place."""
 
 
+class OverTime(nn.Linear):
+    """Weights with which neurons sum inputs over time, as a layer that never runs.
+
+    Attributes:
+        weight: [step, step of the input]; or [window], the newest input's last, where
+            they are the same in all steps.
+        window: in how many steps an input is summed, its own the first; None for all,
+            earlier ones, too.
+        out_features: the most products of an input.
+    """
+
+    window: int | None
+
+    @classmethod
+    def of(cls, weight: Tensor, window: int | None = None) -> Self:
+        """Make one of its weights."""
+        layer = cls(1, window or len(weight), bias=False, device="meta")
+        layer.window = window
+        return with_weights(layer, weight)
+
+    def products(self, n_steps: int, pruned: bool) -> list[int]:
+        """Return the products of an input of each step.
+
+        Args:
+            n_steps: of the samples.
+            pruned: whether a weight of 0 is no weight.
+        """
+        weight = self.weight if pruned else torch.ones_like(self.weight)
+        exists = (weight != 0).cpu().long()
+        if exists.ndim == 1:
+            # Column s holds the newest input's weight in row s, older ones' below it.
+            rows = exists.flip(0)[:n_steps]
+            columns = [rows[: n_steps - step] for step in range(n_steps)]
+        else:
+            ends = [step + (self.window or n_steps) for step in range(n_steps)]
+            first = [0 if self.window is None else step for step in range(n_steps)]
+            columns = [
+                exists[begin:end, step]
+                for step, (begin, end) in enumerate(zip(first, ends, strict=True))
+            ]
+        return [int(column.sum()) for column in columns]
+
+
 def float_layer(module: Any) -> nn.Module:
     """Return a dynamically quantised layer in floats, and any other module itself."""
     package = type(module).__module__
@@ -145,7 +188,8 @@ def fan_out(
         return None
     # A weight has other axes than [n_out, n_in] where it is one matrix for each head.
     is_matrix = isinstance(module, nn.Linear)
-    if is_matrix and not (pruned and module.weight.shape[-1] == shape[-1]):
+    is_pruned = pruned and not isinstance(module, OverTime)
+    if is_matrix and not (is_pruned and module.weight.shape[-1] == shape[-1]):
         return np.full(int(np.prod(shape)), module.out_features, dtype=np.int64)
     if pruned:
         return _reached(module, module.weight.detach().cpu() != 0, shape, out_shape)

@@ -23,6 +23,7 @@ from spikejoule.pricing.contents import (
 )
 from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, fan_out
 from spikejoule.pricing.neurons import Population
+from spikejoule.pricing.parts import Omission
 from spikejoule.pricing.products import Operand
 
 
@@ -54,6 +55,8 @@ class ModulePlace:
             where only this side sends.
         fired: in which samples of this batch each unit has sent something, as numbers
             other than zero, [B, n_in]; None before it has.
+        nonzero_products: of two sides, those whose factors are both not zero; None for
+            weights.
         touched: synapses that a unit reached at least once in a sample.
     """
 
@@ -72,6 +75,7 @@ class ModulePlace:
     whole_inputs: int = 0
     sides: dict[str, "ModulePlace"] = field(default_factory=dict)
     fired: Tensor | None = None
+    nonzero_products: SampleSums | None = None
 
     def __post_init__(self) -> None:
         self.steps = SampleSums(self.sizes)
@@ -128,6 +132,8 @@ class ModulePlace:
     def sums(self) -> Iterator[SampleSums]:
         """Every count."""
         yield from (self.steps, self.touched, *self.reached.sums, *self.emitted.sums)
+        if self.nonzero_products is not None:
+            yield self.nonzero_products
         for source in self.sources.values():
             yield from source.sums
         for side in self.sides.values():
@@ -228,11 +234,12 @@ class Places:
         by_name: in the order in which they first ran.
         sizes: samples of each batch, the running one last.
         notes_fired: whether `ModulePlace.fired` is wanted.
+        pruned: whether a weight of 0 is no synapse.
     """
 
     notes_fired = False
 
-    def __init__(self, pruned: bool, unknown: dict[str, str]) -> None:
+    def __init__(self, pruned: bool, unknown: dict[str, Omission]) -> None:
         """Start without places.
 
         Args:
@@ -241,7 +248,7 @@ class Places:
         """
         self.by_name: dict[str, ModulePlace] = {}
         self.sizes: list[int] = []
-        self._pruned = pruned
+        self.pruned = pruned
         self._unknown = unknown
         self._by_shapes: dict[tuple[str, Shape, Shape], ModulePlace] = {}
 
@@ -269,10 +276,11 @@ class Places:
         if key not in self._by_shapes:
             n_earlier = sum(other == name for other, _, _ in self._by_shapes)
             unique = name if n_earlier == 0 else f"{name} ({n_earlier + 1})"
-            fan_outs = fan_out(module, in_shape, out_shape, self._pruned)
+            fan_outs = fan_out(module, in_shape, out_shape, self.pruned)
             if fan_outs is None and isinstance(module, POOLING):
-                class_name = type(module).__name__
-                self._unknown[name] = f"{name} ({class_name}, as it is set)"
+                self._unknown[name] = Omission(
+                    name, type(module).__name__, reason="as it is set"
+                )
             place = ModulePlace(
                 unique, module, in_shape, out_shape, fan_outs, population, self.sizes
             )

@@ -27,11 +27,12 @@ from spikejoule.pricing.layers import (
 )
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.omissions import omissions
-from spikejoule.pricing.parts import ModelParts, Part, Role
+from spikejoule.pricing.parts import ModelParts, Omission, Part, Role
 from spikejoule.pricing.places import ModulePlace, Places
 from spikejoule.pricing.repeated import RepeatedCalls
 from spikejoule.pricing.tensors import find_tensor, first_tensor, memory_of, tensors_in
 from spikejoule.pricing.traces import UNKNOWN
+from spikejoule.pricing.unknown_neurons import UnknownNeurons
 
 MOVED_FRACTION: Final = 0.005
 """Of a sample's spikes at a place, the part that rounding may move."""
@@ -44,7 +45,7 @@ class Watch:
         known: what is known of its modules.
         layout: of the tensors in this batch.
         calls: counts what enters and leaves the modules.
-        unknown: in words, by name: what ran, or has parameters, and is not counted.
+        unknown: by name: what ran, or has parameters, and is not counted.
     """
 
     def __init__(self, model: nn.Module, known: Known, records: bool = False) -> None:
@@ -65,6 +66,7 @@ class Watch:
             self._follow,
             self._end_call,
         )
+        self._unknown_neurons = UnknownNeurons(self._traces)
         self._functions.before_writing = self.repeated.count
         # Numbers in the model's input.
         self._input_size = 0
@@ -86,10 +88,11 @@ class Watch:
         return self._places
 
     @property
-    def not_counted(self) -> list[str]:
+    def not_counted(self) -> list[Omission]:
         """All of `unknown`, functions that are not counted, and unused weights."""
         ran = {place.module for place in self.places.values()}
-        named = omissions(self._functions, self._model.parts.values(), ran)
+        parts = self._model.parts.values()
+        named = omissions(self._functions, self._unknown_neurons, parts, ran)
         return [*(named | self.unknown).values()]
 
     def has_made_no_steps(self, n_steps: int) -> bool:
@@ -230,6 +233,7 @@ class Watch:
             self._pass_on(part, inputs, out)
         elif part.role is Role.OTHER:
             self._name_other(part, out)
+            self._unknown_neurons.note(part, inputs, out)
 
     def _count(self, part: Part, inputs: Any, out: Any) -> None:
         """Count a call of a layer, pooling, norm, ReLU or neurons."""
@@ -237,7 +241,7 @@ class Watch:
         if not self._origins.has_known_origin(x) and x.any():
             # No function and no module has made it.
             name = f"what enters {part.name}"
-            self.unknown.setdefault(name, f"{name} ({UNSEEN})")
+            self.unknown.setdefault(name, Omission(name, reason=UNSEEN))
         self._origins.note_if_new(tensors_in(out), depends=True)
         if part.population is not None:
             self._origins.end_neurons(part.module)
@@ -273,7 +277,7 @@ class Watch:
         """Name a module that returns what no function and no module has made."""
         returned = find_tensor(out)
         if returned is not None and not self._origins.has_known_origin(returned):
-            self.unknown.setdefault(part.name, part.in_words())
+            self.unknown.setdefault(part.name, part.omission())
             self._origins.note_if_new([returned], depends=True)
 
     def _follow(
@@ -283,7 +287,9 @@ class Watch:
         if self._origins.is_weight(out):
             self._products.note_made_of(inputs, out)
         name = name.strip("_")
-        traces = [self._traces.of(x) for x in inputs]
+        # The second tensor of `x.to(y)` is not read.
+        read = inputs[:1] if name == "to" else inputs
+        traces = [self._traces.of(x) for x in read]
         memory = memory_of(out)
         is_new = all(memory_of(x) != memory for x in inputs)
         if name in EXPOSING and not is_new:

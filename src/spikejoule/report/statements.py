@@ -82,7 +82,7 @@ def without_verdict(analysis: EnergyAnalysis) -> str:
     inputs = analysis.inputs
     if inputs.obstacle is not None:
         reason = _OBSTACLES[inputs.obstacle].format(
-            parts=", ".join(inputs.not_counted),
+            parts=", ".join(inputs.missing),
             level=inputs.compared_at_percent,
             guessing=inputs.guessing_percent,
         )
@@ -93,6 +93,12 @@ def without_verdict(analysis: EnergyAnalysis) -> str:
         if analysis.chosen.judges(own.weight_bits, own.operations):
             reason = f"no conventional network is priced under {title}"
     return f"No verdict: {reason}."
+
+
+def condition(analysis: EnergyAnalysis) -> str:
+    """Say on which condition a verdict holds: what it does not count; often empty."""
+    parts = ", ".join(analysis.inputs.accepted)
+    return f", not counting {parts}" if parts else ""
 
 
 @cache
@@ -111,6 +117,7 @@ def templates() -> "Environment":
         accuracy,
         analysed_name,
         baseline,
+        condition,
         dataflow,
         cautions,
         label,
