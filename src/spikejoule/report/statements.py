@@ -9,6 +9,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from spikejoule.compare.analysis import EnergyAnalysis
+from spikejoule.compare.break_even import spikes_at_break_even
+from spikejoule.compare.exchange import exchange_rate_of, skipping_of_equal_size
 from spikejoule.compare.inputs import Obstacle
 from spikejoule.counts.training import TrainingRecord
 from spikejoule.energy.prices import BOUNDARIES, EVIDENCE, NUMBERS, SCOPES
@@ -118,8 +120,9 @@ def templates() -> "Environment":
         analysed_name,
         baseline,
         condition,
-        dataflow,
         cautions,
+        dataflow,
+        exchange_rate_of,
         label,
         layers,
         named,
@@ -129,6 +132,8 @@ def templates() -> "Environment":
         ratio,
         remarks,
         sentence,
+        skipping_of_equal_size,
+        spikes_at_break_even,
         tally,
         under,
         updates,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from spikejoule.compare.analysis import EnergyAnalysis
+from spikejoule.compare.break_even import spikes_at_break_even
 from spikejoule.compare.comparison import Comparison
 from spikejoule.compare.front import Side
 from spikejoule.compare.inputs import AnalysisInputs
@@ -123,7 +124,9 @@ def _verdict_values(
             **_side_values(analysis.inputs, CONVENTIONAL, verdict.conventional),
             "conventional_below": _named_below(verdict.conventional),
             "conventional_n_seeds": verdict.conventional.n_seeds,
-            "break_even_spikes_per_input": rounded(analysis.break_even(verdict)),
+            "break_even_spikes_per_input": rounded(
+                spikes_at_break_even(analysis, verdict)
+            ),
         }
         for verdict in verdicts
     ]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from spikejoule.compare.break_even import spikes_at_break_even
 from spikejoule.compare.comparison import Comparison
 from spikejoule.compare.front import Side
 from spikejoule.compare.outputs import DYNAMIC_ONLY
@@ -155,7 +156,7 @@ def with_time(timed: Timed | None) -> str:
 
 def break_even(verdict: Comparison, analysis: "EnergyAnalysis") -> str:
     """Write the spikes per input below which the spiking network wins."""
-    limit = analysis.break_even(verdict)
+    limit = spikes_at_break_even(analysis, verdict)
     if limit is None:
         return ""
     if limit == 0:
