@@ -228,6 +228,17 @@ class Activity:
         return self.none if spikes is None else spikes
 
     @property
+    def silent_layers(self) -> list[str]:
+        """Names of the spiking layers that emit no spike in any row."""
+        return [
+            name
+            for name in self.network.layer_names
+            if name in self.network.spiking
+            and self.counts[name].values is None
+            and not self.spikes_of(name).any()
+        ]
+
+    @property
     def events(self) -> Counts:
         """Synaptic events of all connections, [N]."""
         return self.sum_of(*(node.events for node in self.counts.values()))
