@@ -12,7 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from spikejoule.baselines.counts import load_network, measure_baseline, save_baseline
+from spikejoule.baselines.counts import load_network, save_baseline
+from spikejoule.baselines.measuring import measure_baseline
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.provenance import content_digest, file_digest, git
 from spikejoule.core.schema import (
