@@ -50,11 +50,25 @@ class Watch:
         unknown: by name: what ran, or has parameters, and is not counted.
     """
 
-    def __init__(self, model: nn.Module, known: Known, records: bool = False) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        known: Known,
+        records: bool = False,
+        needs_samples: bool = True,
+    ) -> None:
+        """Start without counts.
+
+        Args:
+            model: the model.
+            known: what is known of its modules.
+            records: whether the spikes themselves are kept.
+            needs_samples: whether a tensor without an axis of samples is refused.
+        """
         self.known = known
         self._model = ModelParts(model, known)
         self.unknown = self._model.unknown
-        self.layout = BatchLayout(self._model.is_time_second)
+        self.layout = BatchLayout(self._model.is_time_second, needs_samples)
         self._places = Places(known.pruned, self.unknown)
         self.calls = ModuleCounter(self._places, self.layout, records)
         self._traces = self.calls.traces
@@ -71,6 +85,8 @@ class Watch:
         )
         self._unknown_neurons = UnknownNeurons(self._traces)
         self._functions.before_writing = self.repeated.count
+        # Modules whose results do not depend on the samples.
+        self._run_once: set[nn.Module] = set()
         # Numbers in the model's input.
         self._input_size = 0
         # Places whose output functions have read or changed.
@@ -93,7 +109,7 @@ class Watch:
     @property
     def not_counted(self) -> list[Omission]:
         """All of `unknown`, functions that are not counted, and unused weights."""
-        ran = {place.module for place in self.places.values()}
+        ran = {place.module for place in self.places.values()} | self._run_once
         parts = self._model.parts.values()
         named = omissions(self._functions, self._unknown_neurons, parts, ran)
         return [*(named | self.unknown).values()]
@@ -241,6 +257,11 @@ class Watch:
     def _count(self, part: Part, inputs: Any, out: Any) -> None:
         """Count a call of a layer, pooling, norm, ReLU or neurons."""
         x = first_tensor(inputs)
+        if part.population is None and self._origins.is_constant(x):
+            # Like a function of weights only, it runs once, before any inference.
+            self._run_once.add(part.layer)
+            self._origins.note_weight(first_tensor(out), [x])
+            return
         if not self._origins.has_known_origin(x) and x.any():
             # No function and no module has made it.
             name = f"what enters {part.name}"
