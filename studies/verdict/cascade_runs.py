@@ -13,12 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from spikejoule.baselines.counts import (
-    load_baseline,
-    load_network,
-    measure_baseline,
-    save_baseline,
-)
+from spikejoule.baselines.counts import load_baseline, load_network, save_baseline
+from spikejoule.baselines.measuring import measure_baseline
 from spikejoule.baselines.settings import BaselineVariant
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.provenance import content_digest, file_digest, git

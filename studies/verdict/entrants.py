@@ -15,7 +15,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import CountedBaseline, measure_baseline, scores_of
+from spikejoule.baselines.counts import CountedBaseline
+from spikejoule.baselines.measuring import measure_baseline, scores_of
 from spikejoule.baselines.quantised import QuantisedNetwork
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.yaml_files import ArtifactPaths

@@ -132,9 +132,10 @@ def map_parts(rows: Sequence[BreakEven], lists: Sequence[PlacedList]) -> list[st
         "![Lines of equal energy by the prices of a multiply-accumulate and of a "
         "memory access, with the price lists as points](break-even.png)",
         "On its line, both sides need the same energy. **Counting only additions, "
-        "multiply-accumulates and memory accesses, a spiking network needs less energy "
-        f"at {PLACED_PERCENT:g} % only where a multiply-accumulate costs more than "
-        f"{free} additions plus {per_access} memory accesses.** {lists_below}",
+        "multiply-accumulates and memory accesses, the spiking networks of this study "
+        f"need less energy at {PLACED_PERCENT:g} % only where a multiply-accumulate "
+        f"costs more than {free} additions plus {per_access} memory accesses.** "
+        f"{lists_below}",
     ]
 
 

@@ -109,12 +109,15 @@ class FunctionWatch(TorchFunctionMode):
         result = function(*args, **keywords)
         if self._watches:
             part = self._running[-1].part
-            call = FunctionCall.of(part, name, args, keywords, result)
-            self._report_unknown_data(call)
-            self.origins.note(call)
-            self._follow(call)
-            if not self._needs_no_count(call) and not self._count(call):
-                self._report(call)
+            # Another watch around this one, as of `price` where the training is
+            # tracked, does not see what this one computes.
+            with without_function_modes():
+                call = FunctionCall.of(part, name, args, keywords, result)
+                self._report_unknown_data(call)
+                self.origins.note(call)
+                self._follow(call)
+                if not self._needs_no_count(call) and not self._count(call):
+                    self._report(call)
         return result
 
     def _needs_no_count(self, call: FunctionCall) -> bool:
