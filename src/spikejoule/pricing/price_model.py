@@ -75,7 +75,9 @@ def price(
             neurons of your own (`neurons`).
         loader: batches of samples as the model takes them, or of samples and labels,
             such as a DataLoader; or all samples in one tensor, or from
-            `spikejoule.encode`.
+            `spikejoule.encode`. Batches may be dictionaries or dataclasses of a tensor
+            of samples and one named ``label``, ``labels``, ``target``, ``targets`` or
+            ``y``.
         labels: the class of each sample, [N]; None for the labels of the loader, if it
             has any.
         against: conventional networks (ReLU) to compare with, which run on the same

@@ -3,6 +3,7 @@
 A `ModuleCounter` counts the calls of modules, a `ProductCounter` products in functions.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
@@ -10,7 +11,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn, no_grad
 
-from spikejoule.core.errors import DataError
+from spikejoule.core.errors import DataError, ParameterError
 from spikejoule.pricing.axes import BatchLayout
 from spikejoule.pricing.count_modules import Call, ModuleCounter
 from spikejoule.pricing.count_products import ProductCounter
@@ -38,6 +39,9 @@ from spikejoule.pricing.unknown_neurons import UnknownNeurons
 
 MOVED_FRACTION: Final = 0.005
 """Of a sample's spikes at a place, the part that rounding may move."""
+
+
+_COMPILER: Final = "torch._dynamo"
 
 
 class Watch:
@@ -119,7 +123,7 @@ class Watch:
 
         Neurons that decide once, behind others that take all steps, have not.
         """
-        if n_steps in (0, 1):
+        if n_steps in (0, 1) or self.layout.is_lost:
             return False
         populations = [place for place in self.places.values() if place.population]
         in_one = [place for place in populations if place.took_one_step]
@@ -212,8 +216,7 @@ class Watch:
     def _hooked(self) -> Iterator[None]:
         """Follow the model's modules."""
         with ExitStack() as stack:
-            if self._model.is_compiled:
-                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(_uncompiled())
             self._origins.begin(self._model.root)
             parts = self._model.parts.values()
             followed = [part for part in parts if part.functions is not None]
@@ -364,3 +367,26 @@ class Watch:
         """Choose what sends, and fold norms into the layers before, at the end."""
         self._places.choose_sides()
         self._places.fold_norms(self._read_by_functions)
+
+
+@contextmanager
+def _uncompiled() -> Iterator[None]:
+    """Run what `torch.compile` has made as it was written: else it runs no hooks.
+
+    Raises:
+        ParameterError: the model fails, and calls `torch.compile` for the first time.
+    """
+    if _COMPILER in sys.modules:
+        with torch.compiler.set_stance("force_eager"):
+            yield
+        return
+    # To import the compiler takes seconds, and nothing is compiled without it.
+    try:
+        yield
+    except Exception as error:
+        if _COMPILER in sys.modules:
+            raise ParameterError(
+                "the model calls torch.compile while it runs: run it before it is "
+                "counted, or do not compile it."
+            ) from error
+        raise
