@@ -11,10 +11,12 @@ multiply-accumulates.
     norm         without weights before it to be folded into: a multiplication and an
                  addition per unit
     activation   a comparison per unit
+    answer       of spikes: as for a trained network; of values: comparisons, and
+                 additions where their sum over time is the score
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import nn
@@ -22,6 +24,7 @@ from torch import nn
 from spikejoule.counts.records import Activity, NodeCounts
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.nodes import Input, Neurons, Node, Output, Pooling, Threshold
+from spikejoule.network.readout import Readout
 from spikejoule.pricing.layers import MAXIMA, NORMS, SUMS, WEIGHTED
 from spikejoule.pricing.neurons import Population
 from spikejoule.pricing.nodes import comparing_units, node_of
@@ -30,9 +33,30 @@ from spikejoule.pricing.places import ModulePlace
 from spikejoule.pricing.watching import Watch
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ModelActivity(Activity):
+    """The counts of a running model.
+
+    Attributes:
+        answers_with_values: whether its output is no spikes: potentials, or sums of a
+            layer with weights.
+    """
+
+    answers_with_values: bool
+
+    @property
+    def potentials_read(self) -> Readout | None:
+        """See `Activity.potentials_read`."""
+        return Readout.POTENTIAL if self.answers_with_values else None
+
+
 def activity_of(
-    watch: Watch, steps: int, weight_bits: int, state_bits: int
-) -> Activity:
+    watch: Watch,
+    steps: int,
+    weight_bits: int,
+    state_bits: int,
+    summed_steps: int = 0,
+) -> ModelActivity:
     """Return the network that ran, and what it did.
 
     Args:
@@ -41,6 +65,7 @@ def activity_of(
             last population.
         weight_bits, state_bits: of its weights, and of its states and biases: 32 for
             floating point, fewer for integers.
+        summed_steps: how many outputs are summed to the scores of a sample.
     """
     watch.finish()
     places = watch.places
@@ -49,18 +74,35 @@ def activity_of(
     edges = [
         (source, place.name) for place in places.values() for source in place.sources
     ]
-    # The output is that of the last population.
-    last = next(node for node in reversed(nodes.values()) if isinstance(node, Neurons))
-    nodes[OUTPUT] = Output(OUTPUT, last.out_shape, last.out_shape)
-    edges.append((last.name, OUTPUT))
-    return Activity(
+    last, output = _last_population(places), _output_of(places)
+    nodes[OUTPUT] = Output(OUTPUT, output.out_shape, output.out_shape)
+    edges.append((output.name, OUTPUT))
+    answers_with_values = output.emits_values or isinstance(output.module, WEIGHTED)
+    if answers_with_values and summed_steps:
+        sums = np.full(watch.calls.n_samples, summed_steps * output.n_out)
+        counts[OUTPUT] = NodeCounts(additions=sums)
+    return ModelActivity(
         network=ImportedGraph(
             nodes, tuple(edges), weight_bits=weight_bits, state_bits=state_bits
         ),
-        time_window=steps or int(places[last.name].steps.per_sample.max()),
+        time_window=steps or int(last.steps.per_sample.max()),
         counts=counts,
         pruned=watch.known.pruned,
+        answers_with_values=answers_with_values,
     )
+
+
+def _last_population(places: Mapping[str, ModulePlace]) -> ModulePlace:
+    return [place for place in places.values() if place.population is not None][-1]
+
+
+def _output_of(places: Mapping[str, ModulePlace]) -> ModulePlace:
+    """Return the last population, or what follows it and no place reads: a readout."""
+    read = {source for place in places.values() for source in place.sources}
+    last = _last_population(places)
+    order = [*places.values()]
+    after = order[order.index(last) + 1 :]
+    return [last, *(place for place in after if place.name not in read)][-1]
 
 
 def _nodes_of(watch: Watch) -> dict[str, Node]:
