@@ -190,8 +190,11 @@ class FunctionWatch(TorchFunctionMode):
         result = function(*args, **keywords)
         if self._watches:
             part = self._running[-1].part
-            self._follow(part, name, (args, keywords), result)
-            self._count_or_report(part, name, (args, keywords), result)
+            # Another watch around this one, as of `price` where the training is
+            # tracked, does not see what this one computes.
+            with without_function_modes():
+                self._follow(part, name, (args, keywords), result)
+                self._count_or_report(part, name, (args, keywords), result)
         return result
 
     def _follow(
