@@ -30,6 +30,7 @@ from spikejoule.pricing.neurons import Population
 from spikejoule.pricing.nodes import comparing_units, node_of
 from spikejoule.pricing.parts import INPUT, OUTPUT
 from spikejoule.pricing.places import ModulePlace
+from spikejoule.pricing.scores import Scores
 from spikejoule.pricing.watching import Watch
 
 
@@ -55,7 +56,7 @@ def activity_of(
     steps: int,
     weight_bits: int,
     state_bits: int,
-    summed_steps: int = 0,
+    scores: Scores | None = None,
 ) -> ModelActivity:
     """Return the network that ran, and what it did.
 
@@ -65,7 +66,7 @@ def activity_of(
             last population.
         weight_bits, state_bits: of its weights, and of its states and biases: 32 for
             floating point, fewer for integers.
-        summed_steps: how many outputs are summed to the scores of a sample.
+        scores: that it gave; None without.
     """
     watch.finish()
     places = watch.places
@@ -74,12 +75,13 @@ def activity_of(
     edges = [
         (source, place.name) for place in places.values() for source in place.sources
     ]
-    last, output = _last_population(places), _output_of(places)
+    last = [place for place in places.values() if place.population is not None][-1]
+    output = _readout_of(watch, scores) or last
     nodes[OUTPUT] = Output(OUTPUT, output.out_shape, output.out_shape)
     edges.append((output.name, OUTPUT))
     answers_with_values = output.emits_values or isinstance(output.module, WEIGHTED)
-    if answers_with_values and summed_steps:
-        sums = np.full(watch.calls.n_samples, summed_steps * output.n_out)
+    if answers_with_values and scores is not None and scores.summed_steps:
+        sums = np.full(watch.calls.n_samples, scores.summed_steps * output.n_out)
         counts[OUTPUT] = NodeCounts(additions=sums)
     return ModelActivity(
         network=ImportedGraph(
@@ -92,17 +94,15 @@ def activity_of(
     )
 
 
-def _last_population(places: Mapping[str, ModulePlace]) -> ModulePlace:
-    return [place for place in places.values() if place.population is not None][-1]
-
-
-def _output_of(places: Mapping[str, ModulePlace]) -> ModulePlace:
-    """Return the last population, or what follows it and no place reads: a readout."""
-    read = {source for place in places.values() for source in place.sources}
-    last = _last_population(places)
-    order = [*places.values()]
-    after = order[order.index(last) + 1 :]
-    return [last, *(place for place in after if place.name not in read)][-1]
+def _readout_of(watch: Watch, scores: Scores | None) -> ModulePlace | None:
+    """Return the module that ran last, if it has as many units as there are classes."""
+    if scores is None or scores.all is None or watch.last_counted is None:
+        return None
+    n_classes = scores.all.shape[1]
+    for place in watch.places.values():
+        if place.module is watch.last_counted.layer and place.n_out == n_classes:
+            return place
+    return None
 
 
 def _nodes_of(watch: Watch) -> dict[str, Node]:

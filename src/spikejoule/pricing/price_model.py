@@ -172,9 +172,7 @@ def _activity(run: Run, weight_bits: int, state_bits: int) -> Activity:
             "no module of the model is a known neuron; declare yours: price(..., "
             f"neurons={{MyNeuron: Population()}}).{not_counted}"
         )
-    activity = activity_of(
-        run.watch, run.steps, weight_bits, state_bits, run.summed_steps
-    )
+    activity = activity_of(run.watch, run.steps, weight_bits, state_bits, run.scores)
     if parts and not any(activity.network.synapses):
         raise ArtifactError(
             "no weights of the model could be counted, so there is nothing to "

@@ -68,7 +68,6 @@ class Run:
         loop: who makes the steps, once it is known.
         steps: of the samples; 0 where the model makes them itself.
         scores: that the model gave.
-        summed_steps: how many outputs were summed to the scores of a sample.
         is_split_known: whether the counts of each sample are known, not only their sum.
         other_counts: of other tools.
     """
@@ -95,7 +94,6 @@ class Run:
         self.watch = Watch(model, known, records)
         self.steps = 0
         self.scores = Scores()
-        self.summed_steps = 0
         self.is_split_known = True
         self.other_counts: dict[Tool, Counts] = {
             tool: Counter() for tool in stepping.tools
@@ -231,7 +229,7 @@ class Run:
             self._output_time_axis = 0 if scores.shape[1] == n_samples else 1
         elif self._output_time_axis is None and n_samples > 1:
             raise unclear(scores, n_samples)
-        self.summed_steps = scores.shape[self._output_time_axis or 0]
+        self.scores.summed_steps = scores.shape[self._output_time_axis or 0]
         return scores.float().sum(dim=self._output_time_axis or 0)
 
     def _step_by_step(self, x: Tensor) -> Tensor:
@@ -242,7 +240,7 @@ class Run:
         with self.watch.batch(self.axes.n_samples(x), 1, None):
             for output in self._outputs_by_step(x, self.watch.run):
                 total = total + answer(output).float()
-        self.summed_steps = self.axes.n_steps(x)
+        self.scores.summed_steps = self.axes.n_steps(x)
         return total
 
     def _outputs_by_step(self, x: Tensor, run: Callable[..., Any]) -> Iterator[Any]:
