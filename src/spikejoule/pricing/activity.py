@@ -10,6 +10,8 @@ multiply-accumulates.
     average      additions, and a multiplication of each sum that is not zero
     norm         without weights before it to be folded into: a multiplication and an
                  addition per unit
+    scale        a multiplication of each number that is not zero, unless weights
+                 before it contain it
     activation   a comparison per unit
     answer       of spikes: as for a trained network; of values: comparisons, and
                  additions where their sum over time is the score
@@ -25,7 +27,7 @@ from spikejoule.counts.records import Activity, NodeCounts
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.nodes import Input, Neurons, Node, Output, Pooling, Threshold
 from spikejoule.network.readout import Readout
-from spikejoule.pricing.layers import MAXIMA, NORMS, SUMS, WEIGHTED
+from spikejoule.pricing.layers import MAXIMA, NORMS, SUMS, WEIGHTED, Scale
 from spikejoule.pricing.neurons import Population
 from spikejoule.pricing.nodes import comparing_units, node_of
 from spikejoule.pricing.parts import INPUT, OUTPUT
@@ -170,6 +172,9 @@ def _counts_at(place: ModulePlace) -> NodeCounts:
         return _counts_of_weights(place)
     units = place.unit_steps
     values = place.emitted.nonzero.per_sample
+    if isinstance(module, Scale):
+        # Its readers know whether it gives spikes or values.
+        return NodeCounts(multiplications=values)
     if isinstance(module, NORMS):
         return NodeCounts(values=values, multiplications=units, additions=units)
     if isinstance(module, nn.ReLU):

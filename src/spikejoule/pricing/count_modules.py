@@ -14,7 +14,7 @@ from spikejoule.network.nodes import Shape
 from spikejoule.pricing.amounts import Counts
 from spikejoule.pricing.axes import BatchLayout
 from spikejoule.pricing.contents import TensorContents, contents_of, reading_of
-from spikejoule.pricing.layers import ADAPTIVE, AVERAGES, NORMS, WEIGHTED, OverTime
+from spikejoule.pricing.layers import MAKE_VALUES, NORMS, WEIGHTED, OverTime
 from spikejoule.pricing.parts import INPUT, Part
 from spikejoule.pricing.places import ModulePlace, Places
 from spikejoule.pricing.traces import Trace, Traces
@@ -254,7 +254,7 @@ class ModuleCounter:
         if population is not None:
             return population.graded or not population.fires
         are_values = place.receives_values or received.are_values
-        return are_values or isinstance(place.module, (*NORMS, *AVERAGES, *ADAPTIVE))
+        return are_values or isinstance(place.module, (*NORMS, *MAKE_VALUES))
 
     def add_emitted(self, place: ModulePlace, contents: TensorContents) -> None:
         """Add what leaves a place."""

@@ -1,8 +1,7 @@
 """Count products that functions compute, as a layer with these weights."""
 
-from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -18,44 +17,108 @@ from spikejoule.pricing.contents import (
     nonzero_marks,
 )
 from spikejoule.pricing.count_modules import ModuleCounter, Sent
+from spikejoule.pricing.function_calls import FunctionCall
 from spikejoule.pricing.layers import unit_dimensions
+from spikejoule.pricing.origins import Origins
 from spikejoule.pricing.parts import Part
 from spikejoule.pricing.places import ModulePlace
-from spikejoule.pricing.products import Operand, Product
-from spikejoule.pricing.tensors import memory_of
+from spikejoule.pricing.products import ATTENTION, PRODUCTS, Operand, Product
+from spikejoule.pricing.tensors import has_memory, memory_of
 
 
 class ProductCounter:
     """Counts products among the calls of a model."""
 
-    def __init__(self, calls: ModuleCounter, weight_names: Mapping[Any, str]) -> None:
+    def __init__(self, calls: ModuleCounter, origins: Origins) -> None:
         """Start without products.
 
         Args:
             calls: counts what enters them.
-            weight_names: the names of parameters and buffers, by their memory.
+            origins: of the tensors that they multiply.
         """
         self._calls = calls
-        self._weight_names = weight_names
-        # The names of parameters and buffers that other weights were made of.
-        self._made_of: WeakKeyDictionary[Any, frozenset[str]] = WeakKeyDictionary()
+        self._origins = origins
         # Layers by name, and names by their weights and their place in the code.
         self._layers: dict[str, Any] = {}
         self._names: dict[Any, str] = {}
 
-    def count(
-        self, part: Part, product: Product, site: tuple[Any, ...], out: Any
-    ) -> bool:
-        """Count a product in a function.
+    def count(self, call: FunctionCall) -> bool:
+        """Count the products of a function; False if it has to be named."""
+        make = PRODUCTS.get(call.name)
+        if make is None:
+            return False
+        try:
+            products = make(*call.args, **call.keywords)
+        except (IndexError, RuntimeError, TypeError, ValueError):
+            # Called in a way that `products` does not know.
+            return False
+        sides = [side for product in products for side in (product.x, product.right)]
+        if not products or not all(map(has_memory, sides)):
+            return False
+        is_counted = True
+        for number, product in enumerate(map(self._oriented, products)):
+            name = self._name_of(product, call, number)
+            out = call.out if number == len(products) - 1 else None
+            # All products are counted, also those after one that could not be.
+            is_counted &= self._count(call.part, product, name, out)
+        # The softmax of attention is not counted.
+        return is_counted and call.name not in ATTENTION
+
+    def _oriented(self, product: Product) -> Product:
+        """Return a product with weights on the right, if it has any."""
+        origins = self._origins
+        is_matrix = product.layer is None
+        # A heuristic: a single matrix of unknown origin is taken for weights, since
+        # samples that enter a product usually come from functions that were followed.
+        weights_first = origins.is_weight(product.x) or (
+            product.x.ndim == 2 and not origins.depends(product.x)
+        )
+        if is_matrix and weights_first and origins.depends(product.right):
+            product = product.transposed()
+        bias = product.bias
+        if bias is not None and origins.depends(bias):
+            bias = None
+        # A single matrix holds no axis of samples.
+        is_of_samples = is_matrix and product.right.ndim > 2
+        is_of_samples = is_of_samples and not origins.is_weight(product.right)
+        return replace(product, bias=bias, is_of_samples=is_of_samples)
+
+    def _name_of(self, product: Product, call: FunctionCall, number: int) -> str:
+        """Name a product by its weights or, without any, by its function.
+
+        The same weights in another shape, or in a convolution with other settings, have
+        a name of their own. So have weights that a function makes of other parameters.
+
+        Args:
+            product: the product.
+            call: of its function.
+            number: of the product within the function.
+        """
+        right = product.right
+        # The settings of a convolution, or the shape of a matrix of weights: the axes
+        # before its last two may hold samples.
+        form: Any = str(product.layer)
+        if product.layer is None and not product.is_of_samples:
+            form = tuple(right.shape[-2:])
+        base = self._origins.name_of(right)
+        key: Any = (base, right.storage_offset(), form)
+        if base is None:
+            base = f"{call.part.name}.{call.name}"
+            key = (base, *call.site, number, form, self._origins.names_in(right))
+        if key not in self._names:
+            n_earlier = sum(base == other[0] for other in self._names)
+            name = base if n_earlier == 0 else f"{base} {n_earlier + 1}"
+            self._names[key] = name
+        return self._names[key]
+
+    def _count(self, part: Part, product: Product, name: str, out: Any) -> bool:
+        """Count a product in a function; False if its samples were not found.
 
         Args:
             part: the module that runs it.
             product: the product.
-            site: the function's name, and where it was called.
-            out: what it returned; None if that is not the product.
-
-        Returns:
-            whether it is counted: its samples were found.
+            name: of its place.
+            out: what the function returned; None if that is not the product.
         """
         population = part.population
         if population is not None and any(
@@ -64,7 +127,6 @@ class ProductCounter:
         ):
             # Its `Population` counts it.
             return True
-        name = self._name_of(part, product, site)
         count = self._count_sides if product.is_of_samples else self._count_weights
         try:
             place = count(name, product, out)
@@ -73,41 +135,6 @@ class ProductCounter:
         if out is not None:
             self._calls.traces.set(out, place.name, are_values=True)
         return True
-
-    def note_made_of(self, inputs: Iterable[Tensor], made: Tensor) -> None:
-        """Note which weights a function has made others of."""
-        names = [self._names_in(x) for x in inputs]
-        self._made_of[made.untyped_storage()] = frozenset().union(*names)
-
-    def _names_in(self, x: Tensor) -> frozenset[str]:
-        """Return the names of the parameters and buffers that a tensor is made of."""
-        memory = x.untyped_storage()
-        if memory in self._weight_names:
-            return frozenset([self._weight_names[memory]])
-        return self._made_of.get(memory, frozenset())
-
-    def _name_of(self, part: Part, product: Product, site: tuple[Any, ...]) -> str:
-        """Name a product by its weights or, without any, by its function.
-
-        The same weights in another shape, or in a convolution with other settings, have
-        a name of their own. So have weights that a function makes of other parameters.
-        """
-        right = product.right
-        # The settings of a convolution, or the shape of a matrix of weights: the axes
-        # before its last two may hold samples.
-        form: Any = str(product.layer)
-        if product.layer is None and not product.is_of_samples:
-            form = tuple(right.shape[-2:])
-        base = self._weight_names.get(right.untyped_storage())
-        key: Any = (base, right.storage_offset(), form)
-        if base is None:
-            base = f"{part.name}.{site[0]}"
-            key = (base, *site, form, self._names_in(right))
-        if key not in self._names:
-            n_earlier = sum(base == other[0] for other in self._names)
-            name = base if n_earlier == 0 else f"{base} {n_earlier + 1}"
-            self._names[key] = name
-        return self._names[key]
 
     def _count_weights(self, name: str, product: Product, out: Any) -> ModulePlace:
         """Count a product with weights, as a layer."""

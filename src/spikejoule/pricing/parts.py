@@ -15,6 +15,7 @@ from spikejoule.pricing.layers import (
     PASSING,
     POOLING,
     WEIGHTED,
+    Mean,
     float_layer,
     unit_dimensions,
 )
@@ -185,10 +186,7 @@ class ModelParts:
     def _layout(self, module: nn.Module) -> ModuleLayout:
         if module in self._populations:
             return ModuleLayout(time=self._populations[module].time)
-        layer = self._layers[module]
-        if isinstance(layer, (*WEIGHTED, *POOLING)):
-            return ModuleLayout(unit_dimensions(layer), self._known.time(module))
-        return ANY_LAYOUT
+        return layout_of(self._layers[module], self._known.time(module))
 
     def _role(self, module: nn.Module) -> Role | None:
         """Decide what happens when a module has run; name what is never counted."""
@@ -237,6 +235,18 @@ class ModelParts:
             isinstance(self._layers[inner], COUNTED) or inner in self._populations
             for inner in module.modules()
         )
+
+
+def layout_of(layer: nn.Module, time: int | None = None) -> ModuleLayout:
+    """Return the axes of a layer's tensors.
+
+    Args:
+        layer: a PyTorch module.
+        time: the time axis of its input; None if it takes one step.
+    """
+    if isinstance(layer, Mean) or not isinstance(layer, (*WEIGHTED, *POOLING)):
+        return ANY_LAYOUT
+    return ModuleLayout(unit_dimensions(layer), time)
 
 
 def package_of(code: Any) -> str:

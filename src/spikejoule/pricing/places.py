@@ -7,6 +7,7 @@ receives values: each product there is a multiply-accumulate.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from spikejoule.pricing.contents import (
     counts_of,
     nonzero_marks,
 )
-from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, fan_out
+from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, Scale, fan_out
 from spikejoule.pricing.neurons import Population
 from spikejoule.pricing.parts import Omission
 from spikejoule.pricing.products import Operand
@@ -287,7 +288,7 @@ class Places:
             self._by_shapes[key] = place
             self.by_name[unique] = place
         place = self._by_shapes[key]
-        place.steps.add(len(received))
+        place.steps.add(np.full(received.shape[1], len(received)))
         return place
 
     def open_row(self) -> None:
@@ -314,9 +315,9 @@ class Places:
         self.by_name = {name: place.chosen for name, place in self.by_name.items()}
 
     def fold_norms(self, read_by_functions: set[str]) -> None:
-        """Fold each norm that only rescales the sums of a layer into its weights.
+        """Fold each norm or scale that only rescales a layer's sums into its weights.
 
-        The layer then has a bias. The norm must be the sums' only reader, in every
+        A norm leaves a bias there. It must be the sums' only reader, in every
         call, and its statistics fixed.
 
         Args:
@@ -332,7 +333,7 @@ class Places:
             same_steps = norm.steps.per_sample == layer.steps.per_sample
             if readers != [norm] or not same_steps.all():
                 continue
-            layer.has_bias = True
+            layer.has_bias |= not isinstance(norm.module, Scale)
             del self.by_name[norm.name]
             for place in self.by_name.values():
                 place.sources = {
@@ -341,13 +342,16 @@ class Places:
                 }
 
     def _layer_before(self, norm: ModulePlace) -> ModulePlace | None:
-        """Return the layer before a norm with fixed statistics, if that is all."""
-        module = norm.module
-        if not isinstance(module, NORMS) or module.training or len(norm.sources) != 1:
+        """Return the layer before a scale or a norm with fixed statistics, if any."""
+        module: Any = norm.module
+        is_fixed = isinstance(module, Scale)
+        if isinstance(module, NORMS):
+            is_fixed = not module.training and module.running_mean is not None
+        if not is_fixed or len(norm.sources) != 1:
             return None
         (source,) = norm.sources
         layer = self.by_name.get(source)
-        if layer is None or module.running_mean is None:
+        if layer is None:
             return None
         # A product of two tensors of the samples has no weights to fold into.
         has_weights = not isinstance(layer.module, Operand)
