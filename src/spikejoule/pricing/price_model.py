@@ -174,7 +174,7 @@ def _activity(run: Run, weight_bits: int, state_bits: int) -> Activity:
             "no module of the model is a known neuron; declare yours: price(..., "
             f"neurons={{MyNeuron: Population()}}).{not_counted}"
         )
-    activity = activity_of(run.watch, run.steps, weight_bits, state_bits)
+    activity = activity_of(run.watch, run.steps, weight_bits, state_bits, run.scores)
     if parts and not any(activity.network.synapses):
         raise ArtifactError(
             "no weights of the model could be counted, so there is nothing to "

@@ -238,6 +238,7 @@ class Run:
             self._output_time_axis = 0 if scores.shape[1] == n_samples else 1
         elif self._output_time_axis is None and n_samples > 1:
             raise unclear(scores, n_samples)
+        self.scores.summed_steps = scores.shape[self._output_time_axis or 0]
         return scores.float().sum(dim=self._output_time_axis or 0)
 
     def _step_by_step(self, x: Tensor) -> Tensor:
@@ -248,6 +249,7 @@ class Run:
         with self.watch.batch(self.axes.n_samples(x), 1, None):
             for output in self._outputs_by_step(x, self.watch.run):
                 total = total + answer(output).float()
+        self.scores.summed_steps = self.axes.n_steps(x)
         return total
 
     def _outputs_by_step(self, x: Tensor, run: Callable[..., Any]) -> Iterator[Any]:

@@ -50,6 +50,7 @@ class Watch:
     Attributes:
         known: what is known of its modules.
         layout: of the tensors in this batch.
+        last_counted: the part that was counted last; None before.
         calls: counts what enters and leaves the modules.
         unknown: by name: what ran, or has parameters, and is not counted.
     """
@@ -72,6 +73,7 @@ class Watch:
         self.known = known
         self._model = ModelParts(model, known)
         self.unknown = self._model.unknown
+        self.last_counted: Part | None = None
         self.layout = BatchLayout(self._model.is_time_second, needs_samples)
         self._places = Places(known.pruned, self.unknown)
         self.calls = ModuleCounter(self._places, self.layout, records)
@@ -250,6 +252,7 @@ class Watch:
     def _end_call(self, part: Part, inputs: Any, out: Any) -> None:
         """Do what a part that has run asks for."""
         if part.role is Role.COUNTED:
+            self.last_counted = part
             self._count(part, inputs, out)
         elif part.role is Role.PASSING:
             self._pass_on(part, inputs, out)
