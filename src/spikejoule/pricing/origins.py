@@ -83,8 +83,9 @@ class Origins:
         if out is not None and self.is_weight(out):
             self.note_weight(out, inputs)
 
-    def note_weight(self, made: Tensor, inputs: Iterable[Tensor]) -> None:
+    def note_weight(self, made: Tensor, inputs: list[Tensor]) -> None:
         """Note which weights another was made of."""
+        self.read.update(x.untyped_storage() for x in inputs)
         self.note_if_new([made], depends=False)
         names = map(self.names_in, inputs)
         self._made_of[made.untyped_storage()] = frozenset().union(*names)
