@@ -1,6 +1,8 @@
-"""Count what happens in a running model: hooks see what enters and leaves its modules.
+"""Count what happens in a running model: decide what counts each module and function.
 
-A `ModuleCounter` counts the calls of modules, a `ProductCounter` products in functions.
+`FunctionWatch` sees both. A `ModuleCounter` counts calls of modules, and functions that
+do what a module does (`like_modules`); a `ProductCounter` counts other products in
+functions.
 """
 
 import sys
@@ -39,8 +41,6 @@ from spikejoule.pricing.unknown_neurons import UnknownNeurons
 
 MOVED_FRACTION: Final = 0.005
 """Of a sample's spikes at a place, the part that rounding may move."""
-
-
 _COMPILER: Final = "torch._dynamo"
 
 
@@ -349,7 +349,8 @@ class Watch:
         is_known = call.part.functions is Functions.DESCRIBED or self.known.requantises
         part = None if is_known else self._function_parts.of(call)
         out = find_tensor(call.result)
-        if part is None or out is None:
+        is_followed = 0 < len(call.inputs) == len(call.tensors)
+        if part is None or out is None or not is_followed:
             return False
         # What it reads besides is a number, or statistics: smaller, and weights.
         x, *others = sorted(call.inputs, key=Tensor.numel, reverse=True)
