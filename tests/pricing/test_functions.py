@@ -397,6 +397,11 @@ INSIDE: dict[str, tuple[Callable[[], nn.Module], list[str], list[str]]] = {
         [],
         ["Between 1 (Between: sparse_mm)"],
     ),
+    "sparse spikes, scaled": (
+        lambda: Between(lambda x: (x.to_sparse() * 0.5).to_dense()),
+        [],
+        ["Between 1 (Between: mul)"],
+    ),
     "sparse spikes, @": (
         lambda: Between(lambda x: x.to_sparse_csr() @ W),
         [],

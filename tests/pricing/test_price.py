@@ -677,3 +677,48 @@ class TestBaseline:
             ArtifactError, match=r"gives no scores .* of the 12 samples"
         ):
             self.report(ann, images, samples=torch.rand(N - 1, 3))
+
+
+class Readout(nn.Module):
+    """Potentials that integrate without spiking."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the potentials."""
+        self.v: Tensor | float = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.v = 0.9 * self.v + x
+        return self.v
+
+
+@pytest.mark.parametrize(
+    ("last", "additions", "comparisons"),
+    [
+        (LIF(), 0, 3),
+        (Readout(), 4 * T, 3),
+        (nn.Identity(), 4 * T, 3),
+        (nn.AvgPool1d(2), 2 * T, 1),
+    ],
+)
+def test_the_answer(
+    last: nn.Module, additions: int, comparisons: int, spikes: Tensor
+) -> None:
+    """The largest of four classes' spikes, potentials or sums, or of two groups'."""
+    model = dense()
+    model[3] = last
+    report = price(
+        model,
+        spikes,
+        loop="price",
+        neurons={LIF: Population(), Readout: Population(fires=False, resets=False)},
+    )
+    operations = report.analysis.inputs.operations
+    columns = zip(operations.columns, operations.means, strict=True)
+    means = {(column.term, column.place): mean for column, mean in columns}
+    assert means["decision_comparison", "output"] == comparisons
+    assert means.get(("addition", "output"), 0) == additions
+    assert ("spike_counted", "output") in means or additions

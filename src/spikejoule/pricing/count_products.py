@@ -17,7 +17,7 @@ from spikejoule.pricing.contents import (
     nonzero_marks,
 )
 from spikejoule.pricing.count_modules import ModuleCounter, Sent
-from spikejoule.pricing.function_calls import FunctionCall
+from spikejoule.pricing.function_calls import FunctionCall, PlaceNames
 from spikejoule.pricing.layers import unit_dimensions
 from spikejoule.pricing.origins import Origins
 from spikejoule.pricing.parts import Part
@@ -38,9 +38,8 @@ class ProductCounter:
         """
         self._calls = calls
         self._origins = origins
-        # Layers by name, and names by their weights and their place in the code.
         self._layers: dict[str, Any] = {}
-        self._names: dict[Any, str] = {}
+        self._names = PlaceNames()
 
     def count(self, call: FunctionCall) -> bool:
         """Count the products of a function; False if it has to be named."""
@@ -100,16 +99,12 @@ class ProductCounter:
         form: Any = str(product.layer)
         if product.layer is None and not product.is_of_samples:
             form = tuple(right.shape[-2:])
-        base = self._origins.name_of(right)
-        key: Any = (base, right.storage_offset(), form)
-        if base is None:
-            base = f"{call.part.name}.{call.name}"
-            key = (base, *call.site, number, form, self._origins.names_in(right))
-        if key not in self._names:
-            n_earlier = sum(base == other[0] for other in self._names)
-            name = base if n_earlier == 0 else f"{base} {n_earlier + 1}"
-            self._names[key] = name
-        return self._names[key]
+        weights = self._origins.name_of(right)
+        if weights is not None:
+            return self._names.of(weights, right.storage_offset(), form)
+        made_of = self._origins.names_in(right)
+        base = f"{call.part.name}.{call.name}"
+        return self._names.of(base, *call.site, number, form, made_of)
 
     def _count(self, part: Part, product: Product, name: str, out: Any) -> bool:
         """Count a product in a function; False if its samples were not found.

@@ -85,6 +85,21 @@ class FunctionCall:
         return (self.name, frame.f_code, frame.f_lasti)
 
 
+class PlaceNames:
+    """The names of places that functions have; a number tells those of one base."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[Any, ...], str] = {}
+
+    def of(self, base: str, *key: Any) -> str:
+        """Return the name of the place that a base and a key identify."""
+        place = (base, *key)
+        if place not in self._names:
+            n_earlier = sum(base == other[0] for other in self._names)
+            self._names[place] = base if n_earlier == 0 else f"{base} {n_earlier + 1}"
+        return self._names[place]
+
+
 def caller() -> FrameType:
     """Return the frame that called a function of PyTorch, outside PyTorch."""
     frame = currentframe()

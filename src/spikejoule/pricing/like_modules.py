@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from torch import Tensor, nn
 
-from spikejoule.pricing.function_calls import FunctionCall
+from spikejoule.pricing.function_calls import FunctionCall, PlaceNames
 from spikejoule.pricing.layers import Mean, Scale
 from spikejoule.pricing.parts import Functions, Part, Role, layout_of
 
@@ -94,7 +94,8 @@ class FunctionParts:
     """Parts of the model that stand for functions."""
 
     def __init__(self) -> None:
-        self._parts: dict[Any, Part] = {}
+        self._names = PlaceNames()
+        self._parts: dict[str, Part] = {}
 
     def of(self, call: FunctionCall) -> Part | None:
         """Return a part that is counted as a function has to be; None without one.
@@ -111,16 +112,16 @@ class FunctionParts:
         if module is None:
             return None
         base = f"{call.part.name}.{call.name}"
-        key = (base, *call.site, str(module))
-        if key not in self._parts:
-            n_earlier = sum(base == other[0] for other in self._parts)
-            self._parts[key] = Part(
+        name = self._names.of(base, *call.site, str(module))
+        return self._parts.setdefault(
+            name,
+            Part(
                 module=module,
                 layer=module,
-                name=base if n_earlier == 0 else f"{base} {n_earlier + 1}",
+                name=name,
                 role=Role.COUNTED,
                 functions=Functions.COUNTED,
                 layout=layout_of(module),
                 population=None,
-            )
-        return self._parts[key]
+            ),
+        )

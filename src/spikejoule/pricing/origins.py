@@ -81,8 +81,14 @@ class Origins:
             self.note_if_new(tensors_in(call.result), depends)
         out = call.out
         if out is not None and self.is_weight(out):
-            names = map(self.names_in, inputs)
-            self._made_of[out.untyped_storage()] = frozenset().union(*names)
+            self.note_weight(out, inputs)
+
+    def note_weight(self, made: Tensor, inputs: list[Tensor]) -> None:
+        """Note which weights another was made of."""
+        self.read.update(x.untyped_storage() for x in inputs)
+        self.note_if_new([made], depends=False)
+        names = map(self.names_in, inputs)
+        self._made_of[made.untyped_storage()] = frozenset().union(*names)
 
     def name_of(self, x: Tensor) -> str | None:
         """Return the name of a parameter or buffer; None for other tensors."""
@@ -111,6 +117,15 @@ class Origins:
     def is_weight(self, x: Tensor) -> bool:
         """Whether a tensor is known not to depend on the samples."""
         return has_memory(x) and not self._depends.get(x.untyped_storage(), True)
+
+    def is_constant(self, x: Tensor) -> bool:
+        """Whether a tensor is a weight, or made of weights, and not only zeros.
+
+        Attributes, and zeros in a buffer, may be states before the first step.
+        """
+        memory = x.untyped_storage()
+        has_name = memory in self._weight_names or memory in self._made_of
+        return has_name and self.is_weight(x) and bool(x.any())
 
     def depends(self, x: Tensor) -> bool:
         """Whether a tensor is known to depend on the samples."""

@@ -20,6 +20,7 @@ from spikejoule.pricing.layers import (
     unit_dimensions,
 )
 from spikejoule.pricing.neurons import PACKAGES, Known, Population
+from spikejoule.pricing.tensors import has_memory
 from spikejoule.pricing.torch_private import COMPUTING_METHODS
 
 INPUT: Final = "input"
@@ -126,7 +127,6 @@ class ModelParts:
         call: the model as it is called: its hooks and its `__call__`.
         unknown: by name, what never runs hooks.
         weight_names: the names of parameters and buffers, by their memory.
-        is_compiled: whether `torch.compile` made some of it, which runs no hooks.
     """
 
     def __init__(self, model: nn.Module, known: Known) -> None:
@@ -145,9 +145,6 @@ class ModelParts:
         self.weight_names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
         for module in self._names:
             self._add_weight_names(module)
-        self.is_compiled = any(
-            type(module).__name__ == "OptimizedModule" for module in self._names
-        )
         held: set[nn.Module] = set()
         for population in self._populations.values():
             held.update(population.own_layers.values())
@@ -224,6 +221,8 @@ class ModelParts:
         parameters = module.named_parameters(recurse=False, remove_duplicate=False)
         buffers = module.named_buffers(recurse=False, remove_duplicate=False)
         for key, tensor in (*parameters, *buffers):
+            if not has_memory(tensor):
+                continue
             is_layer = key == "weight" and name != type(module).__name__
             words = name if is_layer else f"{name}.{key}"
             self.weight_names.setdefault(tensor.untyped_storage(), words)

@@ -288,7 +288,7 @@ class Places:
             self._by_shapes[key] = place
             self.by_name[unique] = place
         place = self._by_shapes[key]
-        place.steps.add(len(received))
+        place.steps.add(np.full(received.shape[1], len(received)))
         return place
 
     def open_row(self) -> None:

@@ -75,7 +75,9 @@ def price(
             neurons of your own (`neurons`).
         loader: batches of samples as the model takes them, or of samples and labels,
             such as a DataLoader; or all samples in one tensor, or from
-            `spikejoule.encode`.
+            `spikejoule.encode`. Batches may be dictionaries or dataclasses of a tensor
+            of samples and one named ``label``, ``labels``, ``target``, ``targets`` or
+            ``y``.
         labels: the class of each sample, [N]; None for the labels of the loader, if it
             has any.
         against: conventional networks (ReLU) to compare with, which run on the same
@@ -172,7 +174,7 @@ def _activity(run: Run, weight_bits: int, state_bits: int) -> Activity:
             "no module of the model is a known neuron; declare yours: price(..., "
             f"neurons={{MyNeuron: Population()}}).{not_counted}"
         )
-    activity = activity_of(run.watch, run.steps, weight_bits, state_bits)
+    activity = activity_of(run.watch, run.steps, weight_bits, state_bits, run.scores)
     if parts and not any(activity.network.synapses):
         raise ArtifactError(
             "no weights of the model could be counted, so there is nothing to "

@@ -1,8 +1,11 @@
-"""Count what happens in a running model: hooks see what enters and leaves its modules.
+"""Count what happens in a running model: decide what counts each module and function.
 
-A `ModuleCounter` counts the calls of modules, a `ProductCounter` products in functions.
+`FunctionWatch` sees both. A `ModuleCounter` counts calls of modules, and functions that
+do what a module does (`like_modules`); a `ProductCounter` counts other products in
+functions.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
@@ -10,7 +13,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn, no_grad
 
-from spikejoule.core.errors import DataError
+from spikejoule.core.errors import DataError, ParameterError
 from spikejoule.pricing.axes import BatchLayout
 from spikejoule.pricing.count_modules import Call, ModuleCounter
 from spikejoule.pricing.count_products import ProductCounter
@@ -38,6 +41,7 @@ from spikejoule.pricing.unknown_neurons import UnknownNeurons
 
 MOVED_FRACTION: Final = 0.005
 """Of a sample's spikes at a place, the part that rounding may move."""
+_COMPILER: Final = "torch._dynamo"
 
 
 class Watch:
@@ -46,15 +50,31 @@ class Watch:
     Attributes:
         known: what is known of its modules.
         layout: of the tensors in this batch.
+        last_counted: the part that was counted last; None before.
         calls: counts what enters and leaves the modules.
         unknown: by name: what ran, or has parameters, and is not counted.
     """
 
-    def __init__(self, model: nn.Module, known: Known, records: bool = False) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        known: Known,
+        records: bool = False,
+        needs_samples: bool = True,
+    ) -> None:
+        """Start without counts.
+
+        Args:
+            model: the model.
+            known: what is known of its modules.
+            records: whether the spikes themselves are kept.
+            needs_samples: whether a tensor without an axis of samples is refused.
+        """
         self.known = known
         self._model = ModelParts(model, known)
         self.unknown = self._model.unknown
-        self.layout = BatchLayout(self._model.is_time_second)
+        self.last_counted: Part | None = None
+        self.layout = BatchLayout(self._model.is_time_second, needs_samples)
         self._places = Places(known.pruned, self.unknown)
         self.calls = ModuleCounter(self._places, self.layout, records)
         self._traces = self.calls.traces
@@ -71,6 +91,8 @@ class Watch:
         )
         self._unknown_neurons = UnknownNeurons(self._traces)
         self._functions.before_writing = self.repeated.count
+        # Modules whose results do not depend on the samples.
+        self._run_once: set[nn.Module] = set()
         # Numbers in the model's input.
         self._input_size = 0
         # Places whose output functions have read or changed.
@@ -93,7 +115,7 @@ class Watch:
     @property
     def not_counted(self) -> list[Omission]:
         """All of `unknown`, functions that are not counted, and unused weights."""
-        ran = {place.module for place in self.places.values()}
+        ran = {place.module for place in self.places.values()} | self._run_once
         parts = self._model.parts.values()
         named = omissions(self._functions, self._unknown_neurons, parts, ran)
         return [*(named | self.unknown).values()]
@@ -103,7 +125,7 @@ class Watch:
 
         Neurons that decide once, behind others that take all steps, have not.
         """
-        if n_steps in (0, 1):
+        if n_steps in (0, 1) or self.layout.is_lost:
             return False
         populations = [place for place in self.places.values() if place.population]
         in_one = [place for place in populations if place.took_one_step]
@@ -196,8 +218,7 @@ class Watch:
     def _hooked(self) -> Iterator[None]:
         """Follow the model's modules."""
         with ExitStack() as stack:
-            if self._model.is_compiled:
-                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(_uncompiled())
             self._origins.begin(self._model.root)
             parts = self._model.parts.values()
             followed = [part for part in parts if part.functions is not None]
@@ -231,6 +252,7 @@ class Watch:
     def _end_call(self, part: Part, inputs: Any, out: Any) -> None:
         """Do what a part that has run asks for."""
         if part.role is Role.COUNTED:
+            self.last_counted = part
             self._count(part, inputs, out)
         elif part.role is Role.PASSING:
             self._pass_on(part, inputs, out)
@@ -241,6 +263,11 @@ class Watch:
     def _count(self, part: Part, inputs: Any, out: Any) -> None:
         """Count a call of a layer, pooling, norm, ReLU or neurons."""
         x = first_tensor(inputs)
+        if part.population is None and self._origins.is_constant(x):
+            # Like a function of weights only, it runs once, before any inference.
+            self._run_once.add(part.layer)
+            self._origins.note_weight(first_tensor(out), [x])
+            return
         if not self._origins.has_known_origin(x) and x.any():
             # No function and no module has made it.
             name = f"what enters {part.name}"
@@ -322,7 +349,8 @@ class Watch:
         is_known = call.part.functions is Functions.DESCRIBED or self.known.requantises
         part = None if is_known else self._function_parts.of(call)
         out = find_tensor(call.result)
-        if part is None or out is None:
+        is_followed = 0 < len(call.inputs) == len(call.tensors)
+        if part is None or out is None or not is_followed:
             return False
         # What it reads besides is a number, or statistics: smaller, and weights.
         x, *others = sorted(call.inputs, key=Tensor.numel, reverse=True)
@@ -343,3 +371,26 @@ class Watch:
         """Choose what sends, and fold norms into the layers before, at the end."""
         self._places.choose_sides()
         self._places.fold_norms(self._read_by_functions)
+
+
+@contextmanager
+def _uncompiled() -> Iterator[None]:
+    """Run what `torch.compile` has made as it was written: else it runs no hooks.
+
+    Raises:
+        ParameterError: the model fails, and calls `torch.compile` for the first time.
+    """
+    if _COMPILER in sys.modules:
+        with torch.compiler.set_stance("force_eager"):
+            yield
+        return
+    # To import the compiler takes seconds, and nothing is compiled without it.
+    try:
+        yield
+    except Exception as error:
+        if _COMPILER in sys.modules:
+            raise ParameterError(
+                "the model calls torch.compile while it runs: run it before it is "
+                "counted, or do not compile it."
+            ) from error
+        raise
