@@ -298,6 +298,7 @@ def outside_networks(
                 data_source=images.source,
                 configuration=configuration,
                 n_networks=entrant.n_networks,
+                sent_once=entrant.mean_sent_once,
                 seed=seed,
             )
             rows.append(row)
