@@ -19,7 +19,7 @@ from spikejoule.compare.from_checkpoint import analysis_inputs
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import HardwareProfile, headline_profile, load_profiles
-from spikejoule.evaluation.accuracy import EarlyExit
+from spikejoule.evaluation.early_exit import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.evaluation.runs import CountedSamples, counted_runs, exits_of
 from spikejoule.network.checkpoint import Checkpoint

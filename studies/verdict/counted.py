@@ -15,7 +15,7 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.core.yaml_files import ArtifactPaths
 from spikejoule.data.images import LabelledImages, Samples
 from spikejoule.energy.ledger import Variant, baseline_variants
-from spikejoule.evaluation.accuracy import EarlyExit
+from spikejoule.evaluation.early_exit import EarlyExit
 from spikejoule.evaluation.runs import CountedSamples, counted_runs, exits_of
 from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.report.names import network_name

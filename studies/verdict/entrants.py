@@ -34,7 +34,7 @@ from spikejoule.energy.ledger import (
     spiking_variant,
 )
 from spikejoule.evaluation import ExitRule
-from spikejoule.evaluation.accuracy import (
+from spikejoule.evaluation.early_exit import (
     StepOutcomes,
     choose_early_exit,
     exit_steps,

@@ -19,7 +19,7 @@ import torch
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.encoding.events import PRODUCTS, load_events
-from spikejoule.evaluation.accuracy import EarlyExit
+from spikejoule.evaluation.early_exit import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.network.readout import Readout
