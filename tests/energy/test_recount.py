@@ -19,7 +19,7 @@ from spikejoule.counts.measurement import (
     Measurement,
     activity_of_products,
 )
-from spikejoule.data.images import Dataset
+from spikejoule.data.dataset import Dataset
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.binary import Binary
 from spikejoule.encoding.encoders.direct import Direct

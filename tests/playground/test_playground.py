@@ -8,7 +8,7 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from spikejoule.data.images import Dataset
+from spikejoule.data.dataset import Dataset
 from spikejoule.energy.ledger import Variant, spiking_variant
 from spikejoule.energy.prices import factors_of, prices_pj
 from spikejoule.evaluation.early_exit import exit_steps, step_outcomes

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikejoule.data.images import Dataset
+from spikejoule.data.dataset import Dataset
 from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.encoding.events import PRODUCTS, load_events
 from spikejoule.evaluation.early_exit import EarlyExit
