@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from spikejoule import SpikingClassifier
 from spikejoule.classifier.parameters import SECTIONS, parameters_of
 from spikejoule.core.errors import ParameterError
-from spikejoule.data.images import Dataset, split_validation
+from spikejoule.data.dataset import Dataset, split_validation
 from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.params import load_params
 from tests.tools.finished_project import N_TEST, N_TRAIN, N_VALIDATION, finish_project

@@ -22,7 +22,8 @@ from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.yaml_files import ArtifactPaths
 from spikejoule.counts.measurement import Measurement
 from spikejoule.counts.records import Activity
-from spikejoule.data.images import LabelledImages, load_samples
+from spikejoule.data.dataset import load_samples
+from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import EventList, load_events
@@ -34,7 +35,7 @@ from spikejoule.energy.ledger import (
     spiking_variant,
 )
 from spikejoule.evaluation import ExitRule
-from spikejoule.evaluation.accuracy import (
+from spikejoule.evaluation.early_exit import (
     StepOutcomes,
     choose_early_exit,
     exit_steps,

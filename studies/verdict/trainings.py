@@ -24,7 +24,8 @@ from spikejoule.baselines.training import (
 from spikejoule.core.provenance import git
 from spikejoule.core.yaml_files import PARAMS_FILE, read_mapping
 from spikejoule.counts.training import TrainingRecord, TrainingSetup, record_of_epochs
-from spikejoule.data.images import DataDescription, LabelledImages, load_images
+from spikejoule.data.dataset import DataDescription
+from spikejoule.data.images import LabelledImages, load_images
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.engine.learning import chosen_trainer

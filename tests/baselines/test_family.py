@@ -23,7 +23,8 @@ from spikejoule.baselines.training import (
     train_baselines,
 )
 from spikejoule.core.errors import ParameterError
-from spikejoule.data.images import Dataset, LabelledImages
+from spikejoule.data.dataset import Dataset
+from spikejoule.data.images import LabelledImages
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.pruning import PruningSettings
 from spikejoule.training.relu.running import activations

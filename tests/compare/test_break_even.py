@@ -9,7 +9,7 @@ import pytest
 from spikejoule.compare.break_even import break_even, spikes_at_break_even
 from spikejoule.compare.outputs import COLUMNS, energy_rows
 from spikejoule.counts.measurement import Measurement
-from spikejoule.data.images import Dataset
+from spikejoule.data.dataset import Dataset
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.count import count_operations
 from spikejoule.energy.prices import factors_of, load_profiles, prices_pj

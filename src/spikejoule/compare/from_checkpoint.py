@@ -22,9 +22,9 @@ from spikejoule.counts.training import (
     record_of_counts,
     record_of_epochs,
 )
-from spikejoule.data.images import subject_of_data
+from spikejoule.data.subject import subject_of_data
 from spikejoule.energy.ledger import Variant, spiking_variant
-from spikejoule.evaluation.accuracy import EarlyExit
+from spikejoule.evaluation.early_exit import EarlyExit
 from spikejoule.evaluation.runs import EARLY_EXIT, CountedSamples
 from spikejoule.network.checkpoint import Checkpoint
 

@@ -24,7 +24,7 @@ from spikejoule.counts.measurement import (
 )
 from spikejoule.counts.records import Activity
 from spikejoule.encoding.encoder import Encoder, EncodingOperations
-from spikejoule.evaluation.accuracy import (
+from spikejoule.evaluation.early_exit import (
     EarlyExit,
     exit_steps,
     step_outcomes,

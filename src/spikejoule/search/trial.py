@@ -12,7 +12,8 @@ from spikejoule.baselines.settings import family
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.resume import ResumeFile
-from spikejoule.data.images import DataDescription, LabelledImages, Samples
+from spikejoule.data.dataset import DataDescription, Samples
+from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy.estimates import Energy
 from spikejoule.energy.ledger import (

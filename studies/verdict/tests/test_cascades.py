@@ -11,7 +11,8 @@ from spikejoule.baselines.counts import load_baseline, load_network, save_baseli
 from spikejoule.baselines.measuring import measure_baseline, scores_of
 from spikejoule.baselines.quantised import Widths, in_integers
 from spikejoule.core.errors import ParameterError
-from spikejoule.data.images import Dataset, LabelledImages
+from spikejoule.data.dataset import Dataset
+from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.ledger import (
     CONVENTIONAL,
