@@ -41,6 +41,13 @@ Array = NDArray[Any]
 
 AllowedShapes = dict[str, tuple[Shape | None, ...]]
 
+GROUP_SAMPLES = 4
+"""Most samples whose weight gradients are added together: each row of the gradient is
+then loaded once for all their spikes. It changes no result."""
+
+GROUP_BYTES = 1 << 18
+"""Memory for their deltas, so that the second-level cache holds these with the rest."""
+
 SMALL = 1 << 14
 """Weights that one thread copies sooner than two."""
 
@@ -297,6 +304,7 @@ class Passes:
             tuple(memory.batch),
             tuple(slopes),
             tuple(gradients),
+            self._group(memory.batch.n_steps),
         )
         backward.add_lane(lanes, arrays)
         by_neuron = gradients.neurons.sum(axis=0)
@@ -306,6 +314,12 @@ class Passes:
                 plan.values, kept_pass.layers, needed, strict=True
             )
         ]
+
+    def _group(self, n_steps: int) -> int:
+        """Return how many samples add their gradients together."""
+        plan = self._plan
+        deltas = plan.elements * n_steps * plan.dtype.itemsize
+        return max(1, min(GROUP_BYTES // deltas, GROUP_SAMPLES))
 
     def _gradients(self, lanes: int) -> Gradients:
         """Return memory for the gradients of so many lanes."""

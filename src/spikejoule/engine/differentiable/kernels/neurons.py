@@ -288,12 +288,14 @@ class LayerBackward(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Neighbouring neurons of a layer, and some steps.
+    """Some vectors of neurons of a layer, and some steps.
 
     Attributes:
         element: the first neuron in the layer.
         column: the first neuron in the slopes by spikes.
         vectors: number of vectors of neurons, at most MAX_BLOCK.
+        to_element: distance to the next vector in the layer.
+        to_column: the same in the slopes by spikes.
         step: the first step.
         n_steps: number of steps.
     """
@@ -301,6 +303,8 @@ class Span(NamedTuple):
     element: int
     column: int
     vectors: int
+    to_element: int
+    to_column: int
     step: int
     n_steps: int
 
@@ -361,7 +365,7 @@ def _emit_derivatives(builder, layer, span, shape):
         for number in (settings.height, settings.slope, settings.floor)
     )
     with each_below(builder, span.vectors) as number:
-        element = span.element + number * LANES
+        element = span.element + span.to_element * number
         own = _NeuronVector(builder, layer.neurons, element, "none")
         with each_below(builder, span.n_steps) as row:
             step = span.step + row
@@ -428,7 +432,7 @@ class _GradientEmitter:
         span = self._span
         if self._rule.is_general:
             with each_below(self._builder, span.vectors) as number:
-                self._emit_vectors(number * LANES, 1)
+                self._emit_vectors(number, 1)
             return
         first = Index(self._builder, constant(0))
         for_each_block_size(
@@ -439,10 +443,10 @@ class _GradientEmitter:
         )
 
     def _emit_vectors(self, first, size):
-        """Emit the steps of `size` vectors, from column `first` of the span on."""
+        """Emit the steps of `size` vectors of the span, from number `first` on."""
         builder = self._builder
         span = self._span
-        cells = [self._cells_at(first + LANES * k) for k in range(size)]
+        cells = [self._cells_at(first + k) for k in range(size)]
         with each_below(builder, span.n_steps) as number:
             step = span.step + span.n_steps - 1 - number
             for vector in cells:
@@ -451,12 +455,12 @@ class _GradientEmitter:
             for (values, place), cell in self._carried(vector):
                 values.store_vector(builder.load(cell), place)
 
-    def _cells_at(self, offset):
+    def _cells_at(self, number):
         """Return the cells of one vector, filled for the last step."""
         layer = self._layer
         span = self._span
         vector = layer.potentials.values.vector
-        element = span.element + offset
+        element = span.element + span.to_element * number
         n_sums = N_SUMS if self._rule.is_general else 1
         later, later_current, potential, *sums = (
             cgutils.alloca_once(self._builder, vector) for _ in range(3 + n_sums)
@@ -464,7 +468,7 @@ class _GradientEmitter:
         cells = _Cells(
             _NeuronVector(self._builder, layer.neurons, element, self._rule.reset),
             element,
-            span.column + offset,
+            span.column + span.to_column * number,
             potential,
             later,
             later_current,
