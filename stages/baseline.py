@@ -9,11 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from spikejoule.baselines.counts import (
-    MeasuredBaseline,
-    measure_baseline,
-    save_baseline,
-)
+from spikejoule.baselines.counts import MeasuredBaseline, save_baseline
+from spikejoule.baselines.measuring import measure_baseline
 from spikejoule.baselines.quantised import (
     CALIBRATION_IMAGES,
     Widths,

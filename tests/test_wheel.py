@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
-from spikejoule.core.extras import EXTRAS
+from spikejoule.core.extras import EXTRAS, install
 from spikejoule.encoding.events import EventList, save_events
 from tests.nir.foreign import DT, GRAPHS, Maker
 from tests.tools.without_torch import needs_torch
@@ -184,7 +184,7 @@ def test_a_command_names_the_extra_that_it_needs(
         (("seeds", "."), "mlflow", "pipeline"),
     ):
         said = library.run("spikejoule", *command, status=1)
-        needs = f"needs {module}: pip install 'spikejoule[{extra}]'"
+        needs = f"needs {module}: {install(extra)}"
         assert said == f"error: `spikejoule {command[0]}` {needs}.\n"
 
 
@@ -199,7 +199,7 @@ def test_accelerate_names_the_extra_that_it_needs(
         said = made.run(
             "python", "-c", "import spikejoule; spikejoule.accelerate", status=1
         )
-        needs = f"needs {module}: pip install 'spikejoule[{extra}]'"
+        needs = f"needs {module}: {install(extra)}"
         assert f"spikejoule.accelerate {needs}.\n" in said
 
 

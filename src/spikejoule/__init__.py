@@ -83,14 +83,12 @@ def __getattr__(name: str) -> object:
     # Imported here, so that these are no static imports of higher packages.
     from importlib import import_module
 
-    from spikejoule.core.extras import extra_of
+    from spikejoule.core.extras import extra_of, install
 
     try:
         module = import_module(f"spikejoule.{_MODULE_OF[name]}")
     except ModuleNotFoundError as error:
         missing, extra = extra_of(error)
-        advice = (
-            f"spikejoule.{name} needs {missing}: pip install 'spikejoule[{extra}]'."
-        )
+        advice = f"spikejoule.{name} needs {missing}: {install(extra)}."
         raise ModuleNotFoundError(advice, name=missing) from None
     return getattr(module, name)

@@ -40,6 +40,8 @@ def run_stage(name: str) -> int:
         problems = f"{remedy(name)}\n{error}".lstrip()
     except SpikejouleError as error:
         problems = str(error)
+        if isinstance(error.__cause__, FileNotFoundError):
+            problems += f" `dvc repro {name}` runs the stage that writes it first."
     except OSError as error:
         problems = f"{' '.join(str(error).split())}."
     except MemoryError as error:

@@ -15,7 +15,8 @@ import numpy as np
 
 from spikejoule.baselines.counts import load_baseline, load_network
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
-from spikejoule.core.provenance import arrays_digest, content_digest, file_digest
+from spikejoule.core.npz import arrays_digest
+from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.core.store import read_json
 from spikejoule.core.user_files import named_object
 from spikejoule.core.yaml_files import ArtifactPaths
@@ -218,7 +219,7 @@ class Images:
         for name, split in self.splits.by_name.items():
             baseline = BaselineRun(module, split.scaled_images())
             counts[name] = baseline.counts(split.samples.labels.astype(np.int64))
-            check_counted(file, baseline.run.watch.not_counted)
+            check_counted(file, [*map(str, baseline.run.not_counted)])
             scores[name] = baseline.run.scores.all
         return self.splits.of_counts(file, counts["test"], scores)
 
@@ -297,6 +298,7 @@ def outside_networks(
                 data_source=images.source,
                 configuration=configuration,
                 n_networks=entrant.n_networks,
+                sent_once=entrant.mean_sent_once,
                 seed=seed,
             )
             rows.append(row)

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from spikejoule.baselines.counts import measure_baseline
+from spikejoule.baselines.measuring import measure_baseline
 from spikejoule.baselines.quantised import (
     QuantisedNetwork,
     quantised_activations,

@@ -40,8 +40,7 @@ def test_inspect_shows_every_entry_as_text_and_json(tmp_path: Path, cli: Cli) ->
 class TestFailures:
     def test_in_one_sentence(self, file: Path, tmp_path: Path, cli: Cli) -> None:
         message = cli.refusal("inspect", "none.pth")
-        assert message.startswith("error: none.pth does not exist: ")
-        assert "or name another file" in message
+        assert message == "error: none.pth does not exist.\n"
         (tmp_path / "a.pth").write_text("text")
         assert "is neither a checkpoint nor" in cli.refusal(
             "inspect", tmp_path / "a.pth"

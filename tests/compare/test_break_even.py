@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikejoule.compare.break_even import break_even
+from spikejoule.compare.break_even import break_even, spikes_at_break_even
 from spikejoule.compare.outputs import COLUMNS, energy_rows
 from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import Dataset
@@ -94,7 +94,7 @@ def test_at_break_even_the_table_adds_up_to_the_baseline(
     spikes = counted.measured.counts.means["input"] / 784
     n_met = 0
     for verdict in analysed.comparisons:
-        limit = analysed.break_even(verdict)
+        limit = spikes_at_break_even(analysed, verdict)
         if limit:
             own = tables[verdict.profile, "snn"]
             energy_pj = scaled_energy(own, limit / spikes)

@@ -1,11 +1,14 @@
 """`spikejoule.price` on plain PyTorch: counts, refusals, and the report."""
 
+import json
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -183,7 +186,7 @@ class TestCounts:
 
 
 class Functional(nn.Module):
-    """Functions scale its input and are its first layer."""
+    """Functions change its input and are its first layer."""
 
     def __init__(self, *rest: nn.Module) -> None:
         super().__init__()
@@ -191,7 +194,7 @@ class Functional(nn.Module):
         self.rest = nn.Sequential(*rest)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.rest((x * 1.5) @ self.weight.T)  # type: ignore[no-any-return]
+        return self.rest(x.expm1() @ self.weight.T)  # type: ignore[no-any-return]
 
 
 class TestReport:
@@ -255,10 +258,15 @@ class TestReport:
     def test_no_budget_holds_while_part_of_the_model_is_not_counted(
         self, spikes: Tensor
     ) -> None:
-        report = price(Functional(LIF(), nn.Linear(400, 4), LIF()).eval(), spikes)
-        with pytest.raises(LimitError, match=r"mul.*accept_uncounted=True"):
+        model = Functional(LIF(), nn.Tanh(), nn.Linear(400, 4), LIF()).eval()
+        report = price(model, spikes)
+        with pytest.raises(LimitError, match=r"accept_uncounted=\['expm1', 'Tanh'\]"):
             report.check(budget_nj=1000)
-        assert report.check(budget_nj=1000, accept_uncounted=True) is report
+        for names in (True, ("expm1", "Tanh"), ["Functional", "rest.1"]):
+            assert report.check(budget_nj=1000, accept_uncounted=names) is report
+        for name, missing in (("expm1", "Tanh"), ("Tanh", "expm1")):
+            with pytest.raises(LimitError, match=rf"accept_uncounted=\['{missing}'\]"):
+                report.check(budget_nj=1000, accept_uncounted=name)
         with pytest.raises(LimitError, match=r"the budget is 1e-06 nJ"):
             report.check(budget_nj=1e-6, accept_uncounted=True)
         # Uncounted parts of a network to compare with do not matter.
@@ -266,6 +274,62 @@ class TestReport:
         report = price(dense(), spikes, labels=LABELS, against=ann)
         assert report.not_counted
         assert report.check(budget_nj=1000) is report
+
+    def test_a_verdict_on_a_condition_repeats_it(
+        self, spikes: Tensor, tmp_path: Path
+    ) -> None:
+        """A changed input of one network, an activation of the other."""
+        torch.manual_seed(2)
+        model = Functional(LIF(), nn.Linear(400, 4), LIF()).eval()
+        model.weight.data.mul_(4)
+        model.rest[1].weight.data.mul_(4)
+        labels = np.maximum(price(model, spikes).predictions, 0)
+        fitted = nn.Linear(30, 4, bias=False)
+        classes = nn.functional.one_hot(torch.from_numpy(labels), 4).float()
+        fitted.weight.data = torch.linalg.lstsq(spikes.mean(0), classes).solution.T
+        ann = nn.Sequential(fitted, nn.Tanh()).eval()
+        settings = {"labels": labels, "against": ann}
+        assert price(model, spikes, **settings).verdict[0].startswith("No verdict: ")
+        one = price(model, spikes, accept_uncounted="expm1", **settings)
+        assert one.verdict[0].endswith(
+            "counted (Tanh 1 (Tanh) of the network to compare with)."
+        )
+        assert one.check(budget_nj=1e4) is one
+        both = price(model, spikes, accept_uncounted=("expm1", "Tanh"), **settings)
+        condition = (
+            "equal accuracy, not counting Functional (expm1), Tanh 1 (Tanh) of the "
+            "network to compare with: "
+        )
+        both.save(tmp_path / "page.html")
+        page = (tmp_path / "page.html").read_text(encoding="utf-8")
+        for text in (both.verdict[0], page):
+            assert condition in text
+
+    def test_a_file_has_the_format_of_its_ending(
+        self, spikes: Tensor, tmp_path: Path
+    ) -> None:
+        report = price(dense(), spikes)
+        report.save(tmp_path / "report.csv")
+        pd.testing.assert_frame_equal(
+            pd.read_csv(tmp_path / "report.csv")[["term", "pj"]],
+            report.table[["term", "pj"]],
+            check_dtype=False,
+        )
+        report.save(tmp_path / "report.json")
+        content = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+        assert len(content["energies"]) == len(report.table)
+        with pytest.raises(ParameterError, match=r"'\S+report.txt', but must end in"):
+            report.save(tmp_path / "report.txt")
+        assert not (tmp_path / "report.txt").exists()
+
+    def test_the_progress_bar_has_a_total(
+        self, spikes: Tensor, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        pairs = torch.utils.data.TensorDataset(spikes.transpose(0, 1))
+        loader = torch.utils.data.DataLoader(pairs, 5)
+        for x, axis in ((spikes, 0), (spikes.transpose(0, 1), 1), (loader, 1)):
+            price(dense(), x, time_axis=axis, batch_size=5, progress=True)
+            assert "3/3" in capfd.readouterr().err
 
     def test_no_budget_holds_where_nothing_has_a_price(self) -> None:
         """A price list of synaptic events, and a model without any."""
@@ -377,17 +441,18 @@ class Uncounted(nn.Module):
 def test_what_is_not_counted_is_named(spikes: Tensor) -> None:
     model = Uncounted().eval()
     known = {nn.Tanh: Population()}
-    with pytest.warns(UserWarning, match=r"^Not counted: ") as warned:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         report = spikejoule.price(
             model, spikes, loop="price", neurons=known, time_axis=0, progress=False
         )
-    assert {warning.filename for warning in warned} == {__file__}
-    neuron = "ge, gt, where, mul"
+    neuron = "ge, gt, where"
     assert {*report.not_counted} == {
         "others.0 (LeakyReLU)",
         "others.1 (Masked: setitem)",
         "others.2 (GroupNorm)",
-        f"others.3 (Own: {neuron})",
+        "others.3 (Own, whose 0 and 1 count as spikes, and whose updates are not "
+        f"counted: {neuron})",
         f"others.4 (Layer: {neuron})",
         f"out (LIF: data which no function of the model has made, {neuron})",
         "unused (Linear, never called)",
@@ -396,6 +461,36 @@ def test_what_is_not_counted_is_named(spikes: Tensor) -> None:
     }
     products = by_kind(report.activity)["events"] | by_kind(report.activity)["macs"]
     assert {"first", "wide", "wide.matmul"} <= products.keys()
+
+
+class OtherSpikes(nn.Module):
+    """Neurons without a state, which are not declared."""
+
+    def __init__(self, fire: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.fire = fire
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fire(x)
+
+
+@pytest.mark.parametrize(
+    ("fire", "kind"),
+    [
+        (lambda x: (x * 2 >= 1).to(x), "events"),
+        (lambda x: torch.sigmoid(x).round(), "events"),
+        (lambda x: x.clone().sigmoid_().round_(), "macs"),
+    ],
+)
+def test_how_the_spikes_of_unknown_neurons_are_counted(
+    fire: Callable[[Tensor], Tensor], kind: str, spikes: Tensor
+) -> None:
+    model = dense()
+    model[1] = OtherSpikes(fire)
+    report = price(model, spikes)
+    assert (by_kind(report.activity)[kind]["Linear 2"] > 0).any()
+    words = {"events": "spikes", "macs": "values"}[kind]
+    assert f"OtherSpikes, whose 0 and 1 count as {words}, and" in report.not_counted[0]
 
 
 @pytest.mark.parametrize(
@@ -414,7 +509,7 @@ def test_what_is_not_counted_is_named(spikes: Tensor) -> None:
         (
             {"answer": len},
             ParameterError,
-            "the model, given a batch of shape (5, 12, 30), fails, whole (",
+            "the model fails, given a batch of shape (5, 12, 30); given one step, ",
         ),
         (
             {"neurons": {LIF: lambda lif: lif.tau}},

@@ -159,6 +159,8 @@ def test_a_layer_on_each_token_of_all_steps_is_no_step_of_the_model() -> None:
         report = price_model(model, x, loop="model", neurons=neurons)
         (events,) = by_kind(report.activity)["events"].values()
         assert events.tolist() == (6 * x.sum((0, 2, 3))).tolist()
+        # Every synapse at every token in every step.
+        assert report.activity.dense_operations_per_inference == 4 * n_tokens * 6 * C
 
 
 class OwnSteps(nn.Module):
@@ -207,6 +209,13 @@ def test_labels_that_cannot_be_used_are_named() -> None:
     report = price_model(model, x, labels=[0, 1, 2, 0], time_axis="none")
     assert "the labels were not used: the output" in str(report)
     assert "(6, 4, 3, 1, 1)" in str(report)
+
+
+def test_a_module_left_in_training_mode_is_named() -> None:
+    model = nn.Sequential(nn.Linear(C, 8), LIF(), nn.Dropout(), nn.Linear(8, 3), LIF())
+    model.eval()[2].train()
+    report = price_model(model, (torch.rand(6, 4, C) < 0.4).float())
+    assert "2 (Dropout) ran in training mode" in " ".join(report.notes)
 
 
 @pytest.mark.parametrize("is_active", [True, False])

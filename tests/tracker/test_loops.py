@@ -86,6 +86,20 @@ class TestCounted:
         assert tracker.record.samples == BATCH
         assert tracker.record.activity.events.sum() == total
 
+    def test_price_in_the_block(self, x: Tensor) -> None:
+        """It finds what it finds outside, and nothing of what the tracker computes."""
+        model = network().eval()
+        optimizer = adam(model)
+        settings: Any = {"time_axis": 0, "neurons": neurons_of("arctangent")}
+        outside = spikejoule.price(model, x, progress=False, **settings)
+        with tracked(model, optimizer) as tracker:
+            inside_it = spikejoule.price(model, x, progress=False, **settings)
+            backward(model.train(), x)
+            optimizer.step()
+        assert outside.not_counted == inside_it.not_counted == ()
+        assert inside_it.table.equals(outside.table)
+        assert tracker.record.samples == BATCH
+
     def test_epochs_are_rows(self, x: Tensor) -> None:
         model = network()
         optimizer = adam(model)
@@ -330,7 +344,10 @@ class TestReport:
         tracker.save(tmp_path / "training.html")
         page = (tmp_path / "training.html").read_text(encoding="utf-8")
         assert page.count("<svg") == 1
-        assert "Training reaches" in page
+        assert "Training reaches its best accuracy of 60.00 % after" in page
+        assert ">Accuracy (%)<" in page
+        assert "<dt>not counted</dt>" in page
+        assert "epoch 1" not in page  # a row of a table
         assert "http://" not in page.replace("http://www.w3.org", "")
 
         monkeypatch.chdir(tmp_path)

@@ -68,7 +68,9 @@ def runs_address(recorded_project: Project) -> Iterator[str]:
         env={**recorded_project.environment, **WITHOUT_JOBS},
         cwd=recorded_project.folder,
     ):
-        printed = re.findall(r"http://\S+", log.read_text(encoding="utf-8"))
+        text = log.read_text(encoding="utf-8")
+        assert max(map(len, text.splitlines())) <= 100
+        printed = re.findall(r"http://\S+", text)
         assert len(printed) == 1, "the plain address opens a page without runs"
         yield printed[0]
 

@@ -25,7 +25,7 @@ import shtab
 from spikejoule import __version__
 from spikejoule.cli.arguments import EXAMPLES, add_commands
 from spikejoule.core.errors import SpikejouleError, printable
-from spikejoule.core.extras import extra_of
+from spikejoule.core.extras import extra_of, install
 from spikejoule.core.terminal import wrapped
 
 
@@ -62,10 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             extra = "pipeline"
         elif extra == "nir" and options.file.suffix != ".nir":
             extra = "torch"
-        problems = (
-            f"`spikejoule {options.command}` needs {module}: pip install "
-            f"'spikejoule[{extra}]'."
-        )
+        problems = f"`spikejoule {options.command}` needs {module}: {install(extra)}."
     except KeyboardInterrupt:
         problems = "interrupted from the keyboard."
         status = 130

@@ -23,6 +23,11 @@ EXTRAS: Final = {
 """Modules that `pip install spikejoule` does not bring, and the extra that does."""
 
 
+def install(extra: str) -> str:
+    """Return the command that installs an extra, from an index or in a clone."""
+    return f"pip install 'spikejoule[{extra}]', or '.[{extra}]' in a clone"
+
+
 def extra_of(error: ModuleNotFoundError) -> tuple[str, str]:
     """Return the missing module, and the extra that brings it.
 

@@ -52,10 +52,7 @@ def open_regular(
             )
         return open(path, "rb")
     except FileNotFoundError as error:
-        advice = ": run the stage that writes it, or name another file"
-        raise error_type(
-            f"{path} does not exist{advice if error_type is ArtifactError else ''}."
-        ) from error
+        raise error_type(f"{path} does not exist.") from error
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = getattr(error, "strerror", None) or error
         raise error_type(f"{path} cannot be read: {reason}.") from error

@@ -438,5 +438,5 @@ def load_events(path: Path) -> tuple[EventList, dict[str, str | int | float]]:
             key: json.loads(text) for key, text in zip(keys, texts, strict=True)
         }
     except (ArtifactError, KeyError, ValueError) as error:
-        raise ArtifactError(f"{path}: {error}: run the stage that writes it.") from None
+        raise ArtifactError(f"{path}: {error}: write it again.") from None
     return events, encoding

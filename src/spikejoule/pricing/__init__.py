@@ -15,8 +15,13 @@ parts           what each module of a model is, and what happens when it has run
 places          a module called with one input shape, and everything counted there
 amounts         sums per sample
 traces          which module wrote a tensor
-functions       functions outside counted modules: products are counted, others named
-products        the products in a function, in one form
+functions       functions outside counted modules: counted, or else named
+function_kinds  what functions do, by name
+function_calls  calls of functions: their names and tensors
+products        functions that multiply by weights, in one form
+like_modules    functions that do what a module does
+origins         what tensors were made from
+unknown_neurons modules that look like neurons, but are not known
 omissions       what was not counted, in words
 tensors         the tensors among arguments and results
 axes            which axes of a tensor hold steps, samples and units

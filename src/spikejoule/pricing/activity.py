@@ -10,6 +10,8 @@ multiply-accumulates.
     average      additions, and a multiplication of each sum that is not zero
     norm         without weights before it to be folded into: a multiplication and an
                  addition per unit
+    scale        a multiplication of each number that is not zero, unless weights
+                 before it contain it
     activation   a comparison per unit
 """
 
@@ -22,7 +24,7 @@ from torch import nn
 from spikejoule.counts.records import Activity, NodeCounts
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.nodes import Input, Neurons, Node, Output, Pooling, Threshold
-from spikejoule.pricing.layers import MAXIMA, NORMS, SUMS, WEIGHTED
+from spikejoule.pricing.layers import MAXIMA, NORMS, SUMS, WEIGHTED, Scale
 from spikejoule.pricing.neurons import Population
 from spikejoule.pricing.nodes import comparing_units, node_of
 from spikejoule.pricing.parts import INPUT, OUTPUT
@@ -128,6 +130,9 @@ def _counts_at(place: ModulePlace) -> NodeCounts:
         return _counts_of_weights(place)
     units = place.unit_steps
     values = place.emitted.nonzero.per_sample
+    if isinstance(module, Scale):
+        # Its readers know whether it gives spikes or values.
+        return NodeCounts(multiplications=values)
     if isinstance(module, NORMS):
         return NodeCounts(values=values, multiplications=units, additions=units)
     if isinstance(module, nn.ReLU):
@@ -139,7 +144,11 @@ def _counts_of_neurons(place: ModulePlace, population: Population) -> NodeCounts
     emitted = place.emitted.nonzero.per_sample
     updates = place.unit_steps
     leaks = place.steps.per_sample * population.leaks(place.n_out)
+    leaks = leaks + updates * population.multiplications
+    leaks = leaks + emitted * population.reset_multiplications
     counts = NodeCounts(updates=updates, leaks=leaks if leaks.any() else None)
+    if population.constants:
+        counts = replace(counts, biases=updates * population.constants)
     if place.emits_values:
         counts = replace(counts, values=emitted)
     else:
@@ -151,11 +160,15 @@ def _counts_of_neurons(place: ModulePlace, population: Population) -> NodeCounts
 
 
 def _counts_of_weights(place: ModulePlace) -> NodeCounts:
-    biases = place.unit_steps if place.has_bias else None
-    steps = place.steps.per_sample
+    counts = NodeCounts(
+        biases=place.unit_steps if place.has_bias else None,
+        steps=place.steps.per_sample,
+    )
+    if place.nonzero_products is not None:
+        counts = replace(counts, nonzero_products=place.nonzero_products.per_sample)
     if place.receives_values:
-        return NodeCounts(macs=place.n_reached, biases=biases, steps=steps)
-    return NodeCounts(events=place.n_reached, biases=biases, steps=steps)
+        return replace(counts, macs=place.n_reached)
+    return replace(counts, events=place.n_reached)
 
 
 def _counts_of_pooling(place: ModulePlace) -> NodeCounts:

@@ -1,41 +1,67 @@
 """What of a model was not counted: functions, and weights that no count contains."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from torch import nn
 
 from spikejoule.pricing.functions import FunctionWatch
 from spikejoule.pricing.layers import WEIGHTED
-from spikejoule.pricing.parts import Functions, Part
+from spikejoule.pricing.parts import Functions, Omission, Part
 from spikejoule.pricing.tensors import memory_of
+from spikejoule.pricing.unknown_neurons import UnknownNeurons
+
+Accepted = bool | str | Sequence[str]
+"""Which omissions a user accepts: all, none, or those of some names."""
+
+
+def accepted(omissions: Iterable[Omission], names: Accepted) -> list[Omission]:
+    """Return the omissions that are accepted.
+
+    Args:
+        omissions: of a model.
+        names: of functions, classes or modules (`Omission.is_among`); True for all.
+    """
+    if isinstance(names, bool):
+        return [*omissions] if names else []
+    chosen = (names,) if isinstance(names, str) else names
+    return [omission for omission in omissions if omission.is_among(chosen)]
 
 
 def omissions(
-    functions: FunctionWatch, parts: Iterable[Part], ran: set[nn.Module]
-) -> dict[str, str]:
-    """Return in words what was not counted, by the names of parts and weights.
+    functions: FunctionWatch,
+    unknown_neurons: UnknownNeurons,
+    parts: Collection[Part],
+    ran: set[nn.Module],
+) -> dict[str, Omission]:
+    """Return what was not counted, by the names of parts and weights.
 
     Args:
         functions: the functions of the model.
+        unknown_neurons: modules that may be neurons.
         parts: its modules.
         ran: the modules that are counted.
     """
-    words = {
-        part.name: part.in_words(names) for part, names in functions.reported.items()
+    found = {
+        part.name: part.omission(names, unknown_neurons.consequence(part))
+        for part, names in functions.reported.items()
     }
+    for part in parts:
+        population = part.population
+        if population is not None and population.uncounted and part.layer in ran:
+            found.setdefault(part.name, part.omission(population.uncounted))
     # A layer that shares its weight with a layer that ran is no omission.
     used = {memory_of(layer.weight) for layer in ran if isinstance(layer, WEIGHTED)}
     for part in parts:
-        for name, reason in _unused(part, functions, ran, used):
-            words.setdefault(name, f"{name} ({reason})")
-    return words
+        for omission in _unused(part, functions, ran, used):
+            found.setdefault(omission.name, omission)
+    return found
 
 
 def _unused(
     part: Part, functions: FunctionWatch, ran: set[nn.Module], used: set[int]
-) -> Iterator[tuple[str, str]]:
-    """Yield a part, or its weights, that no count contains, with a reason.
+) -> Iterator[Omission]:
+    """Yield a part, or its weights, that no count contains.
 
     `used` is the memory of the weights of the modules that `ran`.
     """
@@ -52,10 +78,10 @@ def _unused(
         for name, weight in read.items():
             if weight.ndim > 1 and memory_of(weight) not in used:
                 reason = "a matrix, which its Population does not name"
-                yield f"{part.name}.{name}", reason
+                yield Omission(f"{part.name}.{name}", reason=reason)
     elif not read:
         if part.functions is Functions.REPORTED and weights:
-            yield part.name, f"{class_name}, which has parameters"
+            yield Omission(part.name, class_name, reason="which has parameters")
         is_layer = isinstance(module, WEIGHTED) and module not in ran
         if is_layer and memory_of(module.weight) not in used:
-            yield part.name, f"{class_name}, never called"
+            yield Omission(part.name, class_name, reason="never called")

@@ -1,6 +1,6 @@
 """The parts of a model: what each module is, and what happens when it has run."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any, Final
@@ -15,6 +15,7 @@ from spikejoule.pricing.layers import (
     PASSING,
     POOLING,
     WEIGHTED,
+    Mean,
     float_layer,
     unit_dimensions,
 )
@@ -44,6 +45,41 @@ class Functions(Enum):
     REPORTED = auto()  # products are counted, and others reported
 
 
+@dataclass(frozen=True)
+class Omission:
+    """A part of a model that was not counted.
+
+    Attributes:
+        name: of a module, of a weight, or of what enters a module.
+        kind: its class; empty where it has none.
+        reason: why it was not counted, where that is not its kind.
+        functions: the functions of a module that were not counted; empty for all of it.
+        model: the model, unless it is the one to price.
+    """
+
+    name: str
+    kind: str = ""
+    reason: str = ""
+    functions: tuple[str, ...] = ()
+    model: str = ""
+
+    def __str__(self) -> str:
+        what = ", ".join(filter(None, (self.kind, self.reason)))
+        details = ": ".join(filter(None, (what, ", ".join(self.functions))))
+        return f"{self.name} ({details}){f' of {self.model}' if self.model else ''}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names by which it is accepted: those of its functions, or its class."""
+        return self.functions or (self.kind or self.name,)
+
+    def is_among(self, accepted: Collection[str]) -> bool:
+        """Whether its name, its class, or all of its functions are accepted."""
+        if self.name in accepted or self.kind in accepted:
+            return True
+        return bool(self.functions) and all(name in accepted for name in self.functions)
+
+
 @dataclass(frozen=True, eq=False)
 class Part:
     """A module of a model.
@@ -67,8 +103,8 @@ class Part:
     layout: ModuleLayout
     population: Population | None
 
-    def in_words(self, functions: Iterable[str] = ()) -> str:
-        """Return its name and class, and functions that it runs.
+    def omission(self, functions: Iterable[str] = (), reason: str = "") -> Omission:
+        """Return it, or functions that it runs, as not counted, and the reason.
 
         PyTorch's own modules do one thing each, whatever functions that takes.
         """
@@ -76,9 +112,9 @@ class Part:
         does_one_thing = (
             self.role is Role.OTHER and package_of(type(self.module)) == "torch"
         )
-        names = "" if does_one_thing else ", ".join(functions)
-        details = ["" if self.name == class_name else class_name, names]
-        return f"{self.name} ({': '.join(filter(None, details))})"
+        kind = "" if self.name == class_name else class_name
+        named = () if does_one_thing else tuple(functions)
+        return Omission(self.name, kind, reason, named)
 
 
 class ModelParts:
@@ -88,7 +124,7 @@ class ModelParts:
         root: the model.
         parts: by module, without modules that are weights of neurons.
         call: the model as it is called: its hooks and its `__call__`.
-        unknown: in words, by name: what never runs hooks.
+        unknown: by name, what never runs hooks.
         weight_names: the names of parameters and buffers, by their memory.
         is_compiled: whether `torch.compile` made some of it, which runs no hooks.
     """
@@ -105,7 +141,7 @@ class ModelParts:
         self._inner: set[nn.Module] = set()
         for module in self._names:
             self._describe(module)
-        self.unknown: dict[str, str] = {}
+        self.unknown: dict[str, Omission] = {}
         self.weight_names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
         for module in self._names:
             self._add_weight_names(module)
@@ -150,10 +186,7 @@ class ModelParts:
     def _layout(self, module: nn.Module) -> ModuleLayout:
         if module in self._populations:
             return ModuleLayout(time=self._populations[module].time)
-        layer = self._layers[module]
-        if isinstance(layer, (*WEIGHTED, *POOLING)):
-            return ModuleLayout(unit_dimensions(layer), self._known.time(module))
-        return ANY_LAYOUT
+        return layout_of(self._layers[module], self._known.time(module))
 
     def _role(self, module: nn.Module) -> Role | None:
         """Decide what happens when a module has run; name what is never counted."""
@@ -169,7 +202,7 @@ class ModelParts:
             return None
         if isinstance(module, torch.jit.ScriptModule):
             # TorchScript calls no hooks.
-            self.unknown[name] = f"{name} (scripted)"
+            self.unknown[name] = Omission(name, reason="scripted")
             return None
         return None if self._is_container(module) else Role.OTHER
 
@@ -202,6 +235,18 @@ class ModelParts:
             isinstance(self._layers[inner], COUNTED) or inner in self._populations
             for inner in module.modules()
         )
+
+
+def layout_of(layer: nn.Module, time: int | None = None) -> ModuleLayout:
+    """Return the axes of a layer's tensors.
+
+    Args:
+        layer: a PyTorch module.
+        time: the time axis of its input; None if it takes one step.
+    """
+    if isinstance(layer, Mean) or not isinstance(layer, (*WEIGHTED, *POOLING)):
+        return ANY_LAYOUT
+    return ModuleLayout(unit_dimensions(layer), time)
 
 
 def package_of(code: Any) -> str:

@@ -9,8 +9,7 @@ Nothing is exported: the model itself runs, as it is, with its own states, on it
 device, in evaluation or training mode.
 """
 
-import warnings
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Annotated, Any
@@ -37,11 +36,11 @@ from spikejoule.pricing.arguments import checked
 from spikejoule.pricing.cautions import cautions_of
 from spikejoule.pricing.conventional import Baseline, BaselineRun
 from spikejoule.pricing.neurons import Describe, Known, Population
+from spikejoule.pricing.omissions import Accepted, accepted
 from spikejoule.pricing.other_counters import Tool, beside_ours
 from spikejoule.pricing.report import Report
 from spikejoule.pricing.running import Answer, Loop, Run, Stepping
-from spikejoule.pricing.samples import SampleBatch, TimeAxis, batches_of
-from spikejoule.report.words import sentence
+from spikejoule.pricing.samples import SampleBatch, TimeAxis, batches_of, n_batches
 
 Conventional = nn.Module | InstanceOf[Baseline]
 Bits = Annotated[int, Field(ge=1, le=FLOAT_BITS)]
@@ -62,6 +61,7 @@ def price(
     weight_bits: Bits = FLOAT_BITS,
     state_bits: Bits = FLOAT_BITS,
     pruned: bool = False,
+    accept_uncounted: Accepted = False,
     count_as: Tool | Sequence[Tool] = (),
     profile: str | None = None,
     title: str = "samples",
@@ -91,6 +91,8 @@ def price(
             integers; it must compute in them, or round as if it did.
         state_bits: width of its potentials, currents and biases, in the same way.
         pruned: whether a weight of 0 is no weight.
+        accept_uncounted: names of functions, classes or modules that need not be
+            counted for a verdict, which then says so; True for everything.
         count_as: other tools (``neurobench``, ``spikingjelly``, ``torch``) whose counts
             the report shows next to ours; each batch then runs once more per tool.
         profile: id of the headline's price list; None for the first that includes
@@ -115,9 +117,7 @@ def price(
     run = Run(model, Known.of(model, neurons, pruned), stepping)
     baseline_runs = [BaselineRun(network) for network in networks]
     batches = batches_of(loader, time_axis, batch_size)
-    total = None
-    if isinstance(loader, Sized) and not hasattr(loader, "shape"):
-        total = len(loader)
+    total = n_batches(loader, time_axis, batch_size)
     bar = tqdm(batches, total=total, unit="batch", disable=not progress)
     loaded_labels = _take_all(bar, run, baseline_runs)
     if labels is None:
@@ -125,15 +125,13 @@ def price(
     activity = _activity(run, weight_bits, state_bits)
     samples = SampleSet(title, labels)
     inputs = _inputs(run, baseline_runs, activity, samples, batch_size)
+    inputs = _with_omissions(inputs, run, baseline_runs, accept_uncounted)
     if not run.is_split_known:
         activity = activity.as_mean
         means = [
             replace(one, operations=one.operations.as_mean) for one in inputs.variants
         ]
         inputs = replace(inputs, variants=tuple(means))
-    for note in inputs.cautions:
-        # Level 5 is the caller of `price`, outside the frames that check arguments.
-        warnings.warn(sentence(note, with_label=False), stacklevel=5)
     analysis = analyse(inputs, profiles, headline, None, BootstrapSettings())
     report = Report(
         analysis, activity, run.scores.classes, tuple(run.not_counted), run.scores.all
@@ -167,7 +165,7 @@ def _activity(run: Run, weight_bits: int, state_bits: int) -> Activity:
     """
     if not run.watch.calls.n_samples:
         raise DataError("there is no sample, and at least one is needed.")
-    parts = ", ".join(run.not_counted)
+    parts = ", ".join(map(str, run.not_counted))
     not_counted = f" Not counted: {parts}." if parts else ""
     if all(place.population is None for place in run.watch.places.values()):
         raise ArtifactError(
@@ -211,10 +209,8 @@ def _inputs(
     inputs = counted_inputs(activity, samples, answers, "modules", baselines)
     packages = ", ".join(run.known.packages)
     counted_in = fact("counted in", f"the running model ({packages})")
-    notes: list[Note] = [counted_in, *inputs.notes]
-    not_counted: list[str] = []
+    notes: list[Note] = [counted_in, *_nonzero_products(activity), *inputs.notes]
     for any_run in (run, *(baseline.run for baseline in baseline_runs)):
-        not_counted += any_run.not_counted
         notes += cautions_of(any_run)
     if samples.labels is not None and scores is None:
         shape = run.scores.other_shape
@@ -224,13 +220,38 @@ def _inputs(
                 f"{shape}, not [samples, classes]; let answer= return scores"
             )
         )
-    if not not_counted:
-        notes.append(fact("not counted", "none"))
     return replace(
         inputs,
         notes=tuple(notes),
-        not_counted=tuple(not_counted),
         other_counts=beside_ours(run.other_counts, inputs),
+    )
+
+
+def _nonzero_products(activity: Activity) -> Iterator[Note]:
+    """Note how many products of two activations have two nonzero factors."""
+    for name, counts in activity.counts.items():
+        products = counts.events if counts.macs is None else counts.macs
+        if counts.nonzero_products is not None and products is not None:
+            words = f"{counts.nonzero_products.mean():,.1f} of {products.mean():,.1f}"
+            yield fact("products without a zero", f"{words} in {name}")
+
+
+def _with_omissions(
+    inputs: AnalysisInputs,
+    run: Run,
+    baseline_runs: Iterable[BaselineRun],
+    accept_uncounted: Accepted,
+) -> AnalysisInputs:
+    """Add what was not counted, and what of that the user accepts."""
+    runs = (run, *(baseline.run for baseline in baseline_runs))
+    omissions = [omission for one in runs for omission in one.not_counted]
+    if not omissions:
+        none = fact("not counted", "none")
+        return replace(inputs, notes=(*inputs.notes, none))
+    return replace(
+        inputs,
+        not_counted=tuple(map(str, omissions)),
+        accepted=tuple(map(str, accepted(omissions, accept_uncounted))),
     )
 
 

@@ -3,23 +3,26 @@
 import os
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from spikejoule.compare.analysis import EnergyAnalysis
-from spikejoule.compare.notes import NoteKind
 from spikejoule.core.errors import LimitError, ParameterError
-from spikejoule.core.store import write_text
+from spikejoule.core.store import json_text, write_text
 from spikejoule.counts.records import Activity
+from spikejoule.pricing.omissions import Accepted, accepted
+from spikejoule.pricing.parts import Omission
 from spikejoule.pricing.printed import html_table, in_lines
 from spikejoule.report.names import architecture, terms_in_words
+from spikejoule.report.notes import NOT_COUNTED, cautions, sentence
 from spikejoule.report.page import PageContent, energy_page
 from spikejoule.report.statements import answer
 from spikejoule.report.units import energy_words, joules
-from spikejoule.report.values import row_cells
-from spikejoule.report.words import sentence, with_time
+from spikejoule.report.values import analysis_values, row_cells
+from spikejoule.report.words import with_time
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,15 +34,15 @@ class Report:
         activity: the counts of each sample.
         predictions: the class of each sample, [N], -1 where several have the highest
             score; None if the model gives no scores.
-        own_not_counted: the part of `not_counted` in the model itself, not in networks
-            to compare with.
+        own_not_counted: what ran in the model itself, not in networks to compare with,
+            and is not counted.
         scores: float64 [N, classes]; None if the model gives none.
     """
 
     analysis: EnergyAnalysis
     activity: Activity
     predictions: NDArray[np.int64] | None
-    own_not_counted: tuple[str, ...]
+    own_not_counted: tuple[Omission, ...]
     scores: NDArray[np.float64] | None
 
     @property
@@ -52,8 +55,8 @@ class Report:
         """Warnings, one sentence each."""
         return tuple(
             sentence(note, with_label=False)
-            for note in self.analysis.inputs.cautions
-            if note.kind is not NoteKind.NOT_COUNTED
+            for note in cautions(self.analysis.inputs)
+            if note.name != NOT_COUNTED
         )
 
     @cached_property
@@ -71,7 +74,7 @@ class Report:
         headline = self.analysis.chosen.id
         energy = f"{energy_words(total)} under {headline} ({in_joules})"
         title = "" if inputs.title == "samples" else f" of {inputs.title}"
-        accuracy = "accuracy unknown"
+        accuracy = "no labels" if inputs.labels is None else "labels not used"
         percent = inputs.variant.test_percent
         if percent is not None:
             accuracy = f"{percent:.2f} % correct"
@@ -133,15 +136,33 @@ class Report:
         return html_table(self.rows)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the page, a self-contained HTML file."""
-        write_text(path, energy_page(PageContent(self.analysis)))
+        """Write the report in the format that the file's name ends in.
+
+        ``.html`` is a self-contained page, ``.csv`` the `table`, and ``.json`` what
+        `spikejoule energy --json` prints.
+
+        Raises:
+            ParameterError: the name has another ending.
+        """
+        ending = Path(path).suffix.lower()
+        if ending == ".html":
+            text = energy_page(PageContent(self.analysis))
+        elif ending == ".csv":
+            text = self.table.to_csv(index=False)
+        elif ending == ".json":
+            text = json_text(analysis_values(self.analysis))
+        else:
+            raise ParameterError(
+                f"path is {os.fspath(path)!r}, but must end in .html, .csv or .json."
+            )
+        write_text(path, text)
 
     def check(
         self,
         *,
         budget_nj: float,
         profile: str | None = None,
-        accept_uncounted: bool = False,
+        accept_uncounted: Accepted | None = None,
     ) -> "Report":
         """Return this report if an inference stays within a budget.
 
@@ -149,8 +170,9 @@ class Report:
             budget_nj: in nJ; compared with the mean, or with the upper end where prices
                 are ranges.
             profile: id of the price list; None for the headline's.
-            accept_uncounted: whether to check the energy of the counted parts although
-                others are not counted (`own_not_counted`).
+            accept_uncounted: names of functions, classes or modules that need not be
+                counted, such as ``("mean",)``; True for everything; None for what
+                `price` was given.
 
         Raises:
             LimitError: the energy is over budget, part of the model is not counted, or
@@ -160,11 +182,13 @@ class Report:
         name = profile or self.analysis.chosen.id
         if name not in (known.id for known in self.analysis.ledger.profiles):
             raise ParameterError(f"profile: {name!r} is not a price list")
-        if self.own_not_counted and not accept_uncounted:
+        missing = self._missing(accept_uncounted)
+        if missing:
+            names = dict.fromkeys(name for part in missing for name in part.names)
             raise LimitError(
                 "the budget cannot be checked: part of the model was not counted "
-                f"({', '.join(self.own_not_counted)}); accept_uncounted=True checks "
-                "the rest."
+                f"({', '.join(map(str, missing))}); to check the rest, accept that: "
+                f"accept_uncounted={[*names]}."
             )
         if all(row.energy is None for row in self.analysis.records(profile=name)):
             raise LimitError(
@@ -179,3 +203,11 @@ class Report:
                 f"is {budget_nj:,.7g} nJ."
             )
         return self
+
+    def _missing(self, accept_uncounted: Accepted | None) -> list[Omission]:
+        """Return what of the model is neither counted nor accepted as not counted."""
+        if accept_uncounted is None:
+            known = self.analysis.inputs.accepted
+            return [part for part in self.own_not_counted if str(part) not in known]
+        fine = accepted(self.own_not_counted, accept_uncounted)
+        return [part for part in self.own_not_counted if part not in fine]

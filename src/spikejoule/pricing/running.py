@@ -10,7 +10,7 @@ Any exception in the model becomes one sentence.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -26,6 +26,7 @@ from spikejoule.core.errors import (
 from spikejoule.pricing.axes import unclear
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.other_counters import Counts, Tool, count_as
+from spikejoule.pricing.parts import Omission
 from spikejoule.pricing.samples import BatchAxes, ModelInput, TimeAxis
 from spikejoule.pricing.scores import Scores
 from spikejoule.pricing.states import ModelState
@@ -178,7 +179,7 @@ class Run:
             whole = self._all_steps(x)
             failure = None
         except Exception as error:
-            failure = in_brief(error)
+            failure = error
         if failure is None and not self.watch.has_made_no_steps(self.axes.n_steps(x)):
             self.loop = "model"
             return whole
@@ -194,9 +195,9 @@ class Run:
                 self.watch = watch
                 return whole
             raise ParameterError(
-                f"{self.called}, given a batch of shape {tuple(x.shape)}, fails, whole "
-                f"({failure}) and step by step ({in_brief(error)})."
-            ) from error
+                f"{in_brief(failure)}: {self.called} fails, given a batch of shape "
+                f"{tuple(x.shape)}; given one step, it fails with {in_brief(error)}."
+            ) from failure
         self.loop = "price"
         return scores
 
@@ -254,7 +255,7 @@ class Run:
             yield output
 
     @property
-    def not_counted(self) -> list[str]:
-        """What ran and is not counted, in words."""
-        suffix = "" if self.called == "the model" else f" of {self.called}"
-        return [f"{words}{suffix}" for words in self.watch.not_counted]
+    def not_counted(self) -> list[Omission]:
+        """What ran and is not counted."""
+        model = "" if self.called == "the model" else self.called
+        return [replace(omission, model=model) for omission in self.watch.not_counted]

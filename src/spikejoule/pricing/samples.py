@@ -1,6 +1,7 @@
 """Batches of samples, their axes, and the form in which a model takes them."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -101,6 +102,17 @@ def batches_of(
             if len(parts) == 2:
                 labels = array_of(parts[1], "labels").reshape(-1)
             yield SampleBatch(_samples(parts[0], time_axis), labels)
+
+
+def n_batches(loader: Any, time_axis: TimeAxis, batch_size: int) -> int | None:
+    """Return how many batches there are; None if a loader does not say."""
+    if isinstance(loader, np.ndarray | Tensor):
+        sample_axis = BatchAxes.of(time_axis).sample
+        n_samples = loader.shape[sample_axis] if loader.ndim > sample_axis else 0
+        return math.ceil(n_samples / batch_size)
+    if isinstance(loader, EncodedImages):
+        return math.ceil(len(loader) / batch_size)
+    return len(loader) if isinstance(loader, Sized) else None
 
 
 def _samples(values: Any, time_axis: TimeAxis) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from spikejoule.baselines.counts import measure_baseline
+from spikejoule.baselines.measuring import measure_baseline
 from spikejoule.baselines.settings import family
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.provenance import file_digest
@@ -110,7 +110,7 @@ def trained_conventional(
     """Train the one member of the family like the stage `baseline`.
 
     See `trained_spiking`; in place of events, the metrics have `macs_per_inference`,
-    without products of a zero. The digest is `core.provenance.arrays_digest`.
+    without products of a zero. The digest is `core.npz.arrays_digest`.
     """
     train_images = data.train
     validation = data.validation

@@ -8,5 +8,6 @@ steps          the optimizers: their steps, and the gradients that they read
 learning       which parameters learn, and how they are updated
 records        the counts as the record of a training
 energies       the joules of a record, by way of running, epoch, phase and place
+drawn          what the machine draws meanwhile, from its energy counters
 page           the page of a training
 """

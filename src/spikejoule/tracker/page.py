@@ -21,7 +21,7 @@ def training_page(
 
     Args:
         energies: of the training.
-        rows: the printed lines, label and value.
+        rows: the printed lines without those of epochs, label and value.
         accuracies_percent: after each epoch, as far as they are known.
     """
     from spikejoule.report.charts.canvas import PALETTE
@@ -31,7 +31,10 @@ def training_page(
     chart = None
     if known and len(known) == len(energies.record.batches):
         chart = joules_against_accuracy(
-            energies.so_far("by events"), np.array(known), energies.prices.title
+            energies.so_far("by events"),
+            np.array(known),
+            energies.prices.title,
+            "Accuracy",
         )
     page = _engine().get_template("page.html.j2")
     return page.render(

@@ -17,6 +17,7 @@ from spikejoule.core.errors import DataError, ParameterError
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.samples import TimeAxis
 from spikejoule.pricing.tensors import first_tensor
+from spikejoule.pricing.torch_private import without_function_modes
 from spikejoule.pricing.watching import Watch
 
 
@@ -149,8 +150,7 @@ class CalledPasses(Passes):
         if self._calls < self._steps.calls:
             return False
         self._calls = 0
-        with torch.no_grad():
-            self.watch.repeated.count()
+        self.watch.repeated.count()
         n_steps = self._steps.in_call(x) if self._steps.calls == 1 else 0
         if self.largest == 0 and n_steps > 1:
             self._check(n_steps)
@@ -225,7 +225,9 @@ class PassCounter:
         self._call.close()
         if out is None:
             passes.forget_call()  # it has failed
-        else:
+            return
+        # `spikejoule.price`, called in the block, watches functions, but not these.
+        with without_function_modes(), torch.no_grad():
             passes.end_call(self._x)
 
 

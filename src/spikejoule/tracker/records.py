@@ -66,7 +66,8 @@ def recorded(
         model, places, network, steps.optimizers, passes.batches[:n_rows]
     )
     surrogate = _surrogate_of(places)
-    not_counted = [*passes.watch.not_counted, *parts.not_counted, DATA_NOT_COUNTED]
+    not_counted = [*map(str, passes.watch.not_counted), *parts.not_counted]
+    not_counted.append(DATA_NOT_COUNTED)
     if surrogate is None and not isinstance(network, ConventionalNetwork):
         not_counted.append("the surrogate derivatives (Population(surrogate=...))")
     known = [one for one in accuracies_percent[:n_rows] if one is not None]
@@ -106,7 +107,7 @@ def activity_of_passes(passes: Passes, n_rows: int) -> Activity:
         if not any(activity.network.synapses):
             raise ArtifactError(
                 "no weights of the model could be counted: "
-                f"{', '.join(watch.not_counted)}."
+                f"{', '.join(map(str, watch.not_counted))}."
             )
         steps = passes.n_steps or _steps_of_neurons(passes)
         rows = activity.first(n_rows)

@@ -17,6 +17,7 @@ from spikejoule.counts.training import TrainingRecord
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.pricing.printed import html_table, in_lines
 from spikejoule.report.names import architecture
+from spikejoule.tracker.drawn import GpuEnergy, Meter
 from spikejoule.tracker.energies import COUNTED, WAYS, Range, TrainingEnergies, Way
 from spikejoule.tracker.engine_passes import EnginePassCounter
 from spikejoule.tracker.page import in_words, training_page
@@ -28,6 +29,8 @@ _IN_WORDS: Final[dict[Way, str]] = {
     "by events": "by events",
     "dense": "as PyTorch computes it",
 }
+_PROCESSORS: Final = "processors"
+_GPUS: Final = "GPUs"
 
 
 class Tracker:
@@ -56,8 +59,8 @@ class Tracker:
         self._learns = learns_now(model)
         self._accuracies: list[float | None] = []
         self._hooks = ExitStack()
-        self._host = HostEnergy.read()
-        self._host_joules: float | None = None
+        # By what draws; empty before the block begins.
+        self._meters: dict[str, Meter] = {}
         self._recorded: Recorded | None = None
         self._apart: Activity | None = None
 
@@ -70,11 +73,14 @@ class Tracker:
             )
         self._hooks.enter_context(self._passes.hooked())
         self._hooks.enter_context(self._steps.hooked())
-        self._host = HostEnergy.read()
+        self._meters = {
+            _PROCESSORS: Meter(HostEnergy.read),
+            _GPUS: Meter(GpuEnergy.read),
+        }
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._note_host()
+        self._note_drawn()
         self._hooks.close()
         if error[0] is None:
             self._finish()
@@ -98,18 +104,15 @@ class Tracker:
                 "end_epoch ends an epoch without a forward pass in training mode; "
                 "call it after each epoch."
             )
-        self._note_host()
+        self._note_drawn()
         self._accuracies.append(accuracy_percent)
         self._passes.training.open_row()
         self._steps.open_row()
 
-    def _note_host(self) -> None:
-        """Read the host's counters, which start over at their range."""
-        now = HostEnergy.read()
-        drawn = now.joules_since(self._host)
-        self._host = now
-        if drawn is not None:
-            self._host_joules = drawn + (self._host_joules or 0.0)
+    def _note_drawn(self) -> None:
+        """Read the machine's counters, some of which start over at their range."""
+        for meter in self._meters.values():
+            meter.note()
 
     def _finish(self) -> None:
         if learns_now(self._model) != self._learns:
@@ -155,7 +158,24 @@ class Tracker:
 
         Everything on the machine draws them. None where counters cannot be read.
         """
-        return self._host_joules
+        return self._drawn_joules.get(_PROCESSORS)
+
+    @property
+    def gpu_joules(self) -> float | None:
+        """Joules that NVIDIA GPUs drew in the block (NVML), all that count them.
+
+        Everything on the machine draws them. None where counters cannot be read.
+        """
+        return self._drawn_joules.get(_GPUS)
+
+    @property
+    def _drawn_joules(self) -> dict[str, float]:
+        """What was measured, by what drew it."""
+        return {
+            name: meter.joules
+            for name, meter in self._meters.items()
+            if meter.joules is not None
+        }
 
     @cached_property
     def energies(self) -> TrainingEnergies:
@@ -172,6 +192,11 @@ class Tracker:
     @property
     def rows(self) -> list[tuple[str, str]]:
         """The printed lines, label and value."""
+        return [*self._totals, *self._rows_of_epochs, *self._remarks]
+
+    @property
+    def _totals(self) -> list[tuple[str, str]]:
+        """The lines of the whole training."""
         record = self.record
         activity = record.activity
         totals = {way: in_words(self.energies.total(way)) for way in WAYS}
@@ -180,10 +205,10 @@ class Tracker:
             for way, words in totals.items()
         ]
         rows += [(phase, self._both_ways(phase)) for phase in COUNTED]
-        host = self.host_joules
+        drawn = [f"{name} {j:,.4g} J" for name, j in self._drawn_joules.items()]
         network = f"{architecture(record.network)}, {activity.time_window} steps"
         rows += [
-            ("drawn by the host", "not measured" if host is None else f"{host:,.4g} J"),
+            ("drawn by the host", ", ".join(drawn) or "not measured"),
             ("network", network),
             ("samples", f"{record.samples:,} in {len(record.batches)} epochs"),
             ("neuron spikes", self._spikes_words),
@@ -192,7 +217,13 @@ class Tracker:
         macs = int(activity.macs.sum())
         if macs:
             rows.append(("multiply-accumulates", f"{macs:,}"))
-        rows += [("by layer", self._layers_words), *self._rows_of_epochs]
+        rows.append(("by layer", self._layers_words))
+        return rows
+
+    @property
+    def _remarks(self) -> list[tuple[str, str]]:
+        """The lines of what is not part of the training."""
+        rows = []
         if self._apart is not None:
             samples = int(self._apart.samples_of_row.sum())
             words = f"{samples:,} samples, {int(self._apart.events.sum()):,} events"
@@ -255,7 +286,9 @@ class Tracker:
 
     @property
     def _page(self) -> str:
-        return training_page(self.energies, self.rows, self._accuracies)
+        return training_page(
+            self.energies, [*self._totals, *self._remarks], self._accuracies
+        )
 
     def log_to_mlflow(self) -> None:
         """Log joules, spikes and events, by epoch and in total, and the page.
@@ -284,6 +317,8 @@ class Tracker:
             metrics |= {f"{name}_low_j": total.low_j, f"{name}_high_j": total.high_j}
         if self.host_joules is not None:
             metrics["training_host_j"] = self.host_joules
+        if self.gpu_joules is not None:
+            metrics["training_gpu_j"] = self.gpu_joules
         return metrics
 
     @property

@@ -6,11 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spikejoule.baselines.counts import (
-    MeasuredBaseline,
-    measure_baseline,
-    save_baseline,
-)
+from spikejoule.baselines.counts import MeasuredBaseline, save_baseline
+from spikejoule.baselines.measuring import measure_baseline
 from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.core.store import write_json
 from spikejoule.core.yaml_files import artifact_paths

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spikejoule.baselines.counts import measure_baseline, weight_arrays
+from spikejoule.baselines.counts import weight_arrays
+from spikejoule.baselines.measuring import measure_baseline
 from spikejoule.baselines.quantised import Widths, in_integers, quantised_activations
 from spikejoule.compare.analysis import analyse
 from spikejoule.compare.from_counts import SampleSet

@@ -69,31 +69,38 @@ def training_energy(analysis: "EnergyAnalysis") -> Chart | None:
     percents = record.validation_accuracies_percent
     if percents is None:
         return None
-    return joules_against_accuracy(training.so_far_j, percents, analysis.chosen.title)
+    return joules_against_accuracy(
+        training.so_far_j, percents, analysis.chosen.title, "Validation accuracy"
+    )
 
 
 @canvas.house_style()
 def joules_against_accuracy(
-    so_far_j: NDArray[np.float64], percents: NDArray[np.float64], source: str
+    so_far_j: NDArray[np.float64],
+    percents: NDArray[np.float64],
+    source: str,
+    measure: str,
 ) -> Chart:
-    """Draw the joules so far against the validation accuracy of each epoch.
+    """Draw the joules so far against the accuracy of each epoch.
 
     Args:
         so_far_j: joules up to each epoch at both ends, [2, E].
         percents: accuracies after each epoch, [E].
         source: the price list.
+        measure: what the accuracies are, in words.
     """
     low_j, high_j = so_far_j
     middle_j = (low_j + high_j) / 2
     figure, axes = canvas.new_figure(3.2)
     axes.fill_betweenx(percents, low_j, high_j, color=canvas.BLUE, alpha=0.3, lw=0)
     axes.plot(middle_j, percents, color=canvas.BLUE, marker="o", markersize=3)
-    axes.set(xlabel="Energy of training so far (J)", ylabel="Validation accuracy (%)")
+    axes.set(xlabel="Energy of training so far (J)", ylabel=f"{measure} (%)")
     best = int(np.argmax(percents))
     # The first epoch that comes within half a percentage point of the best
     near = int(np.argmax(percents >= percents[best] - 0.5))
+    earlier = f"{percents[near]:.2f} % after {_joules(middle_j[near])}, and "
     finding = (
-        f"Training reaches {percents[near]:.2f} % after {_joules(middle_j[near])}, and "
+        f"Training reaches {earlier if near < best else ''}"
         f"its best accuracy of {percents[best]:.2f} % after {_joules(middle_j[best])}"
     )
     return Chart("training-energy", finding, figure, source)
