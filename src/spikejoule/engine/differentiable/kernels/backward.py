@@ -233,11 +233,9 @@ def _layer_backward(number, sample, place, lane, work, memory):
     recorded = memory.recorded if has_recorded else memory.nothing
     sums = work.gradients.neurons[lane]
     potentials = potentials_of(work.kept, tables, number, sample, n_steps)
-    of_next = potentials_of(work.kept, tables, number, sample + 1, n_steps)
     return LayerBackward(
         neurons_of(work.kept.constants, tables, link, number),
         potentials,
-        of_next.start - potentials.start,
         Slopes(
             Rows(memory.slopes, 0, link.stride if is_last else link.width),
             tables.chain.factors[number + 1],

@@ -1,8 +1,7 @@
 """The forward pass: each lane runs its samples through all layers.
 
-Per layer, the synapses write the inputs of all steps where the potentials belong, and
-the neurons turn them into potentials and spikes. In a recurrent layer, both take turns
-step by step.
+Per layer, the synapses write the inputs of all steps, and the neurons turn them into
+potentials and spikes. In a recurrent layer, both take turns step by step.
 """
 
 from typing import NamedTuple
@@ -55,6 +54,8 @@ class ForwardMemory(NamedTuple):
     """Working memory for one sample and layer at a time.
 
     Attributes:
+        inputs: what a layer receives in all steps, real [T * elements]. Memory of its
+            own, which stays in the cache; the potentials of a batch do not.
         currents: synaptic currents, real.
         fired: one bit per neuron and step, uint16.
         listed: neurons that fired in a step.
@@ -62,6 +63,7 @@ class ForwardMemory(NamedTuple):
         marked: one bit per value of a lane's dense input, uint16; else empty.
     """
 
+    inputs: Array
     currents: Array
     fired: Array
     listed: Array
@@ -127,6 +129,7 @@ def _new_memory(lane, work):
     if work.inputs.kind != DENSE:
         dense_rows = 0
     return ForwardMemory(
+        inputs=aligned_zeros_like(batch.n_steps * widest, tables.chain.parameters),
         currents=aligned_zeros_like(widest, tables.chain.parameters),
         fired=np.empty(batch.n_steps * (widest // LANES), np.uint16),
         listed=np.empty(widest + LISTED_AT_ONCE, elements.dtype),
@@ -207,47 +210,43 @@ def _list_marked(first_row, work, marked, out):
 
 
 @compiled_apart
-def _fill_currents(sample, work):
-    """Write the currents of a sample where the potentials of the first layer belong."""
+def _fill_currents(sample, work, inputs):
+    """Write the currents of a sample as inputs of the first layer."""
     batch = work.batch
     units = work.tables.chain.units
     currents = work.inputs.values
-    n_steps = batch.n_steps
     link = link_at(work.tables.chain.links, 0)
-    rows = potentials_of(work.kept, work.tables, 0, sample, n_steps)
-    potentials = rows.values
-    for step in range(n_steps):
-        row = rows.start + (step + 1) * rows.stride
+    for step in range(batch.n_steps):
+        row = step * link.stride
         first = (step * batch.n_samples + sample) * link.n_units
         for element in range(link.stride):
             unit = units[link.first_unit + element]
-            potentials[row + element] = currents[first + unit] if unit >= 0 else 0
+            inputs[row + element] = currents[first + unit] if unit >= 0 else 0
 
 
 @compiled_inline
-def _add_patches(number, received, work, rows):
+def _add_patches(number, received, work, inputs):
     """Write the inputs of a layer in all steps: biases, and the patches of spikes."""
     chain = work.tables.chain
     parameters = chain.parameters
     link = link_at(chain.links, number)
     patches = patches_of(chain, link, chain.factors[number])
-    values = rows.values
+    biases = Row(parameters, link.bias_start)
+    vectors = link.width // LANES
     for step in range(work.batch.n_steps):
-        row = rows.start + (step + 1) * rows.stride
-        biases = Row(parameters, link.bias_start)
-        repeat_row(biases, link.width // LANES, Row(values, row), link.positions)
-        add_patches(received, step, patches, parameters, Row(values, row))
+        row = Row(inputs.values, inputs.start + step * inputs.stride)
+        repeat_row(biases, vectors, row, link.positions)
+        add_patches(received, step, patches, parameters, row)
 
 
 @compiled_inline
-def _add_rows(number, received, work, rows):
+def _add_rows(number, received, work, inputs):
     """Do what `_add_patches` does for a fully connected layer."""
     parameters = work.tables.chain.parameters
     link = link_at(work.tables.chain.links, number)
     place = layer_place_at(work.tables.layers, number)
     weights = Rows(parameters, place.weight_start, link.stride)
     biases = Row(parameters, link.bias_start)
-    inputs = Rows(rows.values, rows.start + rows.stride, rows.stride)
     vectors = link.stride // LANES
     size = equal_parts(vectors, WIDE_BLOCK)
     for vector in range(0, vectors, size):
@@ -283,29 +282,30 @@ def _run_layer(number, sample, received, work, memory, out):
     for element in range(link.stride):
         potentials[rows.start + element] = 0
         currents[element] = 0
+    inputs = Rows(memory.inputs, 0, link.stride)
     place = layer_place_at(work.tables.layers, number)
     if place.synapses == PATCHES:
-        _add_patches(number, received, work, rows)
+        _add_patches(number, received, work, inputs)
     if place.synapses == ROWS:
-        _add_rows(number, received, work, rows)
+        _add_rows(number, received, work, inputs)
     words = link.stride // LANES
     # Block by block, so that the steps of a block are in the first-level cache.
     size = block_size(link.stride)
     if link.recurrent == 0:
         for vector in range(0, words, size):
             block = Block(vector * LANES, min(size, words - vector))
-            steps = NeuronSteps(rows, n_steps, Row(currents, 0), fired)
+            steps = NeuronSteps(inputs, rows, n_steps, Row(currents, 0), fired)
             run_neurons(neurons, block, steps)
     count = offsets[0]
     for step in range(n_steps):
         bits = fired[step * words :]
         if link.recurrent > 0:
-            start = rows.start + step * rows.stride
+            of_step = Rows(inputs.values, step * link.stride, link.stride)
             if step > 0:
-                row = Row(potentials, start + rows.stride)
+                row = Row(of_step.values, of_step.start)
                 add_patches(out, step - 1, own_patches, chain.parameters, row)
-            of_step = Rows(potentials, start, rows.stride)
-            steps = NeuronSteps(of_step, 1, Row(currents, 0), bits)
+            after = Rows(potentials, rows.start + step * rows.stride, rows.stride)
+            steps = NeuronSteps(of_step, after, 1, Row(currents, 0), bits)
             for vector in range(0, words, size):
                 block = Block(vector * LANES, min(size, words - vector))
                 run_neurons(neurons, block, steps)
@@ -387,7 +387,7 @@ def run_lane(lane, arrays, wrong):
             first_row = (sample - first_sample) * n_steps
             _list_marked(first_row, work, memory.marked, Spikes(sources, offsets))
         if inputs.kind == CURRENTS:
-            _fill_currents(sample, work)
+            _fill_currents(sample, work, memory.inputs)
         for number in range(n_layers):
             received = Spikes(sources, offsets)
             sources = kept.sources

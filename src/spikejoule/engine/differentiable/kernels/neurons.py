@@ -161,13 +161,14 @@ class NeuronSteps(NamedTuple):
     """What :func:`run_neurons` works on.
 
     Attributes:
-        potentials: row 0 holds v of the step before; the following rows hold the inputs
-            x of the steps, and receive v.
+        inputs: x of the steps, one row each.
+        potentials: row 0 holds v of the step before; the following rows receive v.
         n_steps: number of steps.
         currents: synaptic currents after the step before; is updated.
         fired: receives one bit per neuron and step.
     """
 
+    inputs: Rows
     potentials: Rows
     n_steps: int
     currents: Row
@@ -214,12 +215,14 @@ def _emit_steps(builder, neurons, column, steps, size, code):
         builder.store(own[k].after_reset(before), cell)
     with each_below(builder, steps.n_steps) as step:
         row = potentials.start + column + potentials.stride * (step + 1)
+        input_row = steps.inputs.start + column + steps.inputs.stride * step
         for k, (neuron, cell, current) in enumerate(
             zip(own, left.cells, currents.cells, strict=True)
         ):
             place = row + LANES * k
+            received = steps.inputs.values.load_vector(input_row + LANES * k)
             remaining = builder.fmul(neuron.keep_current, builder.load(current))
-            total = builder.fadd(remaining, values.load_vector(place))
+            total = builder.fadd(remaining, received)
             builder.store(total, current)
             before = builder.load(cell)
             # Not a fused multiply-add: the simulators round the product.
@@ -273,7 +276,6 @@ class LayerBackward(NamedTuple):
     Attributes:
         neurons: all of them.
         potentials: v, ``Rows`` of T + 1 steps; row 0 is before the first.
-        to_next: distance to the potentials of the sample that comes next.
         slopes: gradients by spikes and recorded potentials.
         deltas: ``Rows`` of T steps that receive dL/dx.
         through: what is carried through time, and the sums.
@@ -281,7 +283,6 @@ class LayerBackward(NamedTuple):
 
     neurons: Neurons
     potentials: Rows
-    to_next: int
     slopes: Slopes
     deltas: Rows
     through: Through
@@ -364,14 +365,16 @@ def _emit_derivatives(builder, layer, span, shape):
         broadcast(builder, number)
         for number in (settings.height, settings.slope, settings.floor)
     )
+    # The loops jump through the potentials, and processors do not see where. The span
+    # that comes next is fetched now.
+    to_next = span.to_element * span.vectors
     with each_below(builder, span.vectors) as number:
         element = span.element + span.to_element * number
         own = _NeuronVector(builder, layer.neurons, element, "none")
         with each_below(builder, span.n_steps) as row:
             step = span.step + row
             place = potentials.start + potentials.stride * (step + 1) + element
-            # The loops jump through the potentials, and processors do not see where.
-            prefetch(builder, values, place + layer.to_next)
+            prefetch(builder, values, place + to_next)
             distance = builder.fsub(values.load_vector(place), own.threshold)
             value = shape(lanes, builder.fmul(slope, distance), floor)
             place = deltas.start + deltas.stride * step + element
