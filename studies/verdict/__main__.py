@@ -18,6 +18,7 @@ from spikejoule.core.store import write_csv, write_text
 from spikejoule.core.terminal import wrapped
 from spikejoule.core.yaml_files import PARAMS_FILE
 from spikejoule.energy.estimates import rounded
+from spikejoule.energy.prices import HardwareProfile
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.nir.options import add_convention_options, chosen_conventions
 from spikejoule.params import load_params
@@ -164,7 +165,7 @@ def search(options: argparse.Namespace) -> str:
     from studies.verdict import searching
 
     protocol = Protocol.read()
-    workshop = workshop_in(options.folder)
+    workshop = workshop_in(options.folder, [price_lists()[headline.PROFILE]])
     rows = [row for side in SIDES for row in searching.search(side, protocol, workshop)]
     searching.SearchTable(rows=tuple(rows)).write(searching.TABLE)
     return f"{searching.TABLE}: {len(rows)} networks\n"
@@ -178,7 +179,11 @@ def final(options: argparse.Namespace) -> str:
     from studies.verdict.searching import final_rows
 
     protocol = Protocol.read()
-    workshop = workshop_in(options.folder)
+    profiles = price_lists().values()
+    workshop = workshop_in(
+        options.folder,
+        [profile for profile in profiles if profile.eligibility.scope_compares],
+    )
     rows = [
         row
         for seed in options.seeds or protocol.seeds
@@ -192,16 +197,11 @@ def final(options: argparse.Namespace) -> str:
     return f"{table}: {len(rows)} rows of {', '.join(sorted(replaced))}\n"
 
 
-def workshop_in(folder: Path) -> "Workshop":
-    """Where the protocol's networks are trained, and their price lists."""
+def workshop_in(folder: Path, profiles: Sequence[HardwareProfile]) -> "Workshop":
+    """Where the protocol's networks are trained, counted and priced."""
     from studies.verdict.searching import Workshop
 
     folder.mkdir(parents=True, exist_ok=True)
-    profiles = [
-        profile
-        for profile in price_lists().values()
-        if profile.eligibility.scope_compares
-    ]
     tolerance = load_params(ROOT / PARAMS_FILE).evaluate.early_exit_tolerance_percent
     return Workshop(folder, profiles, tolerance)
 
