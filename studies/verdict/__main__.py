@@ -187,14 +187,19 @@ def final(options: argparse.Namespace) -> str:
     rows = [
         row
         for seed in options.seeds or protocol.seeds
-        for side in SIDES
+        for side in options.sides
         for row in final_rows(side, seed, protocol, workshop)
     ]
-    replaced = {row.run for row in rows}
+    replaced = {(row.run, row.side) for row in rows}
     table = recorded_table(DEFAULT_DATA)
-    kept = [row for row in NetworkTable.read(table).rows if row.run not in replaced]
+    kept = [
+        row
+        for row in NetworkTable.read(table).rows
+        if (row.run, row.side) not in replaced
+    ]
     NetworkTable(rows=(*kept, *rows)).write(table)
-    return f"{table}: {len(rows)} rows of {', '.join(sorted(replaced))}\n"
+    runs = sorted({row.run for row in rows})
+    return f"{table}: {len(rows)} rows of {', '.join(runs)}\n"
 
 
 def workshop_in(folder: Path, profiles: Sequence[HardwareProfile]) -> "Workshop":
@@ -301,6 +306,9 @@ def parser() -> argparse.ArgumentParser:
         "final", help="for maintainers: train those that the search chose"
     )
     finals.add_argument("--seeds", type=int, nargs="+", metavar="SEED")
+    finals.add_argument(
+        "--sides", nargs="+", choices=SIDES, default=SIDES, help="both by default"
+    )
     finals.set_defaults(job=final)
     for job in (searched, finals):
         job.add_argument(
