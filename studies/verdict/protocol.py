@@ -140,8 +140,8 @@ class Protocol:
                 **self.content["learning"][side][network["learning"]],
                 **self.content["precisions"][side][network["precision"]],
             }
-            epochs = stated["epochs"][side]
-            yield Configuration(side, stage, changes=changes, epochs=epochs, **network)
+            usual = {"epochs": stated["epochs"][side]}
+            yield Configuration(side, stage, changes=changes, **{**usual, **network})
 
 
 def default_params(seed: int) -> Params:
