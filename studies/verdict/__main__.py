@@ -18,6 +18,7 @@ from spikejoule.core.store import write_csv, write_text
 from spikejoule.core.terminal import wrapped
 from spikejoule.core.yaml_files import PARAMS_FILE
 from spikejoule.energy.estimates import rounded
+from spikejoule.energy.prices import HardwareProfile
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.nir.options import add_convention_options, chosen_conventions
 from spikejoule.params import load_params
@@ -164,7 +165,7 @@ def search(options: argparse.Namespace) -> str:
     from studies.verdict import searching
 
     protocol = Protocol.read()
-    workshop = workshop_in(options.folder)
+    workshop = workshop_in(options.folder, [price_lists()[headline.PROFILE]])
     rows = [row for side in SIDES for row in searching.search(side, protocol, workshop)]
     searching.SearchTable(rows=tuple(rows)).write(searching.TABLE)
     return f"{searching.TABLE}: {len(rows)} networks\n"
@@ -178,30 +179,34 @@ def final(options: argparse.Namespace) -> str:
     from studies.verdict.searching import final_rows
 
     protocol = Protocol.read()
-    workshop = workshop_in(options.folder)
+    profiles = price_lists().values()
+    workshop = workshop_in(
+        options.folder,
+        [profile for profile in profiles if profile.eligibility.scope_compares],
+    )
     rows = [
         row
         for seed in options.seeds or protocol.seeds
-        for side in SIDES
+        for side in options.sides
         for row in final_rows(side, seed, protocol, workshop)
     ]
-    replaced = {row.run for row in rows}
+    replaced = {(row.run, row.side) for row in rows}
     table = recorded_table(DEFAULT_DATA)
-    kept = [row for row in NetworkTable.read(table).rows if row.run not in replaced]
+    kept = [
+        row
+        for row in NetworkTable.read(table).rows
+        if (row.run, row.side) not in replaced
+    ]
     NetworkTable(rows=(*kept, *rows)).write(table)
-    return f"{table}: {len(rows)} rows of {', '.join(sorted(replaced))}\n"
+    runs = sorted({row.run for row in rows})
+    return f"{table}: {len(rows)} rows of {', '.join(runs)}\n"
 
 
-def workshop_in(folder: Path) -> "Workshop":
-    """Where the protocol's networks are trained, and their price lists."""
+def workshop_in(folder: Path, profiles: Sequence[HardwareProfile]) -> "Workshop":
+    """Where the protocol's networks are trained, counted and priced."""
     from studies.verdict.searching import Workshop
 
     folder.mkdir(parents=True, exist_ok=True)
-    profiles = [
-        profile
-        for profile in price_lists().values()
-        if profile.eligibility.scope_compares
-    ]
     tolerance = load_params(ROOT / PARAMS_FILE).evaluate.early_exit_tolerance_percent
     return Workshop(folder, profiles, tolerance)
 
@@ -301,6 +306,9 @@ def parser() -> argparse.ArgumentParser:
         "final", help="for maintainers: train those that the search chose"
     )
     finals.add_argument("--seeds", type=int, nargs="+", metavar="SEED")
+    finals.add_argument(
+        "--sides", nargs="+", choices=SIDES, default=SIDES, help="both by default"
+    )
     finals.set_defaults(job=final)
     for job in (searched, finals):
         job.add_argument(

@@ -29,7 +29,7 @@ from studies.verdict.counts import (
     operations,
 )
 from studies.verdict.networks import FOLDER, RecordedNetwork
-from studies.verdict.statistics import Front, Quantity
+from studies.verdict.statistics import Front, Quantity, SideNetworks
 from studies.verdict.verdicts import LEVELS_PERCENT, Verdict, verdicts
 
 HEADLINE: Final = FOLDER / "headline.csv"
@@ -136,7 +136,7 @@ def headline(
             "events_high": _finite(count.high),
             "events": _mean(spiking, operations),
             "operations": _mean(conventional, operations),
-            "spiking_itself": _spiking_itself(spiking),
+            "spiking_itself": _spiking_itself(sides.spiking, level),
             "energy_ratio": energy.ratio,
             "energy_low": energy.ratio_low,
             "energy_high": _finite(energy.ratio_high),
@@ -155,12 +155,25 @@ def _mean(front: Front, quantity: Quantity) -> float:
     return float(np.exp(front.readings(front.side.log_values(quantity)).mean()))
 
 
-def _spiking_itself(front: Front) -> float | None:
-    """Events over operations of the same weights, along a front; None if unknown."""
-    members = [one for group in front.side.configurations for one in group]
-    if any(one.sent_once is None for one in members):
-        return None
-    return _mean(front, operations) / _mean(front, lambda one: one.sent_once or 0.0)
+def _spiking_itself(side: SideNetworks, level_percent: float) -> float | None:
+    """Events over operations of the same weights, in the mixture that all seeds choose.
+
+    None if it is not known of a network.
+    """
+    segment = side.by_all(side.log_values(operations), level_percent)
+    ends = (
+        (segment.share[0], side.configurations[segment.above[0]]),
+        (1 - segment.share[0], side.configurations[segment.below[0]]),
+    )
+    events = 0.0
+    once = 0.0
+    for share, networks in ends:
+        for one in networks if share > 0 else ():
+            if one.sent_once is None:
+                return None
+            events += share * operations(one)
+            once += share * one.sent_once
+    return events / once
 
 
 def _nj(energy_pj: float | None) -> float | None:

@@ -100,7 +100,7 @@ def headline_table(rows: Sequence[HeadlineRow]) -> str:
             for row in rows
         ],
         "of that, spiking itself": [
-            "" if row.spiking_itself is None else plain(row.spiking_itself, 2)
+            "" if row.spiking_itself is None else plain(row.spiking_itself)
             for row in rows
         ],
         f"energy (`{PROFILE}`)": [
@@ -140,8 +140,11 @@ def map_parts(rows: Sequence[BreakEven], lists: Sequence[PlacedList]) -> list[st
     line = Line.at(rows, PLACED_PERCENT)
     start = line.with_free_memory
     free = range_words(start.mac, start.mac_low, start.mac_high)
+    lowest = line.per_access("mac_low")
     per_access = range_words(
-        line.per_access(), line.per_access("mac_low"), line.per_access("mac_high")
+        line.per_access(),
+        None if lowest is None else max(lowest, 0.0),
+        line.per_access("mac_high"),
     )
     below = [one for one in lists if one.mac > line.mac_price(one.access)]
     names = in_series(f"`{one.name}`" for one in below)
@@ -158,7 +161,7 @@ def map_parts(rows: Sequence[BreakEven], lists: Sequence[PlacedList]) -> list[st
         "multiply-accumulates and memory accesses, the spiking networks of this study "
         f"need less energy at {PLACED_PERCENT:g} % only where a multiply-accumulate "
         f"costs more than {free} additions plus {per_access} memory accesses.** "
-        f"{lists_below}",
+        f"{lists_below} The map charges every access alike, whatever the memory.",
     ]
 
 

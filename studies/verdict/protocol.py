@@ -6,7 +6,7 @@ learning constants from the same sections as a spiking one.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
 from spikejoule.baselines.settings import BaselineVariant
@@ -22,7 +22,7 @@ from studies.verdict.published import ROOT
 
 FILE: Final = FOLDER / "protocol.yaml"
 
-Stage = Literal["learn", "search", "final"]
+Stage = Literal["search", "final"]
 
 PIXEL_BITS: Final = "pixel_bits"
 """A key of conventional precisions that is no parameter of the pipeline."""
@@ -37,7 +37,6 @@ class Configuration:
         stage: the stage that trains it.
         hidden: number of hidden neurons.
         pruned: fraction of the weights that is removed.
-        bits: width of the weights.
         precision, learning: names of its further settings.
         changes: its parameters, besides sizes and epochs.
         epochs: epochs of its training.
@@ -47,7 +46,6 @@ class Configuration:
     stage: Stage
     hidden: int
     pruned: float
-    bits: int
     precision: str
     learning: str
     changes: Mapping[str, Any]
@@ -56,7 +54,7 @@ class Configuration:
     @property
     def name(self) -> str:
         """A name that no other configuration of the side and stage has."""
-        size = f"{self.hidden}, {100 * self.pruned:g} % pruned, {self.bits} bits"
+        size = f"{self.hidden}, {100 * self.pruned:g} % pruned"
         return f"{size}, {self.precision}, {self.learning}"
 
     @property
@@ -67,7 +65,8 @@ class Configuration:
     @property
     def digest(self) -> str:
         """A digest of all that affects its networks besides the seed."""
-        return content_digest(asdict(self))[:12]
+        sizes = self.side, self.hidden, self.pruned, self.epochs
+        return content_digest({"sizes": sizes, **self.changes})[:12]
 
     def params(self, seed: int) -> Params:
         """The parameters of the pipeline with a seed."""
@@ -75,7 +74,6 @@ class Configuration:
         content["seed"] = seed
         sizes = {
             "model.hidden": self.hidden,
-            "model.weight_bits": self.bits,
             "train.pruned_fraction": self.pruned,
             "train.max_epochs": self.epochs,
         }
@@ -103,7 +101,7 @@ class Configuration:
                 bool(self.changes["model.bias"]),
             ),
             pruning,
-            bits=self.bits,
+            bits=params.model.weight_bits,
             sum_bits=params.model.state_bits,
             pixel_threshold=threshold,
             shifts=True,
@@ -122,63 +120,28 @@ class Protocol:
         return cls(read_mapping(FILE))
 
     @property
-    def seeds(self) -> list[int]:
-        """Seeds of the final networks."""
-        seeds: list[int] = self.content["final"]["seeds"]
-        return seeds
-
-    @property
     def search_seed(self) -> int:
         """Seed of the networks that are searched."""
         seed: int = self.content["search"]["seed"]
         return seed
 
-    def learn(self, side: SideName) -> Iterator[Configuration]:
-        """One size with each setting of learning."""
-        precision = next(iter(self.content["precisions"][side]))
-        size = self.content["learning_size"]
-        for learning in self.content["learning"][side]:
-            yield self.configuration(side, "learn", size, precision, learning)
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds of the final networks."""
+        seeds: list[int] = self.content["final"]["seeds"]
+        return seeds
 
-    def search(self, side: SideName, learning: str) -> Iterator[Configuration]:
-        """Every size and precision with a setting of learning."""
-        for size in self.content["sizes"]:
-            for precision in self.content["precisions"][side]:
-                yield self.configuration(side, "search", size, precision, learning)
-
-    def final(self, side: SideName) -> Iterator[Configuration]:
-        """The chosen networks."""
-        for chosen in self.content["final"]["networks"][side]:
-            size = {name: chosen[name] for name in ("hidden", "pruned", "bits")}
-            yield self.configuration(
-                side, "final", size, chosen["precision"], chosen["learning"]
-            )
-
-    def configuration(
-        self,
-        side: SideName,
-        stage: Stage,
-        size: Mapping[str, Any],
-        precision: str,
-        learning: str,
-    ) -> Configuration:
-        """A configuration of some settings."""
-        changes = {
-            **self.content["parameters"],
-            **self.content["learning"][side][learning],
-            **self.content["precisions"][side][precision],
-        }
-        stages = self.content["final" if stage == "final" else "search"]
-        epochs = stages["epochs"][side]
-        return Configuration(
-            side=side,
-            stage=stage,
-            precision=precision,
-            learning=learning,
-            changes=changes,
-            epochs=epochs,
-            **size,
-        )
+    def configurations(self, stage: Stage, side: SideName) -> Iterator[Configuration]:
+        """The networks of a stage."""
+        stated = self.content[stage]
+        for network in stated["networks"][side]:
+            changes = {
+                **self.content["parameters"],
+                **self.content["learning"][side][network["learning"]],
+                **self.content["precisions"][side][network["precision"]],
+            }
+            usual = {"epochs": stated["epochs"][side]}
+            yield Configuration(side, stage, changes=changes, **{**usual, **network})
 
 
 def default_params(seed: int) -> Params:

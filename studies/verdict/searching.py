@@ -60,23 +60,21 @@ RUN: Final = "protocol"
 
 
 class SearchedNetwork(Row):
-    """A network or cascade of the search: a row of `TABLE`.
+    """A network of the search: a row of `TABLE`.
 
     Attributes:
-        side, stage: as in `Configuration`.
-        network: names of its configurations.
+        side, network: its side and the name of its configuration.
         method: how it is run.
         seed, epochs: of its training.
         validation_percent: its accuracy.
         operations: synaptic events of a spiking network, weights multiplied or added by
             a conventional one; mean over validation images.
         energy_nj: per inference under `PROFILE`, mean over validation images.
-        processor_seconds: of its training; None for cascades.
+        processor_seconds: of its training.
         git_commit: the code that trained it.
     """
 
     side: SideName
-    stage: Text
     network: Text
     method: Text
     seed: Count
@@ -110,11 +108,6 @@ class Kept:
     times: Mapping[str, Any]
 
     @property
-    def validation_percent(self) -> float:
-        """Its highest accuracy of all ways of running it."""
-        return max(one.validation.accuracy_percent for one in self.network.entrants)
-
-    @property
     def n_operations(self) -> float:
         """Synaptic events, or products: the fewest of its ways of running."""
         return min(
@@ -140,17 +133,17 @@ class Priced:
 
     @property
     def searched(self) -> SearchedNetwork:
-        """Describe it for the table of the search."""
-        first = self.members[0].configuration
+        """Describe a single network for the table of the search."""
+        (only,) = self.members
+        configuration = only.configuration
         energy = self.row.energy(PROFILE)
         assert energy is not None
         return SearchedNetwork(
-            side=first.side,
-            stage=first.stage,
-            network=", then ".join(one.configuration.name for one in self.members),
+            side=configuration.side,
+            network=configuration.name,
             method=self.row.method,
             seed=self.row.seed,
-            epochs=first.epochs,
+            epochs=configuration.epochs,
             validation_percent=rounded(self.row.validation_percent, 6),
             operations=rounded(operations(self.row), 6),
             energy_nj=rounded(energy.middle_pj / 1000, 6),
@@ -234,21 +227,23 @@ class Workshop:
 def search(
     side: SideName, protocol: Protocol, workshop: Workshop
 ) -> list[SearchedNetwork]:
-    """Search a side: settings of learning first, then sizes and precisions."""
+    """Train the networks of the search."""
     seed = protocol.search_seed
-    learned = [workshop.kept(one, seed) for one in protocol.learn(side)]
-    best = max(learned, key=lambda one: one.validation_percent)
-    learning = best.configuration.learning
-    searched = [workshop.kept(one, seed) for one in protocol.search(side, learning)]
-    alone = [one for one in workshop.rows(learned, seed) if one.row.n_networks == 1]
-    return [one.searched for one in (*alone, *workshop.rows(searched, seed))]
+    return [
+        one.searched
+        for configuration in protocol.configurations("search", side)
+        for one in workshop.rows([workshop.kept(configuration, seed)], seed)
+    ]
 
 
 def final_rows(
     side: SideName, seed: int, protocol: Protocol, workshop: Workshop
 ) -> list[RecordedNetwork]:
-    """Train the chosen networks with a seed of the study."""
-    kept = [workshop.kept(one, seed) for one in protocol.final(side)]
+    """Train the chosen networks with a seed of the study; join every two."""
+    kept = [
+        workshop.kept(configuration, seed)
+        for configuration in protocol.configurations("final", side)
+    ]
     return [one.row for one in workshop.rows(kept, seed)]
 
 

@@ -80,7 +80,7 @@ def test_the_table_of_published_networks(tmp_path: Path) -> None:
 
 def test_every_named_run_has_recorded_networks(rows: list[Verdict]) -> None:
     networks = pd.read_csv(recorded_table("mnist"))
-    assert not networks.duplicated(["run_id", "network", "method"]).any()
+    assert not networks.duplicated(["run_id", "configuration", "method"]).any()
     assert networks["n_images"].nunique() == 1
     for row in rows:
         for side in (row.spiking, row.conventional):
