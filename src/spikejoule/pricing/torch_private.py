@@ -23,6 +23,11 @@ def buffers_of(module: nn.Module) -> dict[str, Tensor | None]:
     return module._buffers
 
 
+def parameters_of(module: nn.Module) -> dict[str, Tensor | None]:
+    """Return the dictionary of a module's parameters, without a generator."""
+    return module._parameters
+
+
 def version_of(x: Tensor) -> int:
     """Return how often a tensor was changed in place."""
     return x._version
