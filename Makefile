@@ -100,7 +100,7 @@ plots: $(INSTALLED)-plots  ## DVC's charts on a page that works offline (PLOTS="
 RUNS_PAGE = http://127.0.0.1:$(PORT)/\#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=overview
 
 ui: $(INSTALLED)  ## open the MLflow UI on this project's store and print the address of its runs (PORT=...)
-	@echo 'The runs, in a moment: $(RUNS_PAGE)'
+	@echo 'The runs, in a moment:'; echo '$(RUNS_PAGE)'
 	@PYTHONWARNINGS=ignore:starlette.middleware.wsgi MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/python -m mlflow ui --host 127.0.0.1 \
 	    --port "$(PORT)" --workers 1 --uvicorn-opts '--log-level warning' \
 	    --backend-store-uri sqlite:///mlflow.db --default-artifact-root mlartifacts

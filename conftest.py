@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from spikejoule.data.images import Dataset
+from spikejoule.data.dataset import Dataset
 from spikejoule.data.sources.mnist5k import load_mnist5k
 from tests.tools.made_once import made_once
 from tests.tools.without_torch import WITH_TORCH

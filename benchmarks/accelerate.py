@@ -47,7 +47,7 @@ from torch.nn.functional import cross_entropy
 import spikejoule
 from benchmarks.images import load_benchmark_images
 from benchmarks.machine import cores, describe, foreign_busy_seconds, positive
-from docs.site.speed import accelerate_table
+from docs.site.speed import accelerate_rows, plain
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.encoding.encode_images import DEFAULT_RATE_HZ
 
@@ -421,4 +421,4 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
             jobs[name] = job.result()
             logger.info("%s: %s", name, jobs[name]["seconds_per_batch"])
     content = {"machine": facts, "data": title, "jobs": jobs}
-    return content, accelerate_table(content)
+    return content, plain(accelerate_rows(content))

@@ -21,6 +21,7 @@ import spikejoule
 from benchmarks.accelerate import BATCH, FAST, FORWARD, JOBS, MODELS, SIMULATED
 from benchmarks.images import load_benchmark_images
 from benchmarks.machine import cores, describe, positive
+from spikejoule.core.terminal import text_table
 
 logger = logging.getLogger(__name__)
 
@@ -118,11 +119,8 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
 def accuracy_table(found: dict[str, Any]) -> str:
     """The accuracy with each seed, and the mean, of all rows."""
     names = (*(f"seed {seed}" for seed in found["seeds"]), "mean")
-    lines = [
-        f"| {' | '.join(('loop with', *names))} |",
-        f"| --- | {' | '.join('---:' for _ in names)} |",
+    rows = [
+        [row, *(f"{value:.2f} %" for value in (*values, statistics.mean(values)))]
+        for row, values in found["test_accuracy_percent"].items()
     ]
-    for row, values in found["test_accuracy_percent"].items():
-        cells = (*values, statistics.mean(values))
-        lines.append(f"| {row} | {' | '.join(f'{value:.2f} %' for value in cells)} |")
-    return "\n".join(lines)
+    return text_table(("loop with", *names), rows)

@@ -31,7 +31,7 @@ import numpy as np
 
 from benchmarks.machine import cores, describe, own_peak_mib, positive, timed
 from benchmarks.paper_graphs import DT, PAPER, digits_cnn, fully_connected
-from docs.site.speed import graphs_table
+from docs.site.speed import plain_graphs
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.encoding.events import EventList
 from spikejoule.nir.conventions import Conventions
@@ -191,4 +191,4 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
         "graphs": rows,
         "many_samples": many,
     }
-    return content, graphs_table(content)
+    return content, plain_graphs(content)

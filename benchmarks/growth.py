@@ -15,7 +15,7 @@ import argparse
 import logging
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from benchmarks.machine import cores, describe, positive
 from benchmarks.measurement import Measurement, Plan
 from benchmarks.rows import RowProcesses
 from benchmarks.speed import spread_of, warn_if_disturbed
-from spikejoule.core.terminal import text_table
+from docs.site.speed import growth_rows, plain
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
                     logger.info("%s %g: %s", name, point.value, known[same])
                 points.append({"value": point.value, **known[same]})
             content["series"][name] = {"points": points, "exponents": exponents(points)}
-    return content, growth_table(content["series"])
+    return content, plain(growth_rows(content["series"]))
 
 
 def _measured(
@@ -183,25 +183,3 @@ def exponents(points: Sequence[Mapping[str, Any]]) -> dict[str, float]:
             seconds = np.log([point["seconds"][row] for point in measured])
             found[row] = float(np.polyfit(values, seconds, 1)[0])
     return found
-
-
-def growth_table(series: Mapping[str, Any]) -> str:
-    """Return one line for each point, and the exponents below each series."""
-    header = ("quantity", "value", "event", SAMPLED, "plain PyTorch", "SpikingJelly")
-    return text_table(
-        (*header, "fastest peer / event"), list(_lines(series, header[2:]))
-    )
-
-
-def _lines(series: Mapping[str, Any], rows: Sequence[str]) -> Iterator[list[str]]:
-    for name, measured in series.items():
-        for point in measured["points"]:
-            seconds = point["seconds"]
-            cells = [f"{seconds[row]:.2f}" if row in seconds else "" for row in rows]
-            fastest = min(seconds["event"], seconds.get(SAMPLED, np.inf))
-            peer = min(seconds["plain PyTorch"], seconds["SpikingJelly"])
-            times = f"{peer / fastest:.1f}"
-            yield [name, f"{point['value']:,g}", *cells, times]
-        powers = measured["exponents"]
-        cells = [f"^{powers[row]:.2f}" if row in powers else "" for row in rows]
-        yield [name, "exponent", *cells, ""]

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 import spikejoule
 from benchmarks.machine import describe, own_peak_mib, positive
-from docs.site.speed import pricing_table
+from docs.site.speed import plain, pricing_rows
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.pricing.layers import WEIGHTED
 from spikejoule.pricing.neurons import Known
@@ -226,4 +226,4 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
     facts = describe(threads=1, allow_load=arguments.allow_load)
     rows = [measure_case(case, arguments.rounds) for case in cases]
     content = {**facts, "models": rows}
-    return content, pricing_table(content)
+    return content, plain(pricing_rows(content))

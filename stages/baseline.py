@@ -9,11 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from spikejoule.baselines.counts import (
-    MeasuredBaseline,
-    measure_baseline,
-    save_baseline,
-)
+from spikejoule.baselines.counts import MeasuredBaseline, save_baseline
+from spikejoule.baselines.measuring import measure_baseline
 from spikejoule.baselines.quantised import (
     CALIBRATION_IMAGES,
     Widths,
@@ -30,8 +27,9 @@ from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.parameters import Only, ParameterFile, Seed
 from spikejoule.core.resume import ResumeFile
 from spikejoule.core.store import write_json
+from spikejoule.data.dataset import Samples, load_samples
 from spikejoule.data.events import LabelledEvents
-from spikejoule.data.images import LabelledImages, Samples, load_samples
+from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.binning import WHITE, largest_count, summed_images
 from spikejoule.encoding.encoders.none import NoEncoding
 from spikejoule.encoding.params import EncodeParams

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spikejoule.core.parameters import ParameterFile, Seed
 from spikejoule.core.store import write_json
-from spikejoule.data.images import Samples, load_samples
+from spikejoule.data.dataset import Samples, load_samples
 from spikejoule.encoding.encoded_files import (
     EncodedImages,
     Split,

@@ -9,12 +9,9 @@ from spikejoule.compare.params import EnergyReportParams
 from spikejoule.core.parameters import Only
 from spikejoule.core.store import write_bytes, write_text
 from spikejoule.counts.measurement import Measurement
-from spikejoule.data.images import (
-    LabelledImages,
-    Samples,
-    load_samples,
-    subject_of_data,
-)
+from spikejoule.data.dataset import Samples, load_samples
+from spikejoule.data.images import LabelledImages
+from spikejoule.data.subject import subject_of_data
 from spikejoule.evaluation.evaluation import Evaluation
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.checkpoint import Checkpoint

@@ -14,8 +14,9 @@ from spikejoule.core.parameters import ParameterFile
 from spikejoule.core.store import write_csv
 from spikejoule.counts.measurement import Measurement
 from spikejoule.counts.proxies import checkpoint_proxies
-from spikejoule.data.images import LabelledImages, load_samples
-from spikejoule.evaluation.accuracy import (
+from spikejoule.data.dataset import load_samples
+from spikejoule.data.images import LabelledImages
+from spikejoule.evaluation.early_exit import (
     EarlyExit,
     StepOutcomes,
     accuracy_by_step,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spikejoule.core.parameters import ParameterFile, Seed
-from spikejoule.data.images import describe, split_validation
+from spikejoule.data.dataset import describe, split_validation
 from spikejoule.data.params import DataParams
 from spikejoule.data.source import Places
 from spikejoule.data.sources import load_dataset

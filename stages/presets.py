@@ -38,7 +38,10 @@ REPLACED = "refs/spikejoule/replaced"
 def overrides_of(path: Path) -> list[str]:
     """Read a preset as DVC's settings: `train.lr=0.001`, `model.hidden=[100,200]`."""
     # The base loader keeps scalars as text: 0.00001 does not become 1e-05.
-    preset = YAML(typ="base").load(path.read_text(encoding="utf-8"))
+    try:
+        preset = YAML(typ="base").load(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        preset = None  # lists in lists
     if not isinstance(preset, dict) or not all(map(_is_value, preset.values())):
         raise ValueError(
             f"{path} must hold values or lists of values by full keys, such as "

@@ -12,7 +12,7 @@ from spikejoule.compare.params import EnergyReportParams
 from spikejoule.core.parameters import Only, ParameterFile, Seed
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import load_profiles, select_profile
-from spikejoule.evaluation.accuracy import EarlyExit
+from spikejoule.evaluation.early_exit import EarlyExit
 from spikejoule.evaluation.params import EvaluateParams
 from spikejoule.evaluation.runs import CountedSamples, load_runs
 from spikejoule.network.checkpoint import Checkpoint

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spikejoule.core.parameters import ParameterFile, Seed
 from spikejoule.core.store import write_csv
-from spikejoule.data.images import DataDescription, load_samples
+from spikejoule.data.dataset import DataDescription, load_samples
 from spikejoule.encoding.encoded_files import EncodedImages, load_events_of
 from spikejoule.encoding.params import EncodeParams
 from spikejoule.engine.learning import chosen_trainer

@@ -16,10 +16,11 @@ from ruamel.yaml import YAML
 
 from spikejoule.compare.analysis import analyse
 from spikejoule.compare.from_checkpoint import analysis_inputs
-from spikejoule.data.images import LabelledImages, load_samples
+from spikejoule.data.dataset import load_samples
+from spikejoule.data.images import LabelledImages
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import HardwareProfile, headline_profile, load_profiles
-from spikejoule.evaluation.accuracy import EarlyExit
+from spikejoule.evaluation.early_exit import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.evaluation.runs import CountedSamples, counted_runs, exits_of
 from spikejoule.network.checkpoint import Checkpoint

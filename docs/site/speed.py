@@ -4,38 +4,60 @@ import csv
 import json
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from spikejoule.core.terminal import text_table, wrapped
+
+Rows = Sequence[tuple[str, ...]]
+"""A table; the first row has the headings."""
+
+
+def markdown(rows: Rows, n_words: int) -> str:
+    """Write a table in Markdown: columns of words to the left, then numbers."""
+    header, *others = rows
+    sides = ["---"] * n_words + ["---:"] * (len(header) - n_words)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (header, sides, *others))
+
+
+def plain(rows: Rows) -> str:
+    """Write a table for a terminal."""
+    header, *others = rows
+    return text_table(header, others)
+
 
 def graphs(file: Path) -> str:
     """The table of a file that `python -m benchmarks graphs` has written."""
-    return graphs_table(json.loads(file.read_text(encoding="utf-8")))
+    found = json.loads(file.read_text(encoding="utf-8"))
+    return "\n\n".join([markdown(graph_rows(found), 2), graph_caption(found)])
 
 
-def graphs_table(found: Mapping[str, Any]) -> str:
-    """Each graph beside NIRTorch; then a sentence for each further measurement that is
-    recorded.
-    """
+def plain_graphs(found: Mapping[str, Any]) -> str:
+    """The same for a terminal."""
+    return "\n\n".join([plain(graph_rows(found)), wrapped(graph_caption(found))])
+
+
+def graph_rows(found: Mapping[str, Any]) -> Rows:
+    """Each graph beside NIRTorch."""
     header = (
         "graph",
         "run by",
         "spikes per neuron and step",
         "samples/s",
         "NIRTorch, samples/s",
+        "times NIRTorch",
+        "in processor time",
     )
-    header += ("times NIRTorch", "in processor time")
-    rows = [
-        header,
-        ("---", "---", *["---:"] * (len(header) - 2)),
-        *map(_row, found["graphs"]),
-    ]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return [header, *map(_row, found["graphs"])]
+
+
+def graph_caption(found: Mapping[str, Any]) -> str:
+    """The size of the job; then a sentence for each further recorded measurement."""
     said = [words(found[key]) for key, words in FURTHER.items() if key in found]
     caption = f"{found['samples']:,} samples, {found['threads']} threads."
-    return "\n\n".join([table, " ".join([caption, *said])])
+    return " ".join([caption, *said])
 
 
 def _row(measured: dict[str, Any]) -> tuple[str, ...]:
@@ -68,26 +90,22 @@ FURTHER = {"many_samples": _many_samples}
 
 def pricing(file: Path) -> str:
     """The table of a file that `python -m benchmarks pricing` has written."""
-    return pricing_table(json.loads(file.read_text(encoding="utf-8")))
+    return markdown(pricing_rows(json.loads(file.read_text(encoding="utf-8"))), 2)
 
 
-def pricing_table(found: Mapping[str, Any]) -> str:
+def pricing_rows(found: Mapping[str, Any]) -> Rows:
     """Each model's forward pass beside `spikejoule.price`."""
-    rows = [
-        (
-            "model",
-            "batch",
-            "forward pass",
-            "`price`",
-            "times",
-            "MiB",
-            "`price`",
-            "times",
-        ),
-        ("---", "---", *["---:"] * 6),
-        *map(_priced_model, found["models"]),
-    ]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    header = (
+        "model",
+        "batch",
+        "forward pass",
+        "`price`",
+        "times",
+        "MiB",
+        "`price`",
+        "times",
+    )
+    return [header, *map(_priced_model, found["models"])]
 
 
 def _priced_model(measured: dict[str, Any]) -> tuple[str, ...]:
@@ -106,13 +124,13 @@ def _priced_model(measured: dict[str, Any]) -> tuple[str, ...]:
 
 def accelerate(file: Path) -> str:
     """The table of a file that `python -m benchmarks accelerate` has written."""
-    return accelerate_table(json.loads(file.read_text(encoding="utf-8")))
+    return markdown(accelerate_rows(json.loads(file.read_text(encoding="utf-8"))), 3)
 
 
-def accelerate_table(found: Mapping[str, Any]) -> str:
+def accelerate_rows(found: Mapping[str, Any]) -> Rows:
     """Milliseconds of a training step, and how many times faster the accelerated."""
     header = ("network", "job", "loop with", "ms per batch", "accelerated", "times")
-    rows: list[tuple[str, ...]] = [header, ("---", "---", "---", *["---:"] * 3)]
+    rows: list[tuple[str, ...]] = [header]
     for name, job in found["jobs"].items():
         seconds = job["seconds_per_batch"]
         fast = {row: seconds[row] for row in seconds if row.startswith("accelerated ")}
@@ -129,7 +147,7 @@ def accelerate_table(found: Mapping[str, Any]) -> str:
                     f"{seconds[row] / own:.1f}",
                 )
             )
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return rows
 
 
 def track(file: Path) -> str:
@@ -160,13 +178,13 @@ def track_table(found: Mapping[str, Any]) -> str:
 
 def growth(file: Path) -> str:
     """The table of a file that `python -m benchmarks growth` has written."""
-    return growth_table(json.loads(file.read_text(encoding="utf-8"))["series"])
+    series = json.loads(file.read_text(encoding="utf-8"))["series"]
+    return markdown(growth_rows(series), 1)
 
 
-def growth_table(series: Mapping[str, Any]) -> str:
+def growth_rows(series: Mapping[str, Any]) -> Rows:
     """Each quantity's seconds per epoch, and below them the fitted exponents."""
-    header = ("", "", *GROWING_ROWS, "fastest peer / fastest `event`")
-    lines = [header, ("---", *["---:"] * (len(header) - 1))]
+    lines = [("", "", *GROWING_ROWS, "fastest peer / fastest `event`")]
     for name, measured in series.items():
         for point in measured["points"]:
             seconds = point["seconds"]
@@ -184,7 +202,7 @@ def growth_table(series: Mapping[str, Any]) -> str:
             _or_dash(measured["exponents"], row, "^{:.2f}") for row in GROWING_ROWS
         ]
         lines.append((name, "exponent", *exponents, ""))
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return lines
 
 
 def _or_dash(values: Mapping[str, float], row: str, form: str) -> str:
@@ -203,10 +221,7 @@ def sampling(file: Path) -> str:
     """
     with file.open(encoding="utf-8", newline="") as opened:
         trainings = list(csv.DictReader(opened))
-    lines = [
-        ("hidden layers", "backward", "each seed, %", "mean, %"),
-        ("---", "---", "---:", "---:"),
-    ]
+    lines = [("hidden layers", "backward", "each seed, %", "mean, %")]
     for (hidden, backward), group in groupby(
         trainings, key=lambda row: (row["hidden"], row["backward"])
     ):
@@ -219,4 +234,4 @@ def sampling(file: Path) -> str:
                 f"{statistics.mean(accuracies):.2f}",
             )
         )
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown(lines, 2)

@@ -26,10 +26,10 @@ PHASES = (FORWARD, BACKWARD, OPTIMIZER)
 # The kinds of access in the picture, under their names for a spiking network
 ROWS = {
     "data": "data",
-    "spikes or activations": "spikes",
+    "activations": "spikes",
     "weights": "weights",
-    "potentials or accumulators": "potentials",
-    "kept potentials": "kept potentials",
+    "states": "potentials",
+    "kept_potentials": "kept potentials",
     "deltas": "deltas",
     "gradients": "gradients",
     "moments": "Adam's moments",

@@ -40,7 +40,12 @@ COLUMNS: Final = (
     "ratio",
     "ratio_high",
     "static_share",
+    "leakage_share",
     "latency_us",
+    "given_nj",
+    "measured_beyond_given_nj",
+    "predicted_beyond_given_nj",
+    "rounding_nj",
     "ratio_of_one_price",
     "reason",
     "source",
@@ -54,6 +59,7 @@ def cells(row: Prediction) -> dict[str, Any]:
     low, high = row.point.measured_nj
     energy = row.predicted_nj
     ratio = row.ratio
+    beyond = row.beyond
     values = {
         "chip": row.chip.name,
         "process": row.chip.process,
@@ -73,7 +79,12 @@ def cells(row: Prediction) -> dict[str, Any]:
         "ratio": ratio and ratio.middle,
         "ratio_high": ratio and ratio.high,
         "static_share": row.static_share,
+        "leakage_share": row.leakage_share,
         "latency_us": row.timed and row.timed.latency_us.middle,
+        "given_nj": beyond and beyond.given,
+        "measured_beyond_given_nj": beyond and beyond.measured,
+        "predicted_beyond_given_nj": beyond and beyond.predicted,
+        "rounding_nj": beyond and beyond.rounding,
         "ratio_of_one_price": row.headline_ratio,
         "reason": row.point.reason,
         "source": row.point.source or row.chip.source,

@@ -1,4 +1,8 @@
-"""The picture: predicted against measured energy, and their ratio."""
+"""The picture: predicted against measured energy, and their ratio.
+
+A colour is a chip, of the row that has this colour in the lower panel. A shape is a
+role.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,17 +15,20 @@ from matplotlib.figure import Figure
 from spikejoule.core.store import write_bytes
 from spikejoule.report.charts.canvas import (
     BLUE,
+    GOLD,
+    GREEN,
     GREY,
     INK,
     MUTED,
     PAPER,
+    PINK,
     VERMILION,
     Chart,
     house_style,
     log_axis,
 )
 from studies.silicon.predictions import Prediction, name_of
-from studies.silicon.references import FOLDER, Measures, Role
+from studies.silicon.references import FOLDER, PJ_PER_NJ, Measures, Role
 
 PICTURE: Final = FOLDER / "silicon.png"
 
@@ -31,72 +38,78 @@ WITHIN: Final = 0.25
 LOWEST_PJ: Final = 1e4
 HIGHEST_PJ: Final = 1e12
 RATIOS: Final = (2.0**-3.5, 2.0**3.5)
-_PJ_PER_NJ = 1e3
-_ARROW = 0.8
+_ARROW = 3.0
+_LINE_OF_FACTOR = 2.0
+_SPREAD_ROWS = 0.14
+_SMALL = 7.5
 
 STYLES: Final[dict[tuple[Role, Measures], dict[str, Any]]] = {
-    ("fitted", "total"): {
-        "marker": "s",
-        "color": GREY,
-        "label": "fitted: shows nothing",
-    },
-    ("predicted", "total"): {"marker": "o", "color": BLUE, "label": "predicted: total"},
+    ("fitted", "total"): {"marker": "s", "label": "fitted: shows nothing"},
+    ("predicted", "total"): {"marker": "o", "label": "predicted: total"},
     ("predicted", "dynamic"): {
         "marker": "D",
-        "color": BLUE,
         "label": "predicted: dynamic energy, on both axes",
     },
     ("interpolated", "total"): {
         "marker": "o",
-        "color": BLUE,
         "markerfacecolor": PAPER,
         "label": "interpolated between fitted points",
     },
     ("lower bound", "total"): {
         "marker": "^",
-        "color": VERMILION,
         "markerfacecolor": PAPER,
-        "label": "lower bound: static energy only",
+        "label": "at least, if idle power is drawn throughout",
     },
 }
 
 ONE_EVENT_PRICE: Final[dict[str, Any]] = {
     "marker": "x",
-    "markersize": 9,
+    "markersize": 8,
+    "linestyle": "",
     "color": VERMILION,
     "label": "one price per event",
 }
 
-LABELS: Final = {
-    "ODIN, 1.3 MHz": (9, -4, "left"),
-    "uBrain, MNIST, 256-64-10": (-22, 5, "right"),
-    "GAP9, anomaly detection": (-8, -9, "right"),
-    "NDP120, keyword spotting": (-12, 8, "right"),
-    "TrueNorth, 11.58 Hz": (-12, 16, "right"),
-    "Loihi, nearest neighbours, cores": (-30, 18, "right"),
-    "Loihi, keyword spotting": (16, -6, "left"),
-    "EFR32MG24, anomaly detection": (6, -13, "left"),
-    "STM32U575, visual wake words": (-62, 26, "right"),
-    "STM32H7A3, image classification": (-40, 22, "right"),
-    "STM32L4R5, visual wake words": (12, -8, "left"),
-    "Eyeriss, VGG-16, convolutions": (-2, -16, "right"),
+COLOURS: Final = {
+    "EFR32MG24": GREEN,
+    "Eyeriss": PINK,
+    "GAP9": VERMILION,
+    "NDP120": GOLD,
+    "STM32H7A3": INK,
+    "STM32L4R5": MUTED,
+    "STM32U575": GREY,
 }
-"""Points beside which their chip is named: points to the right and up, alignment."""
+"""Colours of conventional chips; spiking ones are blue."""
+
+LABELS: Final = {
+    "ODIN, 1.3 MHz": (12, -3, "left"),
+    "ODIN, 75 MHz": (12, -5, "left"),
+    "uBrain, MNIST, 256-64-10": (0, 26, "center"),
+    "TrueNorth, 11.58 Hz": (-56, 38, "right"),
+    "TrueNorth, 20.07 Hz": (-46, 54, "right"),
+    "TrueNorth, 95.93 Hz": (-36, 68, "right"),
+    "Loihi, nearest neighbours, cores": (-40, 58, "right"),
+    "Loihi, keyword spotting": (14, -14, "left"),
+    "GAP9, image classification": (-16, 14, "right"),
+    "GAP9, anomaly detection": (12, 20, "left"),
+}
+"""Points that are named: points to the right and up, alignment."""
 
 
 @house_style()
 def draw(rows: Sequence[Prediction]) -> Chart:
     """Draw all points that have a prediction, and the ratios of each chip."""
-    figure = Figure(figsize=(8.0, 8.0))
-    top, bottom = figure.subplots(2, 1, height_ratios=(1.5, 1))
+    figure = Figure(figsize=(8.0, 9.0))
+    top, bottom = figure.subplots(2, 1, height_ratios=(1.3, 1))
     draw_energies(top, rows)
     draw_ratios(bottom, [row for row in rows if row.ratio])
     return Chart(
         key="silicon",
         finding="Energies of chips: predicted from counts, against measured",
         figure=figure,
-        source="Bars: ranges of counts, prices and leakage. Conventional chips: one "
-        "price per product, fitted to one network. Lower panel: one row per chip.",
+        source="Bars: ranges of counts, prices and leakage; marks of ranges without a "
+        "value: geometric middles. Conventional chips: one price per product, from "
+        "each other network of the chip in turn. Colours: those of the rows below.",
     )
 
 
@@ -113,9 +126,20 @@ def draw_energies(axes: Axes, rows: Sequence[Prediction]) -> None:
         linewidth=0,
         label="within 25 %",
     )
+    for factor in (_LINE_OF_FACTOR, 1 / _LINE_OF_FACTOR):
+        axes.plot(
+            ends,
+            ends * factor,
+            color=MUTED,
+            linewidth=0.6,
+            linestyle="--",
+            label=f"factor {factor:g}" if factor > 1 else None,
+        )
     for style, members in by_style(rows):
-        for number, row in enumerate(members):
-            draw_point(axes, row, style | ({"label": None} if number else {}))
+        # The legend's mark, which has no chip's colour.
+        axes.plot([], [], linestyle="", color=MUTED, **style)
+        for row in members:
+            draw_point(axes, row, style)
     for axis in ("x", "y"):
         log_axis(axes, axis, digits=(1,))
     axes.set(
@@ -124,7 +148,7 @@ def draw_energies(axes: Axes, rows: Sequence[Prediction]) -> None:
         xlabel="Measured energy of a unit of work",
         ylabel="Predicted from counts",
     )
-    axes.legend(loc="upper left")
+    axes.legend(loc="lower right", fontsize=_SMALL)
 
 
 def by_style(
@@ -138,8 +162,13 @@ def by_style(
         )
 
 
+def colour(row: Prediction) -> str:
+    """Return the colour of a point's chip."""
+    return COLOURS.get(row.chip.name, BLUE)
+
+
 def draw_point(axes: Axes, row: Prediction, style: dict[str, Any]) -> None:
-    """Draw a point with its bars, and its chip's name if `LABELS` has a place for it.
+    """Draw a point with its bars, and its name if `LABELS` has a place for it.
 
     The arrow of a lower bound points to where the energy is.
     """
@@ -147,85 +176,114 @@ def draw_point(axes: Axes, row: Prediction, style: dict[str, Any]) -> None:
     assert energy is not None
     low, high = row.point.measured_nj
     x, y = row.measured_nj, energy.middle
-    is_bound = row.point.role == "lower bound"
-    up = y * _ARROW if is_bound else energy.high - y
+    place = (x * PJ_PER_NJ, y * PJ_PER_NJ)
     axes.errorbar(
-        [x * _PJ_PER_NJ],
-        [y * _PJ_PER_NJ],
-        xerr=np.array([[x - low], [high - x]]) * _PJ_PER_NJ,
-        yerr=np.array([[y - energy.low], [up]]) * _PJ_PER_NJ,
-        lolims=is_bound,
+        [place[0]],
+        [place[1]],
+        xerr=np.array([[x - low], [high - x]]) * PJ_PER_NJ,
+        yerr=np.array([[y - energy.low], [energy.high - y]]) * PJ_PER_NJ,
         linestyle="",
         markersize=5,
         elinewidth=1,
         zorder=5,
-        **style,
+        color=colour(row),
+        **style | {"label": None},
     )
+    if row.point.role == "lower bound":
+        axes.annotate(
+            "",
+            (place[0], place[1] * _ARROW),
+            xytext=place,
+            zorder=4,
+            arrowprops={"arrowstyle": "->", "color": colour(row)},
+        )
     if (name := name_of(row)) in LABELS:
         right, above, align = LABELS[name]
         axes.annotate(
-            row.chip.name,
-            (x * _PJ_PER_NJ, y * _PJ_PER_NJ),
+            name,
+            place,
             xytext=(right, above),
             textcoords="offset points",
             ha=align,
-            fontsize=7.5,
+            fontsize=_SMALL,
             color=INK,
             zorder=6,
-            arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.5},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": MUTED,
+                "linewidth": 0.5,
+                "relpos": (float(align == "right"), 0.5),
+            },
         )
 
 
 def draw_ratios(axes: Axes, rows: Sequence[Prediction]) -> None:
-    """Draw predicted over measured energies, one line per chip, spiking ones first."""
+    """Draw predicted over measured energies.
+
+    A spiking chip's point has a row of its own, a conventional chip one row.
+    """
     axes.axvline(1, color=MUTED, linewidth=1)
     axes.axvspan(1 - WITHIN, 1 + WITHIN, color=MUTED, alpha=0.15, linewidth=0)
     spiking_first = sorted(rows, key=lambda row: row.chip.kind != "spiking")
-    chips = list(dict.fromkeys(row.chip.name for row in spiking_first))
-    n_spiking = len({row.chip.name for row in rows if row.chip.kind == "spiking"})
-    axes.axhline(n_spiking - 0.5, color=MUTED, linewidth=0.5)
-    for place, kind in (
-        (n_spiking - 0.7, "spiking"),
-        (n_spiking - 0.3, "conventional"),
+    members: dict[str, list[Prediction]] = {}
+    for row in spiking_first:
+        members.setdefault(row_name(row), []).append(row)
+    for place, of_row in enumerate(members.values()):
+        for number, row in enumerate(of_row):
+            above = (number - (len(of_row) - 1) / 2) * _SPREAD_ROWS
+            draw_ratio(axes, row, place + above)
+    n_spiking = sum(of_row[0].chip.kind == "spiking" for of_row in members.values())
+    axes.axhline(n_spiking - 0.5, color=MUTED, linewidth=0.8)
+    for words, middle in (
+        ("spiking", (n_spiking - 1) / 2),
+        ("conventional", (n_spiking + len(members) - 1) / 2),
     ):
         axes.text(
-            RATIOS[1] * 0.97,
-            place,
-            kind,
-            ha="right",
-            va="bottom" if kind == "spiking" else "top",
+            1.01,
+            middle,
+            words,
+            transform=axes.get_yaxis_transform(),
+            rotation=270,
+            va="center",
             color=INK,
-            fontsize=7.5,
         )
-    for style, members in by_style(rows):
-        for row in members:
-            assert row.ratio is not None
-            low, middle, high = row.ratio
-            axes.errorbar(
-                [middle],
-                [chips.index(row.chip.name)],
-                xerr=np.array([[middle - low], [high - middle]]),
-                markersize=6,
-                elinewidth=1,
-                zorder=5,
-                **style | {"label": None},
-            )
-    headlines = [
-        (row.headline_ratio, chips.index(row.chip.name))
-        for row in rows
-        if row.headline_ratio is not None
-    ]
-    axes.plot(*zip(*headlines, strict=True), linestyle="", zorder=3, **ONE_EVENT_PRICE)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set(
         xlim=RATIOS,
-        ylim=(len(chips) - 0.5, -0.5),
+        ylim=(len(members) - 0.5, -0.5),
         xlabel="Predicted / measured",
-        yticks=range(len(chips)),
-        yticklabels=chips,
+        yticks=range(len(members)),
+        yticklabels=members,
     )
+    for label, of_row in zip(axes.get_yticklabels(), members.values(), strict=True):
+        label.set_color(colour(of_row[0]))
+    axes.plot([], [], **ONE_EVENT_PRICE)
     axes.legend(loc="upper right")
+
+
+def row_name(row: Prediction) -> str:
+    """Return what a row of the lower panel is called."""
+    return name_of(row) if row.chip.kind == "spiking" else row.chip.name
+
+
+def draw_ratio(axes: Axes, row: Prediction, place: float) -> None:
+    """Draw a point's ratio, and below it that of one price per event."""
+    assert row.ratio is not None
+    low, middle, high = row.ratio
+    axes.errorbar(
+        [middle],
+        [place],
+        xerr=np.array([[middle - low], [high - middle]]),
+        markersize=5,
+        elinewidth=1,
+        zorder=5,
+        color=colour(row),
+        **STYLES[row.point.role, row.point.measures] | {"label": None},
+    )
+    if row.headline_ratio is not None:
+        style = ONE_EVENT_PRICE | {"label": None}
+        axes.plot([row.headline_ratio], [place + 0.25], zorder=3, **style)
 
 
 def write_picture(rows: Sequence[Prediction], path: Path = PICTURE) -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from statistics import geometric_mean
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -29,11 +30,32 @@ from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import FLOAT_BITS, Quantisation
-from studies.silicon.references import FOLDER, ONE_PRICE, Chip, Layers, Point
+from studies.silicon.references import (
+    FOLDER,
+    ONE_PRICE,
+    PJ_PER_NJ,
+    Chip,
+    Layers,
+    Point,
+)
 
 LISTS: Final = FOLDER / "price-lists.yaml"
-_PJ_PER_NJ = 1e3
 _ENDS = (0, 1, 2)
+
+
+class Beyond(NamedTuple):
+    """Energies beyond what the price list was given, in nJ.
+
+    Attributes:
+        given: the energy that it was given.
+        measured, predicted: the rest.
+        rounding: largest error of `measured` by rounding.
+    """
+
+    given: float
+    measured: float
+    predicted: float
+    rounding: float
 
 
 @dataclass(frozen=True)
@@ -45,12 +67,14 @@ class Prediction:
         predicted_nj: energy in nJ, over the ranges of counts and prices; None if
             refused.
         timed: latency and energies at the middle of the counts; None without time.
+        leakage_nj: static power x latency, without the idle clock; None without time.
     """
 
     chip: Chip
     point: Point
     predicted_nj: Range | None = None
     timed: Timed | None = None
+    leakage_nj: float | None = None
 
     @property
     def measured_nj(self) -> float:
@@ -78,13 +102,44 @@ class Prediction:
         return self.timed.static_pj.middle / self.timed.total_pj.middle
 
     @property
+    def leakage_share(self) -> float | None:
+        """Leakage over total energy; None where `static_share` is."""
+        if self.static_share is None or self.leakage_nj is None or self.timed is None:
+            return None
+        return self.leakage_nj * PJ_PER_NJ / self.timed.total_pj.middle
+
+    @property
+    def beyond(self) -> Beyond | None:
+        """What a total tests: all beyond leakage, or beyond the first fitted point.
+
+        None for fitted points, bounds, and without static energy.
+        """
+        if self.predicted_nj is None or self.leakage_share is None:
+            return None
+        rounding = self.point.rounding_nj
+        if self.point.role == "predicted" and self.leakage_nj is not None:
+            given = self.leakage_nj
+        elif self.point.role == "interpolated" and self.chip.fitted is not None:
+            given, _ = self.chip.fitted.measured_nj
+            rounding += self.chip.fitted.rounding_nj
+        else:
+            return None
+        predicted = self.predicted_nj.middle - given
+        return Beyond(given, self.measured_nj - given, predicted, rounding)
+
+    @property
     def headline_ratio(self) -> float | None:
         """Published energy per event x events, over the measured energy."""
         headline_pj = self.point.headline_pj
         if headline_pj is None:
             return None
         events = np.mean(self.point.counts["synaptic_event"])
-        return float(headline_pj * events / _PJ_PER_NJ / self.measured_nj)
+        return float(headline_pj * events / PJ_PER_NJ / self.measured_nj)
+
+
+def given_one_price(rows: Iterable[Prediction]) -> list[Prediction]:
+    """Return the predictions from one price per product."""
+    return [row for row in rows if row.point.profile == ONE_PRICE]
 
 
 def name_of(row: Prediction) -> str:
@@ -117,7 +172,7 @@ def predicted(
     if point.profile is None:
         return Prediction(chip, point)
     profile = (
-        one_price(chip)
+        one_price(chip, point)
         if point.profile == ONE_PRICE
         else at_operating_point(profiles[point.profile], point)
     )
@@ -135,13 +190,23 @@ def predicted(
         is_total = point.measures == "total" and timed is not None
         of_end = timed.total_pj if is_total and timed else Range.of(dynamic_pj)
         energies_pj.append(of_end[end])
-    predicted_nj = Range.of(np.array(energies_pj) / _PJ_PER_NJ)
-    return Prediction(chip, point, predicted_nj, ledger.timed(1, profile))
+    predicted_nj = Range.of(np.array(energies_pj) / PJ_PER_NJ)
+    timed = ledger.timed(1, profile)
+    if timed is None or profile.time is None:
+        return Prediction(chip, point, predicted_nj)
+    leakage_nj = profile.time.static_mw.middle * timed.latency_us.middle
+    return Prediction(chip, point, predicted_nj, timed, leakage_nj)
 
 
-def one_price(chip: Chip) -> HardwareProfile:
-    """Return a list with one price, that of the fitted point."""
-    (term,) = chip.fitted.counts
+def one_price(chip: Chip, point: Point) -> HardwareProfile:
+    """Return a list with one price, from the chip's other points.
+
+    It is their geometric mean; the ends are those of each point alone.
+    """
+    prices_pj = [other.price_of_product_pj for other in chip.pricing(point)]
+    low, high = min(prices_pj), max(prices_pj)
+    # Rounding may put the mean of equal prices outside them.
+    middle = min(max(geometric_mean(prices_pj), low), high)
     return HardwareProfile.model_validate(
         {
             "id": "one-price",
@@ -152,16 +217,9 @@ def one_price(chip: Chip) -> HardwareProfile:
             "scope": "system",
             "evidence": "derived",
             "unit": "pJ",
-            "prices": {term: fitted_price_pj(chip.fitted)},
+            "prices": {"mac": [low, middle, high]},
         }
     )
-
-
-def fitted_price_pj(point: Point) -> float:
-    """Return the energy of a point by its only count, in pJ."""
-    ((count, _),) = point.counts.values()
-    energy_nj, _ = point.measured_nj
-    return energy_nj * _PJ_PER_NJ / count
 
 
 def at_operating_point(profile: HardwareProfile, point: Point) -> HardwareProfile:

@@ -5,10 +5,12 @@ Every point of a chip has a role:
     fitted        the price list was fitted to it, so it shows nothing
     predicted     the price list is not known to be fitted to it
     interpolated  it lies between fitted points
-    lower bound   counts are missing: the prediction is what is known of the energy
+    lower bound   counts are missing: idle power x time is part of the energy, if the
+                  chip draws it throughout
     refused       too little is known even for a bound
 """
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -26,16 +28,18 @@ from spikejoule.core.yaml_files import read_yaml
 
 FOLDER: Final = Path(__file__).parent
 CHIPS: Final = FOLDER / "chips"
+PJ_PER_NJ: Final = 1e3
 
 READ: Final = {
-    "raw data": "read in published raw data",
-    "abstract": "read in the source's abstract",
     "summary": "taken from a summary of the source, not read again",
+    "abstract": "read in the source's abstract",
+    "text": "read in the source's text",
+    "raw data": "read in published raw data",
 }
 """Where figures were read, in words."""
 
 ONE_PRICE: Final = "one price"
-"""Profile of a chip whose only price is that of its fitted point: energy / count."""
+"""Profile of a chip with one price, of a product, which comes from its other points."""
 
 Role = Literal["fitted", "predicted", "interpolated", "lower bound", "refused"]
 Measures = Literal["total", "dynamic"]
@@ -79,6 +83,11 @@ class Layers(_Record):
             raise ValueError("a network needs the spikes of every layer")
         return self
 
+    @property
+    def n_weights(self) -> int:
+        """Weights, which are the products of a conventional network."""
+        return sum(n_in * n_out for n_in, n_out in pairwise(self.layers))
+
 
 class Point(_Record):
     """An energy measured under some conditions.
@@ -89,9 +98,12 @@ class Point(_Record):
         role: see the module.
         conditions: network, rates, accuracy, in words.
         measured_nj: the published energy in nJ.
+        rounding_nj: largest error of its rounding, if that matters.
         measures: whether it includes static energy.
         boundary: what the measured energy belongs to, as in price lists.
         profile: id of the price list, or `ONE_PRICE`; None if refused.
+        priced_by: name of the point that `ONE_PRICE` comes from; if empty, all other
+            points that name none.
         time: what replaces the list's time model at this operating point.
         steps: steps of an inference.
         counts: operations of an inference, by term.
@@ -107,16 +119,18 @@ class Point(_Record):
     role: Role
     conditions: str
     measured_nj: Ends
+    rounding_nj: float = 0
     measures: Measures
     boundary: Literal["cores", "chip", "board", "board_and_host"] = "chip"
     profile: str | None = None
+    priced_by: str = ""
     time: dict[str, float] = Field(default_factory=dict)
     steps: int = 1
     counts: dict[str, Ends] = Field(default_factory=dict)
     network: Layers | None = None
     headline_pj: float | None = None
     source: str = ""
-    read: Literal["raw data", "abstract", "summary"]
+    read: Literal["summary", "abstract", "text", "raw data"]
     reason: str = ""
 
     @model_validator(mode="after")
@@ -128,6 +142,12 @@ class Point(_Record):
         if self.profile and bool(self.counts) == (self.network is not None):
             raise ValueError("it needs either counts or a network")
         return self
+
+    @property
+    def price_of_product_pj(self) -> float:
+        """Measured energy over the products of a conventional network, in pJ."""
+        products = self.network.n_weights if self.network else self.counts["mac"][0]
+        return self.measured_nj[0] * PJ_PER_NJ / products
 
 
 class Chip(_Record):
@@ -148,17 +168,30 @@ class Chip(_Record):
     points: tuple[Point, ...]
 
     @model_validator(mode="after")
-    def _one_price_is_fitted_once(self) -> Self:
-        if any(point.profile == ONE_PRICE for point in self.points):
-            fitted = [point for point in self.points if point.role == "fitted"]
-            if len(fitted) != 1 or len(fitted[0].counts) != 1:
-                raise ValueError("one price needs one fitted point, with one count")
+    def _one_price_has_a_source(self) -> Self:
+        for point in self.points:
+            if point.profile == ONE_PRICE and not self.pricing(point):
+                raise ValueError(f"no other point gives a price to {point.name!r}")
         return self
 
     @property
-    def fitted(self) -> Point:
-        """The point that the chip's price was fitted to; the first one if several."""
-        return next(point for point in self.points if point.role == "fitted")
+    def fitted(self) -> Point | None:
+        """The first point that the chip's price list was fitted to."""
+        return next((point for point in self.points if point.role == "fitted"), None)
+
+    def pricing(self, point: Point) -> list[Point]:
+        """Return the points that a point with `ONE_PRICE` takes its price from."""
+        return [
+            other
+            for other in self.points
+            if other.profile == ONE_PRICE
+            and other.name != point.name
+            and (
+                other.name == point.priced_by
+                if point.priced_by
+                else not other.priced_by
+            )
+        ]
 
 
 def chips(folder: Path = CHIPS) -> list[Chip]:

@@ -11,14 +11,12 @@ from typing import Final
 
 from spikejoule.energy.prices import load_profiles, price
 from studies.silicon.predictions import operations_of_network
-from studies.silicon.references import FOLDER, Chip, Layers, Point
+from studies.silicon.references import FOLDER, PJ_PER_NJ, Chip, Layers, Point
 
 OF_VERDICT: Final = FOLDER.parent / "verdict" / "price-lists.yaml"
 """Further lists, with other assumptions about memories below 8 KB."""
 
 SYSTEMS: Final = FOLDER / "systems.csv"
-
-_PJ_PER_NJ = 1e3
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def _of_network(
             profile.id,
             profile.process,
             profile.id in packaged,
-            float(price(operations, profile)[1, 0]) / _PJ_PER_NJ,
+            float(price(operations, profile)[1, 0]) / PJ_PER_NJ,
         )
         for profile in (packaged | load_profiles(others)).values()
         if profile.scope == "system"

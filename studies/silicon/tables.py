@@ -6,17 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from spikejoule.report.units import joules
-from studies.silicon.predictions import (
-    Prediction,
-    fitted_price_pj,
-    held_out,
-    name_of,
-)
-from studies.silicon.references import ONE_PRICE
+from studies.silicon.predictions import Prediction, given_one_price, name_of
+from studies.silicon.references import ONE_PRICE, PJ_PER_NJ
 from studies.silicon.systems import SystemRow
 from studies.verdict.sentences import ratio_words
-
-_PJ_PER_NJ = 1e3
 
 
 def markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -31,24 +24,26 @@ def points_table(rows: Sequence[Prediction]) -> str:
     return markdown(
         (
             "chip, point",
+            "process, voltage",
             "per",
             "energy",
             " measured",
             " predicted",
             " predicted / measured",
-            " static share",
+            " leakage + idle clock, of predicted",
             " one price per event / measured",
         ),
         [
             (
                 name_of(row),
+                row.chip.process,
                 row.point.per,
                 row.point.measures,
                 range_words(row.point.measured_nj),
                 predicted_cell(row),
                 ratio_cell(row),
-                _or_empty(row.static_share, "{:.0%}"),
-                _or_empty(row.headline_ratio, "{:.2f}"),
+                shares_cell(row),
+                "" if row.headline_ratio is None else f"{row.headline_ratio:.2f}",
             )
             for row in rows
             if row.ratio and row.chip.kind == "spiking"
@@ -57,32 +52,20 @@ def points_table(rows: Sequence[Prediction]) -> str:
 
 
 def one_price_table(rows: Sequence[Prediction]) -> str:
-    """Chips with one price per product, and what it predicts."""
-    predicted: dict[str, list[str]] = {}
-    for row in held_out(rows):
-        if row.point.profile == ONE_PRICE:
-            cell = f"{row.point.name} {ratio_cell(row)}"
-            predicted.setdefault(row.chip.name, []).append(cell)
-    fitted = {
-        row.chip.name: row.chip.fitted for row in rows if row.chip.name in predicted
-    }
+    """Chips with one price per product, and what it predicts of each network."""
+    by_chip: dict[str, list[Prediction]] = {}
+    for row in given_one_price(rows):
+        by_chip.setdefault(row.chip.name, []).append(row)
     return markdown(
-        (
-            "chip",
-            "fitted to",
-            " measured",
-            " price of a product",
-            "predicted / measured, other networks",
-        ),
+        ("chip", "process, voltage", " price of a product", "predicted / measured"),
         [
             (
                 chip,
-                fitted[chip].name,
-                range_words(fitted[chip].measured_nj),
-                joules(fitted_price_pj(fitted[chip]), digits=3),
-                ", ".join(cells),
+                members[0].chip.process,
+                prices_words([row.point.price_of_product_pj for row in members]),
+                ", ".join(f"{row.point.name} {ratio_cell(row)}" for row in members),
             )
-            for chip, cells in predicted.items()
+            for chip, members in by_chip.items()
         ],
     )
 
@@ -98,7 +81,8 @@ def missing_table(rows: Sequence[Prediction]) -> str:
                 range_words(row.point.measured_nj),
                 "refused"
                 if row.predicted_nj is None
-                else f"at least {energy_words(row.predicted_nj.low)}",
+                else f"at least {energy_words(row.predicted_nj.low)}, if idle power is "
+                "drawn throughout",
                 row.point.reason,
             )
             for row in rows
@@ -113,13 +97,14 @@ def systems_table(systems: Sequence[SystemRow]) -> str:
     cells: dict[str, list[str]] = {}
     for row in packaged:
         ratio = ends_words(row.ratio_low, row.ratio_high)
-        cells.setdefault(row.profile, []).append(ratio)
+        list_cells = [f"`{row.profile}`", row.process]
+        cells.setdefault(row.profile, list_cells).append(ratio)
     names = [
         f" {row.chip.name}, {row.point.name}, {row.point.measures}" for row in packaged
     ]
     return markdown(
-        ("predicted / measured under", *dict.fromkeys(names)),
-        [(f"`{profile}`", *ratios) for profile, ratios in cells.items()],
+        ("predicted / measured under", "technology", *dict.fromkeys(names)),
+        cells.values(),
     )
 
 
@@ -129,7 +114,7 @@ def verdict_table(file: Path) -> str:
     levels = [f"{level:g} %" for level in table.level_percent.unique()]
     return markdown(
         (
-            "energy ratio, spiking / conventional (95 % interval), at an accuracy of",
+            "energy, spiking / conventional (95 % interval), at an accuracy of",
             *levels,
         ),
         [
@@ -137,8 +122,7 @@ def verdict_table(file: Path) -> str:
                 quantity,
                 *(
                     # An empty cell of the file: the spiking side misses the accuracy.
-                    ratio_words(row.ratio, row.low, row.high)
-                    or "not reached by the spiking network"
+                    ratio_words(row.ratio, row.low, row.high) or "not reached"
                     for row in rows.itertuples()
                 ),
             )
@@ -156,19 +140,40 @@ def predicted_cell(row: Prediction) -> str:
 
 
 def ratio_cell(row: Prediction) -> str:
-    """State predicted over measured energy, unless the point was fitted."""
+    """State predicted over measured energy, unless the point was fitted.
+
+    A measured range, and prices of several networks, have no middle: only the ends are
+    stated.
+    """
     assert row.ratio is not None
     if row.point.role == "fitted":
         return "fitted"
     low, middle, high = row.ratio
+    measured_low, measured_high = row.point.measured_nj
+    if low < high and (row.point.profile == ONE_PRICE or measured_low < measured_high):
+        return f"{low:.2f} to {high:.2f}"
     interval = f" ({low:.2f} to {high:.2f})" if low < high else ""
     remark = " (interpolated)" if row.point.role == "interpolated" else ""
     return f"{middle:.2f}{interval}{remark}"
 
 
+def shares_cell(row: Prediction) -> str:
+    """State the shares of leakage and idle clock, or the one that the list has."""
+    if row.static_share is None or row.leakage_share is None:
+        return ""
+    idle_share = row.static_share - row.leakage_share
+    shares = [row.leakage_share, *([idle_share] if idle_share > 0 else [])]
+    return " + ".join(f"{100 * share:.0f} %" for share in shares)
+
+
 def ends_words(low: float, high: float) -> str:
     """Return a ratio, or its range."""
     return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
+
+
+def prices_words(prices_pj: Sequence[float]) -> str:
+    """Return the range of prices."""
+    return range_words((min(prices_pj) / PJ_PER_NJ, max(prices_pj) / PJ_PER_NJ))
 
 
 def range_words(ends_nj: tuple[float, float]) -> str:
@@ -179,8 +184,4 @@ def range_words(ends_nj: tuple[float, float]) -> str:
 
 def energy_words(energy_nj: float) -> str:
     """Return an energy with three digits."""
-    return joules(energy_nj * _PJ_PER_NJ, digits=3)
-
-
-def _or_empty(value: float | None, form: str) -> str:
-    return "" if value is None else form.format(value).replace("%", " %")
+    return joules(energy_nj * PJ_PER_NJ, digits=3)

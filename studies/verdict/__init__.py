@@ -10,10 +10,12 @@ The answer is in `README.md`; `python -m studies.verdict --help` says how to run
     outside      networks from files
     entrants     networks counted on the same images, in every way of running them
     cascades     a small network answers unless its lead is small
-    cascade_runs train both sides' cascades
+    protocol     the search of both sides in writing, protocol.yaml
+    searching    train, count and record the networks of the protocol
     statistics   fronts chosen on some networks and read on others, over all draws
     verdicts     the outcome of all draws, by price list and accuracy
     counts       operation counts of both sides; comparisons without price lists
+    headline     the study in a few numbers
     timed        the same with static power and time, on a measured chip's constants
     breakeven    the prices at which both sides need the same energy
     map          a picture of them

@@ -11,18 +11,21 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from spikejoule.core.errors import SpikejouleError, StoreError, printable
 from spikejoule.core.store import write_csv, write_text
 from spikejoule.core.terminal import wrapped
+from spikejoule.core.yaml_files import PARAMS_FILE
 from spikejoule.energy.estimates import rounded
+from spikejoule.energy.prices import HardwareProfile
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.nir.options import add_convention_options, chosen_conventions
+from spikejoule.params import load_params
 from spikejoule.tracking.recorded import VALIDATION_SIZE, measured_alike, recorded_runs
 from spikejoule.tracking.settings import settings_table, write_settings
 from spikejoule.tracking.store import store_of
-from studies.verdict import breakeven, page, published
+from studies.verdict import breakeven, headline, page, published
 from studies.verdict.counts import CountRatio, count_ratios
 from studies.verdict.entrants import DeclaredBits
 from studies.verdict.networks import (
@@ -33,11 +36,22 @@ from studies.verdict.networks import (
 )
 from studies.verdict.outside import ALLOWED, Images, outside_networks
 from studies.verdict.project import Project, price_lists
+from studies.verdict.protocol import Protocol
+from studies.verdict.published import ROOT
 from studies.verdict.recording import Networks, beside_table
-from studies.verdict.sentences import terminal_text
+from studies.verdict.sentences import beside_text, terminal_text
 from studies.verdict.timed import TIMED, timed_ratios
 from studies.verdict.training import TABLE, TrainingTable, priced_by
-from studies.verdict.verdicts import SIDES, Verdict, verdict_columns, verdicts
+from studies.verdict.verdicts import (
+    SIDES,
+    Verdict,
+    beside_fronts,
+    verdict_columns,
+    verdicts,
+)
+
+if TYPE_CHECKING:
+    from studies.verdict.searching import Workshop
 
 DEFAULT_DATA: Final = "mnist"
 """The data set of the study's own tables and page."""
@@ -54,18 +68,23 @@ def judge(options: argparse.Namespace) -> str:
     networks = recorded_networks(project, source, options.recorded)
 
     # Networks from outside the project.
+    beside = ""
     if options.add:
         bits = DeclaredBits(options.weight_bits, options.state_bits)
         images = Images.load(project.directory, project.paths, project.params, bits)
         images = images.beside(networks.rows)
         conventions = chosen_conventions(options)
-        networks.rows += outside_networks(
+        added = outside_networks(
             options.add,
             options.side,
             conventions,
             images,
             project.comparing,
         )
+        beside = beside_text(
+            beside_fronts(added, networks.rows, project.judging, project.settings)
+        )
+        networks.rows += added
 
     # The comparison, in files and in words.
     rows = verdicts(networks.rows, project.judging, project.settings)
@@ -73,7 +92,8 @@ def judge(options: argparse.Namespace) -> str:
         write_verdicts(options.table, rows)
     if options.networks is not None:
         NetworkTable(rows=tuple(networks.rows)).write(options.networks)
-    return terminal_text(rows, networks.rows, project.profiles, networks.left_out)
+    text = terminal_text(rows, networks.rows, project.profiles, networks.left_out)
+    return text + beside
 
 
 def record(options: argparse.Namespace) -> str:
@@ -98,13 +118,20 @@ def record(options: argparse.Namespace) -> str:
     networks = NetworkTable.read(options.networks).rows
     write_counts(FOLDER / "counts.csv", count_ratios(networks, page.SETTINGS))
 
+    # The headline and its factors.
+    profiles = price_lists()
+    found = headline.headline(networks, profiles[headline.PROFILE], page.SETTINGS)
+    headline.HeadlineTable(rows=tuple(found)).write(headline.HEADLINE)
+    varied = headline.factors(networks, profiles, page.SETTINGS)
+    headline.FactorTable(rows=tuple(varied)).write(headline.FACTORS)
+
     # Energies with static power and time.
     write_counts(TIMED, timed_ratios(networks, page.SETTINGS))
 
     # The break-even map.
     lines = breakeven.break_even(networks, page.SETTINGS)
     breakeven.BreakEvenTable(rows=tuple(lines)).write(breakeven.TABLE)
-    lists = breakeven.placed_lists(networks, price_lists(), page.SETTINGS)
+    lists = breakeven.placed_lists(networks, profiles, page.SETTINGS)
     write_map(lines, lists)
 
     # The published conventional networks, and the pages.
@@ -132,25 +159,36 @@ def train(options: argparse.Namespace) -> str:
     return f"{TABLE}: {len(rows)} rows of {', '.join(sorted(runs))}\n"
 
 
-def record_cascades(options: argparse.Namespace) -> str:
-    """Train the networks of cascades, and replace their rows in the study's table.
+def search(options: argparse.Namespace) -> str:
+    """Search networks by the protocol, and replace the table of the search."""
+    # Imported here, because the other jobs need no PyTorch.
+    from studies.verdict import searching
+
+    protocol = Protocol.read()
+    workshop = workshop_in(options.folder, [price_lists()[headline.PROFILE]])
+    rows = [row for side in SIDES for row in searching.search(side, protocol, workshop)]
+    searching.SearchTable(rows=tuple(rows)).write(searching.TABLE)
+    return f"{searching.TABLE}: {len(rows)} networks\n"
+
+
+def final(options: argparse.Namespace) -> str:
+    """Train the chosen networks, and replace their rows in the study's table.
 
     `record` then updates the page.
     """
-    # Imported here, because the other jobs need no PyTorch.
-    from studies.verdict.cascade_runs import rows_of
+    from studies.verdict.searching import final_rows
 
-    options.folder.mkdir(parents=True, exist_ok=True)
-    profiles = [
-        profile
-        for profile in price_lists().values()
-        if profile.eligibility.scope_compares
-    ]
+    protocol = Protocol.read()
+    profiles = price_lists().values()
+    workshop = workshop_in(
+        options.folder,
+        [profile for profile in profiles if profile.eligibility.scope_compares],
+    )
     rows = [
         row
+        for seed in options.seeds or protocol.seeds
         for side in options.sides
-        for seed in options.seeds
-        for row in rows_of(side, seed, options.folder, profiles)
+        for row in final_rows(side, seed, protocol, workshop)
     ]
     replaced = {(row.run, row.side) for row in rows}
     table = recorded_table(DEFAULT_DATA)
@@ -162,6 +200,15 @@ def record_cascades(options: argparse.Namespace) -> str:
     NetworkTable(rows=(*kept, *rows)).write(table)
     runs = sorted({row.run for row in rows})
     return f"{table}: {len(rows)} rows of {', '.join(runs)}\n"
+
+
+def workshop_in(folder: Path, profiles: Sequence[HardwareProfile]) -> "Workshop":
+    """Where the protocol's networks are trained, counted and priced."""
+    from studies.verdict.searching import Workshop
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tolerance = load_params(ROOT / PARAMS_FILE).evaluate.early_exit_tolerance_percent
+    return Workshop(folder, profiles, tolerance)
 
 
 def recorded_networks(
@@ -251,17 +298,22 @@ def parser() -> argparse.ArgumentParser:
     training.add_argument("preset", metavar="PRESET", help="a file of experiments/")
     training.add_argument("--seeds", type=int, nargs="+", default=[42], metavar="SEED")
     training.set_defaults(job=train)
-    cascades = jobs.add_parser(
-        "cascades", help="for maintainers: train cascades of both sides"
+    searched = jobs.add_parser(
+        "search", help="for maintainers: search networks of both sides"
     )
-    cascades.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="where trained networks are kept"
+    searched.set_defaults(job=search)
+    finals = jobs.add_parser(
+        "final", help="for maintainers: train those that the search chose"
     )
-    cascades.add_argument("--seeds", type=int, nargs="+", default=[42], metavar="SEED")
-    cascades.add_argument(
+    finals.add_argument("--seeds", type=int, nargs="+", metavar="SEED")
+    finals.add_argument(
         "--sides", nargs="+", choices=SIDES, default=SIDES, help="both by default"
     )
-    cascades.set_defaults(job=record_cascades)
+    finals.set_defaults(job=final)
+    for job in (searched, finals):
+        job.add_argument(
+            "folder", type=Path, metavar="FOLDER", help="keeps trained networks"
+        )
     return arguments
 
 

@@ -58,6 +58,9 @@ class Entrant:
         n_classes: number of its class scores.
         validation, test: its answers.
         n_networks: networks that it consists of: 2 for a cascade.
+        sent_once: synaptic events of a spiking network if each neuron that spikes sent
+            one value, its number of spikes, as in a conventional network; of each test
+            image, [N]. None if unknown.
     """
 
     variant: Variant
@@ -65,6 +68,12 @@ class Entrant:
     validation: Answers
     test: Answers
     n_networks: int = 1
+    sent_once: NDArray[np.int64] | None = None
+
+    @property
+    def mean_sent_once(self) -> float | None:
+        """The mean of `sent_once`."""
+        return None if self.sent_once is None else float(self.sent_once.mean())
 
 
 def cascade(first: Entrant, second: Entrant, tolerance_percent: float) -> Entrant:
@@ -82,6 +91,7 @@ def cascade(first: Entrant, second: Entrant, tolerance_percent: float) -> Entran
     limit = lowest_limit(first.validation, second.validation, tolerance_percent)
     validation = joined_answers(first.validation, second.validation, limit)
     test = joined_answers(first.test, second.test, limit)
+    passes = first.test.leads < limit
     digests = first.variant.weights_sha256 + second.variant.weights_sha256
     variant = Variant(
         side=first.variant.side,
@@ -91,11 +101,14 @@ def cascade(first: Entrant, second: Entrant, tolerance_percent: float) -> Entran
         validation_percent=validation.accuracy_percent,
         test_percent=test.accuracy_percent,
         weight_bits=max(first.variant.weight_bits, second.variant.weight_bits),
-        operations=cascaded_operations(first, second, first.test.leads < limit),
+        operations=cascaded_operations(first, second, passes),
         weights_sha256=hashlib.sha256(digests.encode()).hexdigest(),
     )
     n_networks = first.n_networks + second.n_networks
-    return Entrant(variant, first.n_classes, validation, test, n_networks)
+    sent_once = None
+    if first.sent_once is not None and second.sent_once is not None:
+        sent_once = first.sent_once + passes * second.sent_once
+    return Entrant(variant, first.n_classes, validation, test, n_networks, sent_once)
 
 
 def lowest_limit(first: Answers, second: Answers, tolerance_percent: float) -> float:

@@ -13,9 +13,10 @@ from spikejoule.cli.inputs import run_checkpoint
 from spikejoule.compare.from_checkpoint import analysis_inputs
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.yaml_files import ArtifactPaths
-from spikejoule.data.images import LabelledImages, Samples
+from spikejoule.data.dataset import Samples
+from spikejoule.data.images import LabelledImages
 from spikejoule.energy.ledger import Variant, baseline_variants
-from spikejoule.evaluation.accuracy import EarlyExit
+from spikejoule.evaluation.early_exit import EarlyExit
 from spikejoule.evaluation.runs import CountedSamples, counted_runs, exits_of
 from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.report.names import network_name

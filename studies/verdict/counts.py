@@ -20,7 +20,7 @@ from spikejoule.compare.exchange import ACCESSES
 from spikejoule.core.errors import DataError
 from spikejoule.energy.estimates import BootstrapSettings, Floats
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, SideName
-from spikejoule.energy.terms import PARTS, TERMS
+from spikejoule.energy.terms import TERMS
 from spikejoule.report.names import way_of
 from studies.verdict.networks import RecordedNetwork
 from studies.verdict.statistics import (
@@ -35,9 +35,15 @@ from studies.verdict.verdicts import LEVELS_PERCENT
 WIDEST_BITS: Final = 6
 """Widest weights of the networks that were trained for this comparison."""
 
-_, _, _, WEIGHTS, STATES, PASSED_ON, _ = (
-    tuple(name for name, term in TERMS.items() if term.part == part) for part in PARTS
-)
+
+def terms_of(part: str) -> tuple[str, ...]:
+    """The terms of a part of an inference's energy."""
+    return tuple(name for name, term in TERMS.items() if term.part == part)
+
+
+WEIGHTS: Final = terms_of("weight_accesses")
+STATES: Final = terms_of("state_accesses")
+PASSED_ON: Final = terms_of("activation_accesses")
 
 
 def operations(network: RecordedNetwork) -> float:

@@ -15,13 +15,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import CountedBaseline, measure_baseline, scores_of
+from spikejoule.baselines.counts import CountedBaseline
+from spikejoule.baselines.measuring import measure_baseline, scores_of
 from spikejoule.baselines.quantised import QuantisedNetwork
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.yaml_files import ArtifactPaths
 from spikejoule.counts.measurement import Measurement
 from spikejoule.counts.records import Activity
-from spikejoule.data.images import LabelledImages, load_samples
+from spikejoule.data.dataset import load_samples
+from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import EventList, load_events
@@ -33,11 +35,12 @@ from spikejoule.energy.ledger import (
     spiking_variant,
 )
 from spikejoule.evaluation import ExitRule
-from spikejoule.evaluation.accuracy import (
+from spikejoule.evaluation.early_exit import (
     StepOutcomes,
     choose_early_exit,
     exit_steps,
     step_outcomes,
+    stopped_after,
 )
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.runs import (
@@ -265,7 +268,14 @@ class Splits:
                 validation_percent=way.validation.accuracy_percent,
                 test_percent=way.test.accuracy_percent,
             )
-            entrants.append(Entrant(variant, n_classes, way.validation, way.test))
+            entrant = Entrant(
+                variant,
+                n_classes,
+                way.validation,
+                way.test,
+                sent_once=sent_once(stopped_after(measured["test"], way.steps)),
+            )
+            entrants.append(entrant)
         return entrants
 
     # Conventional networks
@@ -305,6 +315,21 @@ class Splits:
     def by_name(self) -> dict[str, Split]:
         """The splits by name."""
         return {"validation": self.validation, "test": self.test}
+
+
+def sent_once(measured: Measurement) -> NDArray[np.int64]:
+    """Count synaptic events as if each neuron sent its number of spikes at once, [N].
+
+    These are the products of the same weights in a conventional network.
+    """
+    total = np.zeros(measured.n_samples, np.int64)
+    for events, fan_out in measured.sending:
+        per_sample = events.counts_per_sample()
+        samples = np.repeat(np.arange(len(per_sample)), per_sample)
+        sent = np.unique(samples * len(fan_out) + events.sources)
+        samples, units = np.divmod(sent, len(fan_out))
+        np.add.at(total, samples, fan_out[units])
+    return total
 
 
 @dataclass(frozen=True, eq=False)

@@ -82,6 +82,8 @@ class RecordedNetwork(Row):
         weight_bits: width of its weights.
         n_images: number of test images behind its energies and its test accuracy.
         validation_percent, test_percent: accuracies.
+        sent_once: synaptic events of a spiking network if each neuron sent its number
+            of spikes at once; None if unknown.
         train_seconds: training time by the clock; None if unknown. Conventional
             networks are trained together, and each has an equal share of the time.
         processor_seconds: training time over all cores, shared in the same way.
@@ -107,6 +109,7 @@ class RecordedNetwork(Row):
     n_images: Count
     validation_percent: Percent
     test_percent: Percent
+    sent_once: MaybeNotNegative = None
     train_seconds: MaybeNotNegative = None
     processor_seconds: MaybeNotNegative = None
     crop_pixels: MaybeCount = None

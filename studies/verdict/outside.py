@@ -15,7 +15,8 @@ import numpy as np
 
 from spikejoule.baselines.counts import load_baseline, load_network
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
-from spikejoule.core.provenance import arrays_digest, content_digest, file_digest
+from spikejoule.core.npz import arrays_digest
+from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.core.store import read_json
 from spikejoule.core.user_files import named_object
 from spikejoule.core.yaml_files import ArtifactPaths
@@ -297,6 +298,7 @@ def outside_networks(
                 data_source=images.source,
                 configuration=configuration,
                 n_networks=entrant.n_networks,
+                sent_once=entrant.mean_sent_once,
                 seed=seed,
             )
             rows.append(row)

@@ -6,12 +6,13 @@ sentence in the project's README; a table and the break-even map on the study's 
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from spikejoule.energy.estimates import BootstrapSettings
+from spikejoule.report.units import plain
 from studies.verdict.breakeven import (
     PLACED_PERCENT,
     BreakEven,
@@ -20,7 +21,14 @@ from studies.verdict.breakeven import (
     placed_lists,
     recorded_lines,
 )
-from studies.verdict.counts import EVENTS, MEMORY_ACCESSES, CountRatio, count_ratios
+from studies.verdict.headline import (
+    FACTORS_PERCENT,
+    PROFILE,
+    Factor,
+    HeadlineRow,
+    recorded_factors,
+    recorded_headline,
+)
 from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
 from studies.verdict.project import judging, price_lists
 from studies.verdict.sentences import (
@@ -30,7 +38,7 @@ from studies.verdict.sentences import (
     ratio_words,
     who_wins,
 )
-from studies.verdict.verdicts import DRAWS, LEVELS_PERCENT, Verdict, verdicts
+from studies.verdict.verdicts import DRAWS, verdicts
 
 ROOT: Final = FOLDER.parents[1]
 SUMMARY: Final = ROOT / "README.md"
@@ -38,19 +46,6 @@ PAGE: Final = FOLDER / "README.md"
 
 SETTINGS: Final = BootstrapSettings(resamples=DRAWS, confidence=0.95, seed=42)
 """Draws of the published comparison: confidence and seed as in params.yaml."""
-
-COUNTS: Final = (EVENTS, MEMORY_ACCESSES)
-"""Counts in the table of the page."""
-
-ENERGIES: Final = {
-    "45nm-by-width": "energy of arithmetic, by bit width",
-    "45nm-by-width-memory": "the same with memory",
-    "lemaire-complete": "energy with memory, at 32 bits",
-}
-"""Price lists in the table of the page, and what they cover."""
-
-LEVELS_OF_BOTH_CASCADES: Final = (97.5, 98.0, 98.5)
-"""The levels at which both sides have a cascade: those of the summary."""
 
 _MARKED = re.compile(
     r"(?<=<!-- verdict -->\n).*?(?=<!-- end of verdict -->)", re.DOTALL
@@ -70,46 +65,74 @@ def statements() -> tuple[str, str]:
     networks = NetworkTable.read(recorded_table("mnist")).rows
     profiles = price_lists()
     rows = verdicts(networks, judging(profiles.values()), SETTINGS)
+    levels = recorded_headline()
     answer = [
-        answer_table(count_ratios(networks, SETTINGS), rows),
+        headline_sentence(levels),
+        headline_table(levels),
         " ".join([who_wins(rows), *not_decidable(rows), *misses(rows)]),
+        *factor_sentences(recorded_factors()),
         *map_parts(recorded_lines(), placed_lists(networks, profiles, SETTINGS)),
     ]
-    return f"{summary_of(rows)}\n", "\n\n".join(answer) + "\n"
+    return f"{headline_sentence(levels)}\n", "\n\n".join(answer) + "\n"
 
 
-def summary_of(rows: Sequence[Verdict]) -> str:
-    """State who wins at the levels at which both sides have all their networks."""
-    levels = in_series(f"{level:g}" for level in LEVELS_OF_BOTH_CASCADES)
-    wins = who_wins(
-        [row for row in rows if row.level_percent in LEVELS_OF_BOTH_CASCADES]
+def headline_sentence(rows: Sequence[HeadlineRow]) -> str:
+    """State the ratios at one accuracy."""
+    (at,) = (row for row in rows if row.level_percent == FACTORS_PERCENT)
+    events = ratio_words(at.events_per_weight, at.events_low, at.events_high, 2)
+    energy = ratio_words(at.energy_ratio, at.energy_low, at.energy_high, 2)
+    return (
+        f"At {at.level_percent:g} % accuracy, the best spiking networks of this search "
+        f"need {events} synaptic events per weight that the best conventional networks "
+        f"multiply or add, and {energy} times their energy with memory."
     )
-    return f"At {levels} % accuracy, {wins[:1].lower()}{wins[1:]}"
 
 
-def answer_table(counts: Sequence[CountRatio], rows: Sequence[Verdict]) -> str:
-    """Markdown: spiking over conventional counts and energies at each level."""
-    cells = {
-        name: [
-            ratio_words(row.ratio, row.low, row.high, 2)
-            for row in counts
-            if row.quantity == name
-        ]
-        for name in COUNTS
-    }
-    for profile, covered in ENERGIES.items():
-        cells[f"{covered} (`{profile}`)"] = [
-            ratio_words(row.ratio, row.ratio_low, row.ratio_high, 2)
+def headline_table(rows: Sequence[HeadlineRow]) -> str:
+    """Markdown: both sides at each accuracy that both reach."""
+
+    def both(spiking: float | None, conventional: float | None) -> str:
+        return f"{plain(spiking or 0)} / {plain(conventional or 0)}"
+
+    rows_of_table = {
+        "events per weight": [
+            ratio_words(row.events_per_weight, row.events_low, row.events_high, 2)
             for row in rows
-            if row.profile == profile
+        ],
+        "of that, spiking itself": [
+            "" if row.spiking_itself is None else plain(row.spiking_itself)
+            for row in rows
+        ],
+        f"energy (`{PROFILE}`)": [
+            ratio_words(row.energy_ratio, row.energy_low, row.energy_high, 2)
+            for row in rows
+        ],
+        "nJ, spiking / conventional": [
+            both(row.spiking_nj, row.conventional_nj) for row in rows
+        ],
+        "nJ of the nearest networks above": [
+            both(row.spiking_nearest_nj, row.conventional_nearest_nj) for row in rows
+        ],
+    }
+    filled = {name: cells for name, cells in rows_of_table.items() if any(cells)}
+    headings = " | ".join(f"{row.level_percent:g} %" for row in rows)
+    return "\n".join(
+        [
+            f"| spiking / conventional | {headings} |",
+            "|---" * (1 + len(rows)) + "|",
+            *(f"| {name} | {' | '.join(cells)} |" for name, cells in filled.items()),
         ]
-    headings = " | ".join(f"{level:g} %" for level in LEVELS_PERCENT)
-    lines = [
-        f"| spiking / conventional | {headings} |",
-        "|---" * (1 + len(LEVELS_PERCENT)) + "|",
-        *(f"| {name} | {' | '.join(ratios)} |" for name, ratios in cells.items()),
-    ]
-    return "\n".join(lines)
+    )
+
+
+def factor_sentences(rows: Sequence[Factor]) -> Iterator[str]:
+    """State what other choices would make of the energy ratio."""
+    if rows:
+        choices = "; ".join(f"{row.choice}: x {plain(row.factor, 2)}" for row in rows)
+        yield (
+            f"At {FACTORS_PERCENT:g} %, other choices multiply the energy ratio: "
+            f"{choices}."
+        )
 
 
 def map_parts(rows: Sequence[BreakEven], lists: Sequence[PlacedList]) -> list[str]:
@@ -117,8 +140,11 @@ def map_parts(rows: Sequence[BreakEven], lists: Sequence[PlacedList]) -> list[st
     line = Line.at(rows, PLACED_PERCENT)
     start = line.with_free_memory
     free = range_words(start.mac, start.mac_low, start.mac_high)
+    lowest = line.per_access("mac_low")
     per_access = range_words(
-        line.per_access(), line.per_access("mac_low"), line.per_access("mac_high")
+        line.per_access(),
+        None if lowest is None else max(lowest, 0.0),
+        line.per_access("mac_high"),
     )
     below = [one for one in lists if one.mac > line.mac_price(one.access)]
     names = in_series(f"`{one.name}`" for one in below)
@@ -132,9 +158,10 @@ def map_parts(rows: Sequence[BreakEven], lists: Sequence[PlacedList]) -> list[st
         "![Lines of equal energy by the prices of a multiply-accumulate and of a "
         "memory access, with the price lists as points](break-even.png)",
         "On its line, both sides need the same energy. **Counting only additions, "
-        "multiply-accumulates and memory accesses, a spiking network needs less energy "
-        f"at {PLACED_PERCENT:g} % only where a multiply-accumulate costs more than "
-        f"{free} additions plus {per_access} memory accesses.** {lists_below}",
+        "multiply-accumulates and memory accesses, the spiking networks of this study "
+        f"need less energy at {PLACED_PERCENT:g} % only where a multiply-accumulate "
+        f"costs more than {free} additions plus {per_access} memory accesses.** "
+        f"{lists_below} The map charges every access alike, whatever the memory.",
     ]
 
 

@@ -32,6 +32,17 @@ def price_lists(path: Path | None = None) -> dict[str, HardwareProfile]:
     return load_profiles(path) | load_profiles(VARIANTS)
 
 
+VARIANT_OF: Final = {
+    "45nm-by-width-complete": "45nm-by-width",
+    "45nm-by-width-memory-floored": "45nm-by-width-memory",
+    "lemaire-complete-floored": "lemaire-complete",
+    "lemaire-complete-int8-floored": "lemaire-complete-int8",
+    "lemaire-complete-int8-registers": "lemaire-complete-int8",
+    "lemaire-qualia-int8": "lemaire-qualia",
+}
+"""Price lists that differ in one assumption from another: they count once with it."""
+
+
 def judging(profiles: Iterable[HardwareProfile]) -> list[HardwareProfile]:
     """The price lists that include memory, or price arithmetic by bit widths.
 

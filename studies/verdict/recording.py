@@ -17,7 +17,7 @@ from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.provenance import content_digest
 from spikejoule.core.store import read_json
 from spikejoule.core.yaml_files import ArtifactPaths
-from spikejoule.data.images import Samples, load_samples
+from spikejoule.data.dataset import Samples, load_samples
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, SideName, Variant
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.tracking.failures import store_errors

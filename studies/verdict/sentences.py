@@ -10,15 +10,16 @@ from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, SideName
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.report.units import joules, plain
 from studies.verdict.networks import RecordedNetwork
+from studies.verdict.project import VARIANT_OF
 from studies.verdict.statistics import ENOUGH_SEEDS
-from studies.verdict.verdicts import Verdict
+from studies.verdict.verdicts import BesideFronts, Outcome, Verdict
 
 WINNERS: Final = {
     "snn": "spiking",
     "ann": "conventional",
     "undecided": "inconclusive",
     "range": "not decidable",
-    "neither": "neither",
+    "missed": "no number",
 }
 """An outcome in the table."""
 
@@ -61,25 +62,41 @@ def sentences(
 
 
 def who_wins(rows: Sequence[Verdict]) -> str:
-    """State how many comparisons each side wins."""
-    outcomes = [row.outcome for row in rows if row.outcome != "range"]
+    """State how many comparisons each side wins, of those that have a number."""
+    outcomes = counted_once(rows)
     conventional = outcomes.count("ann")
     spiking = outcomes.count("snn")
     others = len(outcomes) - conventional - spiking
+    if not outcomes:
+        return "No comparison has a number: a side has no networks at any level."
     if conventional == len(outcomes):
         return (
             f"The conventional network needs less energy in all {conventional} "
             "comparisons (price list x accuracy)."
         )
     the_others_are = "the other one is" if others == 1 else f"the other {others} are"
-    why = "inconclusive"
-    if "neither" in outcomes:
-        why += ", or neither side has networks there"
+    rest = f"; {the_others_are} inconclusive" if others else ""
     return (
         f"The conventional network needs less energy in {conventional} of "
         f"{len(outcomes)} comparisons (price list x accuracy), the spiking network in "
-        f"{spiking or 'none'}; {the_others_are} {why}."
+        f"{spiking or 'none'}{rest}."
     )
+
+
+def counted_once(rows: Sequence[Verdict]) -> list[Outcome]:
+    """The outcomes; variants of a price list count once with it.
+
+    Where variants disagree, the comparison is undecided.
+    """
+    outcomes: dict[tuple[str, float], set[Outcome]] = {}
+    for row in rows:
+        if row.outcome not in ("range", "missed"):
+            key = VARIANT_OF.get(row.profile, row.profile), row.level_percent
+            outcomes.setdefault(key, set()).add(row.outcome)
+    return [
+        next(iter(found)) if len(found) == 1 else "undecided"
+        for found in outcomes.values()
+    ]
 
 
 def not_decidable(rows: Sequence[Verdict]) -> Iterator[str]:
@@ -95,31 +112,25 @@ def not_decidable(rows: Sequence[Verdict]) -> Iterator[str]:
 
 
 def misses(rows: Sequence[Verdict]) -> Iterator[str]:
-    """State in how many draws a side misses a level."""
+    """Name the levels that a side misses in most draws, under every price list."""
     for level in dict.fromkeys(row.level_percent for row in rows):
-        for side in (SPIKING, CONVENTIONAL):
-            missing_percent = [
-                row.side(side).missing_percent
-                for row in rows
-                if row.level_percent == level
-            ]
-            if max(missing_percent) >= 0.5:
-                yield (
-                    f"The {side} side misses {level:g} % in "
-                    f"{_range(missing_percent)} % of the draws, and loses these."
-                )
+        at_level = [row for row in rows if row.level_percent == level]
+        missing = [
+            side
+            for side in (SPIKING, CONVENTIONAL)
+            if all(row.side(side).missing_percent > 50 for row in at_level)
+        ]
+        if missing:
+            sides = f"The {missing[0]} side misses"
+            if len(missing) == 2:
+                sides = "Both sides miss"
+            yield f"{sides} {level:g} % in most draws, so there is no number there."
 
 
 def in_series(words: Iterable[str]) -> str:
     """Join words like a, b and c; none if there are none."""
     *first, last = [*words] or ["none"]
     return f"{', '.join(first)} and {last}" if first else last
-
-
-def _range(values: Sequence[float]) -> str:
-    low = f"{min(values):.0f}"
-    high = f"{max(values):.0f}"
-    return low if low == high else f"{low} to {high}"
 
 
 def to_break_even(
@@ -261,6 +272,28 @@ def _table(rows: Sequence[Verdict]) -> str:
         for row in rows
     ]
     return text_table(headings, cells)
+
+
+def beside_text(rows: Sequence[BesideFronts]) -> str:
+    """The added network beside the recorded ones, as a table."""
+    if not rows:
+        return ""
+    headings = ("price list", "your network", "recorded spiking", "conventional")
+    cells = [
+        [
+            row.profile,
+            short_joules(row.pj),
+            short_joules(row.spiking_pj) or "none",
+            short_joules(row.conventional_pj) or "none",
+        ]
+        for row in rows
+    ]
+    first = rows[0].network
+    return (
+        f"\nYour network, {first.network} ({first.method}), beside the recorded "
+        f"networks and their mixtures at its test accuracy, {first.test_percent:.2f} "
+        f"%:\n{text_table(headings, cells)}\n"
+    )
 
 
 def short_joules(energy_pj: float | None) -> str:

@@ -6,9 +6,9 @@ at a level such as 98 %, the study makes many draws. In each draw
     halves    the seeds are divided into two halves at random
     choose    each half chooses a front: the lower convex hull of its configurations,
               by mean validation accuracy and mean log energy
-    read      each network is read on the front that the other half chose, at its own
-              energy and test accuracy; the slope of the front bridges what is missing
-              to the level
+    read      each seed is read on the front that the other half chose: the mixture of
+              two configurations, at the seed's own energies and test errors; the slope
+              of the chord bridges what is missing to the level
     weigh     the draw is a mean of these readings, in which each seed has a random
               share
     lose      a side whose most accurate configuration misses the level in the draw has
@@ -25,8 +25,9 @@ Statistical Association 82 (1987) 155-162). Random halves: cross-fitting (Cherno
 et al., The Econometrics Journal 21 (2018) C1-C68). `tests/test_coverage.py` checks both
 on synthetic fronts.
 
-The axis of accuracy is the negative logarithm of the error: log energy is closer to a
-straight line in it than in the accuracy.
+In a mixture, each image goes to one of two networks at random: mean energy and mean
+error are on the chord, and can be reached. Means over seeds are those of logarithms:
+the axis of accuracy is the negative logarithm of the error.
 
 Shapes: B draws, K ways to divide the seeds, S seeds, C configurations.
 """
@@ -120,9 +121,9 @@ class Segments:
     Attributes:
         chosen_by: these seeds, [K, S].
         below, above: the configurations at both ends, [K].
-        share: position of the level between `below` (0) and `above` (1), [K]. 1 if the
-            front starts above the level: `above` is then an upper bound.
-        length: distance of the ends on the axis of accuracy, [K]; infinite if the front
+        share: fraction of the images that go to `above` instead of `below`, [K]. 1 if
+            the front starts above the level: `above` is then an upper bound.
+        length: difference of the errors of both ends, [K]; infinite if the front
             starts above the level.
         best: the most accurate configuration, [K].
         level: the level on the axis of accuracy.
@@ -179,14 +180,14 @@ class Segments:
         above = np.where(is_alone, alone_costs.argmin(axis=1), above)
         below = np.where(is_alone, above, below)
 
-        # Between both ends, log costs are linear on the axis of accuracy.
-        start = mean_accuracies[rows, below]
-        length = np.where(is_alone, np.inf, mean_accuracies[rows, above] - start)
+        # Between both ends, the costs of mixtures are linear in their errors.
+        start = errors[rows, below]
+        length = np.where(is_alone, np.inf, start - errors[rows, above])
         return cls(
             chosen_by=chosen_by,
             below=below,
             above=above,
-            share=np.where(is_alone, 1.0, (at[:, 0] - start) / length),
+            share=np.where(is_alone, 1.0, (start - np.exp(-at[:, 0])) / length),
             length=length,
             best=mean_accuracies.argmax(axis=1),
             level=level,
@@ -195,19 +196,26 @@ class Segments:
     def read(self, values: Floats, accuracies: Floats) -> Floats:
         """Read values [S, C] of every seed at the level, [K, S].
 
+        A reading is the mixture of both ends, with the seed's own values and errors.
+        The slope of the chord bridges what its error is away from the level.
+
         Args:
             values: logarithms.
             accuracies: on the axis of accuracy, [S, C].
         """
-        means = _means(self.chosen_by, values)
+        means = np.exp(_means(self.chosen_by, values))
         rows = np.arange(len(means))
-        slope = (means[rows, self.above] - means[rows, self.below]) / self.length
-        missing = self.level - self._between(accuracies)
-        readings: Floats = (self._between(values) + slope * missing).T
+        upper = means[rows, self.above]
+        lower = means[rows, self.below]
+        mixture = self.share * upper + (1 - self.share) * lower
+        # Relative to the mixture, so that no reading is negative.
+        slope = (lower - upper) / self.length / mixture
+        missing = np.exp(-self.level) - self._between(np.exp(-accuracies))
+        readings: Floats = (np.log(self._between(np.exp(values))) + slope * missing).T
         return readings
 
     def _between(self, values: Floats) -> Floats:
-        """Interpolate values [S, C] between both ends, [S, K]."""
+        """The mixtures of both ends, of values [S, C], [S, K]."""
         upper = self.share * values[:, self.above]
         lower = (1 - self.share) * values[:, self.below]
         between: Floats = upper + lower

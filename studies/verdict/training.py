@@ -16,14 +16,13 @@ from pydantic import ConfigDict, Field
 
 from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.core.schema import Count, MaybeNotNegative, Percent, Row, Table, Text
-from spikejoule.counts.training import TrainingRecord
+from spikejoule.counts.training import TrainingRecord, TrainingSetup, record_of_epochs
 from spikejoule.energy.dataflow import DENSE, ZERO_SKIPPING, Dataflow
 from spikejoule.energy.estimates import PJ_PER_J, rounded
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, SideName
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import HardwareProfile, price
 from spikejoule.energy.training.counting import count_training
-from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
 from spikejoule.network.sections import EpochRecord
 from studies.verdict.networks import FOLDER
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spikejoule.baselines.counts import CountedBaseline, measure_baseline
+from spikejoule.baselines.counts import CountedBaseline
+from spikejoule.baselines.measuring import measure_baseline
 from spikejoule.baselines.quantised import Widths, quantise
 from spikejoule.baselines.settings import BaselineVariant, family
 from spikejoule.baselines.training import (
@@ -22,11 +23,11 @@ from spikejoule.baselines.training import (
 )
 from spikejoule.core.provenance import git
 from spikejoule.core.yaml_files import PARAMS_FILE, read_mapping
-from spikejoule.counts.training import TrainingRecord
-from spikejoule.data.images import DataDescription, LabelledImages, load_images
+from spikejoule.counts.training import TrainingRecord, TrainingSetup, record_of_epochs
+from spikejoule.data.dataset import DataDescription
+from spikejoule.data.images import LabelledImages, load_images
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy.prices import HardwareProfile
-from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
 from spikejoule.engine.learning import chosen_trainer
 from spikejoule.network.network import State
 from spikejoule.network.sections import EpochRecord, TrainingConfigSection

@@ -15,6 +15,7 @@ from studies.verdict.statistics import (
     Front,
     SideNetworks,
     Spread,
+    accuracy_axis,
     beyond_drawing_errors,
     plain_ratio,
     ratios_of,
@@ -26,7 +27,7 @@ LEVELS_PERCENT: Final = (97.5, 98.0, 98.5, 99.0)
 
 DRAWS: Final = 20_000
 
-Outcome = Literal["snn", "ann", "undecided", "range", "neither"]
+Outcome = Literal["snn", "ann", "undecided", "range", "missed"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class SideAtLevel:
             for one seed).
         pj_low, pj, pj_high: energy of the front at the level, mean over all readings;
             `pj` is None if prices are ranges.
+        pj_above: energy of `network` alone, mean over its seeds; None likewise.
         runs, commits: runs and commits of `network`, separated by spaces.
     """
 
@@ -62,6 +64,7 @@ class SideAtLevel:
     pj_low: float | None = None
     pj: float | None = None
     pj_high: float | None = None
+    pj_above: float | None = None
     runs: str = ""
     commits: str = ""
 
@@ -87,13 +90,13 @@ class Verdict:
         profile: the price list.
         level_percent: the accuracy.
         outcome: ``snn`` or ``ann``, the side that needs less energy over the whole
-            interval; ``neither`` if both sides miss the level in most draws; ``range``
+            interval; ``missed`` if a side misses the level in most draws; ``range``
             if prices are ranges that include both outcomes for the means of all seeds,
             so that no network could decide it; else ``undecided``.
         ratio, ratio_low, ratio_high: spiking over conventional energy, median and
             interval over the draws. Infinite or 0 where a side misses the level. The
             median is None if prices are ranges, which widen the interval; all are None
-            if neither side reaches the level.
+            if a side misses the level in most draws.
         plain: the same by the plain procedure.
         spiking, conventional: the sides.
     """
@@ -248,8 +251,8 @@ class Comparison:
             spread(highest, self.confidence).high,
         )
         outcome: Outcome = self._outcome(lowest, highest)
-        if spiking.is_missed_mostly and conventional.is_missed_mostly:
-            outcome = "neither"
+        if spiking.is_missed_mostly or conventional.is_missed_mostly:
+            outcome = "missed"
             # The few draws that reach the level say nothing of the others.
             interval = Spread(np.nan, np.nan, np.nan)
         elif self._ranges_include_both(spiking, conventional):
@@ -330,6 +333,7 @@ def side_at_level(priced_side: PricedSide, front: Front, level: float) -> SideAt
     chosen = side.by_all(priced_side.middle, level)
     networks = side.configurations[chosen.above[0]]
     below = side.configurations[chosen.below[0]][0]
+    above = priced_side.middle[:, chosen.above[0]].mean()
     validation = np.array([network.validation_percent for network in networks])
     test = np.array([network.test_percent for network in networks])
     low, middle, high = (
@@ -349,6 +353,7 @@ def side_at_level(priced_side: PricedSide, front: Front, level: float) -> SideAt
         pj_low=low,
         pj=None if priced_side.has_ranges else middle,
         pj_high=high,
+        pj_above=None if priced_side.has_ranges else float(np.exp(above)),
         runs=" ".join(network.run_id for network in networks),
         commits=" ".join(dict.fromkeys(network.git_commit for network in networks)),
     )
@@ -356,3 +361,64 @@ def side_at_level(priced_side: PricedSide, front: Front, level: float) -> SideAt
 
 def _deviation(percents: Floats) -> float | None:
     return float(percents.std(ddof=1)) if len(percents) > 1 else None
+
+
+@dataclass(frozen=True)
+class BesideFronts:
+    """A network beside the fronts of both sides at its test accuracy, one price list.
+
+    Attributes:
+        profile: the price list.
+        network: the network, in its cheapest way of running.
+        pj: its energy, mean over its seeds.
+        spiking_pj, conventional_pj: the fronts, chosen and read by all seeds; None if
+            no configuration is as accurate.
+    """
+
+    profile: str
+    network: RecordedNetwork
+    pj: float
+    spiking_pj: float | None
+    conventional_pj: float | None
+
+
+def beside_fronts(
+    added: Sequence[RecordedNetwork],
+    recorded: Sequence[RecordedNetwork],
+    profiles: Iterable[HardwareProfile],
+    settings: BootstrapSettings,
+) -> list[BesideFronts]:
+    """Place an added configuration beside the fronts of the recorded networks.
+
+    It takes part with any number of seeds, and is never mixed with others.
+    """
+    rows = []
+    for profile in profiles:
+        own = priced(added, added[0].side, profile.id, settings)
+        if own is None:
+            continue
+        energies = np.exp(own.middle.mean(axis=0))
+        cheapest = int(energies.argmin())
+        percent = 100 - float(np.exp(-own.networks.test[:, cheapest].mean()))
+        fronts = {
+            side: front_pj(priced(recorded, side, profile.id, settings), percent)
+            for side in SIDES
+        }
+        rows.append(
+            BesideFronts(
+                profile.id,
+                own.networks.configurations[cheapest][0],
+                float(energies[cheapest]),
+                fronts[SPIKING],
+                fronts[CONVENTIONAL],
+            )
+        )
+    return rows
+
+
+def front_pj(side: PricedSide | None, percent: float) -> float | None:
+    """The energy of the front of all seeds; None if no network is as accurate."""
+    if side is None or side.networks.test.mean(axis=0).max() < accuracy_axis(percent):
+        return None
+    segments = side.networks.by_all(side.middle, percent)
+    return float(np.exp(segments.read(side.middle, side.networks.test).mean()))

@@ -6,12 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikejoule.baselines.counts import (
-    MeasuredBaseline,
-    load_baseline,
-    measure_baseline,
-    save_baseline,
-)
+from spikejoule.baselines.counts import MeasuredBaseline, load_baseline, save_baseline
+from spikejoule.baselines.measuring import measure_baseline
 from spikejoule.baselines.quantised import (
     QuantisedNetwork,
     Widths,

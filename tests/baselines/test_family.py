@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from spikejoule.baselines.counts import measure_baseline
+from spikejoule.baselines.measuring import measure_baseline
 from spikejoule.baselines.quantised import (
     QuantisedNetwork,
     quantised_activations,
@@ -23,7 +23,8 @@ from spikejoule.baselines.training import (
     train_baselines,
 )
 from spikejoule.core.errors import ParameterError
-from spikejoule.data.images import Dataset, LabelledImages
+from spikejoule.data.dataset import Dataset
+from spikejoule.data.images import LabelledImages
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.pruning import PruningSettings
 from spikejoule.training.relu.running import activations

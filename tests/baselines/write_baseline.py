@@ -8,11 +8,8 @@ training.
 import sys
 from pathlib import Path
 
-from spikejoule.baselines.counts import (
-    MeasuredBaseline,
-    measure_baseline,
-    save_baseline,
-)
+from spikejoule.baselines.counts import MeasuredBaseline, save_baseline
+from spikejoule.baselines.measuring import measure_baseline
 from spikejoule.baselines.quantised import Widths, quantise
 from spikejoule.baselines.settings import (
     BaselineSettings,

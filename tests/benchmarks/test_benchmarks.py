@@ -24,6 +24,13 @@ from benchmarks.limit import (
 from benchmarks.measurement import Measurement, Plan
 from benchmarks.rows import RowProcesses, build
 from benchmarks.speed import check_losses, speed_table, summarize
+from docs.site.speed import (
+    accelerate_rows,
+    growth_rows,
+    plain,
+    plain_graphs,
+    pricing_rows,
+)
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.events import EventList
@@ -275,6 +282,21 @@ def test_the_recorded_growth_comes_from_a_quiet_machine():
     recorded = json.loads((ROOT / "metrics" / "growth.json").read_text())
     assert recorded["machine"]["load_before"] <= machine.QUIET_CORES
     assert recorded["protocol"]["rounds"] >= 3
+
+
+@pytest.mark.parametrize(
+    ("file", "table"),
+    [
+        ("growth", lambda content: plain(growth_rows(content["series"]))),
+        ("graphs", plain_graphs),
+        ("pricing", lambda content: plain(pricing_rows(content))),
+        ("accelerate", lambda content: plain(accelerate_rows(content))),
+    ],
+)
+def test_tables_fit_the_terminal(file, table, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    content = json.loads((ROOT / "metrics" / f"{file}.json").read_text())
+    assert max(map(len, table(content).splitlines())) <= 100
 
 
 def test_a_row_that_cannot_be_measured_is_an_error(tmp_path):

@@ -14,7 +14,7 @@ from spikejoule.compare.from_checkpoint import analysis_inputs, training_record
 from spikejoule.core import torch_files
 from spikejoule.counts.measurement import Measurement
 from spikejoule.counts.proxies import checkpoint_proxies
-from spikejoule.data.images import Dataset
+from spikejoule.data.dataset import Dataset
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.events import PRODUCTS, Products
 from spikejoule.evaluation.inference import measure_network

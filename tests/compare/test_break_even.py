@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikejoule.compare.break_even import break_even
+from spikejoule.compare.break_even import break_even, spikes_at_break_even
 from spikejoule.compare.outputs import COLUMNS, energy_rows
 from spikejoule.counts.measurement import Measurement
-from spikejoule.data.images import Dataset
+from spikejoule.data.dataset import Dataset
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.count import count_operations
 from spikejoule.energy.prices import factors_of, load_profiles, prices_pj
@@ -94,7 +94,7 @@ def test_at_break_even_the_table_adds_up_to_the_baseline(
     spikes = counted.measured.counts.means["input"] / 784
     n_met = 0
     for verdict in analysed.comparisons:
-        limit = analysed.break_even(verdict)
+        limit = spikes_at_break_even(analysed, verdict)
         if limit:
             own = tables[verdict.profile, "snn"]
             energy_pj = scaled_energy(own, limit / spikes)

@@ -4,7 +4,12 @@ from collections.abc import Mapping
 
 import pytest
 
-from spikejoule.compare.exchange import ExchangeRate, Work, exchange_rate
+from spikejoule.compare.exchange import (
+    ExchangeRate,
+    Work,
+    exchange_rate,
+    exchange_rate_of,
+)
 from spikejoule.report.statements import says
 from tests.energy.by_hand import analysis, baseline, inputs
 
@@ -31,7 +36,7 @@ def test_a_run_states_its_own_line() -> None:
     """16 events and 12 biases in 97 accesses; 12 products and 4 biases in 62."""
     result = analysis(inputs((baseline(20, [12] * 4),)))
     rate = ExchangeRate((16 + 12 - 4) / 12, (97 - 62) / 12)
-    assert result.exchange_rate == rate
+    assert exchange_rate_of(result) == rate
     (sentence,) = says(result, "exchange")
     assert "needs less energy than ReLU, zero-skipping only where" in sentence
     assert "more than 2 additions plus 2.92 memory accesses" in sentence

@@ -9,13 +9,9 @@ import pytest
 
 from spikejoule.core.errors import DataError
 from spikejoule.core.store import read_json
+from spikejoule.data.dataset import Dataset, split_validation
 from spikejoule.data.idx import load_directory, read_idx
-from spikejoule.data.images import (
-    Dataset,
-    LabelledImages,
-    load_images,
-    split_validation,
-)
+from spikejoule.data.images import LabelledImages, load_images
 from spikejoule.data.source import Places
 from spikejoule.data.sources import load_dataset
 from spikejoule.params import parse_params

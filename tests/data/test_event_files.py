@@ -10,6 +10,7 @@ import pytest
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.npz import write_npz
 from spikejoule.data import events as module
+from spikejoule.data.dataset import load_samples
 from spikejoule.data.events import (
     EVENT_FILE,
     EventSamples,
@@ -18,7 +19,6 @@ from spikejoule.data.events import (
     offsets_of,
     open_event_file,
 )
-from spikejoule.data.images import load_samples
 from spikejoule.data.subject import Subject
 
 SETTING = EventSetting(

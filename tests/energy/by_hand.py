@@ -22,7 +22,8 @@ from spikejoule.energy.count import count_operations
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.ledger import Variant
 from spikejoule.energy.operations import OperationCounts
-from spikejoule.energy.prices import AnyPrice, HardwareProfile, load_profiles
+from spikejoule.energy.price_forms import AnyPrice
+from spikejoule.energy.prices import HardwareProfile, load_profiles
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import Network
 from tests.energy.tiny_network import HIDDEN, INPUT, NETWORK, OUTPUT, STATE

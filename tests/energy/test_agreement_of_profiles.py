@@ -12,7 +12,7 @@ For a float32 network with all synapses and biases, image by image:
 import pytest
 
 from spikejoule.counts.measurement import Measurement
-from spikejoule.data.images import Dataset
+from spikejoule.data.dataset import Dataset
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy.count import count_operations
 from spikejoule.energy.prices import load_profiles, price

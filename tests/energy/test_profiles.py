@@ -9,13 +9,8 @@ from spikejoule.core.errors import ParameterError
 from spikejoule.energy.estimates import BootstrapSettings, Energy
 from spikejoule.energy.ledger import Ledger
 from spikejoule.energy.operations import Column
-from spikejoule.energy.prices import (
-    MemoryPrice,
-    PriceByWidth,
-    load_profiles,
-    price,
-    select_profile,
-)
+from spikejoule.energy.price_forms import MemoryPrice, PriceByWidth
+from spikejoule.energy.prices import load_profiles, price, select_profile
 from spikejoule.energy.terms import PARTS
 from tests.compare.test_verdict import counted_networks
 from tests.energy.by_hand import profile

@@ -19,7 +19,7 @@ from spikejoule.counts.measurement import (
     Measurement,
     activity_of_products,
 )
-from spikejoule.data.images import Dataset
+from spikejoule.data.dataset import Dataset
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.binary import Binary
 from spikejoule.encoding.encoders.direct import Direct
@@ -30,7 +30,7 @@ from spikejoule.energy.ledger import Variant, baseline_variants, spiking_variant
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import PACKAGED, load_profiles, price
 from spikejoule.engine import run_network
-from spikejoule.evaluation.accuracy import exit_steps, step_outcomes
+from spikejoule.evaluation.early_exit import exit_steps, step_outcomes
 from spikejoule.evaluation.runs import EARLY_EXIT, WHOLE_WINDOW, counted_runs
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.integers import floats_of, integers_of, with_grids

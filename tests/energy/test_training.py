@@ -8,19 +8,15 @@ import pytest
 
 from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.compare.outputs import headline
-from spikejoule.counts.training import TrainingRecord
+from spikejoule.counts.training import TrainingRecord, TrainingSetup, record_of_epochs
 from spikejoule.encoding.encoders.none import NoEncoding
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy.dataflow import DENSE, TRAINING_RANGE, Dataflow
 from spikejoule.energy.operations import Column
 from spikejoule.energy.prices import load_profiles
 from spikejoule.energy.terms import TERMS
+from spikejoule.energy.training.by_epoch import joules_by_epoch
 from spikejoule.energy.training.counting import count_training
-from spikejoule.energy.training.history import (
-    TrainingSetup,
-    joules_by_epoch,
-    record_of_epochs,
-)
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.sections import EpochRecord, TrainingConfigSection

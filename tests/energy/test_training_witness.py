@@ -41,7 +41,7 @@ from tests.energy.training_witness import (
     Setting,
     Trained,
 )
-from tests.engine.agreement import Case
+from tests.engine.agreement import READOUTS, Case
 from tests.tools.networks import chains, firing_state, populations_of
 from tests.tools.without_torch import needs_torch
 
@@ -74,11 +74,12 @@ def trainings(draw: st.DrawFn) -> tuple[Setting, list[Any], int]:
         decay=draw(st.sampled_from(decays)),
         threshold=0.5,
         reset=draw(st.sampled_from(["zero", "subtract"])),
-        bias=draw(st.booleans()),
+        bias=draw(st.sampled_from([True, False, "initial"])),
         learned=learned,
     )
     quantisation = Quantisation(4, 16) if is_quantised else None
     network = Network.of_chain(shape, layers, CLASSES, neuron, quantisation)
+    network = network.with_readout(draw(READOUTS))
     products = None
     if not is_quantised:
         products = draw(st.sampled_from([None, None, "once", "every_step"]))

@@ -186,13 +186,15 @@ class Storage(NamedTuple):
     """How a connection's numbers are kept.
 
     `keeps_sums` says whether products with constant currents are kept, one sum for each
-    neuron; `kept_steps` are the steps of a sample that differ, and `held` the samples
-    whose pooled values are in memory at the same time.
+    neuron; `starts_at_bias` whether biases are initial potentials; `kept_steps` are the
+    steps of a sample that differ, and `held` the samples whose pooled values are in
+    memory at the same time.
     """
 
     held: int = 1
     kept_steps: int = 1
     keeps_sums: bool = False
+    starts_at_bias: bool = False
     grid: Grid | None = None
     masks: dict[str, Any] | None = None
     own_biases: bool = False
@@ -254,6 +256,8 @@ class Population:
         self.deltas = CountedArray(machine, ("delta_read", "delta_write"), words)
         self.potentials = CountedArray(machine, ("state_access",) * 2, self.n)
         self.sums = CountedArray(machine, ("state_access_per_event",) * 2, self.n)
+        # Whether its potentials are the scores: it integrates, and never fires.
+        self.is_read = False
 
     def take_constants(self, machine, setting, state, layer):
         """Take threshold, decay and grid of the layer, from 0 for the first."""
@@ -265,10 +269,13 @@ class Population:
         self.leaks = neuron.leaks
         self.reset = neuron.reset
         self.learned = neuron.learned_names
+        if self.is_read:
+            self.threshold = math.inf
         self.unit = None
         if network.quantisation is not None:
             self.unit = 2.0 ** -network.quantisation.exponents[layer]
-            self.threshold = round(self.threshold / self.unit) * self.unit
+            if not self.is_read:
+                self.threshold = round(self.threshold / self.unit) * self.unit
             self.decay = round(256 * self.decay) / 256
             self.range = network.quantisation.state_range
         self.machine = machine
@@ -387,7 +394,10 @@ class Connection:
         self.parameters = stored(terms, self.learned)
         self.rounded_parameters = stored(terms, self.running)
         self.keeps_sums = storage.keeps_sums
+        self.starts_at_bias = storage.starts_at_bias and n_biases > 0
         n_constants = self.target.n if self.keeps_sums else n_biases
+        if self.keeps_sums and self.starts_at_bias:
+            n_constants += n_biases
         inference = n_weights + (0 if own else n_constants)
         self.inference_weights = CountedArray(
             machine, terms, n_weights, self.running, joined=inference
@@ -398,7 +408,10 @@ class Connection:
             n_constants,
             joined=n_constants if own else inference,
         )
-        self.has_constants = n_constants > 0
+        # What every step adds.
+        self.has_constants = self.keeps_sums or (
+            n_biases > 0 and not self.starts_at_bias
+        )
         self.has_biases = n_biases > 0
         self.gradients = stored(("gradient_access",) * 2, times=1)
         self.moments = stored(("moment_access",) * 2, times=2)
@@ -434,6 +447,10 @@ class Connection:
         """The bias of each unit of the target."""
         places = [(self.bias_name, place) for place in self.bias_of]
         return [self.running.get(index, 0.0) for index in places]
+
+    def added_biases(self):
+        """What every step adds to each unit: its bias, unless that is its start."""
+        return [0.0 if self.starts_at_bias else bias for bias in self.biases()]
 
     def rounded(self, arithmetic: Arithmetic, index):
         """A parameter on its grid."""
@@ -613,6 +630,8 @@ class Training(Trained):
         for number, node in enumerate(network.layers[1:], start=1):
             population = Population(self.machine, node, held, setting.n_steps)
             population.traces = self.trace_memory(population.n)
+            is_last = number == len(network.layers) - 1
+            population.is_read = is_last and not network.readout.is_spiking
             self.populations.append(population)
             pairs = [(forward[number - 1], before)]
             recurrent = network.recurrent_connections[number - 1]
@@ -639,6 +658,7 @@ class Training(Trained):
             held=self.held,
             kept_steps=1 if is_constant else setting.n_steps,
             keeps_sums=is_constant and setting.products == "once",
+            starts_at_bias=setting.network.starts_at_bias,
             grid=grid,
             masks=setting.masks,
             own_biases=setting.own_biases,
@@ -663,6 +683,8 @@ class Training(Trained):
 
     def begin_batch(self) -> None:
         """Compute the learned constants once."""
+        # Potentials of an output that is read, by sample and step.
+        self.scores: dict[int, list[list[float]]] = {}
         state = self.state()
         for layer, population in enumerate(self.populations):
             population.take_constants(self.machine, self.setting, state, layer)
@@ -679,26 +701,75 @@ class Training(Trained):
         connection = self.into(population)
         fired = []
         if at[1] == 0:
-            population.potentials.values.clear()
+            self.start(population)
         for j in range(population.n):
             u = population.potentials.read(name, j)
             v = population.leaked(u) + arriving[j]
             if connection.has_constants:
                 machine.count("bias_addition", name)
                 v += connection.constants.read(name, j)
-            machine.count("threshold_comparison", name)
+            if not population.is_read:
+                machine.count("threshold_comparison", name)
             fires = v >= population.threshold
             kind = "active" if fires else "inactive"
             machine.count(f"neuron_update_{kind}", name)
             if fires:
                 machine.count("reset", name)
                 fired.append(j)
-            population.traces.write(name, (*at, j), v)
-            population.potentials.write(name, j, population.after_reset(v, fires))
+            u = population.after_reset(v, fires)
+            if not population.is_read:
+                population.traces.write(name, (*at, j), v)
+            elif "decay_logit" in population.learned:
+                population.traces.write(name, (*at, j), u)
+            population.potentials.write(name, j, u)
+        if population.is_read:
+            after = [population.potentials.values[j] for j in range(population.n)]
+            self.scores.setdefault(at[0], []).append(after)
         return fired
 
-    def count_answer(self, sample, label):
-        """Count output spikes and find the class; return dL/dcounts."""
+    def start(self, population) -> None:
+        """Set the potentials before the first step: to 0, or to the biases."""
+        population.potentials.values.clear()
+        connection = self.into(population)
+        if not connection.starts_at_bias:
+            return
+        connection.constants.values |= {
+            ("initial", j): bias for j, bias in enumerate(connection.biases())
+        }
+        for j in range(population.n):
+            self.machine.count("bias_addition", population.name)
+            bias = connection.constants.read(population.name, ("initial", j))
+            population.potentials.write(population.name, j, bias)
+
+    def find_answer(self, sample, label):
+        """Find the class; return dL/dscores of each step, [T][classes].
+
+        Scores are the counts of output spikes, or potentials.
+        """
+        output = self.populations[-1]
+        learning = self.setting.learning
+        loss = naive.Loss(learning.logit_scale, learning.label_smoothing)
+        if not output.is_read:
+            scores = self.count_spikes(sample)
+            _, gradient = naive.cross_entropy(scores, label, loss)
+            return [gradient] * self.setting.n_steps
+        readout = self.setting.network.readout.value
+        scores, peaks = naive.scores_of(self.scores[sample], None, readout)
+        n_compared = output.n
+        if readout == "max_potential":
+            n_compared *= self.setting.n_steps
+        self.machine.count("decision_comparison", output.name, n_compared - 1)
+        _, gradient = naive.cross_entropy(scores, label, loss)
+        return [
+            [
+                value if peak == step else 0.0
+                for value, peak in zip(gradient, peaks, strict=True)
+            ]
+            for step in range(self.setting.n_steps)
+        ]
+
+    def count_spikes(self, sample):
+        """Count the output spikes of each class."""
         output = self.populations[-1]
         counts = [0] * output.n
         for step in range(self.setting.n_steps):
@@ -706,22 +777,19 @@ class Training(Trained):
                 self.machine.count("spike_counted", output.name)
                 counts[unit] += 1
         self.machine.count("decision_comparison", output.name, output.n - 1)
-        learning = self.setting.learning
-        loss = naive.Loss(learning.logit_scale, learning.label_smoothing)
-        _, gradient = naive.cross_entropy(counts, label, loss)
-        return gradient
+        return counts
 
     # Backward
 
-    def backward_neurons(self, sample, population, by_count) -> None:
+    def backward_neurons(self, sample, population, by_score) -> None:
         """Compute dL/dv of a layer from the last step to the first.
 
-        `by_count` is dL/ds[t] of the output in every step.
+        `by_score` is dL/ds[t] of the output in every step, or that of its potentials.
         """
         later = [0.0] * population.n
         bias_sums = [0.0] * population.n
         for step in range(self.setting.n_steps - 1, -1, -1):
-            by_spike = self.spike_gradient(sample, step, population, by_count)
+            by_spike = self.spike_gradient(sample, step, population, by_score)
             for j in range(population.n):
                 at = (sample, step, j)
                 later[j] = self.neuron_delta(population, at, by_spike[j], later[j])
@@ -729,11 +797,25 @@ class Training(Trained):
                     self.machine.count("bias_gradient_accumulation", population.name)
                     bias_sums[j] += later[j]
         population.bias_sums = bias_sums
+        population.bias_gradients = bias_sums
+        if self.into(population).starts_at_bias:
+            population.bias_gradients = self.initial_gradients(population, later)
 
-    def spike_gradient(self, sample, step, population, by_count):
+    def initial_gradients(self, population, first):
+        """dL/db = decay dL/dv[0], where u[-1] = b; `first` are the dL/dv[0]."""
+        gradients = []
+        for delta in first:
+            self.machine.count("bias_gradient_accumulation", population.name)
+            if population.leaks:
+                arithmetic = Arithmetic(self.machine, "delta", population.name)
+                delta = arithmetic.multiply(population.decay, delta)
+            gradients.append(delta)
+        return gradients
+
+    def spike_gradient(self, sample, step, population, by_score):
         """dL/ds[t] of a layer, sums of products in registers."""
         if population is self.populations[-1]:
-            by_spike = list(by_count)
+            by_spike = list(by_score[step])
         else:
             by_spike = [0.0] * population.n
         for connection in self.out_of(population):
@@ -764,11 +846,17 @@ class Training(Trained):
         return totals
 
     def neuron_delta(self, population, at, by_spike, later):
-        """dL/dv[t] = dL/ds[t] f(v[t] - threshold) + k dL/dv[t+1]."""
-        v = population.traces.read(population.name, at)
-        f = self.surrogate(population, v)
+        """dL/dv[t] = dL/ds[t] f(v[t] - threshold) + k dL/dv[t+1].
+
+        Of potentials that are read, `by_spike` is the derivative by v[t] itself.
+        """
         arithmetic = Arithmetic(self.machine, "delta", population.name)
-        by_potential = arithmetic.multiply(by_spike, f)
+        v = -math.inf
+        by_potential = by_spike
+        if not population.is_read:
+            v = population.traces.read(population.name, at)
+            f = self.surrogate(population, v)
+            by_potential = arithmetic.multiply(by_spike, f)
         carried = self.carried(population, v, later)
         delta = arithmetic.add(by_potential, carried)
         population.deltas.write(population.name, at, delta)
@@ -803,12 +891,28 @@ class Training(Trained):
         }
         sums = {}
         for constant in population.learned:
-            add_term, scale = kinds[constant]
             total = 0.0
+            add_term, scale = kinds[constant]
+            if constant == "log_threshold" and population.is_read:
+                # It is not used, so its gradient is 0.
+                sums[f"neurons.{constant}"] = total
+                continue
             for v, delta, later in self.kept(sample, population):
                 total = add_term(population, total, v, delta, later)
+            if constant == "decay_logit" and self.into(population).starts_at_bias:
+                total = self.initial_decay_terms(population, total, sample)
             sums[f"neurons.{constant}"] = scale * total
         return sums
+
+    def initial_decay_terms(self, population, total, sample):
+        """The terms dL/dv[0] u[-1] of dL/ddecay; dL/dv[0] is still in a register."""
+        connection = self.into(population)
+        arithmetic = Arithmetic(self.machine, "delta", population.name)
+        for j, place in enumerate(connection.bias_of):
+            bias = connection.rounded_parameters.read((connection.bias_name, place))
+            delta = population.deltas.values[sample, 0, j]
+            total = arithmetic.multiply_add(delta, bias, total)
+        return total
 
     def kept(self, sample, population):
         """Read v[t], dL/dv[t] and dL/dv[t+1] of each neuron and step again."""
@@ -879,15 +983,16 @@ class EventTraining(Training):
             self.read_data()
             self.machine.phase = "forward"
             self.forward(sample)
-            by_count = [value / len(labels) for value in self.count_answer(0, label)]
+            by_score = np.divide(self.find_answer(0, label), len(labels)).tolist()
             self.machine.phase = "backward"
-            self.backward(sample, by_count)
+            self.backward(sample, by_score)
         gradients = self.gradients()
         self.optimise()
         return gradients
 
     def forward(self, sample) -> None:
         """Run a sample, layer by layer."""
+        self.scores.clear()
         self.fired: dict[str, dict[Any, list[int]]] = {}
         self.feed(sample)
         for population in self.populations:
@@ -950,7 +1055,7 @@ class EventTraining(Training):
     def prepare_constants(self, connection, sample) -> None:
         """Biases; with products that are computed once, their sums are added."""
         target = connection.target
-        biases = connection.biases()
+        biases = connection.added_biases()
         if connection.sender is self.input and self.setting.products is not None:
             self.machine.count("zero_comparison", self.input.name, self.input.n)
             if self.setting.products == "once":
@@ -973,9 +1078,9 @@ class EventTraining(Training):
                 product = current * weight * connection.factor
                 connection.target.sums.add(name, target, product)
 
-    def backward(self, sample, by_count) -> None:
+    def backward(self, sample, by_score) -> None:
         for population in reversed(self.populations):
-            self.backward_neurons(0, population, by_count)
+            self.backward_neurons(0, population, by_score)
             self.add_gradients_of_neurons(population)
             for connection in self.connections:
                 if connection.target is population:
@@ -989,7 +1094,7 @@ class EventTraining(Training):
         if connection.has_biases:
             biases = Counter()
             for j, place in enumerate(connection.bias_of):
-                biases[place] += population.bias_sums[j]
+                biases[place] += population.bias_gradients[j]
             for place, value in biases.items():
                 connection.gradients.add((connection.bias_name, place), value)
         for constant, value in self.learned_sums(0, population).items():
@@ -1064,18 +1169,18 @@ class DenseTraining(Training):
         """Train on a batch; return its gradients."""
         self.begin_batch()
         self.fired = {population.name: {} for population in self.populations}
-        by_count = []
+        by_score = []
         for number, (sample, label) in enumerate(zip(samples, labels, strict=True)):
             self.read_data()
             self.machine.phase = "forward"
             self.feed(number, sample)
             self.forward(number)
-            by_class = self.count_answer(number, label)
-            by_count.append([value / len(labels) for value in by_class])
+            by_class = self.find_answer(number, label)
+            by_score.append(np.divide(by_class, len(labels)).tolist())
         self.machine.phase = "backward"
         for number in range(len(samples)):
             for population in reversed(self.populations):
-                self.backward_neurons(number, population, by_count[number])
+                self.backward_neurons(number, population, by_score[number])
             self.add_gradients_of_neurons(number)
         for connection in self.connections:
             self.write_gradients(connection, len(samples))
@@ -1106,7 +1211,7 @@ class DenseTraining(Training):
             connection = self.into(population)
             if connection.pooling is not None:
                 self.pool(connection, sample)
-            constants = connection.biases()
+            constants = connection.added_biases()
             if connection.keeps_sums:
                 products = self.multiply(connection, sample, 0)
                 constants = np.add(constants, products).tolist()
@@ -1186,7 +1291,7 @@ class DenseTraining(Training):
             if connection.has_biases:
                 for j, place in enumerate(connection.bias_of):
                     index = (connection.bias_name, place)
-                    population.in_registers[index] += population.bias_sums[j]
+                    population.in_registers[index] += population.bias_gradients[j]
             for constant, value in self.learned_sums(sample, population).items():
                 population.in_registers[connection.prefix + constant, 0] += value
 
@@ -1301,17 +1406,17 @@ class ReluTraining(DenseTraining):
                         machine.count("requantisation", name)
                 population.activations.write(name, (sample, 0, j), value)
 
-    def count_answer(self, sample, label):
+    def find_answer(self, sample, label):
         output = self.populations[-1]
         self.machine.count("decision_comparison", output.name, output.n - 1)
         values = output.activations.values
         scores = [values[sample, 0, unit] for unit in range(output.n)]
         loss = naive.Loss(smoothing=self.setting.learning.label_smoothing)
         _, gradient = naive.cross_entropy(scores, label, loss)
-        return gradient
+        return [gradient]
 
-    def backward_neurons(self, sample, population, by_count) -> None:
-        by_sum = by_count
+    def backward_neurons(self, sample, population, by_score) -> None:
+        (by_sum,) = by_score
         if population is not self.populations[-1]:
             by_sum = self.rectified(sample, population)
         population.bias_sums = []
@@ -1324,6 +1429,7 @@ class ReluTraining(DenseTraining):
                 self.machine.count("bias_gradient_accumulation", population.name)
             population.deltas.write(population.name, (sample, 0, j), delta or 0.0)
             population.bias_sums.append(delta or 0.0)
+        population.bias_gradients = population.bias_sums
 
     def is_active(self, sample, population, unit) -> bool:
         """Read an activation again, and compare it with zero."""

@@ -9,7 +9,7 @@ from spikejoule.counts.measurement import Measurement
 from spikejoule.counts.proxies import connection_proxies
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.count import count_operations
-from spikejoule.evaluation.accuracy import step_outcomes
+from spikejoule.evaluation.early_exit import step_outcomes
 from spikejoule.network.layers import layers_of
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire

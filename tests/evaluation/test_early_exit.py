@@ -11,11 +11,11 @@ import pytest
 from spikejoule.core.errors import ParameterError
 from spikejoule.counts.measurement import Measurement
 from spikejoule.encoding.events import EventList
-from spikejoule.evaluation import accuracy as accuracy_module
-from spikejoule.evaluation.accuracy import (
+from spikejoule.evaluation import early_exit
+from spikejoule.evaluation.accuracy import accuracy
+from spikejoule.evaluation.early_exit import (
     EarlyExit,
     StepOutcomes,
-    accuracy,
     accuracy_by_step,
     choose_early_exit,
     exit_outcome,
@@ -92,7 +92,7 @@ def naive_course(
 class TestByStep:
     @pytest.mark.parametrize("at_once", [1, 10**9])
     def test_equals_a_loop(self, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(accuracy_module, "_COUNTS_AT_ONCE", at_once)
+        monkeypatch.setattr(early_exit, "_COUNTS_AT_ONCE", at_once)
         measured, labels = random_measured(25)
         outcomes = step_outcomes(measured, labels)
         by_step = accuracy_by_step(outcomes, 0.9)

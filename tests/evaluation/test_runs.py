@@ -14,7 +14,7 @@ from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy.count import count_operations
-from spikejoule.evaluation.accuracy import choose_early_exit, step_outcomes
+from spikejoule.evaluation.early_exit import choose_early_exit, step_outcomes
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.runs import (
     RUNS,

@@ -50,6 +50,8 @@ class ProductRecord(TorchDispatchMode):
         self._weights: WeakSet[Any] = WeakSet()
         self._values: WeakSet[Any] = WeakSet()
         for x in (*model.parameters(), *model.buffers()):
+            if x.layout != torch.strided:
+                continue  # a sparse tensor has no memory of its own
             self._weights.add(x.untyped_storage())
 
     def __torch_dispatch__(

@@ -160,3 +160,24 @@ def test_additions_and_recurrence_are_counted_by_hand() -> None:
     cells = [f"{total:,}" for total in totals]
     assert f"`lif3.recurrent` | {' | '.join(cells)} |" in page
     assert totals[0] - names["unread"] == totals[1]
+
+
+class Product(torch.nn.Module):
+    """The product of scores and queries alone."""
+
+    def forward(self, scores: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+        return scores @ query
+
+
+@torch.no_grad()
+def test_attention_is_counted_by_hand() -> None:
+    """The page's own loop, and SpikingJelly's count of the same product."""
+    pytest.importorskip("spikingjelly")
+    names = names_in(PAGE, "attention_by_hand.py")
+    product = Product()
+    with spikejoule.count_as("spikingjelly", product) as counted:
+        product(names["scores"], names["query"])
+    assert counted.total() == names["products"]
+    rows = page_rows()
+    assert rows["all"][0] == f"{names['products']:,}"
+    assert rows["those with a score other than 0"][0] == f"{names['without_zeros']:,}"

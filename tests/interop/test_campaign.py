@@ -183,6 +183,14 @@ class FourBits(Linear):
         return functional.linear(x, weight, self.bias)
 
 
+class WithGraph(Linear):
+    """A layer that holds a graph, as graph networks do."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__(n_in, n_out)
+        self.register_buffer("graph", torch.eye(n_in).to_sparse())
+
+
 def excited(m: Any, x: Tensor) -> Tensor:
     """Squeeze and excite: a factor for each channel, from the mean of its spikes."""
     spikes = m.lif0(m.conv(x))
@@ -194,6 +202,34 @@ def by_expert(m: Any, spikes: Tensor) -> Tensor:
     """The expert with the highest score on average takes the whole batch."""
     best = int(m.router(spikes).mean(dim=0).argmax())
     return m.experts[best](spikes)  # type: ignore[no-any-return]
+
+
+def per_sample(m: Any, spikes: Tensor) -> Tensor:
+    """Each sample takes the expert with its highest score."""
+    best = m.router(spikes).argmax(dim=1)
+    chosen = zip(best.tolist(), spikes, strict=True)
+    return torch.stack([m.experts[number](sample) for number, sample in chosen])
+
+
+def masked(m: Any, spikes: Tensor) -> Tensor:
+    """Samples in which the first neuron fires take one layer, others another."""
+    fires = spikes[:, 0] != 0
+    out = torch.zeros(len(spikes), C)
+    out[fires] = m.fc2(spikes[fires])
+    out[fires == 0] = m.fc3(spikes[fires == 0])
+    return out
+
+
+def with_positions(m: Any, spikes: Tensor) -> Tensor:
+    """A learned position is projected, and added."""
+    return m.fc2(spikes) + m.fc3(m.position)  # type: ignore[no-any-return]
+
+
+def harmless(m: Any, x: Tensor) -> Tensor:
+    """What a user writes as functions instead of modules."""
+    spikes = m.lif0(functional.relu(m.conv(x)))
+    pooled = functional.max_pool2d(functional.interpolate(spikes, scale_factor=2), 3)
+    return (pooled * 0.5).mean(dim=(2, 3))
 
 
 def by_hypernetwork(m: Any, spikes: Tensor) -> Tensor:
@@ -249,6 +285,29 @@ BODIES = {
         router=lambda: Linear(H, 2),
         experts=lambda: nn.ModuleList(Linear(H, C) for _ in range(2)),
     ),
+    "an expert per sample": after_one(
+        per_sample,
+        router=lambda: Linear(H, 2),
+        experts=lambda: nn.ModuleList(Linear(H, C) for _ in range(2)),
+    ),
+    "masked samples": after_one(
+        masked, fc2=lambda: Linear(H, C), fc3=lambda: Linear(H, C)
+    ),
+    "positions": after_one(
+        with_positions,
+        fc2=lambda: Linear(H, C),
+        fc3=lambda: Linear(F, C),
+        position=lambda: nn.Parameter(torch.randn(F)),
+    ),
+    "compiled": Body(
+        lambda: {"fc1": Linear(F, H), "fc2": Linear(H, C)},
+        torch.compile(two_layers),
+        change=lambda neurons: neurons.compile(),
+    ),
+    "sparse buffer": Body(
+        lambda: {"fc1": WithGraph(F, H), "fc2": Linear(H, C)}, two_layers
+    ),
+    "functions": on_planes(harmless, 4, conv=lambda: Conv2d(2, 4, 3)),
     "function of a kernel": on_planes(
         lambda m, x: m.lif0(functional.conv2d(x, m.kernel, stride=2, padding=1)),
         64,
@@ -395,6 +454,15 @@ def test_a_network_of_a_simulator(name: str, simulator: str) -> None:
     samples = (torch.rand(T, N, *body.shape) < 0.4).float()
     missing = not_counted(model, samples)
     assert bool(missing) == (name == "scripted"), missing
+
+
+@pytest.mark.parametrize("name", ["functions", "positions", "an expert per sample"])
+def test_nothing_is_named_that_is_harmless(name: str) -> None:
+    pytest.importorskip("spikingjelly", reason="needs the extra interop")
+    model = Network(BODIES[name], NEURONS["spikingjelly"]).eval()
+    samples = (torch.rand(T, N, *BODIES[name].shape) < 0.4).float()
+    report = spikejoule.price(model, samples, time_axis=0, progress=False)
+    assert report.not_counted == ()
 
 
 @pytest.mark.parametrize("name", MODELS if RUNS_ALL else QUICK)

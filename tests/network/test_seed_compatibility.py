@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikejoule.data.images import Dataset
+from spikejoule.data.dataset import Dataset
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire

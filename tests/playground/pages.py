@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import load_baseline, load_weights
-from spikejoule.data.images import Dataset, LabelledImages, load_samples
+from spikejoule.data.dataset import Dataset, load_samples
+from spikejoule.data.images import LabelledImages
 from spikejoule.energy.ledger import baseline_variants
 from spikejoule.energy.prices import load_profiles
-from spikejoule.evaluation.accuracy import EarlyExit
+from spikejoule.evaluation.early_exit import EarlyExit
 from spikejoule.evaluation.inference import read_measurement
 from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.playground.inputs import PlaygroundInputs

@@ -8,10 +8,10 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from spikejoule.data.images import Dataset
+from spikejoule.data.dataset import Dataset
 from spikejoule.energy.ledger import Variant, spiking_variant
 from spikejoule.energy.prices import factors_of, prices_pj
-from spikejoule.evaluation.accuracy import exit_steps, step_outcomes
+from spikejoule.evaluation.early_exit import exit_steps, step_outcomes
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.runs import EARLY_EXIT, WHOLE_WINDOW, counted_runs
 from spikejoule.playground.content import (

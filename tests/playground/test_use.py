@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spikejoule.data.images import Dataset
+from spikejoule.data.dataset import Dataset
 from tests.playground.pages import SMALL, Playground, build
 from tests.tools.browser import watched_page
 

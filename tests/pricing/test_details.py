@@ -388,3 +388,34 @@ def test_a_pruned_network_with_one_weight_from_each_neuron_to_itself() -> None:
     events = counts["events"]["Recurrent 1.recurrent"]
     assert events.all()
     assert events.tolist() == counts["spikes"]["Recurrent 1"].tolist()
+
+
+def halved(x: Tensor) -> Tensor:
+    return x * 0.5
+
+
+def in_place(model: Any) -> None:
+    model.first.compile()
+    model.compile()
+
+
+def function_in_forward(model: Any) -> None:
+    compiled = torch.compile(halved)
+    model.function = lambda m, x: m.from_hidden(m.to_hidden(compiled(x)))
+
+
+def forward_itself(model: Any) -> None:
+    model.forward = torch.compile(model.forward)
+
+
+@pytest.mark.parametrize("compiles", [in_place, function_in_forward, forward_itself])
+def test_what_is_compiled_runs_as_it_was_written(
+    compiles: Callable[[Any], None],
+) -> None:
+    model = Model(lambda m, x: m.from_hidden(m.to_hidden(halved(x)))).eval()
+    x = spikes(T, N, F)
+    expected = price(model, x)
+    compiles(model)
+    report = price(model, x)
+    assert report.not_counted == ()
+    np.testing.assert_equal(by_kind(report.activity), by_kind(expected.activity))

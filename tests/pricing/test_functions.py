@@ -6,6 +6,7 @@ Expected counts come from loops over the spikes that entered.
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -232,9 +233,11 @@ def test_a_product_of_what_depends_on_the_samples(name: str, kinds: str) -> None
             # One sample shows it: the last one.
             x[:, -1, slice(BOTH) if side == 0 else slice(BOTH, None)] *= 0.7
     expected = np.zeros(N, int)
+    nonzero = np.zeros(N, int)
     for step, sample in np.ndindex(T, N):
         tokens = x[step, sample].numpy()
         left, right = tokens[:BOTH], tokens[BOTH:]
+        nonzero[sample] += sum(np.count_nonzero(a * b) for a, b in product(left, right))
         if kinds == "spikes spikes":
             expected[sample] += sum(int(a @ b) for a in left for b in right)
         elif kinds == "spikes values":
@@ -248,6 +251,11 @@ def test_a_product_of_what_depends_on_the_samples(name: str, kinds: str) -> None
         counts = by_kind(report.activity)
         (found,) = counts["macs" if kinds == "values values" else "events"].values()
         assert found.tolist() == expected.tolist()
+        (without_zeros,) = counts["nonzero_products"].values()
+        assert without_zeros.tolist() == nonzero.tolist()
+        (place,) = counts["nonzero_products"]
+        words = f"{nonzero.mean():,.1f} of {expected.mean():,.1f} in {place}"
+        assert words in [note.words for note in report.analysis.inputs.notes]
         assert report.not_counted == ()
 
 
@@ -293,7 +301,7 @@ def test_attention_is_counted_and_its_softmax_named() -> None:
     macs: Any = sum(by_kind(report.activity)["macs"].values())
     n_scores = ONE * (ONE + 1) // 2
     assert macs.tolist() == N * [T * K * (ONE * ONE + n_scores)]
-    assert report.not_counted == ("Attention (scaled_dot_product_attention)",)
+    assert report.not_counted == ("Attention (softmax)",)
 
 
 class Dropout(nn.Dropout):
@@ -389,6 +397,11 @@ INSIDE: dict[str, tuple[Callable[[], nn.Module], list[str], list[str]]] = {
         [],
         ["Between 1 (Between: sparse_mm)"],
     ),
+    "sparse spikes, scaled": (
+        lambda: Between(lambda x: (x.to_sparse() * 0.5).to_dense()),
+        [],
+        ["Between 1 (Between: mul)"],
+    ),
     "sparse spikes, @": (
         lambda: Between(lambda x: x.to_sparse_csr() @ W),
         [],
@@ -463,7 +476,7 @@ def test_products_in_hooks_of_the_model_itself() -> None:
 
 def test_user_hooks_that_compute_are_named() -> None:
     model = nn.Sequential(nn.Linear(K, K), LIF(), nn.Linear(K, R), LIF())
-    model[0].register_forward_hook(lambda module, args, out: out * 0.5)
+    model[0].register_forward_hook(lambda module, args, out: out.square())
     model[1].register_forward_pre_hook(lambda module, args: (args[0].sigmoid(),))
 
     def hook(module: nn.Module, args: Any, out: Tensor) -> Tensor | None:
@@ -475,7 +488,7 @@ def test_user_hooks_that_compute_are_named() -> None:
         report = price(model, (torch.rand(T, N, K) < 0.4).float(), loop="price")
     finally:
         handle.remove()
-    assert report.not_counted == ("Sequential (mul, sigmoid, tanh)",)
+    assert report.not_counted == ("Sequential (square, sigmoid, tanh)",)
 
 
 def test_functions_after_an_error_that_the_model_handles_are_named() -> None:
@@ -506,3 +519,162 @@ def test_a_mode_of_the_model_itself() -> None:
     (events,) = by_kind(report.activity)["events"].values()
     assert events.tolist() == (R * x.sum(dim=(0, 2))).tolist()
     assert report.not_counted == ("Own (exp)",)
+
+
+class Planes(nn.Module):
+    """Spikes or values on planes enter a function, and a dense layer follows."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+        self.fc = nn.Linear(function(torch.zeros(1, 2, 7, 7)).numel(), R)
+        self.lif = LIF()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.lif(self.fc(self.function(x).flatten(1)))  # type: ignore[no-any-return]
+
+
+ALIKE: dict[str, tuple[Callable[[Tensor], Tensor], nn.Module]] = {
+    "max_pool2d": (lambda x: functional.max_pool2d(x, 2), nn.MaxPool2d(2)),
+    "max_pool2d with indices": (
+        lambda x: functional.max_pool2d(x, 3, 2, 1, return_indices=True)[0],
+        nn.MaxPool2d(3, 2, 1),
+    ),
+    "torch.max_pool2d": (lambda x: torch.max_pool2d(x, 3), nn.MaxPool2d(3)),
+    "avg_pool2d": (
+        lambda x: functional.avg_pool2d(input=x, kernel_size=3, padding=1),
+        nn.AvgPool2d(3, padding=1),
+    ),
+    "lp_pool2d": (lambda x: functional.lp_pool2d(x, 1, 2), nn.LPPool2d(1, 2)),
+    "adaptive_avg_pool2d": (
+        lambda x: functional.adaptive_avg_pool2d(x, (1, None)),
+        nn.AdaptiveAvgPool2d((1, None)),
+    ),
+    "adaptive_max_pool2d": (
+        lambda x: functional.adaptive_max_pool2d(x, 3, return_indices=True)[0],
+        nn.AdaptiveMaxPool2d(3),
+    ),
+    "mean": (lambda x: x.mean((-2, -1)), nn.AdaptiveAvgPool2d(1)),
+    "relu": (functional.relu, nn.ReLU()),
+    "relu_": (lambda x: x.clone().relu_(), nn.ReLU()),
+    "batch_norm": (
+        lambda x: functional.batch_norm(x, torch.zeros(2), torch.ones(2)),
+        nn.BatchNorm2d(2),
+    ),
+    "interpolate": (lambda x: functional.interpolate(x, 9), nn.UpsamplingNearest2d(9)),
+    "dropout2d": (lambda x: functional.dropout2d(x, 0.5, False), nn.Dropout2d().eval()),
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+@pytest.mark.parametrize("are_values", [False, True])
+def test_a_function_is_counted_as_its_module(name: str, are_values: bool) -> None:
+    x = (torch.rand(T, N, 2, 7, 7) < 0.4).float()
+    x *= 0.7 if are_values else 1
+    reports = []
+    for function in ALIKE[name]:
+        torch.manual_seed(1)
+        reports.append(price(Planes(function), x, loop="price"))
+    counts = [
+        {kind: [*found.values()] for kind, found in by_kind(report.activity).items()}
+        for report in reports
+    ]
+    np.testing.assert_equal(*counts)
+    energies = [report.analysis.total().value_pj for report in reports]
+    assert energies[0] == energies[1]
+    assert [report.not_counted for report in reports] == [(), ()]
+
+
+@pytest.mark.parametrize("n_out", [3, 5, 7])
+def test_adaptive_windows_that_overlap(n_out: int) -> None:
+    n_in = 7
+    x = (torch.rand(T, N, 2, n_in, 7) < 0.4).float()
+    layer = nn.AdaptiveAvgPool2d((n_out, 1))
+    report = price(Planes(layer), x, loop="price")
+    expected = np.zeros(N)
+    for row in range(n_out):
+        # As in PyTorch's definition of adaptive pooling.
+        start, end = row * n_in // n_out, -((row + 1) * n_in // -n_out)
+        mean = x[0, :, :, start:end].mean((2, 3))
+        torch.testing.assert_close(layer(x[0])[:, :, row, 0], mean)
+        expected += x[:, :, :, start:end].sum((0, 2, 3, 4)).numpy()
+    (additions,) = by_kind(report.activity)["additions"].values()
+    assert additions.tolist() == expected.tolist()
+
+
+class Rate(nn.Module):
+    """Neurons that take all steps, whose mean over time enters a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lif = LIF()
+        self.fc = nn.Linear(K, R)
+        self.entered: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        rate = torch.stack([self.lif(step) for step in x]).mean(0)
+        self.entered.append(rate)
+        return self.fc(rate) * 0.25
+
+
+def test_a_mean_over_time_and_a_scale_after_a_layer() -> None:
+    x = 2 * (torch.rand(T, N, K) < 0.4).float()
+    model = Rate()
+    counts = by_kind(price(model, x, loop="model").activity)
+    lif = LIF()
+    spikes = torch.stack([lif(step) for step in x])
+    n_means = (spikes.sum(0) != 0).sum(1)
+    assert counts["additions"]["Rate.mean"].tolist() == spikes.sum((0, 2)).tolist()
+    # The scale after the layer is a factor of its weights.
+    ((place, multiplied),) = counts["multiplications"].items()
+    assert (place, multiplied.tolist()) == ("Rate.mean", n_means.tolist())
+    assert counts["macs"]["fc"].tolist() == (R * n_means).tolist()
+
+
+def test_two_calls_in_one_line_have_two_places() -> None:
+    x = (torch.rand(T, N, ONE + BOTH, K) < 0.4).float()
+
+    class Twice(TwoSided):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.lif((x @ x.mT * 0.5) @ (x * 2.0))  # type: ignore[no-any-return]
+
+    places = price(Twice(merged), x, loop="price").activity.counts.keys()
+    calls = {"Twice.matmul", "Twice.matmul 2", "Twice.mul", "Twice.mul 2"}
+    assert calls <= places
+
+
+NUMBERS: dict[str, Callable[[Tensor], Tensor]] = {
+    "mul": lambda x: x * 0.3,
+    "rmul": lambda x: 0.3 * x,
+    "in place": lambda x: x.clone().mul_(0.3),
+    "div": lambda x: x / 3,
+    "a tensor": lambda x: x * torch.full((1,), 0.3),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_spikes_times_a_number_are_multiplied_once_each(name: str) -> None:
+    x = (torch.rand(T, N, 2, 7, 7) < 0.4).float()
+    report = price(Planes(NUMBERS[name]), x, loop="price")
+    n_spikes = x.sum((0, 2, 3, 4))
+    (multiplied,) = by_kind(report.activity)["multiplications"].values()
+    assert multiplied.tolist() == n_spikes.tolist()
+    assert by_kind(report.activity)["macs"]["fc"].tolist() == (R * n_spikes).tolist()
+    assert report.not_counted == ()
+
+
+NAMED: dict[str, Callable[[Tensor], Tensor]] = {
+    "mul": lambda x: x * x.flip(1),
+    "div": lambda x: x / x.sum(),
+    "floordiv": lambda x: x // 2,
+    "rdiv": lambda x: 1 / (x + 1),
+    "interpolate": lambda x: functional.interpolate(x, 9, mode="bilinear"),
+    "softmax": lambda x: x.softmax(-1),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_other_functions_are_named(name: str) -> None:
+    x = (torch.rand(T, N, 2, 7, 7) < 0.4).float()
+    report = price(Planes(NAMED[name]), x, loop="price")
+    assert name in report.not_counted[0]

@@ -186,7 +186,7 @@ class TestCounts:
 
 
 class Functional(nn.Module):
-    """Functions scale its input and are its first layer."""
+    """Functions change its input and are its first layer."""
 
     def __init__(self, *rest: nn.Module) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ class Functional(nn.Module):
         self.rest = nn.Sequential(*rest)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.rest((x * 1.5) @ self.weight.T)  # type: ignore[no-any-return]
+        return self.rest(x.expm1() @ self.weight.T)  # type: ignore[no-any-return]
 
 
 class TestReport:
@@ -260,11 +260,11 @@ class TestReport:
     ) -> None:
         model = Functional(LIF(), nn.Tanh(), nn.Linear(400, 4), LIF()).eval()
         report = price(model, spikes)
-        with pytest.raises(LimitError, match=r"accept_uncounted=\['mul', 'Tanh'\]"):
+        with pytest.raises(LimitError, match=r"accept_uncounted=\['expm1', 'Tanh'\]"):
             report.check(budget_nj=1000)
-        for names in (True, ("mul", "Tanh"), ["Functional", "rest.1"]):
+        for names in (True, ("expm1", "Tanh"), ["Functional", "rest.1"]):
             assert report.check(budget_nj=1000, accept_uncounted=names) is report
-        for name, missing in (("mul", "Tanh"), ("Tanh", "mul")):
+        for name, missing in (("expm1", "Tanh"), ("Tanh", "expm1")):
             with pytest.raises(LimitError, match=rf"accept_uncounted=\['{missing}'\]"):
                 report.check(budget_nj=1000, accept_uncounted=name)
         with pytest.raises(LimitError, match=r"the budget is 1e-06 nJ"):
@@ -278,7 +278,7 @@ class TestReport:
     def test_a_verdict_on_a_condition_repeats_it(
         self, spikes: Tensor, tmp_path: Path
     ) -> None:
-        """A scaled input of one network, an activation of the other."""
+        """A changed input of one network, an activation of the other."""
         torch.manual_seed(2)
         model = Functional(LIF(), nn.Linear(400, 4), LIF()).eval()
         model.weight.data.mul_(4)
@@ -290,14 +290,14 @@ class TestReport:
         ann = nn.Sequential(fitted, nn.Tanh()).eval()
         settings = {"labels": labels, "against": ann}
         assert price(model, spikes, **settings).verdict[0].startswith("No verdict: ")
-        one = price(model, spikes, accept_uncounted="mul", **settings)
+        one = price(model, spikes, accept_uncounted="expm1", **settings)
         assert one.verdict[0].endswith(
             "counted (Tanh 1 (Tanh) of the network to compare with)."
         )
         assert one.check(budget_nj=1e4) is one
-        both = price(model, spikes, accept_uncounted=("mul", "Tanh"), **settings)
+        both = price(model, spikes, accept_uncounted=("expm1", "Tanh"), **settings)
         condition = (
-            "equal accuracy, not counting Functional (mul), Tanh 1 (Tanh) of the "
+            "equal accuracy, not counting Functional (expm1), Tanh 1 (Tanh) of the "
             "network to compare with: "
         )
         both.save(tmp_path / "page.html")
@@ -446,12 +446,13 @@ def test_what_is_not_counted_is_named(spikes: Tensor) -> None:
         report = spikejoule.price(
             model, spikes, loop="price", neurons=known, time_axis=0, progress=False
         )
-    neuron = "ge, gt, where, mul"
+    neuron = "ge, gt, where"
     assert {*report.not_counted} == {
         "others.0 (LeakyReLU)",
         "others.1 (Masked: setitem)",
         "others.2 (GroupNorm)",
-        f"others.3 (Own: {neuron})",
+        "others.3 (Own, whose 0 and 1 count as spikes, and whose updates are not "
+        f"counted: {neuron})",
         f"others.4 (Layer: {neuron})",
         f"out (LIF: data which no function of the model has made, {neuron})",
         "unused (Linear, never called)",
@@ -460,6 +461,36 @@ def test_what_is_not_counted_is_named(spikes: Tensor) -> None:
     }
     products = by_kind(report.activity)["events"] | by_kind(report.activity)["macs"]
     assert {"first", "wide", "wide.matmul"} <= products.keys()
+
+
+class OtherSpikes(nn.Module):
+    """Neurons without a state, which are not declared."""
+
+    def __init__(self, fire: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.fire = fire
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fire(x)
+
+
+@pytest.mark.parametrize(
+    ("fire", "kind"),
+    [
+        (lambda x: (x * 2 >= 1).to(x), "events"),
+        (lambda x: torch.sigmoid(x).round(), "events"),
+        (lambda x: x.clone().sigmoid_().round_(), "macs"),
+    ],
+)
+def test_how_the_spikes_of_unknown_neurons_are_counted(
+    fire: Callable[[Tensor], Tensor], kind: str, spikes: Tensor
+) -> None:
+    model = dense()
+    model[1] = OtherSpikes(fire)
+    report = price(model, spikes)
+    assert (by_kind(report.activity)[kind]["Linear 2"] > 0).any()
+    words = {"events": "spikes", "macs": "values"}[kind]
+    assert f"OtherSpikes, whose 0 and 1 count as {words}, and" in report.not_counted[0]
 
 
 @pytest.mark.parametrize(
@@ -646,3 +677,48 @@ class TestBaseline:
             ArtifactError, match=r"gives no scores .* of the 12 samples"
         ):
             self.report(ann, images, samples=torch.rand(N - 1, 3))
+
+
+class Readout(nn.Module):
+    """Potentials that integrate without spiking."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the potentials."""
+        self.v: Tensor | float = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.v = 0.9 * self.v + x
+        return self.v
+
+
+@pytest.mark.parametrize(
+    ("last", "additions", "comparisons"),
+    [
+        (LIF(), 0, 3),
+        (Readout(), 4 * T, 3),
+        (nn.Identity(), 4 * T, 3),
+        (nn.AvgPool1d(2), 2 * T, 1),
+    ],
+)
+def test_the_answer(
+    last: nn.Module, additions: int, comparisons: int, spikes: Tensor
+) -> None:
+    """The largest of four classes' spikes, potentials or sums, or of two groups'."""
+    model = dense()
+    model[3] = last
+    report = price(
+        model,
+        spikes,
+        loop="price",
+        neurons={LIF: Population(), Readout: Population(fires=False, resets=False)},
+    )
+    operations = report.analysis.inputs.operations
+    columns = zip(operations.columns, operations.means, strict=True)
+    means = {(column.term, column.place): mean for column, mean in columns}
+    assert means["decision_comparison", "output"] == comparisons
+    assert means.get(("addition", "output"), 0) == additions
+    assert ("spike_counted", "output") in means or additions

@@ -17,7 +17,7 @@ from spikejoule.compare.outputs import headline
 from spikejoule.core.store import write_text
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import load_profiles
-from spikejoule.evaluation.accuracy import EarlyExit, ExitOutcome, WholeWindow
+from spikejoule.evaluation.early_exit import EarlyExit, ExitOutcome, WholeWindow
 from spikejoule.report.charts.raster import SpikeRaster
 from spikejoule.report.page import (
     PageContent,

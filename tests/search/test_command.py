@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from spikejoule.data.images import Dataset
+from spikejoule.data.dataset import Dataset
 from tests.tools.cli import Cli
 from tests.tools.finished_project import finish_project, isolate
 from tests.tools.pipeline_tools import artifact_paths

@@ -14,8 +14,8 @@ from optuna.trial import TrialState
 
 from spikejoule.baselines.counts import BASELINE
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.provenance import arrays_digest
-from spikejoule.data.images import Dataset, describe
+from spikejoule.core.npz import arrays_digest
+from spikejoule.data.dataset import Dataset, describe
 from spikejoule.search.study import by_state, run_trials
 from spikejoule.search.trial import SearchData, run_trial
 from stages import baseline

@@ -18,7 +18,7 @@ from optuna.trial import TrialState  # noqa: E402
 
 from spikejoule.core.provenance import file_digest  # noqa: E402
 from spikejoule.core.store import read_csv  # noqa: E402
-from spikejoule.data.images import Dataset  # noqa: E402
+from spikejoule.data.dataset import Dataset  # noqa: E402
 from spikejoule.search.study import by_state  # noqa: E402
 from stages.shared.common import run_stage  # noqa: E402
 from tests.search.running_search import Search  # noqa: E402

@@ -34,7 +34,11 @@ def test_every_preset_is_allowed_and_has_a_description(path: Path) -> None:
     parse_params(with_values(parsed(params_text()), read_mapping(path)))
 
 
-@pytest.mark.parametrize("text", ["model.hidden: [[20], 10]", "train: {lr: 1}", "- 1"])
+@pytest.mark.parametrize(
+    "text",
+    ["model.hidden: [[20], 10]", "train: {lr: 1}", "- 1", f"a: {'[' * 999}{']' * 999}"],
+    ids=str.split("nested mapping list deep"),
+)
 def test_a_preset_holds_values_and_lists_only(text: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text, encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spikejoule.data.images import Dataset, describe
+from spikejoule.data.dataset import Dataset, describe
 from stages.shared.common import run_stage
 from tests.tools.made_once import made_once
 from tests.tools.pipeline_tools import (

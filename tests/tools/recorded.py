@@ -10,9 +10,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from spikejoule.evaluation.accuracy import EARLY_EXIT, WHOLE_WINDOW
 from spikejoule.tracking.publishing import publish
-from spikejoule.tracking.recorded import frame_of
+from spikejoule.tracking.recorded import EARLY_EXIT, WHOLE_WINDOW, frame_of
 from spikejoule.tracking.run_record import RunRecord
 from spikejoule.tracking.store import Store, opened, project_store
 from tests.tools.pipeline_tools import make_project

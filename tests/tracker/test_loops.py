@@ -299,7 +299,7 @@ class TestRefused:
     def test_steps_that_are_not_the_models(self, x: Tensor) -> None:
         model = network()
         with (
-            pytest.raises(DataError, match="no axis has the size of the 6 samples"),
+            pytest.raises(DataError, match="the 6 samples of 5 steps were not found"),
             tracked(model.each, adam(model)),
         ):
             model.each(x)

@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 import spikejoule
-from spikejoule.counts.training import TrainingRecord
+from spikejoule.counts.training import TrainingRecord, TrainingSetup, record_of_epochs
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
 from spikejoule.energy.dataflow import DENSE, TRAINING_RANGE
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.prices import load_profiles, price
 from spikejoule.energy.training.counting import count_training
-from spikejoule.energy.training.history import TrainingSetup, record_of_epochs
 from spikejoule.engine.learning import BatchOutcome, make_trainer
 from spikejoule.network.layers import ConvolutionLayer, DenseLayer, HiddenLayer
 from spikejoule.network.learning import LearningSettings

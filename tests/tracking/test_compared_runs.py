@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spikejoule.compare.front import pareto_front
 from spikejoule.core.errors import StoreError
-from spikejoule.evaluation.accuracy import pareto_front
 from spikejoule.search.found import experiment_command
 from spikejoule.tracking.settings import settings_table, settings_text
 from tests.tools.cli import Cli

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 
 from spikejoule.core.provenance import file_digest
 from spikejoule.energy.prices import load_profiles
-from spikejoule.energy.training.history import joules_by_epoch
+from spikejoule.energy.training.by_epoch import joules_by_epoch
 from spikejoule.tracking import live
 from spikejoule.tracking.curves import Curves
 from spikejoule.tracking.live import LiveRun

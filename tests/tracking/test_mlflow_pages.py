@@ -68,8 +68,10 @@ def runs_address(recorded_project: Project) -> Iterator[str]:
         env={**recorded_project.environment, **WITHOUT_JOBS},
         cwd=recorded_project.folder,
     ):
-        printed = re.findall(r"http://\S+", log.read_text(encoding="utf-8"))
+        text = log.read_text(encoding="utf-8")
+        printed = re.findall(r".*http://.*", text)
         assert len(printed) == 1, "the plain address opens a page without runs"
+        assert len(printed[0]) <= 100, "the address has a line of its own"
         yield printed[0]
 
 

@@ -67,7 +67,7 @@ def named(name: str, store: Store) -> Any:
 PUBLISH_ALL = """
 import sys
 from pathlib import Path
-from spikejoule.energy.prices import PACKAGED
+from spikejoule.energy.prices import (PACKAGED)
 from spikejoule.tracking.publishing import publish
 from spikejoule.tracking.run_record import RunRecord
 from spikejoule.tracking.served_folder import ModelFiles

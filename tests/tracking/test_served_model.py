@@ -284,8 +284,14 @@ def posted(port: int, body: bytes, media_type: str = JSON) -> tuple[int, str]:
         (b" " * (MAX_BYTES + 1), JSON, 413, "too long; allowed are 67,108,864 bytes"),
         (b"[1]", JSON, 400, "with `inputs` or `instances`"),
         (b'{"inputs":[],"params":{"profle":1}}', JSON, 400, "allowed: indices, profi"),
+        (
+            b'{"inputs":[],"params":{"indices":%s}}' % (b"[" * 900 + b"]" * 900),
+            JSON,
+            400,
+            "must hold numbers, texts or lists of them",
+        ),
     ],
-    ids=str.split("csv untyped empty latin deep array nan long list unknown"),
+    ids=str.split("csv untyped empty latin deep array nan long list unknown params"),
 )
 def test_the_server_refuses_in_one_sentence(
     body: bytes, media_type: str, status: int, said: str, port: int

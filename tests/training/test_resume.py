@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spikejoule.core import torch_files
-from spikejoule.data.images import Dataset
+from spikejoule.data.dataset import Dataset
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.engine.learning import make_trainer
 from spikejoule.network.layers import layers_of

@@ -35,17 +35,14 @@ from spikejoule.baselines.quantised import (
     QuantisedLayer,
     QuantisedNetwork,
     Widths,
-    quantised_activations,
 )
 from spikejoule.core.errors import ArtifactError, ParameterError, printable
-from spikejoule.core.provenance import arrays_digest
+from spikejoule.core.npz import arrays_digest
 from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath
-from spikejoule.counts.measurement import activity_of_products, nonzero_products
+from spikejoule.counts.measurement import activity_of_products
 from spikejoule.counts.records import Activity
 from spikejoule.counts.training import TrainingRecord
-from spikejoule.data.images import LabelledImages
-from spikejoule.encoding.counting import best_class
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import State, weights_and_biases
 from spikejoule.network.quantisation import FLOAT_BITS
@@ -126,68 +123,6 @@ class MeasuredBaseline:
     def trained_in(self, training: TrainingRecord) -> Self:
         """The same network, with how it was trained."""
         return replace(self, counts=replace(self.counts, training=training))
-
-
-def measure_baseline(
-    name: str,
-    network: State | QuantisedNetwork,
-    equal_size: bool,
-    pruned: bool,
-    splits: Mapping[str, LabelledImages],
-) -> MeasuredBaseline:
-    """Run a network and count its multiplications.
-
-    Args:
-        name, equal_size: as in `CountedBaseline`.
-        network: its parameters, or its integers.
-        pruned: whether weights were removed; then a weight of 0 is no synapse.
-        splits: the images of `validation` and `test`.
-    """
-    test = splits["test"]
-    validation = splits["validation"]
-    arrays = weight_arrays(network)
-    layers = _layers(network, test.images)
-    predictions = best_class(layers[-1])
-    validated = best_class(_layers(network, validation.images)[-1])
-    n_correct = int((predictions == test.labels).sum())
-    bound = _network(arrays)
-    if isinstance(network, QuantisedNetwork):
-        bound = replace(
-            bound,
-            weight_bits=network.widths.weight,
-            state_bits=network.widths.sum,
-            activation_bits=network.widths.activation,
-            has_binary_input=network.pixel_threshold is not None,
-        )
-    macs = nonzero_products(bound, layers, pruned)
-    counts = CountedBaseline(
-        name=name,
-        activity=activity_of_products(bound, macs, pruned),
-        equal_size=equal_size,
-        validation_accuracy_percent=100
-        * float(np.mean(validated == validation.labels)),
-        accuracy_percent=100 * n_correct / len(test),
-        weights_sha256=arrays_digest(arrays),
-    )
-    return MeasuredBaseline(counts, network, predictions)
-
-
-def scores_of(
-    network: State | QuantisedNetwork, images: NDArray[np.uint8]
-) -> NDArray[Any]:
-    """Class scores [N, classes] of a network's images uint8 [N, height, width]."""
-    return _layers(network, images)[-1]
-
-
-def _layers(
-    network: State | QuantisedNetwork, images: NDArray[np.uint8]
-) -> tuple[NDArray[Any], ...]:
-    if isinstance(network, QuantisedNetwork):
-        return quantised_activations(network, images)
-    # Imported here, because reading counts needs no kernels.
-    from spikejoule.training.relu.running import activations
-
-    return activations(network, images)
 
 
 BASELINE = ArrayFile(
@@ -372,7 +307,7 @@ def _counts(arrays: Arrays, number: int) -> CountedBaseline:
     prefix = f"baseline{number}."
     own = _weights_of(arrays, number)
     network = replace(
-        _network(own),
+        network_of(own),
         weight_bits=int(arrays["weight_bits"][place]),
         state_bits=int(arrays["sum_bits"][place]),
         activation_bits=int(arrays["activation_bits"][place]),
@@ -444,7 +379,7 @@ def weight_arrays(network: State | QuantisedNetwork) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _network(arrays: Mapping[str, NDArray[Any]]) -> ConventionalNetwork:
+def network_of(arrays: Mapping[str, NDArray[Any]]) -> ConventionalNetwork:
     """Build a network with its weights, given by `weight_arrays`; widths of floats."""
     weights = [weight for weight, _ in weights_and_biases(arrays)]
     fan_ins = [matrix.shape[1] for matrix in weights]

@@ -15,7 +15,8 @@ from spikejoule.compare.from_checkpoint import analysis_inputs
 from spikejoule.compare.from_counts import with_accuracy
 from spikejoule.core.errors import DataError
 from spikejoule.counts.measurement import Measurement
-from spikejoule.data.images import LabelledImages, split_validation
+from spikejoule.data.dataset import split_validation
+from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import headline_profile, load_profiles

@@ -33,7 +33,7 @@ from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import class_counts
 from spikejoule.energy.estimates import BootstrapSettings
-from spikejoule.energy.prices import arithmetic_profile, headline_profile, load_profiles
+from spikejoule.energy.prices import first_of_scope, headline_profile, load_profiles
 from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.evaluation.runs import CountedSamples, counted_runs
 from spikejoule.network.checkpoint import Checkpoint
@@ -42,9 +42,10 @@ from spikejoule.nir.options import chosen_conventions
 from spikejoule.nir.reading import read_nir
 from spikejoule.nir.running import run_graph
 from spikejoule.nir.verification import verified_words
+from spikejoule.report.graph_notes import graph_notes
+from spikejoule.report.notes import cautions, sentence
 from spikejoule.report.page import PageContent, energy_page, energy_text
 from spikejoule.report.values import analysis_values
-from spikejoule.report.words import sentence
 
 if TYPE_CHECKING:
     from spikejoule.pricing.conventional import BaselineRun
@@ -57,7 +58,7 @@ def energy(options: argparse.Namespace) -> str:
     chosen = headline_profile(profiles, options.profile, "--profile")
     inputs = _inputs_of_graph(options) if is_graph else _inputs_of_checkpoint(options)
     # An imported network has one figure, which includes memory.
-    arithmetic = None if is_graph else arithmetic_profile(profiles)
+    arithmetic = None if is_graph else first_of_scope(profiles, "arithmetic")
     analysis = analyse(inputs, profiles, chosen, arithmetic, BootstrapSettings())
     kind = "graph" if is_graph else "checkpoint"
     if options.html is not None:
@@ -123,22 +124,22 @@ def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
     network = read_nir(options.file)
     given = read_events(options.events, options.step_us, options.samples)
     run = run_graph(network, given.events, chosen_conventions(options))
-    notes = given.notes
+    notes = [*graph_notes(run), *given.notes]
     baselines: list[CountedBaseline] = []
     not_counted: tuple[str, ...] = ()
     if options.against is not None:
         baseline_run = _baseline_run(run, given, options.against)
         baselines = [baseline_run.counts(np.asarray(given.samples.labels))]
         not_counted = tuple(map(str, baseline_run.run.not_counted))
-        notes = (*notes, *baseline_run.cautions)
+        notes += baseline_run.cautions
     inputs = graph_inputs(
         run,
         given.samples,
         verified=verified_words(options.file, run.conventions),
         baselines=baselines,
     )
-    inputs = replace(inputs, notes=(*inputs.notes, *notes), not_counted=not_counted)
-    for note in inputs.cautions:
+    inputs = replace(inputs, notes=tuple(notes), not_counted=not_counted)
+    for note in cautions(inputs):
         sys.stderr.write(f"warning: {sentence(note, with_label=False)}\n")
     return inputs
 

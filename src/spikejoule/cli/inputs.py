@@ -14,7 +14,7 @@ from spikejoule.core.errors import DataError, ParameterError, in_one_sentence
 from spikejoule.core.npz import schema_of
 from spikejoule.core.user_files import named_object
 from spikejoule.counts.measurement import Measurement
-from spikejoule.data.images import Samples
+from spikejoule.data.dataset import Samples
 from spikejoule.data.source import Places
 from spikejoule.data.sources import load_dataset
 from spikejoule.data.sources.events import samples_of_file

@@ -11,14 +11,12 @@ from functools import cached_property
 
 import numpy as np
 
-from spikejoule.compare.break_even import break_even
 from spikejoule.compare.comparison import (
     Comparison,
     front_verdicts,
     own_points,
     pair_verdicts,
 )
-from spikejoule.compare.exchange import ExchangeRate, Work, exchange_rate
 from spikejoule.compare.front import Side, cheapest_reaching, read_front
 from spikejoule.compare.inputs import AnalysisInputs
 from spikejoule.compare.published import front_points
@@ -221,43 +219,6 @@ class EnergyAnalysis:
         points = own_points(self.ledger, self.chosen)
         reading = cheapest_reaching(points, self.verdict.level_percent)
         return None if reading is None else reading.position
-
-    def break_even(self, verdict: Comparison | None) -> float | None:
-        """Return the spikes per input below which the network wins a comparison.
-
-        None without a verdict, input spikes, or prices that are single values, and for
-        early exit and lazy updates.
-        """
-        inputs = self.inputs
-        if verdict is None or verdict.spiking.position != 0:
-            return None
-        return break_even(
-            self.ledger.variants[0].operations,
-            self.ledger.factors(0, verdict.profile)[1],
-            verdict.conventional.energy.value_pj,
-            inputs.spikes_per_input,
-        )
-
-    @property
-    def skipping_of_equal_size(self) -> Variant | None:
-        """The first conventional network of equal size, without products of zeros."""
-        compared = {pair.conventional.position for pair in self.comparisons}
-        for number, variant in enumerate(self.ledger.variants):
-            if number in compared and variant.dataflow.skips_zeros:
-                return variant
-        return None
-
-    @property
-    def exchange_rate(self) -> ExchangeRate | None:
-        """The prices at which the network needs as much energy as that one."""
-        conventional = self.skipping_of_equal_size
-        if conventional is None:
-            return None
-        spiking = self.ledger.variants[0]
-        works = [
-            Work.of(variant.operations.mean_of) for variant in (spiking, conventional)
-        ]
-        return exchange_rate(*works)
 
 
 def _under(

@@ -8,9 +8,26 @@ E_rest. An active neuron update replaces an inactive one, whose cost belongs to 
 
 import numpy as np
 
+from spikejoule.compare.analysis import EnergyAnalysis
+from spikejoule.compare.comparison import Comparison
 from spikejoule.energy.estimates import Floats
 from spikejoule.energy.operations import OperationCounts
 from spikejoule.energy.terms import TERMS, UPDATES
+
+
+def spikes_at_break_even(analysis: EnergyAnalysis, verdict: Comparison) -> float | None:
+    """Return the spikes per input below which the network wins a comparison.
+
+    None as in `break_even`, and for early exit and lazy updates.
+    """
+    if verdict.spiking.position != 0:
+        return None
+    return break_even(
+        analysis.ledger.variants[0].operations,
+        analysis.ledger.factors(0, verdict.profile)[1],
+        verdict.conventional.energy.value_pj,
+        analysis.inputs.spikes_per_input,
+    )
 
 
 def spike_energy(operations: OperationCounts, prices_pj: Floats) -> float:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Self
 
+from spikejoule.compare.analysis import EnergyAnalysis
+from spikejoule.energy.ledger import Variant
 from spikejoule.energy.terms import MEMORY_PARTS, TERMS
 
 ADDITIONS: Final = ("synaptic_event", "accumulation", "bias_addition")
@@ -65,7 +67,7 @@ class ExchangeRate:
 
 
 def exchange_rate(spiking: Work, conventional: Work) -> ExchangeRate | None:
-    """The line of two networks.
+    """Return the line of two networks.
 
     None if the spiking network needs as many multiply-accumulates as the other.
     """
@@ -76,3 +78,23 @@ def exchange_rate(spiking: Work, conventional: Work) -> ExchangeRate | None:
         additions=(spiking.additions - conventional.additions) / macs,
         accesses=(spiking.accesses - conventional.accesses) / macs,
     )
+
+
+def exchange_rate_of(analysis: EnergyAnalysis) -> ExchangeRate | None:
+    """Return the line of the network and `skipping_of_equal_size`."""
+    conventional = skipping_of_equal_size(analysis)
+    if conventional is None:
+        return None
+    spiking = analysis.ledger.variants[0]
+    return exchange_rate(
+        Work.of(spiking.operations.mean_of), Work.of(conventional.operations.mean_of)
+    )
+
+
+def skipping_of_equal_size(analysis: EnergyAnalysis) -> Variant | None:
+    """Return the first conventional network of equal size that skips zeros."""
+    compared = {pair.conventional.position for pair in analysis.comparisons}
+    for number, variant in enumerate(analysis.ledger.variants):
+        if number in compared and variant.dataflow.skips_zeros:
+            return variant
+    return None

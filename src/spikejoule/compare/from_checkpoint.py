@@ -17,11 +17,14 @@ from spikejoule.counts.measurement import (
     activity_of_layers,
 )
 from spikejoule.counts.records import Activity
-from spikejoule.counts.training import TrainingRecord
-from spikejoule.data.images import subject_of_data
+from spikejoule.counts.training import (
+    TrainingRecord,
+    record_of_counts,
+    record_of_epochs,
+)
+from spikejoule.data.subject import subject_of_data
 from spikejoule.energy.ledger import Variant, spiking_variant
-from spikejoule.energy.training.history import record_of_counts, record_of_epochs
-from spikejoule.evaluation.accuracy import EarlyExit
+from spikejoule.evaluation.early_exit import EarlyExit
 from spikejoule.evaluation.runs import EARLY_EXIT, CountedSamples
 from spikejoule.network.checkpoint import Checkpoint
 

@@ -4,24 +4,20 @@ A PyTorch model is counted by hooks (`pricing`), a NIR graph by the graph execut
 (`compare.from_graph`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.compare.inputs import AnalysisInputs
-from spikejoule.compare.notes import Note, NoteKind, warning
 from spikejoule.core.errors import ArtifactError
 from spikejoule.counts.records import Activity
 from spikejoule.data.subject import Subject, numbered
 from spikejoule.energy.ledger import Variant, spiking_variant
 from spikejoule.evaluation.accuracy import accuracy, class_labels
-
-_MOST_NAMED: Final = 4
-"""Most silent layers that a note names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +80,12 @@ def counted_inputs(
         )
     spiking = spiking_variant(activity)
     labels = level = None
+    n_tied = 0
     if samples.labels is not None:
         labels = class_labels(samples.labels, n_samples, answers.n_classes)
     if labels is not None and answers.classes is not None:
         spiking = with_accuracy(spiking, labels, answers.classes)
+        n_tied = int((answers.classes < 0).sum())
         if baselines:
             # There are no validation samples: networks are compared on these.
             spiking = replace(spiking, validation_percent=spiking.test_percent)
@@ -104,10 +102,10 @@ def counted_inputs(
         labels=labels,
         baselines=tuple(baselines),
         value_macs_per_inference=float(activity.macs.mean()) or None,
-        notes=tuple(_notes(activity, None if labels is None else answers)),
         subject=samples.subject or numbered_classes,
         counted_in=counted_in,
         level_percent=level,
+        n_tied=n_tied,
     )
 
 
@@ -122,25 +120,3 @@ def with_accuracy(
         test_low_percent=correct.low_percent,
         test_high_percent=correct.high_percent,
     )
-
-
-def _notes(activity: Activity, answers: Answers | None) -> Iterator[Note]:
-    """Note layers without spikes and, for labelled samples, tied answers."""
-    silent = [
-        name
-        for name in activity.network.layer_names
-        if name in activity.network.spiking
-        and activity.counts[name].values is None
-        and not activity.spikes_of(name).any()
-    ]
-    n_samples = f"{activity.n_rows:,}"
-    if silent:
-        named = silent[:_MOST_NAMED]
-        if len(silent) > len(named):
-            named.append(f"{len(silent) - len(named)} more")
-        names = ", ".join(named)
-        yield warning(f"no spike of {names} in any of the {n_samples} samples")
-    if answers is not None and answers.classes is not None:
-        tied = int((answers.classes < 0).sum())
-        if tied:
-            yield Note(NoteKind.UNANSWERED, f"{tied:,} of {n_samples}")

@@ -6,7 +6,6 @@ from dataclasses import replace
 from spikejoule.baselines.counts import CountedBaseline
 from spikejoule.compare.from_counts import Answers, SampleSet, counted_inputs
 from spikejoule.compare.inputs import AnalysisInputs
-from spikejoule.compare.notes import Note, NoteKind, fact
 from spikejoule.nir.graph_run import GraphRun
 from spikejoule.nir.verification import NOT_VERIFIED
 from spikejoule.nir.writing import FORMAT
@@ -31,17 +30,13 @@ def graph_inputs(
         ArtifactError, DataError: see `counted_inputs`.
     """
     conventions = run.conventions
-    notes = [fact("graph run with", conventions.in_words or "no assumptions needed")]
-    waiting = sorted(f"{source} -> {target}" for source, target in run.network.waiting)
-    if waiting:
-        notes.append(fact("edges that wait a step", ", ".join(waiting)))
-    if run.network.metadata.get("format") != FORMAT or verified is not None:
-        words = NOT_VERIFIED if verified is None else verified
-        notes.append(Note(NoteKind.VERIFIED, words))
     if samples.step_ms is None:
         # Without dt, nothing in the graph takes time.
         dt_ms = None if conventions.dt is None else 1000 * conventions.dt
         samples = replace(samples, step_ms=conventions.step_ms or dt_ms)
     answers = Answers(run.predictions, run.output.shape[1])
     inputs = counted_inputs(run, samples, answers, "graph", baselines)
-    return replace(inputs, notes=(*notes, *inputs.notes))
+    if verified is None:
+        is_own = run.network.metadata.get("format") == FORMAT
+        verified = "" if is_own else NOT_VERIFIED
+    return replace(inputs, verified=verified)

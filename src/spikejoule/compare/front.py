@@ -13,7 +13,6 @@ from typing import Literal
 import numpy as np
 
 from spikejoule.energy.estimates import Energy, Floats
-from spikejoule.evaluation.accuracy import pareto_front
 
 Bound = Literal["", "at least", "at most"]
 
@@ -83,6 +82,21 @@ def front_of(points: Sequence[Side]) -> list[Side]:
         [point.percent for point in ordered],
     )
     return [point for point, is_on in zip(ordered, is_on_front, strict=True) if is_on]
+
+
+def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> tuple[bool, ...]:
+    """Return which points are Pareto-optimal: low cost, high gain.
+
+    Equal points are on the front together. Takes O(N log N).
+    """
+    cost = np.asarray(costs, dtype=np.float64)
+    gain = np.asarray(gains, dtype=np.float64)
+    order = np.lexsort((-gain, cost))
+    best = np.maximum.accumulate(gain[order])
+    cheapest = cost[order][np.searchsorted(best, best)]
+    on_front = np.empty(len(order), dtype=bool)
+    on_front[order] = (gain[order] == best) & (cost[order] == cheapest)
+    return tuple(on_front.tolist())
 
 
 def read_front(points: Sequence[Side], level_percent: float) -> Side | None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import CountedBaseline
-from spikejoule.compare.notes import Note, NoteKind
+from spikejoule.compare.notes import Note
 from spikejoule.compare.published import PublishedNetwork
 from spikejoule.counts.records import Activity, SpikingGraph
 from spikejoule.counts.training import TrainingRecord
@@ -60,7 +60,7 @@ class AnalysisInputs:
         training: None if the counts of training are not recorded.
         value_macs_per_inference: mean multiply-accumulates of values that are not
             spikes; None if there are none.
-        notes: further notes on the network.
+        notes: notes of those who counted it.
         subject: what the samples show.
         counted_in: a NIR ``graph`` or the ``modules`` of a model; empty for a network
             of this project.
@@ -71,6 +71,10 @@ class AnalysisInputs:
         not_counted: names of parts that ran and were not counted; they rule out a
             verdict, unless they are accepted.
         accepted: those of them that the user accepts as not counted.
+        verified: whether a NIR graph does what its model does, and why; empty for a
+            graph of this project.
+        n_tied: samples without a predicted class, because several have the highest
+            score.
         other_counts: what other tools count in the same run.
     """
 
@@ -91,6 +95,8 @@ class AnalysisInputs:
     published: tuple[PublishedNetwork, ...] = ()
     not_counted: tuple[str, ...] = ()
     accepted: tuple[str, ...] = ()
+    verified: str = ""
+    n_tied: int = 0
     other_counts: tuple[OtherCount, ...] = ()
 
     @property
@@ -107,18 +113,6 @@ class AnalysisInputs:
     def rate_hz(self) -> float | None:
         """Firing rate of the brightest pixel; None for an encoding without a rate."""
         return None if self.encoder is None else self.encoder.rate_hz
-
-    @property
-    def remarks(self) -> tuple[Note, ...]:
-        """All notes, including what was not counted."""
-        if not self.not_counted:
-            return self.notes
-        return *self.notes, Note(NoteKind.NOT_COUNTED, ", ".join(self.not_counted))
-
-    @property
-    def cautions(self) -> tuple[Note, ...]:
-        """The notes that a reader must know before the energies."""
-        return tuple(note for note in self.remarks if note.is_caution)
 
     @property
     def variant(self) -> Variant:

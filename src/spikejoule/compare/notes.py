@@ -1,44 +1,31 @@
-"""Notes on a counted network: what a reader should know beside the numbers."""
+"""Notes of those who counted a network: what a reader should know beside the numbers.
+
+The package `report` adds those that follow from an analysis (`report.notes`).
+"""
 
 from dataclasses import dataclass
-from enum import Enum
-
-
-class NoteKind(Enum):
-    """The kind of a note. A fact has a name of its own."""
-
-    FACT = "fact"
-    VERIFIED = "verified"
-    WARNING = "warning"
-    NOT_COUNTED = "not counted"
-    UNANSWERED = "unanswered"
 
 
 @dataclass(frozen=True)
 class Note:
-    """A note on a counted network.
+    """A fact with a name, or a warning.
 
     Attributes:
-        kind: its kind.
-        words: the value of a fact, or the sentence of a note of another kind.
-        name: the name of a fact.
+        words: the value of the fact, or the sentence of the warning.
+        name: name of the fact; empty for a warning.
+        is_caution: whether a reader must know it before the energies.
     """
 
-    kind: NoteKind
     words: str
     name: str = ""
-
-    @property
-    def is_caution(self) -> bool:
-        """Whether a reader must know it before the energies."""
-        return self.kind not in (NoteKind.FACT, NoteKind.VERIFIED)
+    is_caution: bool = False
 
 
 def fact(name: str, words: str) -> Note:
     """Build a fact with its name."""
-    return Note(NoteKind.FACT, words, name=name)
+    return Note(words, name)
 
 
 def warning(words: str) -> Note:
     """Build a warning."""
-    return Note(NoteKind.WARNING, words)
+    return Note(words, is_caution=True)

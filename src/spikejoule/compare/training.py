@@ -22,8 +22,8 @@ from spikejoule.energy.estimates import BootstrapSettings, Energy
 from spikejoule.energy.ledger import CONVENTIONAL, Ledger, Variant
 from spikejoule.energy.operations import DATA, PHASES, OperationCounts
 from spikejoule.energy.prices import HardwareProfile
+from spikejoule.energy.training.by_epoch import energy_so_far
 from spikejoule.energy.training.counting import count_training
-from spikejoule.energy.training.history import energy_so_far
 
 WAYS: dict[bool, tuple[Dataflow, ...]] = {True: TRAINING_RANGE, False: (DENSE,)}
 """The dataflows of a training that skips zeros, and of one that does not."""

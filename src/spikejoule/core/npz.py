@@ -5,6 +5,7 @@ bytes depend on the content alone. `numpy.load` opens the files too. A member of
 objects, which would be a pickle, is neither written nor read.
 """
 
+import hashlib
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -138,3 +139,12 @@ def part_of(arrays: Mapping[str, NDArray[Any]], part: str) -> dict[str, NDArray[
         for name, array in arrays.items()
         if name.startswith(prefix)
     }
+
+
+def arrays_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Return the SHA-256 (hexadecimal) of names and contents, such as of weights."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()

@@ -27,8 +27,10 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     GetCoreSchemaHandler,
+    Tag,
     ValidationError,
     create_model,
 )
@@ -50,10 +52,47 @@ def _exact(value: object) -> object:
 Line = Annotated[str, Field(max_length=500, pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$")]
 Real = Annotated[float, BeforeValidator(_exact)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+ByLayer = float | tuple[float, ...]
+"""One number for all layers of a network after the input, or one for each layer."""
+
+_MOST_LAYERS = 9
+"""The most layers after the input that a network can have."""
 
 Value = str | int | float | list[int] | list[float] | list[str] | None
 Values = dict[str, Value]
 """Plain YAML values by full key (`train.lr`)."""
+
+
+def number_or_list(least: float, most: float | None = None) -> Any:
+    """Make the type of a parameter that is a `ByLayer`.
+
+    Args:
+        least, most: bounds of each number.
+    """
+    number = Annotated[Real, Field(ge=least, le=most)]
+    numbers = Annotated[
+        tuple[number, ...], Field(min_length=1, max_length=_MOST_LAYERS)
+    ]
+    upper = "" if most is None else f" and of at most {most:g}"
+    # Without a discriminator, pydantic reports the errors of both alternatives.
+    return Annotated[
+        Annotated[number, Tag("[one]")] | Annotated[numbers, Tag("[each]")],
+        Discriminator(lambda value: "[each]" if isinstance(value, tuple) else "[one]"),
+        BeforeValidator(_tuple_of_list),
+        Field(
+            description=f"a number of at least {least:g}{upper}, or a list of one "
+            "for each layer after the input"
+        ),
+    ]
+
+
+def _tuple_of_list(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def allowed_lengths(n_layers: int) -> str:
+    """Say what is allowed in place of a list of another length."""
+    return f"a number, or a list of {n_layers}, one for each layer after the input"
 
 
 class ParameterSection(BaseModel):

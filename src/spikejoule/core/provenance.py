@@ -10,9 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 # The code that decides a result. A pipeline rewrites its outputs and dvc.lock, so the
 # whole tree would never count as committed.
 CODE = ("src", "stages", "dvc.yaml", "params.yaml", "pyproject.toml")
@@ -96,15 +93,6 @@ def tree_digests(paths: Iterable[Path]) -> dict[str, str] | None:
             if file.is_file() and not is_hidden:
                 digests[file.as_posix()] = file_digest(file, "sha256")
     return digests
-
-
-def arrays_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 (hexadecimal) of names and bytes of arrays, such as weights."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return digest.hexdigest()
 
 
 def content_digest(content: Mapping[str, Any]) -> str:

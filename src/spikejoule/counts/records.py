@@ -20,6 +20,7 @@ synapse are added there, uncounted. Output spikes reach no synapse, and neither 
 spike at a removed synapse: events of pruned networks are counted synapse by synapse.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
@@ -70,6 +71,9 @@ class NodeCounts:
         additions: additions in pooling, one per nonzero value and window.
         multiplications: in average pooling, one per nonzero sum; in Scale, one per
             value other than zero and a spike.
+        nonzero_products: of the events or multiply-accumulates of a product of two
+            activations, those with two factors that are not zero. No price applies to
+            them: a spike is sent whatever it meets.
         steps: steps of all samples together in which a connection ran; None if it ran
             in each step of the time window.
     """
@@ -87,6 +91,7 @@ class NodeCounts:
     biases: Counts | None = None
     additions: Counts | None = None
     multiplications: Counts | None = None
+    nonzero_products: Counts | None = None
     steps: Counts | None = None
 
     @classmethod
@@ -223,6 +228,17 @@ class Activity:
         return self.none if spikes is None else spikes
 
     @property
+    def silent_layers(self) -> list[str]:
+        """Names of the spiking layers that emit no spike in any row."""
+        return [
+            name
+            for name in self.network.layer_names
+            if name in self.network.spiking
+            and self.counts[name].values is None
+            and not self.spikes_of(name).any()
+        ]
+
+    @property
     def events(self) -> Counts:
         """Synaptic events of all connections, [N]."""
         return self.sum_of(*(node.events for node in self.counts.values()))
@@ -249,8 +265,14 @@ class Activity:
         return 0.0 if events is None else float(events.mean())
 
     def dense_operations_of(self, connection: Connection) -> int:
-        """Return its operations per inference if every synapse worked in every step."""
-        return int(self.spiking.fan_out_of(connection).sum()) * self.time_window
+        """Return its operations per inference if every synapse worked in every step.
+
+        A layer that runs several times in a step, on tokens say, works each time.
+        """
+        ran = self.counts[connection.name].steps
+        steps = 0 if ran is None else math.ceil(ran.max())
+        n_synapses = int(self.spiking.fan_out_of(connection).sum())
+        return n_synapses * max(self.time_window, steps)
 
     @property
     def synaptic_events_per_inference(self) -> float:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from spikejoule.core.errors import DataError
 from spikejoule.core.store import reading
-from spikejoule.data.images import Dataset, LabelledImages
+from spikejoule.data.dataset import Dataset
+from spikejoule.data.images import LabelledImages
 from spikejoule.data.subject import DIGITS, Subject
 
 logger = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.parameters import Kind
+from spikejoule.data.dataset import Dataset
 from spikejoule.data.events import (
     EventSamples,
     EventSetting,
@@ -26,7 +27,6 @@ from spikejoule.data.events import (
     open_event_file,
 )
 from spikejoule.data.idx import read_directory
-from spikejoule.data.images import Dataset
 from spikejoule.data.subject import Subject
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,8 @@
 """What the samples of a data set show, in its own words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -51,6 +53,16 @@ def numbered(n_classes: int) -> tuple[str, ...]:
 
 
 DIGITS = Subject("digit", numbered(10))
+
+
+def subject_of_data(data: Mapping[str, Any]) -> Subject:
+    """Return the subject that metrics/data.json states; digits if it states none."""
+    noun = data.get("noun")
+    names = data.get("class_names")
+    if noun is None or names is None:
+        return DIGITS
+    return Subject(str(noun), tuple(names), str(data.get("samples", DIGITS.samples)))
+
 
 SUBJECT_ARRAYS = {"noun": Array("U", ()), "class_names": Array("U", ("C",))}
 """The arrays that state a subject in a file."""

@@ -14,7 +14,8 @@ from pydantic import Field, SerializeAsAny, ValidationError
 
 from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
 from spikejoule.core.schema import Record, Sha256
-from spikejoule.data.images import LabelledImages, Samples
+from spikejoule.data.dataset import Samples
+from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.encoder import Encoded, Encoder
 from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.encoding.events import EventList, load_events

@@ -1,15 +1,24 @@
 """The dataflow: where a network's numbers live while it runs or is trained.
 
-Both sides of a comparison get the same object, so that they follow the same rules. What
-every dataflow here has in common:
+Both sides of a comparison get the same object, so that they follow the same rules. A
+memory is as large as the array that it holds:
 
-- weights, gradients and moments are in memories as large as the arrays, and potentials
-  in one of the layer's size;
-- the sum of a neuron or unit is in a register or in memory: terms with `optional_as`
-  cost nothing at the low end of a total;
-- what a layer passes on is written to memory, and read by each connection;
-- gradients that are summed in memory are cleared once per batch, and clipping reads
-  them once more where a training clips.
+    weights, indices      the layer's memory of weights
+    biases                the same memory, or one of their own (`biases`)
+    potentials            a memory of the layer, read and written once per step
+    sums                  a register, or a memory: the low end of a total omits these
+                          accesses, the high end has them (`Term.optional_as`)
+    spikes, values        a memory of the layer that sends them, written once, and read
+                          by each connection that they enter
+
+In training, of one sample, or of a batch (`gradients`):
+
+    kept values           memories of what each layer passed on, and of its potentials
+    deltas                a memory of the layer, written once per step
+    gradients             a register or a small buffer (`gradients`), then a memory as
+                          large as that of the parameters. Clipping reads it once more;
+                          where gradients are added to it, each batch clears it
+    moments, masks        memories as large as that of the parameters
 """
 
 from dataclasses import dataclass
@@ -20,7 +29,7 @@ Extent = Literal["event", "sample", "batch"]
 
 @dataclass(frozen=True)
 class Dataflow:
-    """One way of running and training a network.
+    """One way of running and training a network; see the module for what all share.
 
     Attributes:
         skips_zeros: whether only spikes and values other than zero are multiplied, and

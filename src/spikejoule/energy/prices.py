@@ -1,11 +1,8 @@
 """Price lists: what one operation costs, according to which source.
 
 A price list (`HardwareProfile`; ``profile`` in parameters, options and files) holds the
-prices of operations on one piece of hardware from one source. A price is the `Energy`
-of one operation. A term (`terms.Term`) is a kind of operation that is counted: its
-`side` performs it, `operation` is the arithmetic it consists of, `within` lists the
-terms whose price on a chip includes it, and `optional_as` is the term whose price it
-takes if hardware can do without it. The scope of a list says what its prices cover:
+prices of operations on one piece of hardware from one source (`price_forms`). Its scope
+says what its prices cover:
 
     arithmetic   arithmetic units only; compares both kinds of networks
     memory       memory accesses only; compares both kinds of networks
@@ -13,6 +10,8 @@ takes if hardware can do without it. The scope of a list says what its prices co
     per_event    each kind of event on a spiking chip, without static power
     all_in       the whole chip's energy per synaptic event: nothing may be added
     contested    as per_event, where published figures disagree: a range
+
+Operations are priced by term (`terms.Term`), and counts of operations by column.
 
 Price files are YAML. Each price list is validated when it is read; an error names the
 file, the price list and the reason.
@@ -23,19 +22,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 import numpy as np
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
-    TypeAdapter,
     ValidationError,
-    ValidationInfo,
     model_validator,
 )
 
@@ -43,6 +39,7 @@ from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
 from spikejoule.core.yaml_files import read_yaml
 from spikejoule.energy.estimates import Energy, Floats
 from spikejoule.energy.operations import INFERENCE, Column, OperationCounts
+from spikejoule.energy.price_forms import AnyPrice, MemoryPrice, PriceByWidth, Prices
 from spikejoule.energy.terms import TERMS, UPDATES, priceable
 from spikejoule.energy.timing import TimeModel
 from spikejoule.network.quantisation import FLOAT_BITS
@@ -50,7 +47,6 @@ from spikejoule.network.quantisation import FLOAT_BITS
 PACKAGED: Final = Path(__file__).with_name("hardware.yaml")
 """The price lists that come with the project."""
 
-_BITS_PER_BYTE = 8
 _REFERENCE = re.compile(r"doi:10\.|arXiv:\d|https?://", flags=re.IGNORECASE)
 
 _LISTS: dict[str, dict[str, str]] = read_yaml(
@@ -91,6 +87,9 @@ _OWN_BITS = {"float32": FLOAT_BITS, "int8": 8}
 """Weight width that arithmetic-only price lists of a number format judge."""
 
 Status = Literal["priced", "covered", "unpriced"]
+"""Of a term under a price list; covered if another term's price includes it."""
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 def _one_of(allowed: Mapping[str, object]) -> AfterValidator:
@@ -106,167 +105,6 @@ def _with_reference(source: str) -> str:
     if not _REFERENCE.search(source):
         raise ValueError("it lacks a doi:, an arXiv: number or an address")
     return source
-
-
-def _in_pj(number: float, info: ValidationInfo) -> float:
-    """Convert a price to pJ; the file's unit is passed as validation context."""
-    pj_per_unit: float = (info.context or {}).get("pj_per_unit", 1)
-    return number * pj_per_unit
-
-
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-# From below the energy of erasing one bit at room temperature (3e-9 pJ) to one joule:
-# anything outside is a typing error. A price that is missing is left out, not zero.
-_Pj = Annotated[float, Field(strict=True, ge=1e-9, le=1e12), AfterValidator(_in_pj)]
-_PjOrFree = Annotated[float, Field(strict=True, ge=0, le=1e12), AfterValidator(_in_pj)]
-_Size = Annotated[float, Field(strict=True, ge=0, le=1e15)]
-
-
-def _is_ascending(numbers: Sequence[float]) -> bool:
-    return sorted(numbers) == [*numbers]
-
-
-class _Mapping(BaseModel):
-    """A mapping in a price file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def _three_values(node: Any) -> Any:
-    """Read a number as a range without width."""
-    return node if isinstance(node, list | tuple) else (node, node, node)
-
-
-def _ascending(numbers: tuple[float, ...]) -> tuple[float, ...]:
-    if not _is_ascending(numbers):
-        raise ValueError("a price range must be [low, value, high], ascending")
-    return numbers
-
-
-_PjRange = Annotated[
-    tuple[_Pj, _Pj, _Pj], BeforeValidator(_three_values), AfterValidator(_ascending)
-]
-_FREE = (0.0, 0.0, 0.0)
-
-
-class PriceByWidth(_Mapping):
-    """The price of an operation in pJ, a sum of terms by width.
-
-    Attributes:
-        per_bit, per_bit_squared: times the width of the word, and times its square.
-        per_product_bit: times the product of the widths of both factors; a number, or
-            [low, value, high], ascending.
-        per_sum_bit: times the width of the sum; a number or a range, too.
-    """
-
-    per_bit: _Pj = 0.0
-    per_bit_squared: _Pj = 0.0
-    per_product_bit: _PjRange = _FREE
-    per_sum_bit: _PjRange = _FREE
-
-    def pj(self, column: Column) -> Energy:
-        """Return the price at the widths of a column."""
-        pj = self.per_bit * column.bits + self.per_bit_squared * column.bits**2
-        low, value, high = (
-            pj + per_product_bit * column.product_bits + per_sum_bit * column.sum_bits
-            for per_product_bit, per_sum_bit in zip(
-                self.per_product_bit, self.per_sum_bit, strict=True
-            )
-        )
-        return Energy(low, value, high)
-
-    @property
-    def is_by_word(self) -> bool:
-        """Whether it depends on the width of a word."""
-        return bool(self.per_bit or self.per_bit_squared)
-
-    @property
-    def is_by_arithmetic(self) -> bool:
-        """Whether it depends on the width of a product or a sum."""
-        return any(self.per_product_bit) or any(self.per_sum_bit)
-
-
-_Point = tuple[_Size, _PjOrFree]
-
-
-class MemoryPrice(_Mapping):
-    """Price of a memory access by memory size: per byte, or per word.
-
-    Attributes:
-        pj_per_byte: points (memory size in bytes, pJ per byte accessed) in ascending
-            order; linear in between, constant outside. A first point of 0 bytes
-            extrapolates below the smallest memory of a source; without it, that
-            memory's price is a floor. None if the next two are given.
-        access: pJ per word, at any width.
-        access_per_bit_stored: further pJ per word for each bit that the memory holds.
-        parameters: ``joined`` if one memory holds a layer's weights, indices and
-            biases.
-    """
-
-    pj_per_byte: tuple[_Point, ...] | None = None
-    access: _Pj | None = None
-    access_per_bit_stored: _Pj | None = None
-    parameters: Literal["joined", "separate"] = "separate"
-
-    @model_validator(mode="after")
-    def _is_per_byte_or_per_word(self) -> Self:
-        sizes = [size for size, _ in self.pj_per_byte or ()]
-        if (self.pj_per_byte is None) == (self.access is None):
-            raise ValueError("it needs either pj_per_byte or access")
-        if sizes and self.access_per_bit_stored is not None:
-            raise ValueError("access_per_bit_stored needs access, not pj_per_byte")
-        if self.access is None and (not sizes or sorted(set(sizes)) != sizes):
-            raise ValueError(
-                "pj_per_byte must be points [bytes, price] of ascending sizes"
-            )
-        return self
-
-    def pj(self, column: Column) -> Energy:
-        """Return the price of accessing one word of a column."""
-        stored = column.memory_bits
-        if self.parameters == "joined" and column.parameters_bits:
-            stored = column.parameters_bits
-        if self.pj_per_byte is None:
-            pj = (self.access or 0.0) + (self.access_per_bit_stored or 0.0) * stored
-        else:
-            sizes, prices = zip(*self.pj_per_byte, strict=True)
-            per_byte = float(np.interp(stored / _BITS_PER_BYTE, sizes, prices))
-            pj = column.bits / _BITS_PER_BYTE * per_byte
-        return Energy(pj, pj, pj)
-
-
-AnyPrice = Energy | PriceByWidth | Literal["by_size"]
-
-
-# Building an adapter takes longer than using it.
-_NUMBER: TypeAdapter[float] = TypeAdapter(_Pj)
-_RANGE: TypeAdapter[list[float]] = TypeAdapter(list[_Pj])
-
-
-def _any_price(node: Any, info: ValidationInfo) -> AnyPrice:
-    """Read a price: a number, a range, by width, or `by_size` of the memory."""
-    if isinstance(node, Energy | PriceByWidth):
-        return node
-    if isinstance(node, dict) and node:
-        return PriceByWidth.model_validate(node, context=info.context)
-    if isinstance(node, str):
-        if node != "by_size":
-            raise ValueError(f"it is {node!r}, but must be 'by_size' or a number")
-        return "by_size"
-    if isinstance(node, list | tuple):
-        numbers = _RANGE.validate_python(node, context=info.context)
-        if len(numbers) not in (2, 3) or not _is_ascending(numbers):
-            raise ValueError(
-                "a price range must be [low, high] or [low, value, high], ascending"
-            )
-        return Energy(
-            numbers[0], numbers[1] if len(numbers) == 3 else None, numbers[-1]
-        )
-    pj = _NUMBER.validate_python(node, context=info.context)
-    return Energy(pj, pj, pj)
-
-
-_Prices = dict[str, Annotated[AnyPrice, BeforeValidator(_any_price)]]
 
 
 @dataclass(frozen=True)
@@ -299,7 +137,7 @@ class Eligibility:
         return self.judged_bits in (None, weight_bits)
 
 
-class HardwareProfile(_Mapping):
+class HardwareProfile(BaseModel):
     """A price list: prices of operations on one piece of hardware, from one source.
 
     Attributes:
@@ -323,6 +161,8 @@ class HardwareProfile(_Mapping):
             energies are then dynamic only.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
     title: Text
     process: Text
@@ -336,8 +176,8 @@ class HardwareProfile(_Mapping):
     memory: MemoryPrice | None = None
     boundary: Annotated[str, _one_of(BOUNDARIES)] | None = None
     time: TimeModel | None = None
-    prices: _Prices = Field(default_factory=dict)
-    training: _Prices = Field(default_factory=dict)
+    prices: Prices = Field(default_factory=dict)
+    training: Prices = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _prices_fit_scope(self) -> Self:
@@ -510,6 +350,9 @@ class HardwareProfile(_Mapping):
         return "covered" if is_covered else "unpriced"
 
 
+# Pricing operations
+
+
 def prices_pj(columns: Sequence[Column], profile: HardwareProfile) -> Floats:
     """Return low, value and high price of each of C columns, [3, C]."""
     prices = np.array([profile.price_at(column) for column in columns])
@@ -537,6 +380,9 @@ def price(counts: OperationCounts, profile: HardwareProfile) -> Floats:
     """
     factors = factors_of(prices_pj(counts.columns, profile))
     return np.stack([counts.counts @ row for row in factors])
+
+
+# Price files, and choosing among their lists
 
 
 def load_profiles(
@@ -574,42 +420,40 @@ def load_profiles(
 
 
 def select_profile(
-    profiles: Mapping[str, HardwareProfile], profile_id: str, name: str
+    profiles: Mapping[str, HardwareProfile], profile_id: str, asked_by: str
 ) -> HardwareProfile:
     """Return the price list of an id.
 
+    Args:
+        profiles: price lists by id.
+        profile_id: the id.
+        asked_by: the parameter or option that names it, for messages.
+
     Raises:
-        ParameterError: there is none; the message calls the request `name`.
+        ParameterError: there is no such price list.
     """
     if profile_id not in profiles:
         raise ParameterError(
-            f"{name}: {profile_id!r} is not allowed; allowed: {', '.join(profiles)}"
+            f"{asked_by}: {profile_id!r} is not allowed; allowed: {', '.join(profiles)}"
         )
     return profiles[profile_id]
 
 
 def headline_profile(
-    profiles: Mapping[str, HardwareProfile], profile_id: str | None, name: str
+    profiles: Mapping[str, HardwareProfile], profile_id: str | None, asked_by: str
 ) -> HardwareProfile:
-    """Return the requested price list.
+    """Return the price list of a report's headline: one that covers a whole system.
 
-    Without a request, it is the first of scope ``system``, else the first of all.
-
-    Raises:
-        ParameterError: the requested price list does not exist; the message calls the
-            request `name`.
+    It is the first of scope ``system``, or else the first of all; a given id chooses
+    another one, as in `select_profile`.
     """
     if profile_id is not None:
-        return select_profile(profiles, profile_id, name)
-    systems = [profile for profile in profiles.values() if profile.scope == "system"]
-    return next(iter([*systems, *profiles.values()]))
+        return select_profile(profiles, profile_id, asked_by)
+    return first_of_scope(profiles, "system") or next(iter(profiles.values()))
 
 
-def arithmetic_profile(
-    profiles: Mapping[str, HardwareProfile],
+def first_of_scope(
+    profiles: Mapping[str, HardwareProfile], scope: str
 ) -> HardwareProfile | None:
-    """Return the first price list of scope ``arithmetic``; None without one."""
-    for profile in profiles.values():
-        if profile.scope == "arithmetic":
-            return profile
-    return None
+    """Return the first price list of a scope; None without one."""
+    return next((one for one in profiles.values() if one.scope == scope), None)

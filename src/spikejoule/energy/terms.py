@@ -10,20 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-UNIT_WORK: Final = "biases, leaks, comparisons, resets"
-MEMORY_PARTS: Final = (
-    "weights read",
-    "potentials or accumulators read and written",
-    "spikes or activations passed on",
-)
+MEMORY_PARTS: Final = ("weight_accesses", "state_accesses", "activation_accesses")
 """Parts of an inference's energy that access memory."""
 
 PARTS: Final = (
-    "weights added or multiplied",
-    UNIT_WORK,
+    "products",
+    "unit_work",
     "addresses",
     *MEMORY_PARTS,
-    "encoding and readout",
+    "encoding_and_readout",
 )
 """Parts of an inference's energy that spiking and conventional networks share."""
 
@@ -57,7 +52,9 @@ class Term:
         optional_as: set if hardware can do without it. The low end of a total then
             leaves it out, and memory price lists charge the price of this other term.
         accessed: the array whose word it reads or writes, as training's energy is
-            grouped; empty for arithmetic and addresses.
+            grouped: ``weights``, ``gradients``, ``moments``, ``deltas``,
+            ``kept_potentials``, ``states`` (potentials or accumulators),
+            ``activations`` (or spikes) or ``data``; empty for arithmetic and addresses.
         sentence: what one operation is.
     """
 
@@ -93,7 +90,7 @@ TERMS: Final = {term.name: term for term in _ROWS}
 PARTS_OF_UPDATE: Final = tuple(
     name
     for name, term in TERMS.items()
-    if term.part == UNIT_WORK and term.within == UPDATES and term.operation
+    if term.part == "unit_work" and term.within == UPDATES and term.operation
 )
 """Arithmetic operations that a neuron update includes."""
 

@@ -189,7 +189,7 @@ class ConnectionLayout:
     weights: RowBlock
     biases: RowBlock
 
-    @property
+    @cached_property
     def weight_axes(self) -> Shape:
         """Groups, target channels of a group, source channels of a group, taps."""
         groups = self.target.groups
@@ -197,7 +197,7 @@ class ConnectionLayout:
         sources = self.source.channels // groups
         return groups, targets, sources, self.n_taps
 
-    @property
+    @cached_property
     def weight_place(self) -> ParameterPlace:
         """Place of the weights."""
         groups, targets, sources, n_taps = self.weight_axes
@@ -212,7 +212,7 @@ class ConnectionLayout:
             strides=(columns * width, 1, width),
         )
 
-    @property
+    @cached_property
     def bias_place(self) -> ParameterPlace:
         """Place of the biases."""
         groups = self.target.groups

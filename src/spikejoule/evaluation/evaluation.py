@@ -16,9 +16,10 @@ from spikejoule.core.npz import write_npz
 from spikejoule.core.schema import Count, NotNegative, Percent, Record, Row, Table, Text
 from spikejoule.core.store import write_csv
 from spikejoule.counts.measurement import Measurement
-from spikejoule.data.images import Samples
+from spikejoule.data.dataset import Samples
 from spikejoule.data.subject import MAX_CLASSES
-from spikejoule.evaluation.accuracy import Accuracy, EarlyExit, accuracy
+from spikejoule.evaluation.accuracy import Accuracy, accuracy
+from spikejoule.evaluation.early_exit import EarlyExit
 
 
 @dataclass(frozen=True, eq=False)

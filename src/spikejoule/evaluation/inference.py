@@ -19,7 +19,7 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.core.schema import Array, ArrayFile, Arrays, NotNegative, Record
 from spikejoule.core.store import FilePath
 from spikejoule.counts.measurement import Measurement
-from spikejoule.data.images import Samples
+from spikejoule.data.dataset import Samples
 from spikejoule.encoding.encoded_files import load_events_of
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import run_network

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError, check
-from spikejoule.core.npz import part_of
-from spikejoule.core.provenance import arrays_digest
+from spikejoule.core.npz import arrays_digest, part_of
 from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath
 from spikejoule.counts.measurement import (
@@ -25,7 +24,7 @@ from spikejoule.counts.measurement import (
 )
 from spikejoule.counts.records import Activity
 from spikejoule.encoding.encoder import Encoder, EncodingOperations
-from spikejoule.evaluation.accuracy import (
+from spikejoule.evaluation.early_exit import (
     EarlyExit,
     exit_steps,
     step_outcomes,

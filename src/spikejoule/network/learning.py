@@ -19,8 +19,15 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.parameters import ParameterSection, Problem, Real, chooses
-from spikejoule.network.by_layer import ByLayer, allowed_lengths, number_or_list
+from spikejoule.core.parameters import (
+    ByLayer,
+    ParameterSection,
+    Problem,
+    Real,
+    allowed_lengths,
+    chooses,
+    number_or_list,
+)
 from spikejoule.network.surrogates import SURROGATES, Surrogate
 
 # Constants of Adam (Kingma and Ba 2015, arXiv:1412.6980).

@@ -1,17 +1,22 @@
 """The interface of a neuron model: parameters, one step of its dynamics, a file entry.
 
-In the backward pass the reset is detached (no gradient flows from the spike into the
-membrane potential), and a surrogate replaces the derivative of the step function
-(:mod:`spikejoule.network.surrogates`). The training method is that of Neftci, Mostafa
-and Zenke, IEEE Signal Processing Magazine 36(6), 2019, doi:10.1109/MSP.2019.2931595.
+Networks are trained by surrogate gradients, as in Neftci, Mostafa and Zenke, IEEE
+Signal Processing Magazine 36(6), 2019, doi:10.1109/MSP.2019.2931595: a surrogate
+(:mod:`spikejoule.network.surrogates`) replaces the derivative of a spike by the
+potential, and no gradient flows through the reset.
 """
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from spikejoule.core.parameters import Kind, Problem
-from spikejoule.network.by_layer import ByLayer, allowed_lengths, number_or_list
+from spikejoule.core.parameters import (
+    ByLayer,
+    Kind,
+    Problem,
+    allowed_lengths,
+    number_or_list,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,7 +28,7 @@ else:
     Decay = number_or_list(0, 1)
 
 NOTEBOOK_NEURON: Final = "lif"
-"""The neuron of the original notebook, whose files do not name it."""
+"""Name of the original notebook's neuron; the notebook's files do not state it."""
 
 
 class Neuron(Kind):
@@ -33,18 +38,55 @@ class Neuron(Kind):
     kernels for the neurons in `spikejoule.engine.interface.EVENT_NEURONS`, so each
     checks the other.
 
-    A parameter may be a tuple with one value per layer after the input.
-    :meth:`of_layer` gives the neuron of one layer, with single values; only that one
-    takes steps.
+    A parameter is one number for all layers, or a tuple of one for each layer after the
+    input; :meth:`of_layer` gives the neuron of one layer, with numbers alone.
 
     Attributes:
         equation: the dynamics of one step, for the documentation.
-        notebook_values: of parameters that the original notebook lacks: what its files
-            imply.
+        notebook_values: values of parameters that the original notebook's files do not
+            state.
     """
 
     equation: ClassVar[str]
     notebook_values: ClassVar[Mapping[str, Any]] = {}
+
+    # Parameters by layer
+
+    @property
+    def by_layer(self) -> dict[str, tuple[float, ...]]:
+        """The parameters that have one value per layer."""
+        return {name: value for name, value in self if isinstance(value, tuple)}
+
+    def problem(self, n_layers: int) -> Problem | None:
+        """Return the first impossible parameter; None if there is none.
+
+        Args:
+            n_layers: layers after the input.
+        """
+        for name, values in self.by_layer.items():
+            if len(values) != n_layers:
+                return Problem(name, allowed_lengths(n_layers))
+        return None
+
+    def of_layer(self, number: int) -> Self:
+        """Return the neuron of one layer, 0 for the first after the input."""
+        own = {name: values[number] for name, values in self.by_layer.items()}
+        return self.model_copy(update=own) if own else self
+
+    def of_layers(self, layers: Sequence[Self]) -> Self:
+        """Return the neuron with one value per layer wherever those of layers differ.
+
+        Args:
+            layers: the neuron of each layer after the input.
+        """
+        values = {
+            name: tuple(getattr(neuron, name) for neuron in layers)
+            for name, value in self
+            if any(getattr(neuron, name) != value for neuron in layers)
+        }
+        return self.model_copy(update=values)
+
+    # What every model answers; only the neuron of one layer leaks, learns and steps.
 
     @property
     def has_bias(self) -> bool:
@@ -58,59 +100,8 @@ class Neuron(Kind):
 
     @property
     def leaks(self) -> bool:
-        """Whether every step multiplies the potential (neuron of one layer)."""
+        """Whether every step multiplies the potential."""
         return True
-
-    @property
-    def learned_names(self) -> tuple[str, ...]:
-        """Learned constants, one number a layer: ``layerN.neurons.NAME`` in a state."""
-        return ()
-
-    def first_learned(self, name: str) -> float:
-        """The initial value of a learned constant (neuron of one layer)."""
-        raise KeyError(name)
-
-    def with_learned(self, learned: "Mapping[str, float]") -> Self:
-        """The neuron of one layer with its learned constants applied."""
-        return self
-
-    def with_tensors(self, learned: "Mapping[str, Tensor]") -> Self:
-        """As `with_learned`, with tensors through which autograd differentiates."""
-        return self
-
-    def problem(self, n_layers: int) -> Problem | None:
-        """Return the first impossible parameter; None if there is none.
-
-        Args:
-            n_layers: layers after the input.
-        """
-        for name, values in self.by_layer.items():
-            if len(values) != n_layers:
-                return Problem(name, allowed_lengths(n_layers))
-        return None
-
-    @property
-    def by_layer(self) -> dict[str, tuple[float, ...]]:
-        """The parameters with one value per layer."""
-        return {name: value for name, value in self if isinstance(value, tuple)}
-
-    def of_layer(self, number: int) -> Self:
-        """The neuron of one layer, 0 for the first after the input."""
-        own = {name: values[number] for name, values in self.by_layer.items()}
-        return self.model_copy(update=own) if own else self
-
-    def of_layers(self, layers: Sequence[Self]) -> Self:
-        """The neuron with one value per layer wherever those of the layers differ.
-
-        Args:
-            layers: the neuron of each layer after the input.
-        """
-        values = {
-            name: tuple(getattr(neuron, name) for neuron in layers)
-            for name, value in self
-            if any(getattr(neuron, name) != value for neuron in layers)
-        }
-        return self.model_copy(update=values)
 
     @abstractmethod
     def step(
@@ -128,10 +119,30 @@ class Neuron(Kind):
             the spikes, and the potential after the reset.
         """
 
-    def entry(self) -> dict[str, Any]:
-        """The file entry: all parameters, and the name unless it is the notebook's.
+    # Constants that are learned, one number a layer, as ``layerN.neurons.NAME``
 
-        `notebook_values` are left out, as in the notebook's files.
+    @property
+    def learned_names(self) -> tuple[str, ...]:
+        """Names of the learned constants."""
+        return ()
+
+    def first_learned(self, name: str) -> float:
+        """Return the value of a learned constant before training."""
+        raise KeyError(name)
+
+    def with_learned(self, learned: "Mapping[str, float]") -> Self:
+        """Return the neuron with the parameters that learned constants give."""
+        return self
+
+    def with_tensors(self, learned: "Mapping[str, Tensor]") -> Self:
+        """As `with_learned`, with tensors through which autograd differentiates."""
+        return self
+
+    def entry(self) -> dict[str, Any]:
+        """Return the file entry: all parameters, and the name of the model.
+
+        As in the notebook's files, `notebook_values` and the name of its neuron are
+        left out.
         """
         entry = {} if self.name == NOTEBOOK_NEURON else {"neuron": self.name}
         for name, value in self.model_dump(mode="json").items():

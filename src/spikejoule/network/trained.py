@@ -1,6 +1,7 @@
-"""The checkpoint of a training, and of the network's measurements after it.
+"""Writing checkpoints: after a training, and complete, with the measurements after it.
 
-Sources of the entries: see :mod:`spikejoule.network.checkpoint`.
+Each private function builds one section of the file, or entries of one, in the order
+and under the names of the schema (:mod:`spikejoule.network.checkpoint`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ _CLOCK_KEYS: Final = (
     "epoch_times_seconds",
     "processor_seconds",
 )
+"""Entries of results/timings/train.json that differ in every run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,58 +75,26 @@ class TrainedNetwork:
         and ValueError if the weights of an integer network are not on their grids.
         """
         network = self.network
-        history = self.history
-        spikes = np.sum([record.spikes for record in history], axis=0).tolist()
-        n_samples = sum(record.samples for record in history)
-        best = history[self.best_epoch - 1]
-        renamed = {
-            schema_name: self.training_config.get(name)
-            for schema_name, name in SCHEMA_NAMES.items()
-        }
         content = {
             "schema_version": SCHEMA_VERSION,
             "model_class": SEED_CLASS if _notebook_runs(network) else OWN_CLASS,
             "model_state_dict": self.state,
             **quantisation_section(network, self.state),
-            "architecture": {
-                **_sizes_entry(network),
-                **_connectivity_entry(network),
-                **network.neuron.entry(),
-                **_layers_entry(network),
-                **readout_entry(network.readout),
-                "layer_names": list(network.layer_names),
-                "layer_sizes": list(network.layer_sizes),
-            },
-            **_sizes_entry(network),
-            "encoding": {
-                **self.encoder.entry(),
-                "seed": self.seed,
-                self.encoder.formula_name: self.encoder.formula,
-            },
-            "training_config": {**renamed, **self.training_config},
-            "training_results": {
-                "epochs_trained": len(history),
-                "total_samples": n_samples,
-                "best_val_accuracy": best.validation_accuracy_percent,
-                "final_train_accuracy": history[-1].train_accuracy_percent,
-            },
-            "training_history": {
-                "losses": [record.train_loss for record in history],
-                "train_acc": [record.train_accuracy_percent for record in history],
-                "val_acc": [record.validation_accuracy_percent for record in history],
-            },
-            "training_spikes": {
-                **_spikes_entry(network.layer_names, spikes, n_samples, "sample"),
-                "total_samples": n_samples,
-            },
-            "connectivity": _connectivity_entry(network),
+            "architecture": _architecture(network),
+            **_sizes(network),
+            "encoding": _encoding(self.encoder, self.seed),
+            "training_config": _training_config(self.training_config),
+            "training_results": _training_results(self.history, self.best_epoch),
+            "training_history": _training_history(self.history),
+            "training_spikes": _training_spikes(network, self.history),
+            "connectivity": _connectivity(network),
             "optimizer_state_dict": self.optimizer_state,
             "spikejoule": {
                 "engine": self.engine,
                 "data": self.data,
                 "best_epoch": self.best_epoch,
                 "seed": self.seed,
-                "history": [record.entry() for record in history],
+                "history": [epoch.entry() for epoch in self.history],
             },
         }
         return Checkpoint.of(network, self.encoder, content)
@@ -163,8 +133,6 @@ def completed(
         ArtifactError: an entry breaks the schema.
     """
     content = trained.content
-    spikes = measured.spikes
-    totals = tuple(spikes.totals.values())
     environment = {
         key: value for key, value in training_timings.items() if key not in _CLOCK_KEYS
     }
@@ -177,13 +145,9 @@ def completed(
             **content["training_history"],
             "epoch_times": list(training_timings["epoch_times_seconds"]),
         },
-        "timestamp": _timestamp(training_timings),
+        "timestamp": _end_of_training(training_timings),
         "test_accuracy": measured.evaluation["test_accuracy_percent"],
-        "inference_spikes": {
-            "n_samples": spikes.n_samples,
-            **_spikes_entry(spikes.layer_names, totals, spikes.n_samples, "inference"),
-            "measurement_time_seconds": measured.seconds,
-        },
+        "inference_spikes": _inference_spikes(measured),
         "energy_proxies": dict(measured.energy_proxies),
         "spikejoule": {
             **content["spikejoule"],
@@ -212,7 +176,25 @@ def _notebook_runs(network: Network) -> bool:
     )
 
 
-def _sizes_entry(network: Network) -> dict[str, Any]:
+def _architecture(network: Network) -> dict[str, Any]:
+    """Sizes, neurons and readout; of other than fully connected layers, their words."""
+    layers: dict[str, Any] = {}
+    if not network.is_plain:
+        shape = list(network.input.out_shape)
+        # As in `model.layers`, such as "12c5s2".
+        layers = {"input_shape": shape, "layers": list(network.words)}
+    return {
+        **_sizes(network),
+        **_connectivity(network),
+        **network.neuron.entry(),
+        **layers,
+        **readout_entry(network.readout),
+        "layer_names": list(network.layer_names),
+        "layer_sizes": list(network.layer_sizes),
+    }
+
+
+def _sizes(network: Network) -> dict[str, Any]:
     first, *hidden, last = network.layer_sizes
     return {
         "n_input": first,
@@ -221,18 +203,8 @@ def _sizes_entry(network: Network) -> dict[str, Any]:
     }
 
 
-def _layers_entry(network: Network) -> dict[str, Any]:
-    """The input shape and the hidden layers as in `model.layers`, such as "12c5s2".
-
-    Empty if all layers are fully connected: `layer_sizes` describes these.
-    """
-    if network.is_plain:
-        return {}
-    shape = network.input.out_shape
-    return {"input_shape": list(shape), "layers": list(network.words)}
-
-
-def _connectivity_entry(network: Network) -> dict[str, Any]:
+def _connectivity(network: Network) -> dict[str, Any]:
+    """Synapses and fan-outs: of the first and last connection, and of every one."""
     names = network.connection_names
     synapses = network.synapses
     fan_outs = [int(connection.fan_out().max()) for connection in network.connections]
@@ -247,7 +219,61 @@ def _connectivity_entry(network: Network) -> dict[str, Any]:
     }
 
 
-def _spikes_entry(
+def _encoding(encoder: Encoder, seed: int) -> dict[str, Any]:
+    return {**encoder.entry(), "seed": seed, encoder.formula_name: encoder.formula}
+
+
+def _training_config(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters under their own names, and some under the schema's, too."""
+    renamed = {
+        schema_name: parameters.get(name) for schema_name, name in SCHEMA_NAMES.items()
+    }
+    return {**renamed, **parameters}
+
+
+def _training_results(
+    history: Sequence[EpochRecord], best_epoch: int
+) -> dict[str, Any]:
+    best = history[best_epoch - 1]
+    return {
+        "epochs_trained": len(history),
+        "total_samples": sum(epoch.samples for epoch in history),
+        "best_val_accuracy": best.validation_accuracy_percent,
+        "final_train_accuracy": history[-1].train_accuracy_percent,
+    }
+
+
+def _training_history(history: Sequence[EpochRecord]) -> dict[str, Any]:
+    return {
+        "losses": [epoch.train_loss for epoch in history],
+        "train_acc": [epoch.train_accuracy_percent for epoch in history],
+        "val_acc": [epoch.validation_accuracy_percent for epoch in history],
+    }
+
+
+def _training_spikes(
+    network: Network, history: Sequence[EpochRecord]
+) -> dict[str, Any]:
+    totals = np.sum([epoch.spikes for epoch in history], axis=0).tolist()
+    n_samples = sum(epoch.samples for epoch in history)
+    return {
+        **_spikes(network.layer_names, totals, n_samples, "sample"),
+        "total_samples": n_samples,
+    }
+
+
+def _inference_spikes(measured: InferenceResults) -> dict[str, Any]:
+    spikes = measured.spikes
+    n_samples = spikes.n_samples
+    totals = tuple(spikes.totals.values())
+    return {
+        "n_samples": n_samples,
+        **_spikes(spikes.layer_names, totals, n_samples, "inference"),
+        "measurement_time_seconds": measured.seconds,
+    }
+
+
+def _spikes(
     names: Sequence[str], totals: Sequence[int], n_samples: int, unit: str
 ) -> dict[str, Any]:
     """Total and mean spikes of input, hidden layers together, and output; and by layer.
@@ -270,8 +296,8 @@ def _spikes_entry(
     }
 
 
-def _timestamp(training_timings: Mapping[str, Any]) -> str:
-    """The end of training, in the schema's format: year-month-day hour:minute:second.
+def _end_of_training(training_timings: Mapping[str, Any]) -> str:
+    """When training ended, in the schema's format: year-month-day hour:minute:second.
 
     Not the time of writing, so that the same inputs give the same checkpoint.
     """

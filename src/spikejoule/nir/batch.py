@@ -1,4 +1,4 @@
-"""The arrays of a batch of samples that runs through a graph, and its counts."""
+"""What a run of a graph computes with: a plan for all batches, and arrays of each."""
 
 import math
 from collections.abc import Callable
@@ -21,8 +21,8 @@ Array = NDArray[Any]
 Counts = NDArray[np.int64]
 
 
-class Prepared:
-    """What all batches of a run share.
+class Plan:
+    """What all batches of a run share, prepared before the first step.
 
     Attributes:
         network, conventions, dtype: of the run.
@@ -122,7 +122,7 @@ class Batch:
     """Some samples: the signals of all nodes in the present step, and counts so far.
 
     Attributes:
-        run: what all batches share.
+        plan: what all batches share.
         first, size: the samples, in blocks of LANES, of which the last may have room
             left.
         n_blocks: B.
@@ -132,29 +132,29 @@ class Batch:
         output: what the output received, int64 or float64 [B, n, LANES].
     """
 
-    def __init__(self, run: Prepared, first: int, size: int) -> None:
-        self.run = run
+    def __init__(self, plan: Plan, first: int, size: int) -> None:
+        self.plan = plan
         self.first = first
-        self.size = min(size, run.events.n_samples - first)
+        self.size = min(size, plan.events.n_samples - first)
         self.step = 0
         self.n_blocks = -(-self.size // LANES)
         self.signals = {
-            name: self._silence_of(node) for name, node in run.network.nodes.items()
+            name: self._silence_of(node) for name, node in plan.network.nodes.items()
         }
         self.at_end: list[Step] = []
-        kind = np.float64 if run.network.answer is None else np.int64
+        kind = np.float64 if plan.network.answer is None else np.int64
         self.output: Array = np.zeros(
-            (self.n_blocks, run.network.output.n_out, LANES), kind
+            (self.n_blocks, plan.network.output.n_out, LANES), kind
         )
 
     def zeros(self, n_units: int) -> Array:
         """Make a real array [B, n, LANES] of zeros."""
-        return np.zeros((self.n_blocks, n_units, LANES), self.run.dtype)
+        return np.zeros((self.n_blocks, n_units, LANES), self.plan.dtype)
 
     def _silence_of(self, node: nodes.Node) -> Signals:
         """Make the signals of a node before the first step."""
         n_units = 0 if isinstance(node, nodes.Output) else node.n_out
-        n_listed = node.n_out if self.run.is_listed(node) else 0
+        n_listed = node.n_out if self.plan.is_listed(node) else 0
         return Signals(
             amounts=self.zeros(n_units),
             active=np.zeros((self.n_blocks, n_listed), np.uint8),
@@ -165,7 +165,7 @@ class Batch:
 
     def sources(self, node: nodes.Node) -> list[Signals]:
         """Return the signals of each source of a node."""
-        names = self.run.network.sources[node.name]
+        names = self.plan.network.sources[node.name]
         return [
             self._in_last_step(name) if name == node.name else self.signals[name]
             for name in names
@@ -213,12 +213,12 @@ class Batch:
         They are how often its units sent something, and how many of its synapses or
         windows were reached.
         """
-        network = self.run.network
+        network = self.plan.network
         once = np.ones(node.n_out, np.int64)
         counts: dict[str, Counts] = {}
         if node.name in network.spiking:
             counts["spikes"] = self._total(node.name, once)
-        elif self.run.sends_values(node):
+        elif self.plan.sends_values(node):
             counts["values"] = self._total(node.name, once)
         if isinstance(node, nodes.Pooling) and node.average:
             counts["multiplications"] = self._total(node.name, once)
@@ -229,10 +229,10 @@ class Batch:
                 reached = np.full(node.n_in, not is_spiking, np.int64)
             elif isinstance(node, nodes.Pooling):
                 kind = "additions"
-                reached = self.run.fan_out[node.name]
+                reached = self.plan.fan_out[node.name]
             elif isinstance(node, nodes.Connection):
                 kind = "events" if is_spiking else "macs"
-                reached = self.run.fan_out[node.name]
+                reached = self.plan.fan_out[node.name]
             else:
                 continue
             waits = (source, node.name) in network.waiting

@@ -1,12 +1,12 @@
-"""Run a graph on events, one step after another, batches of samples next to each other.
+"""The graph executor: runs any graph on events, step by step, in batches of samples.
 
-Each node of a batch becomes a function that takes its part of a step (steps.py). All
-are called in the order of a step, again and again. They work on arrays that were made
-before the first step (batch.py): a node reads the arrays of its sources and writes its
-own. An edge that waits for the next step needs no memory: its target runs before its
-source, and finds there what the last step left.
+Each node of a batch becomes a function that takes its part of a step (`steps`). All of
+them are called in the order of a step, again and again, on arrays that were made before
+the first step (`batch`): a node reads the arrays of its sources and writes its own. An
+edge that waits for the next step needs no memory of its own: its target runs before its
+source, and finds there what the previous step left.
 
-The kernels (kernels/stepping.py) take sixteen samples at a time.
+The kernels (`kernels.stepping`) take sixteen samples at a time.
 """
 
 from collections.abc import Sequence
@@ -23,18 +23,22 @@ from spikejoule.counts.records import NodeCounts
 from spikejoule.encoding.events import EventList, concatenate_samples
 from spikejoule.network import nodes
 from spikejoule.network.imported import ImportedGraph
-from spikejoule.nir.batch import Batch, Prepared, Step
+from spikejoule.nir.batch import Batch, Plan, Step
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.graph_run import Outcome
 from spikejoule.nir.kernels import stepping
 from spikejoule.nir.steps import STEPS
 
-# Sizes of batches, in numbers of float32 or float64.
+# Sizes in numbers of float32 or float64
 _BATCH_NUMBERS: Final = 1 << 22
+"""The arrays of a batch."""
 _ALL_NUMBERS: Final = 1 << 28
-"""Of the batches of all threads: 1 GB, unless a single block of samples has more."""
+"""The batches of all threads: 1 GB, unless a single block of samples has more."""
 _THREAD_NUMBERS: Final = 1 << 19
+"""The least work of a thread: all samples of all its arrays."""
+
 _MOST_SAMPLES: Final = 4096
+"""Most samples of a batch, in blocks of `LANES`."""
 
 
 def execute(
@@ -48,16 +52,16 @@ def execute(
 
     Args:
         network: a graph.
-        conventions: checked.
+        conventions: how it runs, complete and checked.
         events: spikes of the input.
         dtype: float32, or float64 for exact comparisons.
         record: nodes whose spikes are kept.
     """
-    prepared = Prepared(network, conventions, events, dtype)
-    threads, size = _shared_out(prepared)
+    plan = Plan(network, conventions, events, dtype)
+    threads, size = _threads_and_batch_size(plan)
 
     def run(first: int) -> Outcome:
-        return _run(Batch(prepared, first, size), record)
+        return _run(Batch(plan, first, size), record)
 
     firsts = range(0, events.n_samples, size)
     if threads == 1:
@@ -79,13 +83,13 @@ def execute(
     )
 
 
-def _shared_out(prepared: Prepared) -> tuple[int, int]:
-    """Return the number of threads, and of samples in a batch."""
-    n_samples = prepared.events.n_samples
+def _threads_and_batch_size(plan: Plan) -> tuple[int, int]:
+    """Share samples out: return the number of threads, and of samples in a batch."""
+    n_samples = plan.events.n_samples
     # Numbers that a sample takes in all arrays.
-    n_units = sum(node.n_in + node.n_out for node in prepared.network.nodes.values())
-    for steps in prepared.delays.values():
-        n_units += steps.size * min(int(steps.max()), prepared.events.n_steps)
+    n_units = sum(node.n_in + node.n_out for node in plan.network.nodes.values())
+    for steps in plan.delays.values():
+        n_units += steps.size * min(int(steps.max()), plan.events.n_steps)
     # A thread whose steps are short waits for the Python of the others, and slows them
     # down; and all threads together must fit into memory.
     by_work = n_samples * n_units // _THREAD_NUMBERS
@@ -98,28 +102,34 @@ def _shared_out(prepared: Prepared) -> tuple[int, int]:
 
 def _run(batch: Batch, record: Sequence[str]) -> Outcome:
     """Take all steps of a batch."""
-    network = batch.run.network
-    n_steps = batch.run.events.n_steps
-    steps: list[Step] = []
-    for node in network.nodes.values():
-        steps.append(STEPS[type(node)](batch, node))
-        if batch.run.is_listed(node) and not _lists_itself(node):
-            steps.append(partial(stepping.take_nonzero, batch.signals[node.name]))
-    steps += batch.at_end
+    network = batch.plan.network
+    n_steps = batch.plan.events.n_steps
+    parts = _parts_of_a_step(batch)
     fired = {
         name: np.zeros((batch.size, n_steps, network.nodes[name].n_out), np.bool_)
         for name in record
     }
-    for batch.step in range(n_steps):
-        for step in steps:
-            step()
+    for step in range(n_steps):
+        batch.step = step
+        for take_part in parts:
+            take_part()
         for name in record:
-            fired[name][:, batch.step] = batch.by_sample(batch.signals[name].amounts)
+            fired[name][:, step] = batch.by_sample(batch.signals[name].amounts)
     return Outcome(
         counts={name: batch.counts_of(node) for name, node in network.nodes.items()},
         output=batch.by_sample(batch.output),
         recorded={name: EventList.from_dense(fired[name]) for name in record},
     )
+
+
+def _parts_of_a_step(batch: Batch) -> list[Step]:
+    """Return what the nodes do in a step, in order, and what is done at its end."""
+    parts: list[Step] = []
+    for node in batch.plan.network.nodes.values():
+        parts.append(STEPS[type(node)](batch, node))
+        if batch.plan.is_listed(node) and not _lists_itself(node):
+            parts.append(partial(stepping.take_nonzero, batch.signals[node.name]))
+    return parts + batch.at_end
 
 
 def _lists_itself(node: nodes.Node) -> bool:

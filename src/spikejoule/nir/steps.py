@@ -15,7 +15,7 @@ from spikejoule.nir.kernels.stepping import Spikes
 
 
 def _input(batch: Batch, node: nodes.Input) -> Step:
-    events = batch.run.events
+    events = batch.plan.events
     spikes = Spikes(events.sources, events.offsets, events.n_steps)
     signals = batch.signals[node.name]
 
@@ -26,7 +26,7 @@ def _input(batch: Batch, node: nodes.Input) -> Step:
 
 
 def _connection(batch: Batch, node: nodes.Connection | nodes.Pooling) -> Step:
-    add = batch.run.adding[node.name]
+    add = batch.plan.adding[node.name]
     sources = batch.sources(node)
     sums = batch.signals[node.name].amounts
     bias: Any = 0
@@ -62,8 +62,8 @@ def _scale(batch: Batch, node: nodes.Scale) -> Step:
 def _neurons(batch: Batch, node: nodes.Neurons) -> Step:
     arriving = batch.arriving(node)
     signals = batch.signals[node.name]
-    conventions = batch.run.conventions
-    dynamics = batch.run.dynamics[node.name]
+    conventions = batch.plan.conventions
+    dynamics = batch.plan.dynamics[node.name]
     potential = batch.zeros(node.n_out) + dynamics.initial[:, None]
 
     def move(current: Array) -> None:
@@ -101,7 +101,7 @@ def _threshold(batch: Batch, node: nodes.Threshold) -> Step:
     arriving = batch.arriving(node)
     sent = batch.signals[node.name].amounts
     threshold = node.threshold.astype(sent.dtype)
-    limit = limit_of(threshold, batch.run.conventions.comparison)[:, None]
+    limit = limit_of(threshold, batch.plan.conventions.comparison)[:, None]
 
     def step() -> None:
         np.greater_equal(arriving(), limit, out=sent)
@@ -114,7 +114,7 @@ def _delay(batch: Batch, node: nodes.Delay) -> Step:
     arriving = batch.arriving(node)
     sent = batch.signals[node.name].amounts
     # What waits longer than the samples last is never sent, and needs no place.
-    delays = np.minimum(batch.run.delays[node.name], batch.run.events.n_steps)
+    delays = np.minimum(batch.plan.delays[node.name], batch.plan.events.n_steps)
     depth = int(delays.max()) + 1
     ring = np.zeros((depth, *sent.shape), sent.dtype)
     units = np.arange(node.n_out)
@@ -141,7 +141,7 @@ def _delay(batch: Batch, node: nodes.Delay) -> Step:
 def _output(batch: Batch, node: nodes.Output) -> Step:
     arriving = batch.arriving(node)
     output = batch.output
-    readout = batch.run.conventions.readout
+    readout = batch.plan.conventions.readout
 
     def add() -> None:
         # "unsafe" casts spikes, which are real, to whole numbers.

@@ -10,7 +10,7 @@ import numpy as np
 
 from spikejoule.core.schema import Record
 from spikejoule.energy.prices import HardwareProfile
-from spikejoule.evaluation.accuracy import step_outcomes
+from spikejoule.evaluation.early_exit import step_outcomes
 from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.network.quantisation import FLOAT_BITS

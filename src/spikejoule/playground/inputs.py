@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from spikejoule.counts.measurement import Measurement
 from spikejoule.data.images import LabelledImages
 from spikejoule.energy.prices import HardwareProfile
-from spikejoule.evaluation.accuracy import EarlyExit
+from spikejoule.evaluation.early_exit import EarlyExit
 from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.playground.opponent import Opponent
 

@@ -8,11 +8,7 @@ from numpy.typing import NDArray
 
 from spikejoule.counts.measurement import Measurement, clocked_updates
 from spikejoule.energy.count import count_operations
-from spikejoule.evaluation.accuracy import (
-    exit_steps,
-    step_outcomes,
-    stopped_after,
-)
+from spikejoule.evaluation.early_exit import exit_steps, step_outcomes, stopped_after
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.network import Network
 from spikejoule.playground.inputs import PlaygroundInputs

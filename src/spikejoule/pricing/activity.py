@@ -10,11 +10,15 @@ multiply-accumulates.
     average      additions, and a multiplication of each sum that is not zero
     norm         without weights before it to be folded into: a multiplication and an
                  addition per unit
+    scale        a multiplication of each number that is not zero, unless weights
+                 before it contain it
     activation   a comparison per unit
+    answer       of spikes: as for a trained network; of values: comparisons, and
+                 additions where their sum over time is the score
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import nn
@@ -22,17 +26,40 @@ from torch import nn
 from spikejoule.counts.records import Activity, NodeCounts
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.nodes import Input, Neurons, Node, Output, Pooling, Threshold
-from spikejoule.pricing.layers import MAXIMA, NORMS, SUMS, WEIGHTED
+from spikejoule.network.readout import Readout
+from spikejoule.pricing.layers import MAXIMA, NORMS, SUMS, WEIGHTED, Scale
 from spikejoule.pricing.neurons import Population
 from spikejoule.pricing.nodes import comparing_units, node_of
 from spikejoule.pricing.parts import INPUT, OUTPUT
 from spikejoule.pricing.places import ModulePlace
+from spikejoule.pricing.scores import Scores
 from spikejoule.pricing.watching import Watch
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ModelActivity(Activity):
+    """The counts of a running model.
+
+    Attributes:
+        answers_with_values: whether its output is no spikes: potentials, or sums of a
+            layer with weights.
+    """
+
+    answers_with_values: bool
+
+    @property
+    def potentials_read(self) -> Readout | None:
+        """See `Activity.potentials_read`."""
+        return Readout.POTENTIAL if self.answers_with_values else None
+
+
 def activity_of(
-    watch: Watch, steps: int, weight_bits: int, state_bits: int
-) -> Activity:
+    watch: Watch,
+    steps: int,
+    weight_bits: int,
+    state_bits: int,
+    scores: Scores | None = None,
+) -> ModelActivity:
     """Return the network that ran, and what it did.
 
     Args:
@@ -41,6 +68,7 @@ def activity_of(
             last population.
         weight_bits, state_bits: of its weights, and of its states and biases: 32 for
             floating point, fewer for integers.
+        scores: that it gave; None without.
     """
     watch.finish()
     places = watch.places
@@ -49,18 +77,34 @@ def activity_of(
     edges = [
         (source, place.name) for place in places.values() for source in place.sources
     ]
-    # The output is that of the last population.
-    last = next(node for node in reversed(nodes.values()) if isinstance(node, Neurons))
-    nodes[OUTPUT] = Output(OUTPUT, last.out_shape, last.out_shape)
-    edges.append((last.name, OUTPUT))
-    return Activity(
+    last = [place for place in places.values() if place.population is not None][-1]
+    output = _readout_of(watch, scores) or last
+    nodes[OUTPUT] = Output(OUTPUT, output.out_shape, output.out_shape)
+    edges.append((output.name, OUTPUT))
+    answers_with_values = output.emits_values or isinstance(output.module, WEIGHTED)
+    if answers_with_values and scores is not None and scores.summed_steps:
+        sums = np.full(watch.calls.n_samples, scores.summed_steps * output.n_out)
+        counts[OUTPUT] = NodeCounts(additions=sums)
+    return ModelActivity(
         network=ImportedGraph(
             nodes, tuple(edges), weight_bits=weight_bits, state_bits=state_bits
         ),
-        time_window=steps or int(places[last.name].steps.per_sample.max()),
+        time_window=steps or int(last.steps.per_sample.max()),
         counts=counts,
         pruned=watch.known.pruned,
+        answers_with_values=answers_with_values,
     )
+
+
+def _readout_of(watch: Watch, scores: Scores | None) -> ModulePlace | None:
+    """Return the module that ran last, if it has as many units as there are classes."""
+    if scores is None or scores.all is None or watch.last_counted is None:
+        return None
+    n_classes = scores.all.shape[1]
+    for place in watch.places.values():
+        if place.module is watch.last_counted.layer and place.n_out == n_classes:
+            return place
+    return None
 
 
 def _nodes_of(watch: Watch) -> dict[str, Node]:
@@ -128,6 +172,9 @@ def _counts_at(place: ModulePlace) -> NodeCounts:
         return _counts_of_weights(place)
     units = place.unit_steps
     values = place.emitted.nonzero.per_sample
+    if isinstance(module, Scale):
+        # Its readers know whether it gives spikes or values.
+        return NodeCounts(multiplications=values)
     if isinstance(module, NORMS):
         return NodeCounts(values=values, multiplications=units, additions=units)
     if isinstance(module, nn.ReLU):
@@ -139,7 +186,11 @@ def _counts_of_neurons(place: ModulePlace, population: Population) -> NodeCounts
     emitted = place.emitted.nonzero.per_sample
     updates = place.unit_steps
     leaks = place.steps.per_sample * population.leaks(place.n_out)
+    leaks = leaks + updates * population.multiplications
+    leaks = leaks + emitted * population.reset_multiplications
     counts = NodeCounts(updates=updates, leaks=leaks if leaks.any() else None)
+    if population.constants:
+        counts = replace(counts, biases=updates * population.constants)
     if place.emits_values:
         counts = replace(counts, values=emitted)
     else:
@@ -151,11 +202,15 @@ def _counts_of_neurons(place: ModulePlace, population: Population) -> NodeCounts
 
 
 def _counts_of_weights(place: ModulePlace) -> NodeCounts:
-    biases = place.unit_steps if place.has_bias else None
-    steps = place.steps.per_sample
+    counts = NodeCounts(
+        biases=place.unit_steps if place.has_bias else None,
+        steps=place.steps.per_sample,
+    )
+    if place.nonzero_products is not None:
+        counts = replace(counts, nonzero_products=place.nonzero_products.per_sample)
     if place.receives_values:
-        return NodeCounts(macs=place.n_reached, biases=biases, steps=steps)
-    return NodeCounts(events=place.n_reached, biases=biases, steps=steps)
+        return replace(counts, macs=place.n_reached)
+    return replace(counts, events=place.n_reached)
 
 
 def _counts_of_pooling(place: ModulePlace) -> NodeCounts:

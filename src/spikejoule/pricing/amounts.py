@@ -22,7 +22,13 @@ class SampleSums:
         self._by_batch: defaultdict[int, Counts | int] = defaultdict(int)
 
     def add(self, counts: Counts | int) -> None:
-        """Add whole numbers, one for each sample of this batch, [B], or one for all."""
+        """Add whole numbers, one for each sample of this batch, [B], or one for all.
+
+        Any other number of counts is not known by sample: all get an equal share.
+        """
+        n_samples = self._sizes[-1]
+        if not isinstance(counts, int) and len(counts) != n_samples:
+            counts = (counts.sum() + np.arange(n_samples)) // n_samples
         self._by_batch[len(self._sizes) - 1] += counts
 
     def of_batch(self, number: int) -> Counts:

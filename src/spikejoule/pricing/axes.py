@@ -51,16 +51,26 @@ class BatchLayout:
         is_order_known: whether tensors with as many samples as steps are unambiguous.
         is_doubtful: whether the samples were found in an axis that holds other things,
             too, or that might be another one.
+        is_lost: whether a tensor had no axis with the size of the samples, so that it
+            is not known what belongs to which.
         has_whole_time: whether the last tensor had all steps on an axis of its own.
     """
 
-    def __init__(self, is_time_second: bool) -> None:
+    def __init__(self, is_time_second: bool, needs_samples: bool) -> None:
+        """Start without a batch.
+
+        Args:
+            is_time_second: whether some neurons take [B, T, ...].
+            needs_samples: whether a tensor without an axis of samples is refused.
+        """
         self.n_samples = 0
         self.n_steps = 0
         self.time_axis = int(is_time_second)
         self.is_order_known = is_time_second
         self.is_doubtful = False
+        self.is_lost = False
         self.has_whole_time = False
+        self._needs_samples = needs_samples
         # By what a merged axis holds of each sample, the time axis before.
         self._time_axes: dict[int, int] = {}
 
@@ -75,11 +85,17 @@ class BatchLayout:
     def by_step(self, x: Tensor, module: ModuleLayout) -> Tensor:
         """Return a module's input or output as [T, B, units...].
 
+        Without an axis of samples it is [1, rows, units...]: part of a batch.
+
         Raises:
-            DataError: no axis has as many entries as there are samples, or two axes may
-                be the samples.
+            DataError: two axes may be the samples, or neurons that take one step are
+                given several; or samples are needed, and no axis has their size.
         """
         self.has_whole_time = False
+        whole = self._by_step(x if x.ndim else x[None], module)
+        return whole if whole.ndim > 2 else whole.unsqueeze(2)
+
+    def _by_step(self, x: Tensor, module: ModuleLayout) -> Tensor:
         time_axis = module.time if isinstance(module.time, int) else self.time_axis
         n_leading = self._leading_axes(x, module)
         # Further axes before the units of a layer are tokens, windows or heads.
@@ -103,14 +119,24 @@ class BatchLayout:
         if x.shape[0] == self.n_samples:
             self.is_doubtful |= module.unit_axes is not None and n_leading > 1
             return x.unsqueeze(0)
+        takes_one_step = module.unit_axes is None and module.time is None
+        if takes_one_step and x.ndim > 2 and x.shape[1] == self.n_samples:
+            raise self._not_found(x)
         whole = self._with_positions(x, n_leading, module)
         if whole is not None:
             self.is_doubtful = True
             return whole
-        steps = f" (of {self.n_steps} steps)" if self.n_steps else ""
-        raise DataError(
-            f"a module takes a tensor of shape {tuple(x.shape)}, in which no axis has "
-            f"the size of the {self.n_samples} samples{steps}."
+        if self._needs_samples:
+            raise self._not_found(x)
+        self.is_lost = True
+        return x.flatten(0, n_leading - 1)[None]
+
+    def _not_found(self, x: Tensor) -> DataError:
+        """Make the error for a tensor without samples where they are needed."""
+        steps = f" of {self.n_steps} steps" if self.n_steps else ""
+        return DataError(
+            f"a module takes a tensor of shape {tuple(x.shape)}, in which the "
+            f"{self.n_samples} samples{steps} were not found."
         )
 
     def _has_rivals(self, x: Tensor, n_leading: int, module: ModuleLayout) -> bool:

@@ -20,8 +20,14 @@ def _warnings(run: Run) -> Iterator[str]:
             f"{', '.join(nearly_whole)} gives numbers that are almost integers, "
             "which are counted as real values: round them if they are spikes."
         )
-    if run.model.training:
-        subject = f"{run.called} ({type(run.model).__name__})"
+    in_training = [
+        f"{name or run.called} ({type(module).__name__})"
+        for name, module in run.model.named_modules()
+        if module.training
+    ]
+    if in_training:
+        # The model itself comes first.
+        subject = in_training[0]
         yield (
             f"{subject[0].upper()}{subject[1:]} ran in training mode, and was "
             "counted like that: call eval() to count inference."

@@ -116,6 +116,13 @@ def nonzero_marks(flat: Tensor) -> Tensor:
     return torch.ne(flat, 0, out=torch.empty_like(flat))
 
 
+def is_binary(x: Tensor) -> bool:
+    """Whether all numbers of a tensor of the model, of any type, are 0 or 1."""
+    if not x.numel() or x.is_complex():
+        return False
+    return _is_binary(x if x.is_floating_point() else x.float())
+
+
 def _is_binary(step: Tensor) -> bool:
     """Whether all numbers are 0 or 1: x - x * x is 0 only for them, also rounded."""
     return _is_zero(torch.addcmul(step, step, step, value=-1))

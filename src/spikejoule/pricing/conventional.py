@@ -23,7 +23,7 @@ from spikejoule.network.conventional import RELU, ConventionalNetwork
 from spikejoule.network.nodes import Connection, Input, Neurons, Node, Threshold
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.pricing.cautions import cautions_of
-from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED
+from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, Scale
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.nodes import comparing_units, node_of, pooling_of
 from spikejoule.pricing.parts import INPUT
@@ -228,10 +228,11 @@ def _node_of(place: ModulePlace, pruned: bool) -> Node:
 
     Its norms and pooling have values.
     """
-    if isinstance(place.module, NORMS):
-        # A norm has an addition and a multiplication per unit, as average pooling has
-        # over windows of one unit.
-        return pooling_of(place, fan_out=np.ones(place.n_out, np.int64))
+    if isinstance(place.module, (*NORMS, Scale)):
+        # Each unit is multiplied, and a norm adds to it, as average pooling does over
+        # windows of one unit.
+        additions = 1 if isinstance(place.module, NORMS) else 0
+        return pooling_of(place, np.full(place.n_out, additions, np.int64))
     if isinstance(place.module, POOLING):
         return pooling_of(place, place.fan_out)
     return node_of(place, pruned)

@@ -14,7 +14,13 @@ from spikejoule.network.nodes import Shape
 from spikejoule.pricing.amounts import Counts
 from spikejoule.pricing.axes import BatchLayout
 from spikejoule.pricing.contents import TensorContents, contents_of, reading_of
-from spikejoule.pricing.layers import ADAPTIVE, AVERAGES, NORMS, POOLING, WEIGHTED
+from spikejoule.pricing.layers import (
+    MAKE_VALUES,
+    NORMS,
+    POOLING,
+    WEIGHTED,
+    OverTime,
+)
 from spikejoule.pricing.parts import INPUT, Part
 from spikejoule.pricing.places import ModulePlace, Places
 from spikejoule.pricing.traces import Trace, Traces
@@ -124,8 +130,10 @@ class ModuleCounter:
         """Note where units without synapses get their input from."""
         source = self._source_of(place, call.x).source
         population = call.part.population
-        has_input_weights = population is not None and population.input is not None
-        if not source or has_input_weights:
+        has_weights = population is not None and (
+            population.input is not None or population.over_time is not None
+        )
+        if not source or has_weights:
             return
         place.source(source)
         if source == INPUT:
@@ -137,19 +145,35 @@ class ModuleCounter:
 
         Args:
             call: of the neurons.
-            side: ``input`` for weights between their input and them, ``recurrent`` for
-                weights between them.
+            side: ``input`` for weights between their input and them, ``over_time`` for
+                those between steps, ``recurrent`` for weights between them.
             layer: these weights as a layer.
         """
-        x = call.x if side == "input" else call.out
+        x = call.out if side == "recurrent" else call.x
         entering = self.layout.by_step(x, call.part.layout)
         out_shape: Shape = call.received.shape[2:]
-        if layer.weight.ndim == 2:
+        if side != "over_time" and layer.weight.ndim == 2:
             out_shape = (*out_shape[:-1], len(layer.weight))
         name = f"{call.part.name}.{side}"
         place = self.places.enter(name, layer, entering, out_shape)
-        self.receive(place, x, entering)
+        if isinstance(layer, OverTime):
+            self._receive_over_time(place, layer, x, entering)
+        else:
+            self.receive(place, x, entering)
         return place
+
+    def _receive_over_time(
+        self, place: ModulePlace, layer: OverTime, x: Tensor, by_step: Tensor
+    ) -> None:
+        """Count what enters weights between steps; later inputs may reach fewer."""
+        sent = self.sent_into(place, x, by_step)
+        are_values = not sent.contents.is_whole
+        products = layer.products(len(by_step), self.places.pruned)
+        for step, n_products in zip(by_step, products, strict=True):
+            contents = contents_of(step[None], are_values)
+            spikes, nonzero = contents.spikes, contents.nonzero
+            place.reached.add(n_products * spikes, n_products * nonzero)
+        sent.add_to(place)
 
     def _source_of(self, place: ModulePlace, x: Tensor) -> Trace:
         """Return the trace of what enters a place.
@@ -240,7 +264,7 @@ class ModuleCounter:
         if population is not None:
             return population.graded or not population.fires
         are_values = place.receives_values or received.are_values
-        return are_values or isinstance(place.module, (*NORMS, *AVERAGES, *ADAPTIVE))
+        return are_values or isinstance(place.module, (*NORMS, *MAKE_VALUES))
 
     def add_emitted(self, place: ModulePlace, contents: TensorContents) -> None:
         """Add what leaves a place."""

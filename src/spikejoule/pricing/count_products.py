@@ -1,55 +1,119 @@
 """Count products that functions compute, as a layer with these weights."""
 
-from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from spikejoule.core.errors import DataError
 from spikejoule.network.nodes import Shape
+from spikejoule.pricing.amounts import Counts, SampleSums
 from spikejoule.pricing.axes import ANY_LAYOUT, ModuleLayout
-from spikejoule.pricing.contents import MAX_EXACT_FLOAT32, TensorContents, counts_of
+from spikejoule.pricing.contents import (
+    MAX_EXACT_FLOAT32,
+    TensorContents,
+    counts_of,
+    nonzero_marks,
+)
 from spikejoule.pricing.count_modules import ModuleCounter, Sent
+from spikejoule.pricing.function_calls import FunctionCall, PlaceNames
 from spikejoule.pricing.layers import unit_dimensions
+from spikejoule.pricing.origins import Origins
 from spikejoule.pricing.parts import Part
 from spikejoule.pricing.places import ModulePlace
-from spikejoule.pricing.products import Operand, Product
-from spikejoule.pricing.tensors import memory_of
+from spikejoule.pricing.products import ATTENTION, PRODUCTS, Operand, Product
+from spikejoule.pricing.tensors import has_memory, memory_of
 
 
 class ProductCounter:
     """Counts products among the calls of a model."""
 
-    def __init__(self, calls: ModuleCounter, weight_names: Mapping[Any, str]) -> None:
+    def __init__(self, calls: ModuleCounter, origins: Origins) -> None:
         """Start without products.
 
         Args:
             calls: counts what enters them.
-            weight_names: the names of parameters and buffers, by their memory.
+            origins: of the tensors that they multiply.
         """
         self._calls = calls
-        self._weight_names = weight_names
-        # The names of parameters and buffers that other weights were made of.
-        self._made_of: WeakKeyDictionary[Any, frozenset[str]] = WeakKeyDictionary()
-        # Layers by name, and names by their weights and their place in the code.
+        self._origins = origins
         self._layers: dict[str, Any] = {}
-        self._names: dict[Any, str] = {}
+        self._names = PlaceNames()
 
-    def count(
-        self, part: Part, product: Product, site: tuple[Any, ...], out: Any
-    ) -> bool:
-        """Count a product in a function.
+    def count(self, call: FunctionCall) -> bool:
+        """Count the products of a function; False if it has to be named."""
+        make = PRODUCTS.get(call.name)
+        if make is None:
+            return False
+        try:
+            products = make(*call.args, **call.keywords)
+        except (IndexError, RuntimeError, TypeError, ValueError):
+            # Called in a way that `products` does not know.
+            return False
+        sides = [side for product in products for side in (product.x, product.right)]
+        if not products or not all(map(has_memory, sides)):
+            return False
+        is_counted = True
+        for number, product in enumerate(map(self._oriented, products)):
+            name = self._name_of(product, call, number)
+            out = call.out if number == len(products) - 1 else None
+            # All products are counted, also those after one that could not be.
+            is_counted &= self._count(call.part, product, name, out)
+        # The softmax of attention is not counted.
+        return is_counted and call.name not in ATTENTION
+
+    def _oriented(self, product: Product) -> Product:
+        """Return a product with weights on the right, if it has any."""
+        origins = self._origins
+        is_matrix = product.layer is None
+        # A heuristic: a single matrix of unknown origin is taken for weights, since
+        # samples that enter a product usually come from functions that were followed.
+        weights_first = origins.is_weight(product.x) or (
+            product.x.ndim == 2 and not origins.depends(product.x)
+        )
+        if is_matrix and weights_first and origins.depends(product.right):
+            product = product.transposed()
+        bias = product.bias
+        if bias is not None and origins.depends(bias):
+            bias = None
+        # A single matrix holds no axis of samples.
+        is_of_samples = is_matrix and product.right.ndim > 2
+        is_of_samples = is_of_samples and not origins.is_weight(product.right)
+        return replace(product, bias=bias, is_of_samples=is_of_samples)
+
+    def _name_of(self, product: Product, call: FunctionCall, number: int) -> str:
+        """Name a product by its weights or, without any, by its function.
+
+        The same weights in another shape, or in a convolution with other settings, have
+        a name of their own. So have weights that a function makes of other parameters.
+
+        Args:
+            product: the product.
+            call: of its function.
+            number: of the product within the function.
+        """
+        right = product.right
+        # The settings of a convolution, or the shape of a matrix of weights: the axes
+        # before its last two may hold samples.
+        form: Any = str(product.layer)
+        if product.layer is None and not product.is_of_samples:
+            form = tuple(right.shape[-2:])
+        weights = self._origins.name_of(right)
+        if weights is not None:
+            return self._names.of(weights, right.storage_offset(), form)
+        made_of = self._origins.names_in(right)
+        base = f"{call.part.name}.{call.name}"
+        return self._names.of(base, *call.site, number, form, made_of)
+
+    def _count(self, part: Part, product: Product, name: str, out: Any) -> bool:
+        """Count a product in a function; False if its samples were not found.
 
         Args:
             part: the module that runs it.
             product: the product.
-            site: the function's name, and where it was called.
-            out: what it returned; None if that is not the product.
-
-        Returns:
-            whether it is counted: its samples were found.
+            name: of its place.
+            out: what the function returned; None if that is not the product.
         """
         population = part.population
         if population is not None and any(
@@ -58,7 +122,6 @@ class ProductCounter:
         ):
             # Its `Population` counts it.
             return True
-        name = self._name_of(part, product, site)
         count = self._count_sides if product.is_of_samples else self._count_weights
         try:
             place = count(name, product, out)
@@ -67,41 +130,6 @@ class ProductCounter:
         if out is not None:
             self._calls.traces.set(out, place.name, are_values=True)
         return True
-
-    def note_made_of(self, inputs: Iterable[Tensor], made: Tensor) -> None:
-        """Note which weights a function has made others of."""
-        names = [self._names_in(x) for x in inputs]
-        self._made_of[made.untyped_storage()] = frozenset().union(*names)
-
-    def _names_in(self, x: Tensor) -> frozenset[str]:
-        """Return the names of the parameters and buffers that a tensor is made of."""
-        memory = x.untyped_storage()
-        if memory in self._weight_names:
-            return frozenset([self._weight_names[memory]])
-        return self._made_of.get(memory, frozenset())
-
-    def _name_of(self, part: Part, product: Product, site: tuple[Any, ...]) -> str:
-        """Name a product by its weights or, without any, by its function.
-
-        The same weights in another shape, or in a convolution with other settings, have
-        a name of their own. So have weights that a function makes of other parameters.
-        """
-        right = product.right
-        # The settings of a convolution, or the shape of a matrix of weights: the axes
-        # before its last two may hold samples.
-        form: Any = str(product.layer)
-        if product.layer is None and not product.is_of_samples:
-            form = tuple(right.shape[-2:])
-        base = self._weight_names.get(right.untyped_storage())
-        key: Any = (base, right.storage_offset(), form)
-        if base is None:
-            base = f"{part.name}.{site[0]}"
-            key = (base, *site, form, self._names_in(right))
-        if key not in self._names:
-            n_earlier = sum(base == other[0] for other in self._names)
-            name = base if n_earlier == 0 else f"{base} {n_earlier + 1}"
-            self._names[key] = name
-        return self._names[key]
 
     def _count_weights(self, name: str, product: Product, out: Any) -> ModulePlace:
         """Count a product with weights, as a layer."""
@@ -134,16 +162,24 @@ class ProductCounter:
         out_shape: Shape = (*left.shape[2:-1], right.shape[-1])
         operand = Operand.of(torch.zeros(right.shape[2:]))
         place = self._calls.places.enter(name, operand, left, out_shape)
+        if place.nonzero_products is None:
+            place.nonzero_products = SampleSums(place.sizes)
         sent_left = self._calls.sent_into(place, x, left)
         sent_right = self._calls.sent_into(place, y, right, "right")
         _receive(place.side("left"), sent_left, fan_out=right.shape[-1])
         _receive(place.side("right"), sent_right, fan_out=left.shape[-2])
+        left_contents, right_contents = sent_left.contents, sent_right.contents
         if place.chosen is place:
-            # An entry on the left meets each entry in its row on the right.
-            by_entry = _sizes(left, sent_left.contents, axis=-2)
-            by_entry *= _sizes(right, sent_right.contents, axis=-1)
-            pairs = counts_of(by_entry.flatten(2).sum(dim=(0, 2)))
+            pairs = _pairs(
+                _sizes(left, left_contents, axis=-2),
+                _sizes(right, right_contents, axis=-1),
+            )
             place.reached.add(pairs, pairs)
+        nonzero = _pairs(
+            _numbers(left, left_contents, axis=-2),
+            _numbers(right, right_contents, axis=-1),
+        )
+        place.nonzero_products.add(nonzero)
         for sender in (sent_left, sent_right):
             sender.add_to(place)
         return place
@@ -156,6 +192,18 @@ def _sizes(x: Tensor, contents: TensorContents, axis: int) -> Tensor:
     # float32 is exact here, and takes half the time.
     is_small = x.shape[axis] < MAX_EXACT_FLOAT32
     return x.sum(axis, dtype=torch.float32 if is_small else torch.float64).double()
+
+
+def _numbers(x: Tensor, contents: TensorContents, axis: int) -> Tensor:
+    """Count what is not zero along an axis, in float64."""
+    if contents.is_binary:
+        return _sizes(x, contents, axis)
+    return nonzero_marks(x).sum(axis, dtype=torch.float64)
+
+
+def _pairs(left: Tensor, right: Tensor) -> Counts:
+    """Sum what meets: an entry on the left, and each in its row on the right."""
+    return counts_of((left * right).flatten(2).sum(dim=(0, 2)))
 
 
 def _receive(side: ModulePlace, sent: Sent, fan_out: int) -> None:

@@ -1,6 +1,7 @@
 """`price_graph`: count and price a NIR graph in one call."""
 
 import warnings
+from dataclasses import replace
 
 from spikejoule.compare.analysis import EnergyAnalysis, analyse
 from spikejoule.compare.from_counts import SampleSet
@@ -10,7 +11,8 @@ from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import headline_profile, load_profiles
 from spikejoule.nir.conventions import Conventions
 from spikejoule.nir.running import Graph, run_graph
-from spikejoule.report.words import sentence
+from spikejoule.report.graph_notes import graph_notes
+from spikejoule.report.notes import cautions, sentence
 
 
 def price_graph(
@@ -36,7 +38,9 @@ def price_graph(
     """
     profiles = load_profiles(None)
     chosen = headline_profile(profiles, profile, "profile")
-    inputs = graph_inputs(run_graph(graph, events, conventions), samples or SampleSet())
-    for note in inputs.cautions:
+    run = run_graph(graph, events, conventions)
+    inputs = graph_inputs(run, samples or SampleSet())
+    inputs = replace(inputs, notes=tuple(graph_notes(run)))
+    for note in cautions(inputs):
         warnings.warn(sentence(note, with_label=False), stacklevel=2)
     return analyse(inputs, profiles, chosen, None, BootstrapSettings())

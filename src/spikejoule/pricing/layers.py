@@ -1,4 +1,4 @@
-"""Known PyTorch layers and functions, and exact fan-outs of input units.
+"""Known PyTorch layers, and exact fan-outs of input units.
 
 A layer whose weights are all 1 computes y = A x, where A[j, i] is 1 if input i reaches
 output j. Its transpose applied to ones gives the fan-out of each input, for any
@@ -6,7 +6,7 @@ padding, stride, groups and dilation. Autograd computes the transpose.
 """
 
 from functools import reduce
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -25,70 +25,81 @@ WEIGHTED = (
     *TRANSPOSED,
 )
 """PyTorch layers with weights that are counted."""
+
+
+class Mean(nn.Module):
+    """A mean over any axes, which functions compute, as pooling with one window."""
+
+
+class Scale(nn.Module):
+    """A multiplication of all units by one number, which functions compute."""
+
+
 AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
-SUMS = (nn.LPPool1d, nn.LPPool2d)
-ADAPTIVE = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
-MAXIMA = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
-POOLING = (*AVERAGES, *SUMS, *ADAPTIVE, *MAXIMA)
+SUMS = (nn.LPPool1d, nn.LPPool2d, nn.LPPool3d)
+_ADAPTIVE_AVERAGES = (
+    nn.AdaptiveAvgPool1d,
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveAvgPool3d,
+)
+_ADAPTIVE_MAXIMA = (
+    nn.AdaptiveMaxPool1d,
+    nn.AdaptiveMaxPool2d,
+    nn.AdaptiveMaxPool3d,
+)
+ADAPTIVE = (*_ADAPTIVE_AVERAGES, *_ADAPTIVE_MAXIMA)
+MAXIMA = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, *_ADAPTIVE_MAXIMA)
+MAKE_VALUES = (*AVERAGES, *_ADAPTIVE_AVERAGES, Mean)
+"""Pooling whose results are values, even those that happen to be whole."""
+POOLING = (*AVERAGES, *SUMS, *ADAPTIVE, *MAXIMA, Mean)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 COUNTED = (*WEIGHTED, *POOLING, *NORMS, nn.ReLU)
 PASSING = (nn.Flatten, nn.Unflatten, nn.Identity, *DROPOUT)
 """Modules that change no number in evaluation mode."""
 
-# Names of functions without underscores at their ends, as `__name__.strip("_")`.
-_ADDING = "add radd iadd sub rsub isub sum"
-_RESHAPING = """
-    cat concat concatenate stack view view_as reshape flatten unflatten squeeze
-    unsqueeze transpose permute movedim t expand expand_as repeat repeat_interleave
-    broadcast_to pad split chunk tensor_split unbind
-"""
-_INDEXING = "get getitem setitem select index_select gather unfold roll flip"
-_COPYING = """
-    clone detach contiguous to float half bfloat16 double cpu cuda copy fill zero
-    requires_grad to_dense to_sparse to_sparse_csr type bool long int short char byte
-"""
-_LOOKING = "eq ne any all isnan isfinite argmax argmin argsort nonzero"
-_CREATING = """
-    zeros ones empty full eye tensor as_tensor zeros_like ones_like empty_like full_like
-    new_zeros new_ones new_empty new_full arange
-"""
-UNREPORTED = frozenset(
-    f"{_ADDING} {_RESHAPING} {_INDEXING} {_COPYING} {_LOOKING} {_CREATING}".split()
-)
-"""PyTorch functions that only move, add, inspect or create numbers."""
-CHOOSING = frozenset(["getitem", "index_select", "gather"])
-"""Functions among them that may take the weights of the units that have fired."""
-VIEWING = frozenset(f"{_RESHAPING} get getitem select detach contiguous".split())
-"""Functions that may return a view, and change no number."""
-SHARING = frozenset(["numpy", "array", "dlpack"])
-"""Functions that return the memory of a tensor as something else."""
-EXPOSING = SHARING | {"get"}
-"""These, and attributes such as `x.data`, let a tensor change unnoticed."""
-MERGING = frozenset(["flatten", "reshape", "view"])
-"""Functions of `VIEWING` that may merge samples and steps."""
-_JOINING = """
-    cat concat concatenate repeat repeat_interleave index_select gather getitem roll
-    flip
-"""
-JOINING = frozenset(_JOINING.split())
-"""Functions that may put samples and steps into another order, in new memory."""
-MOVING = VIEWING | frozenset(
-    f"{_ADDING} {_INDEXING} to float half bfloat16 double cpu cuda clone copy".split()
-)
-"""Functions that move or add numbers: what they make of values are values."""
-_RESCALING = """
-    mul rmul imul div rdiv truediv itruediv true_divide floordiv ifloordiv floor_divide
-    lshift ilshift bitwise_left_shift rshift irshift bitwise_right_shift
-    round floor ceil trunc clamp clip clamp_min clamp_max minimum maximum
-    relu relu6 hardtanh fake_quantize_per_tensor_affine
-"""
-RESCALING = frozenset(_RESCALING.split())
-"""Functions that rescale, round and clip; more than one factor would be weights."""
-DROPPING = "dropout"
-"""The function that scales what it keeps; its result is new where it drops."""
-WRITING = frozenset({"__setitem__", "copy_", "fill_", "zero_"})
-"""Functions among `UNREPORTED` that change a module's input in place."""
+
+class OverTime(nn.Linear):
+    """Weights with which neurons sum inputs over time, as a layer that never runs.
+
+    Attributes:
+        weight: [step, step of the input]; or [window], the newest input's last, where
+            they are the same in all steps.
+        window: in how many steps an input is summed, its own the first; None for all,
+            earlier ones, too.
+        out_features: the most products of an input.
+    """
+
+    window: int | None
+
+    @classmethod
+    def of(cls, weight: Tensor, window: int | None = None) -> Self:
+        """Make one of its weights."""
+        layer = cls(1, window or len(weight), bias=False, device="meta")
+        layer.window = window
+        return with_weights(layer, weight)
+
+    def products(self, n_steps: int, pruned: bool) -> list[int]:
+        """Return the products of an input of each step.
+
+        Args:
+            n_steps: of the samples.
+            pruned: whether a weight of 0 is no weight.
+        """
+        weight = self.weight if pruned else torch.ones_like(self.weight)
+        exists = (weight != 0).cpu().long()
+        if exists.ndim == 1:
+            # Column s holds the newest input's weight in row s, older ones' below it.
+            rows = exists.flip(0)[:n_steps]
+            columns = [rows[: n_steps - step] for step in range(n_steps)]
+        else:
+            ends = [step + (self.window or n_steps) for step in range(n_steps)]
+            first = [0 if self.window is None else step for step in range(n_steps)]
+            columns = [
+                exists[begin:end, step]
+                for step, (begin, end) in enumerate(zip(first, ends, strict=True))
+            ]
+        return [int(column.sum()) for column in columns]
 
 
 def float_layer(module: Any) -> nn.Module:
@@ -145,7 +156,8 @@ def fan_out(
         return None
     # A weight has other axes than [n_out, n_in] where it is one matrix for each head.
     is_matrix = isinstance(module, nn.Linear)
-    if is_matrix and not (pruned and module.weight.shape[-1] == shape[-1]):
+    is_pruned = pruned and not isinstance(module, OverTime)
+    if is_matrix and not (is_pruned and module.weight.shape[-1] == shape[-1]):
         return np.full(int(np.prod(shape)), module.out_features, dtype=np.int64)
     if pruned:
         return _reached(module, module.weight.detach().cpu() != 0, shape, out_shape)
@@ -193,11 +205,11 @@ def plain(module: Any, weight: Tensor) -> Any:
 
 def _windows(module: Any, shape: Shape, out_shape: Shape) -> NDArray[np.int64] | None:
     """Count the pooling windows that each input unit is in."""
-    if isinstance(module, ADAPTIVE):
-        # Windows are disjoint only where the sizes divide.
-        if any(size % out for size, out in zip(shape[1:], out_shape[1:], strict=True)):
-            return None
+    if isinstance(module, Mean):
         return np.ones(int(np.prod(shape)), dtype=np.int64)
+    if isinstance(module, ADAPTIVE):
+        sizes = zip(shape[1:], out_shape[1:], strict=True)
+        return _all_channels([_adaptive(*size) for size in sizes], shape[0])
     if isinstance(module, SUMS) and module.norm_type != 1:
         return None
     n_axes = len(shape) - 1
@@ -213,5 +225,23 @@ def _windows(module: Any, shape: Shape, out_shape: Shape) -> NDArray[np.int64] |
     )
     node = Node("", shape, out_shape)
     by_axis = [windows.reached(node, axis).sum(axis=1) for axis in range(n_axes)]
+    return _all_channels(by_axis, shape[0])
+
+
+def _adaptive(n_in: int, n_out: int) -> NDArray[np.int64]:
+    """Count the windows of adaptive pooling that each position of an axis is in.
+
+    Window i goes from floor(i n_in / n_out) to ceil((i + 1) n_in / n_out).
+    """
+    reached = np.zeros(n_in, np.int64)
+    for window in range(n_out):
+        reached[window * n_in // n_out : -(-(window + 1) * n_in // n_out)] += 1
+    return reached
+
+
+def _all_channels(
+    by_axis: list[NDArray[np.int64]], n_channels: int
+) -> NDArray[np.int64]:
+    """Return windows per unit from windows per position of each axis."""
     plane: NDArray[np.int64] = reduce(np.multiply.outer, by_axis)
-    return np.tile(plane.reshape(-1), shape[0])
+    return np.tile(plane.reshape(-1), n_channels)

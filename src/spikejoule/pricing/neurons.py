@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from spikejoule.core.errors import ParameterError, in_one_sentence
 from spikejoule.network.surrogates import SURROGATES
 from spikejoule.pricing.cells import Cell
-from spikejoule.pricing.layers import matrix_layer
+from spikejoule.pricing.layers import OverTime, matrix_layer
 
 Factor = Tensor | float
 
@@ -40,7 +40,10 @@ class Population:
             leaks.
         states: how many a neuron has: its potential, a synaptic current, an adaptive
             threshold.
-        resets: whether a spike resets the potential.
+        multiplications: further ones of a neuron in a step, besides the leaks.
+        constants: how many it adds to its states in a step.
+        resets: whether a spike resets the potential; or by how many additions.
+        reset_multiplications: of a reset.
         fires: False for a readout, which emits its potential.
         graded: whether a spike has another size than 1, which takes a multiplication.
         time: the time axis of the module's input and output, 0 or 1, or `FLAT`; None if
@@ -48,6 +51,8 @@ class Population:
         input, recurrent: weights of its own, between its input and its neurons, and
             between its neurons: a `torch.nn` module (Linear, a convolution), a matrix
             [target, source], or one number per neuron, which then reaches only itself.
+        over_time: weights of its own between the steps of a neuron, with which it sums
+            its input over time; None without.
         holds: parts of the module that these weights are made of.
         bias: of the input weights; None without.
         without_autapses: whether no neuron reaches itself through `recurrent`.
@@ -55,6 +60,7 @@ class Population:
         gain: factor on what a neuron receives; None if it is not known.
         surrogate: name of its surrogate derivative (`network.surrogates`), of which the
             energy of training asks; None if it is not known.
+        uncounted: what else it computes, which no count contains: it is named.
         is_wiring: whether the module only holds weights, and its neurons are one of its
             submodules.
 
@@ -63,18 +69,23 @@ class Population:
 
     keeps: Sequence[Factor] = (0.0,)
     states: int = 1
-    resets: bool = True
+    multiplications: int = 0
+    constants: int = 0
+    resets: int = True
+    reset_multiplications: int = 0
     fires: bool = True
     graded: bool = False
     time: int | str | None = None
     input: nn.Module | Tensor | None = None
     recurrent: nn.Module | Tensor | None = None
+    over_time: OverTime | None = None
     holds: tuple[nn.Module, ...] = ()
     bias: Tensor | None = None
     without_autapses: bool = False
     threshold: Factor | None = None
     gain: Factor | None = None
     surrogate: str | None = None
+    uncounted: tuple[str, ...] = ()
     is_wiring: bool = False
 
     def __post_init__(self) -> None:
@@ -94,9 +105,13 @@ class Population:
 
     @cached_property
     def own_layers(self) -> dict[str, Any]:
-        """The module's own weights as layers, by ``input`` or ``recurrent``."""
+        """The module's own weights as layers, by the names of the attributes."""
         layers: dict[str, Any] = {}
-        weights = {"input": self.input, "recurrent": self.recurrent}
+        weights = {
+            "input": self.input,
+            "over_time": self.over_time,
+            "recurrent": self.recurrent,
+        }
         for side, weight in weights.items():
             if isinstance(weight, nn.Module):
                 layers[side] = weight

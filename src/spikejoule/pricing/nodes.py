@@ -22,7 +22,7 @@ from spikejoule.network.nodes import (
     Windows,
 )
 from spikejoule.pricing.amounts import Counts
-from spikejoule.pricing.layers import MAXIMA, NORMS, WEIGHTED
+from spikejoule.pricing.layers import MAXIMA, NORMS, WEIGHTED, Scale
 from spikejoule.pricing.neurons import Population
 from spikejoule.pricing.places import ModulePlace
 
@@ -71,7 +71,7 @@ def node_of(place: ModulePlace, pruned: bool) -> Node:
         return _neurons_of(place, place.population)
     if isinstance(place.module, WEIGHTED):
         return connection_of(place, pruned)
-    if isinstance(place.module, NORMS):
+    if isinstance(place.module, (*NORMS, Scale)):
         return Node(place.name, place.in_shape, place.out_shape)
     if isinstance(place.module, nn.ReLU) or not place.emits_values:
         return comparing_units(place.name, place.in_shape, place.out_shape)

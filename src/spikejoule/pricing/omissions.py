@@ -1,6 +1,6 @@
 """What of a model was not counted: functions, and weights that no count contains."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from torch import nn
@@ -9,6 +9,7 @@ from spikejoule.pricing.functions import FunctionWatch
 from spikejoule.pricing.layers import WEIGHTED
 from spikejoule.pricing.parts import Functions, Omission, Part
 from spikejoule.pricing.tensors import memory_of
+from spikejoule.pricing.unknown_neurons import UnknownNeurons
 
 Accepted = bool | str | Sequence[str]
 """Which omissions a user accepts: all, none, or those of some names."""
@@ -28,18 +29,27 @@ def accepted(omissions: Iterable[Omission], names: Accepted) -> list[Omission]:
 
 
 def omissions(
-    functions: FunctionWatch, parts: Iterable[Part], ran: set[nn.Module]
+    functions: FunctionWatch,
+    unknown_neurons: UnknownNeurons,
+    parts: Collection[Part],
+    ran: set[nn.Module],
 ) -> dict[str, Omission]:
     """Return what was not counted, by the names of parts and weights.
 
     Args:
         functions: the functions of the model.
+        unknown_neurons: modules that may be neurons.
         parts: its modules.
         ran: the modules that are counted.
     """
     found = {
-        part.name: part.omission(names) for part, names in functions.reported.items()
+        part.name: part.omission(names, unknown_neurons.consequence(part))
+        for part, names in functions.reported.items()
     }
+    for part in parts:
+        population = part.population
+        if population is not None and population.uncounted and part.layer in ran:
+            found.setdefault(part.name, part.omission(population.uncounted))
     # A layer that shares its weight with a layer that ran is no omission.
     used = {memory_of(layer.weight) for layer in ran if isinstance(layer, WEIGHTED)}
     for part in parts:

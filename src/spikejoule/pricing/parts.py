@@ -15,10 +15,12 @@ from spikejoule.pricing.layers import (
     PASSING,
     POOLING,
     WEIGHTED,
+    Mean,
     float_layer,
     unit_dimensions,
 )
 from spikejoule.pricing.neurons import PACKAGES, Known, Population
+from spikejoule.pricing.tensors import has_memory
 from spikejoule.pricing.torch_private import COMPUTING_METHODS
 
 INPUT: Final = "input"
@@ -102,8 +104,8 @@ class Part:
     layout: ModuleLayout
     population: Population | None
 
-    def omission(self, functions: Iterable[str] = ()) -> Omission:
-        """Return it, or functions that it runs, as not counted.
+    def omission(self, functions: Iterable[str] = (), reason: str = "") -> Omission:
+        """Return it, or functions that it runs, as not counted, and the reason.
 
         PyTorch's own modules do one thing each, whatever functions that takes.
         """
@@ -112,9 +114,8 @@ class Part:
             self.role is Role.OTHER and package_of(type(self.module)) == "torch"
         )
         kind = "" if self.name == class_name else class_name
-        return Omission(
-            self.name, kind, functions=() if does_one_thing else tuple(functions)
-        )
+        named = () if does_one_thing else tuple(functions)
+        return Omission(self.name, kind, reason, named)
 
 
 class ModelParts:
@@ -126,7 +127,6 @@ class ModelParts:
         call: the model as it is called: its hooks and its `__call__`.
         unknown: by name, what never runs hooks.
         weight_names: the names of parameters and buffers, by their memory.
-        is_compiled: whether `torch.compile` made some of it, which runs no hooks.
     """
 
     def __init__(self, model: nn.Module, known: Known) -> None:
@@ -145,9 +145,6 @@ class ModelParts:
         self.weight_names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
         for module in self._names:
             self._add_weight_names(module)
-        self.is_compiled = any(
-            type(module).__name__ == "OptimizedModule" for module in self._names
-        )
         held: set[nn.Module] = set()
         for population in self._populations.values():
             held.update(population.own_layers.values())
@@ -186,10 +183,7 @@ class ModelParts:
     def _layout(self, module: nn.Module) -> ModuleLayout:
         if module in self._populations:
             return ModuleLayout(time=self._populations[module].time)
-        layer = self._layers[module]
-        if isinstance(layer, (*WEIGHTED, *POOLING)):
-            return ModuleLayout(unit_dimensions(layer), self._known.time(module))
-        return ANY_LAYOUT
+        return layout_of(self._layers[module], self._known.time(module))
 
     def _role(self, module: nn.Module) -> Role | None:
         """Decide what happens when a module has run; name what is never counted."""
@@ -227,6 +221,8 @@ class ModelParts:
         parameters = module.named_parameters(recurse=False, remove_duplicate=False)
         buffers = module.named_buffers(recurse=False, remove_duplicate=False)
         for key, tensor in (*parameters, *buffers):
+            if not has_memory(tensor):
+                continue
             is_layer = key == "weight" and name != type(module).__name__
             words = name if is_layer else f"{name}.{key}"
             self.weight_names.setdefault(tensor.untyped_storage(), words)
@@ -238,6 +234,18 @@ class ModelParts:
             isinstance(self._layers[inner], COUNTED) or inner in self._populations
             for inner in module.modules()
         )
+
+
+def layout_of(layer: nn.Module, time: int | None = None) -> ModuleLayout:
+    """Return the axes of a layer's tensors.
+
+    Args:
+        layer: a PyTorch module.
+        time: the time axis of its input; None if it takes one step.
+    """
+    if isinstance(layer, Mean) or not isinstance(layer, (*WEIGHTED, *POOLING)):
+        return ANY_LAYOUT
+    return ModuleLayout(unit_dimensions(layer), time)
 
 
 def package_of(code: Any) -> str:

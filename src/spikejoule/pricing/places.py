@@ -7,6 +7,7 @@ receives values: each product there is a multiply-accumulate.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from spikejoule.pricing.contents import (
     counts_of,
     nonzero_marks,
 )
-from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, fan_out
+from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, Scale, fan_out
 from spikejoule.pricing.neurons import Population
 from spikejoule.pricing.parts import Omission
 from spikejoule.pricing.products import Operand
@@ -55,6 +56,8 @@ class ModulePlace:
             where only this side sends.
         fired: 1 where a unit has sent something in a sample of this batch, else 0,
             [B, n_in]; None before any has.
+        nonzero_products: of two sides, those whose factors are both not zero; None for
+            weights.
         touched: synapses that a unit reached at least once in a sample.
     """
 
@@ -73,6 +76,7 @@ class ModulePlace:
     whole_inputs: int = 0
     sides: dict[str, "ModulePlace"] = field(default_factory=dict)
     fired: Tensor | None = None
+    nonzero_products: SampleSums | None = None
 
     def __post_init__(self) -> None:
         self.steps = SampleSums(self.sizes)
@@ -129,6 +133,8 @@ class ModulePlace:
     def sums(self) -> Iterator[SampleSums]:
         """Every count."""
         yield from (self.steps, self.touched, *self.reached.sums, *self.emitted.sums)
+        if self.nonzero_products is not None:
+            yield self.nonzero_products
         for source in self.sources.values():
             yield from source.sums
         for side in self.sides.values():
@@ -249,6 +255,7 @@ class Places:
         by_name: in the order in which they first ran.
         sizes: samples of each batch, the running one last.
         notes_fired: whether `ModulePlace.fired` is wanted.
+        pruned: whether a weight of 0 is no synapse.
     """
 
     notes_fired = False
@@ -262,7 +269,7 @@ class Places:
         """
         self.by_name: dict[str, ModulePlace] = {}
         self.sizes: list[int] = []
-        self._pruned = pruned
+        self.pruned = pruned
         self._unknown = unknown
         self._by_shapes: dict[tuple[str, Shape, Shape], ModulePlace] = {}
 
@@ -290,7 +297,7 @@ class Places:
         if key not in self._by_shapes:
             n_earlier = sum(other == name for other, _, _ in self._by_shapes)
             unique = name if n_earlier == 0 else f"{name} ({n_earlier + 1})"
-            fan_outs = fan_out(module, in_shape, out_shape, self._pruned)
+            fan_outs = fan_out(module, in_shape, out_shape, self.pruned)
             if fan_outs is None and isinstance(module, POOLING):
                 self._unknown[name] = Omission(
                     name, type(module).__name__, reason="as it is set"
@@ -301,7 +308,7 @@ class Places:
             self._by_shapes[key] = place
             self.by_name[unique] = place
         place = self._by_shapes[key]
-        place.steps.add(len(received))
+        place.steps.add(np.full(received.shape[1], len(received)))
         return place
 
     def open_row(self) -> None:
@@ -328,9 +335,9 @@ class Places:
         self.by_name = {name: place.chosen for name, place in self.by_name.items()}
 
     def fold_norms(self, read_by_functions: set[str]) -> None:
-        """Fold each norm that only rescales the sums of a layer into its weights.
+        """Fold each norm or scale that only rescales a layer's sums into its weights.
 
-        The layer then has a bias. The norm must be the sums' only reader, in every
+        A norm leaves a bias there. It must be the sums' only reader, in every
         call, and its statistics fixed.
 
         Args:
@@ -346,7 +353,7 @@ class Places:
             same_steps = norm.steps.per_sample == layer.steps.per_sample
             if readers != [norm] or not same_steps.all():
                 continue
-            layer.has_bias = True
+            layer.has_bias |= not isinstance(norm.module, Scale)
             del self.by_name[norm.name]
             for place in self.by_name.values():
                 place.sources = {
@@ -355,13 +362,16 @@ class Places:
                 }
 
     def _layer_before(self, norm: ModulePlace) -> ModulePlace | None:
-        """Return the layer before a norm with fixed statistics, if that is all."""
-        module = norm.module
-        if not isinstance(module, NORMS) or module.training or len(norm.sources) != 1:
+        """Return the layer before a scale or a norm with fixed statistics, if any."""
+        module: Any = norm.module
+        is_fixed = isinstance(module, Scale)
+        if isinstance(module, NORMS):
+            is_fixed = not module.training and module.running_mean is not None
+        if not is_fixed or len(norm.sources) != 1:
             return None
         (source,) = norm.sources
         layer = self.by_name.get(source)
-        if layer is None or module.running_mean is None:
+        if layer is None:
             return None
         # A product of two tensors of the samples has no weights to fold into.
         has_weights = not isinstance(layer.module, Operand)

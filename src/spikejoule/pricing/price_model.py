@@ -9,7 +9,7 @@ Nothing is exported: the model itself runs, as it is, with its own states, on it
 device, in evaluation or training mode.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Annotated, Any
@@ -75,7 +75,9 @@ def price(
             neurons of your own (`neurons`).
         loader: batches of samples as the model takes them, or of samples and labels,
             such as a DataLoader; or all samples in one tensor, or from
-            `spikejoule.encode`.
+            `spikejoule.encode`. Batches may be dictionaries or dataclasses of a tensor
+            of samples and one named ``label``, ``labels``, ``target``, ``targets`` or
+            ``y``.
         labels: the class of each sample, [N]; None for the labels of the loader, if it
             has any.
         against: conventional networks (ReLU) to compare with, which run on the same
@@ -172,7 +174,7 @@ def _activity(run: Run, weight_bits: int, state_bits: int) -> Activity:
             "no module of the model is a known neuron; declare yours: price(..., "
             f"neurons={{MyNeuron: Population()}}).{not_counted}"
         )
-    activity = activity_of(run.watch, run.steps, weight_bits, state_bits)
+    activity = activity_of(run.watch, run.steps, weight_bits, state_bits, run.scores)
     if parts and not any(activity.network.synapses):
         raise ArtifactError(
             "no weights of the model could be counted, so there is nothing to "
@@ -209,7 +211,7 @@ def _inputs(
     inputs = counted_inputs(activity, samples, answers, "modules", baselines)
     packages = ", ".join(run.known.packages)
     counted_in = fact("counted in", f"the running model ({packages})")
-    notes: list[Note] = [counted_in, *inputs.notes]
+    notes: list[Note] = [counted_in, *_nonzero_products(activity), *inputs.notes]
     for any_run in (run, *(baseline.run for baseline in baseline_runs)):
         notes += cautions_of(any_run)
     if samples.labels is not None and scores is None:
@@ -225,6 +227,15 @@ def _inputs(
         notes=tuple(notes),
         other_counts=beside_ours(run.other_counts, inputs),
     )
+
+
+def _nonzero_products(activity: Activity) -> Iterator[Note]:
+    """Note how many products of two activations have two nonzero factors."""
+    for name, counts in activity.counts.items():
+        products = counts.events if counts.macs is None else counts.macs
+        if counts.nonzero_products is not None and products is not None:
+            words = f"{counts.nonzero_products.mean():,.1f} of {products.mean():,.1f}"
+            yield fact("products without a zero", f"{words} in {name}")
 
 
 def _with_omissions(

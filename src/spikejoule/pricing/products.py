@@ -4,12 +4,13 @@ Each function is brought into one form. Convolutions have a layer; everything el
 product of matrices, x [..., rows, n_in] times `right` [..., n_in, n_out].
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from spikejoule.pricing.layers import matrix_layer, with_weights
 
@@ -155,6 +156,88 @@ def _attention(
     return [Product(query, key.mT), Product(scores, value)]
 
 
+_MULTI_HEAD: Final = (
+    *("query", "key", "value", "embed_dim", "num_heads"),
+    *("in_proj_weight", "in_proj_bias", "bias_k", "bias_v", "add_zero_attn"),
+    *("dropout_p", "out_proj_weight", "out_proj_bias", "training"),
+    *("key_padding_mask", "need_weights", "attn_mask"),
+)
+"""Names of the arguments of `nn.functional.multi_head_attention_forward`."""
+
+
+def _multi_head_attention(*args: Any, **named: Any) -> list[Product]:
+    """Return the projections, the products of `_attention`, and the last projection.
+
+    Projections are computed again, since the products inside are not seen.
+    """
+    given = dict(zip(_MULTI_HEAD, args, strict=False)) | named
+    projections = _projections(given)
+    queries, keys, values = (
+        functional.linear(one.x, one.right.mT, one.bias) for one in projections
+    )
+    if given["bias_k"] is not None:
+        keys = _with_token(keys, given["bias_k"])
+        values = _with_token(values, given["bias_v"])
+    if given["add_zero_attn"]:
+        keys, values = (functional.pad(x, (0, 0, 0, 1)) for x in (keys, values))
+    split = nn.Unflatten(2, (given["num_heads"], -1))
+    query, key, value = (split(x).transpose(1, 2) for x in (queries, keys, values))
+    mask = _kept_scores(query, key, given)
+    attended = functional.scaled_dot_product_attention(query, key, value, mask)
+    bias = given["out_proj_bias"]
+    last = Product(
+        attended.transpose(1, 2).flatten(2), given["out_proj_weight"].mT, bias
+    )
+    return [*projections, *_attention(query, key, value, mask), last]
+
+
+def _projections(given: Mapping[str, Any]) -> list[Product]:
+    """Return the products that make queries, keys and values of [samples, tokens, n].
+
+    The function takes [tokens, samples, n], or one sample without its axis.
+    """
+    sides = ("query", "key", "value")
+    inputs = [given[side].transpose(0, -2) for side in sides]
+    weights: list[Any] = [given.get(f"{side[0]}_proj_weight") for side in sides]
+    if weights[0] is None:
+        weights = [*given["in_proj_weight"].chunk(3)]
+    biases = given["in_proj_bias"]
+    added = [None] * 3 if biases is None else biases.chunk(3)
+    return [
+        Product(x, weight.mT, bias)
+        for x, weight, bias in zip(inputs, weights, added, strict=True)
+    ]
+
+
+def _with_token(x: Tensor, token: Tensor) -> Tensor:
+    """Append a learned token to [samples, tokens, features]."""
+    return torch.cat([x, token.expand(len(x), -1, -1)], dim=1)
+
+
+def _kept_scores(query: Tensor, key: Tensor, given: Mapping[str, Any]) -> Tensor | None:
+    """Return which scores are kept by the masks; None for all.
+
+    Args:
+        query, key: [samples, heads, tokens, features].
+        given: arguments: True in a mask, or minus infinity, leaves a score out. Tokens
+            that the attention adds itself are kept.
+    """
+    is_kept: Tensor | None = None
+    n_samples, n_heads, *_ = query.shape
+    for name in ("attn_mask", "key_padding_mask"):
+        mask = given.get(name)
+        if mask is None:
+            continue
+        kept = mask.logical_not() if mask.dtype == torch.bool else mask.isfinite()
+        kept = functional.pad(kept, (0, key.shape[2] - kept.shape[-1]), value=True)
+        if name == "key_padding_mask":
+            kept = kept.reshape(n_samples, 1, 1, -1)
+        elif kept.ndim == 3:
+            kept = kept.reshape(n_samples, n_heads, *kept.shape[1:])
+        is_kept = kept if is_kept is None else is_kept & kept
+    return is_kept
+
+
 _FORWARD = ("stride", "padding", "dilation", "groups")
 _TRANSPOSED = ("stride", "padding", "output_padding", "groups", "dilation")
 PRODUCTS: Final[dict[str, Make]] = {
@@ -168,6 +251,7 @@ PRODUCTS: Final[dict[str, Make]] = {
     "baddbmm": _addmm,
     "einsum": _einsum,
     "scaled_dot_product_attention": _attention,
+    "multi_head_attention_forward": _multi_head_attention,
     "conv1d": _convolution(nn.Conv1d, *_FORWARD),
     "conv2d": _convolution(nn.Conv2d, *_FORWARD),
     "conv3d": _convolution(nn.Conv3d, *_FORWARD),
@@ -176,3 +260,6 @@ PRODUCTS: Final[dict[str, Make]] = {
     "conv_transpose3d": _convolution(nn.ConvTranspose3d, *_TRANSPOSED),
 }
 """By the names of functions, without underscores at their ends."""
+
+ATTENTION: Final = {"scaled_dot_product_attention", "multi_head_attention_forward"}
+"""Functions of which all but the softmax is counted."""

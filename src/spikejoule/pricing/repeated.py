@@ -9,6 +9,7 @@ before any function that writes in place.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from torch import Tensor, nn
 
 from spikejoule.core.errors import DataError
@@ -125,7 +126,7 @@ class RepeatedCalls:
                 "where no function of PyTorch is seen: let the model make a new one."
             )
         tensors = [x for x, _ in alike.tensors]
-        place.steps.add(len(tensors))
+        place.steps.add(np.full(len(tensors[0]), len(tensors)))
         identities = tuple(map(id, tensors))
         if place.population is not None:
             are_values = self._calls.emits_values(place, alike.received)

@@ -10,7 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spikejoule.compare.analysis import EnergyAnalysis
-from spikejoule.compare.notes import NoteKind
 from spikejoule.core.errors import LimitError, ParameterError
 from spikejoule.core.store import json_text, write_text
 from spikejoule.counts.records import Activity
@@ -18,11 +17,12 @@ from spikejoule.pricing.omissions import Accepted, accepted
 from spikejoule.pricing.parts import Omission
 from spikejoule.pricing.printed import html_table, in_lines
 from spikejoule.report.names import architecture, terms_in_words
+from spikejoule.report.notes import NOT_COUNTED, cautions, sentence
 from spikejoule.report.page import PageContent, energy_page
 from spikejoule.report.statements import answer
 from spikejoule.report.units import energy_words, joules
 from spikejoule.report.values import analysis_values, row_cells
-from spikejoule.report.words import sentence, with_time
+from spikejoule.report.words import with_time
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +55,8 @@ class Report:
         """Warnings, one sentence each."""
         return tuple(
             sentence(note, with_label=False)
-            for note in self.analysis.inputs.cautions
-            if note.kind is not NoteKind.NOT_COUNTED
+            for note in cautions(self.analysis.inputs)
+            if note.name != NOT_COUNTED
         )
 
     @cached_property

@@ -91,7 +91,8 @@ class Run:
         self.loop = "model" if self.axes.time is None else stepping.loop
         # First: reading a weight may change what it is computed from.
         self.state = ModelState(model)
-        self.watch = Watch(model, known, records)
+        self._records = records
+        self.watch = self._new_watch()
         self.steps = 0
         self.scores = Scores()
         self.is_split_known = True
@@ -103,6 +104,10 @@ class Run:
         self._output_time_axis = self.axes.time
         # The shapes of batches whose split is checked.
         self._checked: set[torch.Size] = set()
+
+    def _new_watch(self) -> Watch:
+        """Return a watch without counts. Only records need the samples of each call."""
+        return Watch(self.model, self.known, self._records, self._records)
 
     def take(self, x: Tensor) -> None:
         """Run the model on a batch."""
@@ -145,11 +150,15 @@ class Run:
         Only where sizes do not tell whose counts are whose.
         """
         watch = self.watch
-        if not watch.is_split_doubtful or x.shape in self._checked:
+        self.is_split_known &= not watch.layout.is_lost
+        if (
+            not (self.is_split_known and watch.is_split_doubtful)
+            or x.shape in self._checked
+        ):
             return
         self._checked.add(x.shape)
         for number in {0, self.axes.n_samples(x) - 1}:
-            self.watch = Watch(self.model, self.known)
+            self.watch = self._new_watch()
             sample = x.narrow(self.axes.sample, number, 1)
             try:
                 self._run(sample)
@@ -185,7 +194,7 @@ class Run:
             return whole
         # It does not: forget what was counted, and make the steps here.
         watch = self.watch
-        self.watch = Watch(self.model, self.known, watch.calls.records)
+        self.watch = self._new_watch()
         try:
             scores = self._step_by_step(x)
         except Exception as error:
@@ -229,6 +238,7 @@ class Run:
             self._output_time_axis = 0 if scores.shape[1] == n_samples else 1
         elif self._output_time_axis is None and n_samples > 1:
             raise unclear(scores, n_samples)
+        self.scores.summed_steps = scores.shape[self._output_time_axis or 0]
         return scores.float().sum(dim=self._output_time_axis or 0)
 
     def _step_by_step(self, x: Tensor) -> Tensor:
@@ -239,6 +249,7 @@ class Run:
         with self.watch.batch(self.axes.n_samples(x), 1, None):
             for output in self._outputs_by_step(x, self.watch.run):
                 total = total + answer(output).float()
+        self.scores.summed_steps = self.axes.n_steps(x)
         return total
 
     def _outputs_by_step(self, x: Tensor, run: Callable[..., Any]) -> Iterator[Any]:

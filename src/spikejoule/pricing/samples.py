@@ -1,9 +1,9 @@
 """Batches of samples, their axes, and the form in which a model takes them."""
 
 import math
-from collections.abc import Iterator, Sequence, Sized
-from dataclasses import dataclass
-from typing import Any, Literal, Self
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from spikejoule.encoding.events import array_of
 from spikejoule.pricing.layers import WEIGHTED
 
 TimeAxis = Literal[0, 1, "none"]
+LABELS: Final = ("label", "labels", "target", "targets", "y")
+"""The names of labels in a batch that is a dictionary or dataclass."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +97,10 @@ def batches_of(
             starts = range(0, len(loader), batch_size)
             loader = [loader[start : start + batch_size] for start in starts]
         for item in loader:
-            # A TensorDataset gives tuples of one tensor or two.
-            is_tuple = isinstance(item, tuple | list) and len(item) in (1, 2)
-            parts: Sequence[Any] = item if is_tuple else (item,)
-            labels = None
-            if len(parts) == 2:
-                labels = array_of(parts[1], "labels").reshape(-1)
-            yield SampleBatch(_samples(parts[0], time_axis), labels)
+            samples, labels = _parts_of(item)
+            if labels is not None:
+                labels = array_of(labels, "labels").reshape(-1)
+            yield SampleBatch(_samples(samples, time_axis), labels)
 
 
 def n_batches(loader: Any, time_axis: TimeAxis, batch_size: int) -> int | None:
@@ -113,6 +112,33 @@ def n_batches(loader: Any, time_axis: TimeAxis, batch_size: int) -> int | None:
     if isinstance(loader, EncodedImages):
         return math.ceil(len(loader) / batch_size)
     return len(loader) if isinstance(loader, Sized) else None
+
+
+def _parts_of(item: Any) -> tuple[Any, Any]:
+    """Return the samples of a batch, and their labels; None without.
+
+    Raises:
+        DataError: a dictionary or dataclass has not one tensor beside the labels.
+    """
+    if is_dataclass(item) and not isinstance(item, EncodedImages):
+        item = {field.name: getattr(item, field.name) for field in fields(item)}
+    if isinstance(item, Mapping):
+        labels = [name for name in item if name in LABELS]
+        samples = [
+            name
+            for name, value in item.items()
+            if isinstance(value, np.ndarray | Tensor) and name not in labels
+        ]
+        if len(samples) != 1 or len(labels) > 1:
+            raise DataError(
+                f"a batch is {', '.join(map(str, item))}; needed are one tensor of "
+                f"samples and, if there are labels, one of {', '.join(LABELS)}."
+            )
+        return item[samples[0]], item[labels[0]] if labels else None
+    # A TensorDataset gives tuples of one tensor or two.
+    is_tuple = isinstance(item, tuple | list) and len(item) in (1, 2)
+    parts: Sequence[Any] = item if is_tuple else (item,)
+    return parts[0], parts[1] if len(parts) == 2 else None
 
 
 def _samples(values: Any, time_axis: TimeAxis) -> Tensor:

@@ -13,10 +13,13 @@ class Scores:
 
     Attributes:
         other_shape: of the last output that was no scores; None if all were.
+        summed_steps: how many outputs were summed to the scores of a sample; 0 if the
+            model has summed them.
     """
 
     def __init__(self) -> None:
         self.other_shape: Shape | None = None
+        self.summed_steps = 0
         self._batches: list[NDArray[np.float64]] = []
 
     def add(self, output: Tensor, n_samples: int) -> None:

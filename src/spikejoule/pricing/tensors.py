@@ -1,5 +1,6 @@
 """Find the tensors among the arguments and results of modules and functions."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -71,14 +72,17 @@ def _collect(values: Any, found: list[Tensor]) -> None:
             _collect(value, found)
 
 
-@lru_cache(maxsize=1000)
-def _kind_of(kind: type) -> type | None:
+def _find_kind(kind: type) -> type | None:
     """Return what values of a type are here: a `Tensor`, list, dict, or nothing."""
     if issubclass(kind, Tensor):
         return Tensor
     if issubclass(kind, list | tuple):
         return list
     return dict if issubclass(kind, dict) else None
+
+
+# Called for every argument of every function.
+_kind_of: Callable[[type], type | None] = lru_cache(maxsize=1000)(_find_kind)
 
 
 def memory_of(x: Tensor) -> int:

@@ -3,6 +3,7 @@
 `tests/pricing/test_torch_private.py` fails if a newer one has changed it.
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ def buffers_of(module: nn.Module) -> dict[str, Tensor | None]:
     return module._buffers
 
 
-def parameters_of(module: nn.Module) -> dict[str, Tensor | None]:
+def parameters_of(module: nn.Module) -> Mapping[str, Tensor | None]:
     """Return the dictionary of a module's parameters, without a generator."""
     return module._parameters
 

@@ -1,40 +1,47 @@
-"""Count what happens in a running model: hooks see what enters and leaves its modules.
+"""Count what happens in a running model: decide what counts each module and function.
 
-A `ModuleCounter` counts the calls of modules, a `ProductCounter` products in functions.
+`FunctionWatch` sees both. A `ModuleCounter` counts calls of modules, and functions that
+do what a module does (`like_modules`); a `ProductCounter` counts other products in
+functions.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, no_grad
 
+from spikejoule.core.errors import DataError, ParameterError
 from spikejoule.pricing.axes import BatchLayout
 from spikejoule.pricing.count_modules import Call, ModuleCounter
 from spikejoule.pricing.count_products import ProductCounter
-from spikejoule.pricing.functions import UNSEEN, FunctionWatch, Origins
-from spikejoule.pricing.layers import (
-    DROPOUT,
+from spikejoule.pricing.function_calls import FunctionCall
+from spikejoule.pricing.function_kinds import (
     DROPPING,
     EXPOSING,
     JOINING,
     MERGING,
     MOVING,
-    POOLING,
     VIEWING,
-    WEIGHTED,
 )
+from spikejoule.pricing.functions import UNSEEN, FunctionWatch
+from spikejoule.pricing.layers import DROPOUT, POOLING, WEIGHTED
+from spikejoule.pricing.like_modules import LIKE_MODULES, FunctionParts
 from spikejoule.pricing.neurons import Known
 from spikejoule.pricing.omissions import omissions
-from spikejoule.pricing.parts import ModelParts, Omission, Part, Role
+from spikejoule.pricing.origins import Origins
+from spikejoule.pricing.parts import Functions, ModelParts, Omission, Part, Role
 from spikejoule.pricing.places import ModulePlace, Places
 from spikejoule.pricing.repeated import RepeatedCalls
 from spikejoule.pricing.tensors import find_tensor, first_tensor, memory_of, tensors_in
 from spikejoule.pricing.traces import UNKNOWN
+from spikejoule.pricing.unknown_neurons import UnknownNeurons
 
 MOVED_FRACTION: Final = 0.005
 """Of a sample's spikes at a place, the part that rounding may move."""
+_COMPILER: Final = "torch._dynamo"
 
 
 class Watch:
@@ -43,29 +50,49 @@ class Watch:
     Attributes:
         known: what is known of its modules.
         layout: of the tensors in this batch.
+        last_counted: the part that was counted last; None before.
         calls: counts what enters and leaves the modules.
         unknown: by name: what ran, or has parameters, and is not counted.
     """
 
-    def __init__(self, model: nn.Module, known: Known, records: bool = False) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        known: Known,
+        records: bool = False,
+        needs_samples: bool = True,
+    ) -> None:
+        """Start without counts.
+
+        Args:
+            model: the model.
+            known: what is known of its modules.
+            records: whether the spikes themselves are kept.
+            needs_samples: whether a tensor without an axis of samples is refused.
+        """
         self.known = known
         self._model = ModelParts(model, known)
         self.unknown = self._model.unknown
-        self.layout = BatchLayout(self._model.is_time_second)
+        self.last_counted: Part | None = None
+        self.layout = BatchLayout(self._model.is_time_second, needs_samples)
         self._places = Places(known.pruned, self.unknown)
         self.calls = ModuleCounter(self._places, self.layout, records)
         self._traces = self.calls.traces
-        self._products = ProductCounter(self.calls, self._model.weight_names)
         self.repeated = RepeatedCalls(self.calls, model)
-        self._origins = Origins(model)
+        self._origins = Origins(model, self._model.weight_names)
+        self._products = ProductCounter(self.calls, self._origins)
+        self._function_parts = FunctionParts()
         self._functions = FunctionWatch(
             self._origins,
             known.requantises,
-            self._products.count,
+            self._count_function,
             self._follow,
             self._end_call,
         )
+        self._unknown_neurons = UnknownNeurons(self._traces)
         self._functions.before_writing = self.repeated.count
+        # Modules whose results do not depend on the samples.
+        self._run_once: set[nn.Module] = set()
         # Numbers in the model's input.
         self._input_size = 0
         # Places whose output functions have read or changed.
@@ -88,8 +115,9 @@ class Watch:
     @property
     def not_counted(self) -> list[Omission]:
         """All of `unknown`, functions that are not counted, and unused weights."""
-        ran = {place.module for place in self.places.values()}
-        named = omissions(self._functions, self._model.parts.values(), ran)
+        ran = {place.module for place in self.places.values()} | self._run_once
+        parts = self._model.parts.values()
+        named = omissions(self._functions, self._unknown_neurons, parts, ran)
         return [*(named | self.unknown).values()]
 
     def has_made_no_steps(self, n_steps: int) -> bool:
@@ -97,7 +125,7 @@ class Watch:
 
         Neurons that decide once, behind others that take all steps, have not.
         """
-        if n_steps in (0, 1):
+        if n_steps in (0, 1) or self.layout.is_lost:
             return False
         populations = [place for place in self.places.values() if place.population]
         in_one = [place for place in populations if place.took_one_step]
@@ -195,8 +223,7 @@ class Watch:
     def _hooked(self) -> Iterator[None]:
         """Follow the model's modules."""
         with ExitStack() as stack:
-            if self._model.is_compiled:
-                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(_uncompiled())
             parts = self._model.parts.values()
             followed = [part for part in parts if part.functions is not None]
             for handle in self._functions.follow(followed):
@@ -229,15 +256,22 @@ class Watch:
     def _end_call(self, part: Part, inputs: Any, out: Any) -> None:
         """Do what a part that has run asks for."""
         if part.role is Role.COUNTED:
+            self.last_counted = part
             self._count(part, inputs, out)
         elif part.role is Role.PASSING:
             self._pass_on(part, inputs, out)
         elif part.role is Role.OTHER:
             self._name_other(part, out)
+            self._unknown_neurons.note(part, inputs, out)
 
     def _count(self, part: Part, inputs: Any, out: Any) -> None:
         """Count a call of a layer, pooling, norm, ReLU or neurons."""
         x = first_tensor(inputs)
+        if part.population is None and self._origins.is_constant(x):
+            # Like a function of weights only, it runs once, before any inference.
+            self._run_once.add(part.layer)
+            self._origins.note_weight(first_tensor(out), [x])
+            return
         if not self._origins.has_known_origin(x) and x.any():
             # No function and no module has made it.
             name = f"what enters {part.name}"
@@ -281,14 +315,14 @@ class Watch:
             self.unknown.setdefault(part.name, part.omission())
             self._origins.note_if_new([returned], depends=True)
 
-    def _follow(
-        self, name: str, inputs: list[Tensor], out: Tensor, is_written: bool
-    ) -> None:
+    def _follow(self, call: FunctionCall) -> None:
         """Follow what a function reads, and what kind of numbers it makes or writes."""
-        if self._origins.is_weight(out):
-            self._products.note_made_of(inputs, out)
-        name = name.strip("_")
-        traces = [self._traces.of(x) for x in inputs]
+        name, inputs, out = call.name, call.inputs, call.out
+        if out is None:
+            return
+        # The second tensor of `x.to(y)` is not read.
+        read = inputs[:1] if name == "to" else inputs
+        traces = [self._traces.of(x) for x in read]
         memory = memory_of(out)
         is_new = all(memory_of(x) != memory for x in inputs)
         if name in EXPOSING and not is_new:
@@ -297,16 +331,71 @@ class Watch:
             self.layout.note_merge(inputs[0], out)
         if name in JOINING and is_new:
             self.layout.note_join(out)
-        if is_new or name not in VIEWING:
-            self._read_by_functions.update(trace.source for trace in traces)
+        if name not in LIKE_MODULES and (is_new or name not in VIEWING):
+            self._note_read(read)
         makes_values = name in MOVING and any(trace.are_values for trace in traces)
-        if is_written:
+        if call.written:
             # A tensor that held values before keeps its trace.
             makes_values &= not self._traces.of(out).are_values
-        if (is_new and name == DROPPING) or ((is_new or is_written) and makes_values):
+        is_made = is_new or bool(call.written)
+        if (is_new and name in DROPPING) or (is_made and makes_values):
             self._traces.set(out, "", are_values=True)
+
+    def _count_function(self, call: FunctionCall) -> bool:
+        """Count a function; False if it is neither products nor like a module."""
+        with no_grad():
+            is_counted = self._products.count(call) or self._count_as_module(call)
+        if not is_counted and call.name in LIKE_MODULES:
+            self._note_read(call.inputs)
+        return is_counted
+
+    def _count_as_module(self, call: FunctionCall) -> bool:
+        """Count a function as the module that does the same, if there is one."""
+        is_known = call.part.functions is Functions.DESCRIBED or self.known.requantises
+        part = None if is_known else self._function_parts.of(call)
+        out = find_tensor(call.result)
+        is_followed = 0 < len(call.inputs) == len(call.tensors)
+        if part is None or out is None or not is_followed:
+            return False
+        # What it reads besides is a number, or statistics: smaller, and weights.
+        x, *others = sorted(call.inputs, key=Tensor.numel, reverse=True)
+        if not all(map(self._origins.is_weight, others)):
+            return False
+        try:
+            self._count(part, (x,), out)
+        except DataError:
+            # Its samples were not found.
+            return False
+        return True
+
+    def _note_read(self, tensors: list[Tensor]) -> None:
+        """Note whose output a function reads that is no place itself."""
+        self._read_by_functions.update(self._traces.of(x).source for x in tensors)
 
     def finish(self) -> None:
         """Choose what sends, and fold norms into the layers before, at the end."""
         self._places.choose_sides()
         self._places.fold_norms(self._read_by_functions)
+
+
+@contextmanager
+def _uncompiled() -> Iterator[None]:
+    """Run what `torch.compile` has made as it was written: else it runs no hooks.
+
+    Raises:
+        ParameterError: the model fails, and calls `torch.compile` for the first time.
+    """
+    if _COMPILER in sys.modules:
+        with torch.compiler.set_stance("force_eager"):
+            yield
+        return
+    # To import the compiler takes seconds, and nothing is compiled without it.
+    try:
+        yield
+    except Exception as error:
+        if _COMPILER in sys.modules:
+            raise ParameterError(
+                "the model calls torch.compile while it runs: run it before it is "
+                "counted, or do not compile it."
+            ) from error
+        raise

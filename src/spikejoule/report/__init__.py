@@ -6,6 +6,8 @@ statements  sentences about a network, filled from the templates in `sentences`
 contents    which terms a total includes
 words       single values in words
 names       names of networks and terms
+notes       notes on a counted network
+graph_notes notes on how a NIR graph ran
 kinds       the energy of a training by phase and by what is accessed
 units       energies and numbers in words
 values      an analysis as JSON values, for `spikejoule energy --json`

@@ -8,32 +8,33 @@ from spikejoule.energy.ledger import Ledger
 from spikejoule.energy.operations import DATA, PHASES, Column
 from spikejoule.energy.terms import TERMS
 
-ARITHMETIC: Final = "arithmetic and addresses"
-KINDS: Final = (
-    ARITHMETIC,
-    "weights",
-    "gradients",
-    "moments",
-    "kept potentials",
-    "deltas",
-    "potentials or accumulators",
-    "spikes or activations",
-    "data",
-)
-"""Kinds of access, and arithmetic."""
+ARITHMETIC: Final = "arithmetic"
+
+KINDS: Final = {
+    ARITHMETIC: "arithmetic and addresses",
+    "weights": "weights",
+    "gradients": "gradients",
+    "moments": "moments",
+    "kept_potentials": "kept potentials",
+    "deltas": "deltas",
+    "states": "potentials or accumulators",
+    "activations": "spikes or activations",
+    DATA: "data",
+}
+"""Arithmetic, and the arrays that are accessed (`Term.accessed`), with their names."""
 
 
 def kind_of(column: Column) -> str:
     """Return what a term accesses; everything that prepares samples is data."""
     if column.phase == DATA:
-        return "data"
+        return DATA
     return TERMS[column.term].accessed or ARITHMETIC
 
 
 def pj_by_kind(
     ledger: Ledger, variant: int, profile: str
 ) -> dict[str, dict[str, float]]:
-    """Return pJ by kind and phase, the middle of price ranges.
+    """Return pJ by kind (a key of `KINDS`) and phase, the middle of price ranges.
 
     Args:
         ledger: the ledger of a training.

@@ -1,9 +1,9 @@
-"""Names of networks and terms, formatted from their fields."""
+"""Names of networks, terms and parts, formatted from their fields."""
 
 import re
 from collections.abc import Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from spikejoule.compare.front import Side
     from spikejoule.compare.inputs import AnalysisInputs
     from spikejoule.energy.ledger import EnergyRow, Variant
+
+PARTS: Final = {
+    "products": "weights added or multiplied",
+    "unit_work": "biases, leaks, comparisons, resets",
+    "addresses": "addresses",
+    "weight_accesses": "weights read",
+    "state_accesses": "potentials or accumulators read and written",
+    "activation_accesses": "spikes or activations passed on",
+    "encoding_and_readout": "encoding and readout",
+}
+"""Parts of an inference's energy (`terms.PARTS`)."""
 
 _MOST_SIZES = 5
 _MOST_LAYERS_NAMED = 8

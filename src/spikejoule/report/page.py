@@ -19,7 +19,7 @@ from spikejoule.core.errors import printable
 from spikejoule.core.provenance import file_digest
 from spikejoule.energy.chips import measured_on_mnist
 from spikejoule.energy.operations import PHASES
-from spikejoule.evaluation.accuracy import EarlyExit
+from spikejoule.evaluation.early_exit import EarlyExit
 from spikejoule.report.statements import (
     answer,
     assumptions,

@@ -9,23 +9,24 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from spikejoule.compare.analysis import EnergyAnalysis
+from spikejoule.compare.break_even import spikes_at_break_even
+from spikejoule.compare.exchange import exchange_rate_of, skipping_of_equal_size
 from spikejoule.compare.inputs import Obstacle
 from spikejoule.counts.training import TrainingRecord
 from spikejoule.energy.prices import BOUNDARIES, EVIDENCE, NUMBERS, SCOPES
 from spikejoule.report.contents import contents
 from spikejoule.report.names import analysed_name, layers, named, terms_in_words, way
+from spikejoule.report.notes import cautions, label, remarks, sentence
 from spikejoule.report.units import energy_words, interval_words, joules, plain
 from spikejoule.report.words import (
     OUTCOMES,
     accuracy,
     baseline,
     dataflow,
-    label,
     number,
     place,
     price,
     ratio,
-    sentence,
     tally,
     under,
     updates,
@@ -119,7 +120,9 @@ def templates() -> "Environment":
         analysed_name,
         baseline,
         condition,
+        cautions,
         dataflow,
+        exchange_rate_of,
         label,
         layers,
         named,
@@ -127,7 +130,10 @@ def templates() -> "Environment":
         place,
         price,
         ratio,
+        remarks,
         sentence,
+        skipping_of_equal_size,
+        spikes_at_break_even,
         tally,
         under,
         updates,

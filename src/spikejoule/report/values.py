@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from spikejoule.compare.analysis import EnergyAnalysis
+from spikejoule.compare.break_even import spikes_at_break_even
 from spikejoule.compare.comparison import Comparison
 from spikejoule.compare.front import Side
 from spikejoule.compare.inputs import AnalysisInputs
@@ -19,8 +20,9 @@ from spikejoule.energy.ledger import (
     Variant,
 )
 from spikejoule.report.names import analysed_name, named, named_in, way
+from spikejoule.report.notes import label, remarks
 from spikejoule.report.statements import answer, assumptions
-from spikejoule.report.words import dataflow, label
+from spikejoule.report.words import dataflow
 
 _DIGITS: Final = 8
 
@@ -38,7 +40,7 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
         "n_images": inputs.n_images,
         "proxies": proxy_metrics(inputs.activity),
         "value_macs_per_inference": inputs.value_macs_per_inference,
-        "facts": _facts(inputs.remarks) or None,
+        "facts": _facts(remarks(inputs)) or None,
     }
     return {
         "headline": headline(analysis),
@@ -122,7 +124,9 @@ def _verdict_values(
             **_side_values(analysis.inputs, CONVENTIONAL, verdict.conventional),
             "conventional_below": _named_below(verdict.conventional),
             "conventional_n_seeds": verdict.conventional.n_seeds,
-            "break_even_spikes_per_input": rounded(analysis.break_even(verdict)),
+            "break_even_spikes_per_input": rounded(
+                spikes_at_break_even(analysis, verdict)
+            ),
         }
         for verdict in verdicts
     ]

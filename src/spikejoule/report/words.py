@@ -1,15 +1,16 @@
-"""Single values in words: ratios, accuracies, prices, windows and notes."""
+"""Single values in words: ratios, accuracies, prices and windows."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from spikejoule.compare.break_even import spikes_at_break_even
 from spikejoule.compare.comparison import Comparison
 from spikejoule.compare.front import Side
-from spikejoule.compare.notes import Note, NoteKind
 from spikejoule.compare.outputs import DYNAMIC_ONLY
 from spikejoule.energy.dataflow import Dataflow
 from spikejoule.energy.ledger import EnergyRow, Variant
-from spikejoule.energy.prices import AnyPrice, HardwareProfile, PriceByWidth
+from spikejoule.energy.price_forms import AnyPrice, PriceByWidth
+from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.timing import Timed
 from spikejoule.report.names import named
 from spikejoule.report.units import (
@@ -155,7 +156,7 @@ def with_time(timed: Timed | None) -> str:
 
 def break_even(verdict: Comparison, analysis: "EnergyAnalysis") -> str:
     """Write the spikes per input below which the spiking network wins."""
-    limit = analysis.break_even(verdict)
+    limit = spikes_at_break_even(analysis, verdict)
     if limit is None:
         return ""
     if limit == 0:
@@ -189,24 +190,3 @@ def updates(inputs: "AnalysisInputs") -> str:
     if inputs.network.adds_bias:
         words = "the same, since every neuron has a bias"
     return f"{clocked:,}; on event-driven hardware {words}"
-
-
-def label(note: Note) -> str:
-    """Return the label of a note in a list."""
-    if note.kind is NoteKind.UNANSWERED:
-        return "no predicted class, because of equal spike counts"
-    return note.name or note.kind.value
-
-
-def sentence(note: Note, with_label: bool = True) -> str:
-    """Write a note as a sentence.
-
-    Args:
-        note: the note.
-        with_label: whether a warning starts with "Warning:".
-    """
-    words = note.words.rstrip(".")
-    if with_label or note.kind is not NoteKind.WARNING:
-        name = label(note)
-        words = f"{name[:1].upper()}{name[1:]}: {words}"
-    return f"{words}."

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from spikejoule.evaluation.accuracy import pareto_front
+from spikejoule.compare.front import pareto_front
 from spikejoule.params import Params
 from spikejoule.search.attributes import ENDED, number_of
 from spikejoule.search.entries import FAMILY

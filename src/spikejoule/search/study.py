@@ -27,7 +27,7 @@ import spikejoule
 from spikejoule.core import provenance
 from spikejoule.core.errors import ArtifactError, ParameterError, memory_errors
 from spikejoule.core.resume import ResumeFile
-from spikejoule.data.images import DataDescription, load_samples
+from spikejoule.data.dataset import DataDescription, load_samples
 from spikejoule.engine.choice import resolve_device
 from spikejoule.params import Params
 from spikejoule.search.attributes import ENDED, NUMBER, number_of

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from spikejoule.baselines.counts import measure_baseline
+from spikejoule.baselines.measuring import measure_baseline
 from spikejoule.baselines.settings import family
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.resume import ResumeFile
-from spikejoule.data.images import DataDescription, LabelledImages, Samples
+from spikejoule.data.dataset import DataDescription, Samples
+from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy.estimates import Energy
 from spikejoule.energy.ledger import (
@@ -110,7 +111,7 @@ def trained_conventional(
     """Train the one member of the family like the stage `baseline`.
 
     See `trained_spiking`; in place of events, the metrics have `macs_per_inference`,
-    without products of a zero. The digest is `core.provenance.arrays_digest`.
+    without products of a zero. The digest is `core.npz.arrays_digest`.
     """
     train_images = data.train
     validation = data.validation

@@ -4,12 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from spikejoule.counts.training import Trained, TrainingSetup
 from spikejoule.energy.prices import HardwareProfile, load_profiles
-from spikejoule.energy.training.history import (
-    Trained,
-    TrainingSetup,
-    joules_by_epoch,
-)
+from spikejoule.energy.training.by_epoch import joules_by_epoch
 from spikejoule.network.network import Network
 from spikejoule.network.sections import EpochRecord, TrainingConfigSection
 from spikejoule.params import Params

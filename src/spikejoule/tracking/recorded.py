@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from spikejoule.core.errors import StoreError, printable
-from spikejoule.evaluation.accuracy import EARLY_EXIT, WHOLE_WINDOW
 from spikejoule.tracking.store import (
     COMMIT_TAG,
     FILES_TAG,
@@ -44,6 +43,19 @@ DIGEST: Final = f"{TAG}{FILES_TAG}"
 COMMIT: Final = f"{TAG}{COMMIT_TAG}"
 
 INPUT_MACS: Final = f"{METRIC}input_macs_per_inference"
+
+WHOLE_WINDOW: Final = (
+    "best_validation_accuracy_percent",
+    "test_accuracy_percent",
+    "test_synaptic_events_per_inference",
+)
+"""Metrics of the whole window: validation and test accuracy, events per test image."""
+EARLY_EXIT: Final = (
+    "early_exit_validation_accuracy_percent",
+    "early_exit_test_accuracy_percent",
+    "early_exit_synaptic_events_per_inference",
+)
+"""The same of early exit."""
 
 MEANS: Final = (
     "input_spikes_per_inference",

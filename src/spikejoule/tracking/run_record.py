@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.core.store import number_in, read_json, read_text
 from spikejoule.core.yaml_files import PARAMS_FILE
-from spikejoule.data.images import LabelledImages, load_samples
+from spikejoule.data.dataset import load_samples
+from spikejoule.data.images import LabelledImages
 from spikejoule.energy.prices import load_profiles, select_profile
 from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.params import Params

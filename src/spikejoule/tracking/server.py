@@ -111,7 +111,16 @@ def _parts_of(request: Any, model: PyFuncModel) -> tuple[Any, dict[str, Any]]:
         raise HTTPException(
             400, f"`params` must be an object; allowed: {', '.join(sorted(allowed))}."
         )
+    if not all(map(_is_flat, params.values())):
+        # MLflow's own checks fail on arrays of many dimensions.
+        raise HTTPException(400, "`params` must hold numbers, texts or lists of them.")
     return images.popitem()[1], params
+
+
+def _is_flat(value: Any) -> bool:
+    """Whether a parameter is no object, and no list of lists or objects."""
+    items = value if isinstance(value, list) else [value]
+    return not any(isinstance(item, list | dict) for item in items)
 
 
 if __name__ == "__main__":

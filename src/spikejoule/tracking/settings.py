@@ -11,11 +11,12 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from spikejoule.compare.front import pareto_front
 from spikejoule.core.store import FilePath, write_text
 from spikejoule.data.sources import data_sentence
-from spikejoule.evaluation.accuracy import EARLY_EXIT, WHOLE_WINDOW, pareto_front
 from spikejoule.tracking.recorded import (
     COMMIT,
+    EARLY_EXIT,
     EXIT_RULE,
     EXIT_TOLERANCE,
     MEANS,
@@ -23,6 +24,7 @@ from spikejoule.tracking.recorded import (
     PARAMETER,
     PRICES,
     SEED,
+    WHOLE_WINDOW,
     deciding_parameters,
     measured_alike,
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.data.images import Samples
+from spikejoule.data.dataset import Samples
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.learning.interface import BatchOutcome

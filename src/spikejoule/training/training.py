@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.npz import in_parts, part_of
 from spikejoule.core.resume import ResumeFile, SavedState
-from spikejoule.data.images import Samples
+from spikejoule.data.dataset import Samples
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.learning.interface import (

@@ -64,26 +64,52 @@ def test_lists_name_the_points_that_they_were_fitted_to() -> None:
         assert rate in time.fitted_to
 
 
-def test_one_price_is_the_energy_of_the_fitted_point_per_product(
-    rows: list[Prediction],
-) -> None:
-    """Products counted by hand: 9 x 64 and 64 x 64 per pixel of 25 x 5, 4 times."""
+def test_one_price_comes_from_the_other_networks(rows: list[Prediction]) -> None:
+    """Products by hand: 9 x 64 and 64 x 64 per pixel of 25 x 5, 4 times.
+
+    The autoencoder multiplies 640 x 128 twice, 128 x 128 six times, 128 x 8 twice.
+    """
     keywords = 125 * (10 * 4 * 64 + 4 * (9 * 64 + 64 * 64)) + 64 * 12
+    anomalies = 2 * 640 * 128 + 6 * 128 * 128 + 2 * 128 * 8
+    others = [27_711 / 12_501_632, 40_801 / 7_489_664, 5_252 / anomalies]
     row = found(rows, "GAP9", "keyword spotting")
     assert row.point.counts == {"mac": (keywords, keywords)}
     assert row.predicted_nj is not None
-    assert row.predicted_nj.value == pytest.approx(27_711 * keywords / 12_501_632)
+    expected = [min(others), np.prod(others) ** (1 / 3), max(others)]
+    assert row.predicted_nj == pytest.approx(keywords * np.array(expected))
     assert row.static_share is None
 
 
-def test_a_conventional_network_multiplies_every_weight(
+def test_another_voltage_takes_the_price_of_the_same_network(
     rows: list[Prediction],
 ) -> None:
-    """GAP9's autoencoder: 640 x 128 twice, 128 x 128 six times, 128 x 8 twice."""
-    products = 2 * 640 * 128 + 6 * 128 * 128 + 2 * 128 * 8
-    row = found(rows, "GAP9", "anomaly detection")
-    assert row.predicted_nj is not None
-    assert row.predicted_nj.value == pytest.approx(27_711 * products / 12_501_632)
+    row = found(rows, "GAP9", "image classification at 0.8 V")
+    assert row.predicted_nj == pytest.approx((27_711,) * 3)
+    without = found(rows, "GAP9", "image classification")
+    assert row.point not in without.chip.pricing(without.point)
+
+
+# Chip, point, and energies in nJ: given; beyond that measured, predicted, rounding.
+BEYOND = [
+    ("ODIN", "1.3 MHz", (27.3, 35 - 27.3, 1.78 * 1.3 + 8.43 * 0.65, 0.5)),
+    (
+        "TrueNorth",
+        "20.07 Hz",
+        (68_000, 3_000, 64_430 + 2.297e-3 * 2**20 * 128 * 20.07e-3 - 68_000, 1_000),
+    ),
+]
+
+
+@pytest.mark.parametrize(("chip", "point", "energies_nj"), BEYOND)
+def test_what_a_total_tests_is_beyond_what_was_given(
+    rows: list[Prediction], chip: str, point: str, energies_nj: tuple[float, ...]
+) -> None:
+    assert found(rows, chip, point).beyond == pytest.approx(energies_nj, rel=1e-4)
+
+
+def test_what_was_fitted_or_is_a_bound_tests_nothing(rows: list[Prediction]) -> None:
+    tested = {row.point.name for row in rows if row.beyond}
+    assert tested == {"1.3 MHz", "20.07 Hz"}
 
 
 def test_a_dense_network_by_hand(systems: list[SystemRow]) -> None:
@@ -194,10 +220,10 @@ def test_an_invalid_file_is_refused(
         chips(tmp_path)
 
 
-def test_one_price_fitted_to_nothing_is_refused(tmp_path: Path) -> None:
+def test_one_price_from_nothing_is_refused(tmp_path: Path) -> None:
     text = (CHIPS / "gap9.yaml").read_text(encoding="utf-8")
     (tmp_path / "chip.yaml").write_text(
-        text.replace("role: fitted", "role: predicted"), encoding="utf-8"
+        text.replace("priced_by: image", "priced_by: no image"), encoding="utf-8"
     )
-    with pytest.raises(ArtifactError, match="one price needs one fitted point"):
+    with pytest.raises(ArtifactError, match=r"no other point .* at 0\.8 V"):
         chips(tmp_path)

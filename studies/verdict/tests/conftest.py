@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from spikejoule.data.images import Dataset, LabelledImages
+from spikejoule.data.dataset import Dataset
+from spikejoule.data.images import LabelledImages
 from studies.verdict.__main__ import main
 from tests.tools.cli import Cli
 from tests.tools.recorded import project as project_with_store

@@ -6,11 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spikejoule.baselines.counts import (
-    MeasuredBaseline,
-    measure_baseline,
-    save_baseline,
-)
+from spikejoule.baselines.counts import MeasuredBaseline, save_baseline
+from spikejoule.baselines.measuring import measure_baseline
 from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.core.store import write_json
 from spikejoule.core.yaml_files import artifact_paths
@@ -19,7 +16,7 @@ from spikejoule.counts.proxies import checkpoint_proxies
 from spikejoule.data.images import LabelledImages, load_images
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.encoders.latency import Latency
-from spikejoule.evaluation.accuracy import choose_early_exit, step_outcomes
+from spikejoule.evaluation.early_exit import choose_early_exit, step_outcomes
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.trained import (

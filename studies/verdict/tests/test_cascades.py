@@ -7,16 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikejoule.baselines.counts import (
-    load_baseline,
-    load_network,
-    measure_baseline,
-    save_baseline,
-    scores_of,
-)
+from spikejoule.baselines.counts import load_baseline, load_network, save_baseline
+from spikejoule.baselines.measuring import measure_baseline, scores_of
 from spikejoule.baselines.quantised import Widths, in_integers
 from spikejoule.core.errors import ParameterError
-from spikejoule.data.images import Dataset, LabelledImages
+from spikejoule.data.dataset import Dataset
+from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.ledger import (
     CONVENTIONAL,

@@ -10,7 +10,7 @@ from spikejoule.compare.analysis import EnergyAnalysis, analyse
 from spikejoule.compare.from_checkpoint import analysis_inputs
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.terms import TERMS
-from spikejoule.evaluation.accuracy import EarlyExit
+from spikejoule.evaluation.early_exit import EarlyExit
 from spikejoule.evaluation.runs import load_runs
 from spikejoule.network.checkpoint import Checkpoint
 from spikejoule.report.names import network_name

@@ -8,14 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spikejoule.baselines.counts import measure_baseline, weight_arrays
+from spikejoule.baselines.counts import weight_arrays
+from spikejoule.baselines.measuring import measure_baseline
 from spikejoule.baselines.quantised import Widths, in_integers, quantised_activations
 from spikejoule.compare.analysis import analyse
 from spikejoule.compare.from_counts import SampleSet
 from spikejoule.compare.from_graph import graph_inputs
 from spikejoule.core.errors import DataError
 from spikejoule.core.store import read_json, write_json
-from spikejoule.data.images import Dataset, LabelledImages, load_samples
+from spikejoule.data.dataset import Dataset, load_samples
+from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.events import save_events
 from spikejoule.energy.estimates import BootstrapSettings

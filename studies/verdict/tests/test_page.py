@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from spikejoule.energy.estimates import BootstrapSettings
-from studies.verdict import page, published
+from studies.verdict import headline, page, published
 from studies.verdict.__main__ import write_counts, write_verdicts
 from studies.verdict.counts import count_ratios
 from studies.verdict.networks import FOLDER, NetworkTable, recorded_table
@@ -43,6 +43,18 @@ def test_the_table_of_counts(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(computed, published_rows, rtol=1e-6)
 
 
+def test_the_headline_and_its_factors(tmp_path: Path) -> None:
+    networks = NetworkTable.read(recorded_table("mnist")).rows
+    profiles = price_lists()
+    rows = headline.headline(networks, profiles[headline.PROFILE], page.SETTINGS)
+    varied = headline.factors(networks, profiles, page.SETTINGS)
+    headline.HeadlineTable(rows=tuple(rows)).write(tmp_path / "headline.csv")
+    headline.FactorTable(rows=tuple(varied)).write(tmp_path / "factors.csv")
+    for file in (headline.HEADLINE, headline.FACTORS):
+        computed = pd.read_csv(tmp_path / file.name)
+        pd.testing.assert_frame_equal(computed, pd.read_csv(file), rtol=1e-5)
+
+
 def test_the_table_with_time(tmp_path: Path) -> None:
     networks = NetworkTable.read(recorded_table("mnist")).rows
     write_counts(tmp_path / "timed.csv", timed_ratios(networks, page.SETTINGS))
@@ -68,7 +80,7 @@ def test_the_table_of_published_networks(tmp_path: Path) -> None:
 
 def test_every_named_run_has_recorded_networks(rows: list[Verdict]) -> None:
     networks = pd.read_csv(recorded_table("mnist"))
-    assert not networks.duplicated(["run_id", "network", "method"]).any()
+    assert not networks.duplicated(["run_id", "configuration", "method"]).any()
     assert networks["n_images"].nunique() == 1
     for row in rows:
         for side in (row.spiking, row.conventional):

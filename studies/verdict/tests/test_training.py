@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from spikejoule.compare.training import training_ledger
+from spikejoule.counts.training import record_of_epochs
 from spikejoule.data.images import LabelledImages
 from spikejoule.energy.dataflow import DENSE, ZERO_SKIPPING
 from spikejoule.energy.estimates import PJ_PER_J, BootstrapSettings
 from spikejoule.energy.prices import load_profiles
-from spikejoule.energy.training.history import record_of_epochs
 from studies.verdict.training import conventional, priced_by, spiking
 from studies.verdict.trainings import (
     preset_params,

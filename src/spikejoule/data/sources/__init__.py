@@ -2,8 +2,8 @@
 
 from spikejoule.core.errors import DataError
 from spikejoule.core.parameters import Kinds
+from spikejoule.data.dataset import Dataset
 from spikejoule.data.idx import load_directory
-from spikejoule.data.images import Dataset
 from spikejoule.data.source import Places, Source
 
 SOURCES: Kinds[Source] = Kinds("source", Source, __name__)

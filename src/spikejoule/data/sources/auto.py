@@ -4,8 +4,8 @@ import logging
 from typing import ClassVar
 
 from spikejoule.core.errors import DataError
+from spikejoule.data.dataset import Dataset
 from spikejoule.data.idx import load_directory
-from spikejoule.data.images import Dataset
 from spikejoule.data.source import Places, Source
 from spikejoule.data.sources.mnist import Mnist
 from spikejoule.data.sources.mnist5k import Mnist5k

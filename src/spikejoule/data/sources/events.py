@@ -8,8 +8,8 @@ from pydantic import Field
 
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.parameters import Line
+from spikejoule.data.dataset import Dataset
 from spikejoule.data.events import LabelledEvents, open_event_file
-from spikejoule.data.images import Dataset
 from spikejoule.data.source import Places, Source
 
 

@@ -7,8 +7,8 @@ https://doi.org/10.1109/5.726791.
 
 from typing import ClassVar
 
+from spikejoule.data.dataset import Dataset
 from spikejoule.data.idx import load_directory
-from spikejoule.data.images import Dataset
 from spikejoule.data.source import IdxSource, Places
 from spikejoule.data.subject import DIGITS
 

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from spikejoule.data.images import Dataset, LabelledImages
+from spikejoule.data.dataset import Dataset
+from spikejoule.data.images import LabelledImages
 from spikejoule.data.source import Places, Source
 
 MNIST5K_TEST_EVERY = 5

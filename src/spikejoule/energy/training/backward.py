@@ -15,6 +15,10 @@ Within a layer of n units, once per step, a spiking neuron takes (the equations 
                              potential again
     bias gradients           an addition
 
+A bias that is the initial potential takes one addition, and the multiplication by the
+decay, per inference; the gradient of a learned decay then takes a multiplication, an
+addition and the read of the bias more.
+
 A kept potential is read once and a delta written once. A ReLU unit reads its activation
 again and compares it with zero; only units above zero change the gradients of biases.
 
@@ -55,6 +59,7 @@ from spikejoule.energy.training.step import (
     widened,
 )
 from spikejoule.network.imported import ImportedGraph
+from spikejoule.network.network import Network
 from spikejoule.network.neurons.lif import (
     DECAY_LOGIT,
     LOG_THRESHOLD,
@@ -102,6 +107,23 @@ def _of_neurons(step: TrainingStep) -> Blocks:
     if learned.any():
         yield block("delta_read", layers, updates * learned, memory)
     yield from _bias_gradients(step)
+    if isinstance(step.network, Network) and step.network.starts_at_bias:
+        yield from _of_initial_biases(step, step.network)
+
+
+def _of_initial_biases(step: TrainingStep, network: Network) -> Blocks:
+    """Count passing the first deltas to biases, and the decay's terms of these."""
+    for node in network.forward_connections:
+        layer = network.target_of(node)
+        place = [layer.name]
+        units = step.samples * layer.n_out
+        if network.leaks_of(layer):
+            yield block("delta_multiplication", place, units)
+        if DECAY_LOGIT in step.constants_of(layer.name):
+            biases = step.others_of(node).values_memory
+            yield block("delta_multiplication", place, units)
+            yield block("delta_addition", place, units)
+            yield block("weight_read", place, units, biases)
 
 
 def _delta_multiplications(step: TrainingStep) -> Counts:

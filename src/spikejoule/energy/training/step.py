@@ -9,7 +9,8 @@ memories of their own. Pruned synapses keep their place.
 The forward pass is inference over the training samples, and what the backward pass
 needs is kept: the spikes or values that each layer passes on, of all T steps, and each
 potential before the reset, one word per neuron and step. It is kept, like the deltas,
-for one sample, or for all samples of a batch if gradients are summed over it.
+for one sample, or for all samples of a batch if gradients are summed over it. An output
+that integrates without spikes keeps no potentials, unless it learns its decay.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -30,6 +31,7 @@ from spikejoule.network.conventional import ConventionalNetwork
 from spikejoule.network.graph import Graph
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.network import Network
+from spikejoule.network.neurons.lif import DECAY_LOGIT
 from spikejoule.network.nodes import Connection, Neurons, Node, Pooling
 from spikejoule.network.quantisation import FLOAT_BITS
 
@@ -165,6 +167,15 @@ class TrainingStep:
         """State variables of a neuron of each layer, [layers]."""
         neurons = [layer for layer in self._layers if isinstance(layer, Neurons)]
         return np.array([layer.n_states for layer in neurons], np.int64)
+
+    @property
+    def keeps_potentials(self) -> NDArray[np.bool_]:
+        """Whether the potentials of each layer are kept, [layers].
+
+        The surrogate needs them, and the gradient of a decay, also in a readout.
+        """
+        decays = [DECAY_LOGIT in self.constants_of(layer) for layer in self.layers]
+        return self.firing | np.array(decays, np.bool_)
 
     def counts_of_layers(self, name: str) -> Counts:
         """Return a field of `NodeCounts` of each layer, [E, layers]; 0 if absent."""
@@ -343,7 +354,7 @@ def forward(step: TrainingStep) -> Blocks:
     """Count the forward passes of all samples."""
     yield widened(step, step.inference)
     if step.is_spiking:
-        kept = step.updates * step.firing
+        kept = step.updates * step.keeps_potentials
         yield block("trace_write", step.layers, kept, step.of_layers())
     elif step.network.weight_bits < FLOAT_BITS:
         for layer, units in zip(step.layers[:-1], step.updates.T, strict=False):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from spikejoule.engine.differentiable.dynamics import Dynamics
@@ -113,7 +114,7 @@ class Chain:
         """Whether the input is currents in place of spikes."""
         return isinstance(self.layers[0].connection, Currents)
 
-    @property
+    @cached_property
     def shapes(self) -> tuple[Shape, ...]:
         """Shape of the input and of every layer."""
         shapes = [self.in_shape]
@@ -124,7 +125,7 @@ class Chain:
             shapes.append(layer.connection.out_shape(source))
         return tuple(shapes)
 
-    @property
+    @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Units of the input and of every layer."""
         return tuple(math.prod(shape) for shape in self.shapes)

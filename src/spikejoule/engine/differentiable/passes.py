@@ -34,13 +34,19 @@ from spikejoule.engine.differentiable.kernels.structures import (
     Records,
     Tables,
 )
-from spikejoule.engine.differentiable.plan import Plan, packing_of, unpacking_of
-from spikejoule.engine.layout import ConnectionLayout
+from spikejoule.engine.differentiable.plan import Plan, ValuePlaces, unpacking_of
 from spikejoule.network.nodes import Shape
 
 Array = NDArray[Any]
 
 AllowedShapes = dict[str, tuple[Shape | None, ...]]
+
+GROUP_SAMPLES = 4
+"""Most samples whose weight gradients are added together: each row of the gradient is
+then loaded once for all their spikes. It changes no result."""
+
+GROUP_BYTES = 1 << 18
+"""Memory for their deltas, so that the second-level cache holds these with the rest."""
 
 SMALL = 1 << 14
 """Weights that one thread copies sooner than two."""
@@ -155,8 +161,8 @@ class Passes:
         inputs = self._inputs(values, memory)
         kept_pass = KeptPass(memory, inputs, layers)
         weakref.finalize(kept_pass, self._free.append, memory)
-        for number, of_layer in enumerate(layers):
-            self._pack(number, of_layer, memory)
+        for places, of_layer in zip(self._plan.values, layers, strict=True):
+            _pack(places, of_layer, memory)
         lanes = memory.batch.bounds.size - 1
         wrong = np.zeros(lanes, np.uint8)
         arrays = (
@@ -265,35 +271,6 @@ class Passes:
         chain = tables.chain._replace(parameters=memory.parameters)
         return tables._replace(chain=chain)
 
-    def _pack(self, number: int, layer: LayerArrays, memory: Memory) -> None:
-        """Copy the values of a layer to where the kernels read them."""
-        plan = self._plan
-        connection = plan.layout.forward[number]
-        flat = memory.parameters
-        if layer.weight is not None:
-            _pack_weights(layer.weight, connection, flat)
-        bias = 0.0 if layer.bias is None else layer.bias
-        place = connection.bias_place
-        place.view(flat)[...] = np.reshape(
-            bias, place.axes if np.size(bias) > 1 else ()
-        )
-        if layer.recurrent is not None:
-            own = plan.recurrent_of(number)
-            _pack_weights(layer.recurrent, own, flat)
-        rows = plan.rows_of(number, memory.kept.constants)
-        elements = plan.elements_of[number]
-        dynamics = plan.chain.layers[number].dynamics
-        rows[0, elements] = layer.keep
-        rows[1, elements] = layer.gain
-        if dynamics.surrogate is None:
-            return
-        rows[2, elements] = layer.threshold
-        # The next larger number fires if the threshold itself does not.
-        fires_at = layer.threshold
-        if not dynamics.fires_at_threshold:
-            fires_at = np.nextafter(fires_at, fires_at.dtype.type(np.inf))
-        rows[3, elements] = fires_at
-
     def backward(
         self,
         kept_pass: KeptPass,
@@ -327,15 +304,22 @@ class Passes:
             tuple(memory.batch),
             tuple(slopes),
             tuple(gradients),
+            self._group(memory.batch.n_steps),
         )
         backward.add_lane(lanes, arrays)
         by_neuron = gradients.neurons.sum(axis=0)
         return [
-            self._unpack(number, layer, of_layer, gradients.parameters, by_neuron)
-            for number, (layer, of_layer) in enumerate(
-                zip(kept_pass.layers, needed, strict=True)
+            _unpack(places, layer, of_layer, gradients.parameters, by_neuron)
+            for places, layer, of_layer in zip(
+                plan.values, kept_pass.layers, needed, strict=True
             )
         ]
+
+    def _group(self, n_steps: int) -> int:
+        """Return how many samples add their gradients together."""
+        plan = self._plan
+        deltas = plan.elements * n_steps * plan.dtype.itemsize
+        return max(1, min(GROUP_BYTES // deltas, GROUP_SAMPLES))
 
     def _gradients(self, lanes: int) -> Gradients:
         """Return memory for the gradients of so many lanes."""
@@ -348,37 +332,6 @@ class Passes:
                 has_constants=np.empty(0, np.int64),
             )
         return self._lanes
-
-    def _unpack(
-        self,
-        number: int,
-        layer: LayerArrays,
-        needed: Needed,
-        lanes: Array,
-        by_neuron: Array,
-    ) -> LayerGradients:
-        """Return the gradients of a layer."""
-        plan = self._plan
-        connection = plan.layout.forward[number]
-        sums = plan.rows_of(number, by_neuron)[:, plan.elements_of[number]]
-        by_input, by_keep, by_gain, by_threshold = sums
-        weight = bias = recurrent = keep = gain = threshold = None
-        if needed.weight:
-            assert layer.weight is not None
-            weight = _unpack_weights(layer.weight, connection, lanes)
-        if needed.bias:
-            bias = by_input.reshape(connection.target.channels, -1).sum(axis=1)
-        if needed.recurrent:
-            assert layer.recurrent is not None
-            own = plan.recurrent_of(number)
-            recurrent = _unpack_weights(layer.recurrent, own, lanes)
-        if needed.keep:
-            keep = _as_value(by_keep, layer.keep)
-        if needed.gain:
-            gain = _as_value(by_gain / layer.gain, layer.gain)
-        if needed.threshold:
-            threshold = _as_value(by_threshold, layer.threshold)
-        return LayerGradients(weight, bias, recurrent, keep, gain, threshold)
 
 
 def _joined_lanes(memory: Memory, number: int, n_units: int) -> EventList:
@@ -415,18 +368,72 @@ def _parts(numbers: Array) -> int:
     return 1 if numbers.size < SMALL else numba.get_num_threads()
 
 
-def _pack_weights(weights: Array, connection: ConnectionLayout, flat: Array) -> None:
+def _pack(places: ValuePlaces, layer: LayerArrays, memory: Memory) -> None:
+    """Copy the values of a layer to where the kernels read them."""
+    flat = memory.parameters
+    if layer.weight is not None:
+        _pack_weights(layer.weight, places.weight, flat)
+    if layer.recurrent is not None:
+        assert places.recurrent is not None
+        _pack_weights(layer.recurrent, places.recurrent, flat)
+    bias = places.bias
+    bias.view(flat)[...] = 0 if layer.bias is None else layer.bias.reshape(bias.axes)
+    rows = places.rows(memory.kept.constants)
+    elements = places.elements
+    # A constant of each unit has the shape of the layer.
+    rows[0, elements] = layer.keep.reshape(-1)
+    rows[1, elements] = layer.gain.reshape(-1)
+    if places.dynamics.surrogate is None:
+        return
+    threshold = layer.threshold.reshape(-1)
+    rows[2, elements] = threshold
+    # The next larger number fires if the threshold itself does not.
+    fires_at = threshold
+    if not places.dynamics.fires_at_threshold:
+        fires_at = np.nextafter(fires_at, fires_at.dtype.type(np.inf))
+    rows[3, elements] = fires_at
+
+
+def _unpack(
+    places: ValuePlaces,
+    layer: LayerArrays,
+    needed: Needed,
+    lanes: Array,
+    by_neuron: Array,
+) -> LayerGradients:
+    """Return the gradients of a layer."""
+    by_input, by_keep, by_gain, by_threshold = places.rows(by_neuron)[
+        :, places.elements
+    ]
+    weight = bias = recurrent = keep = gain = threshold = None
+    if needed.weight:
+        assert layer.weight is not None
+        weight = _unpack_weights(layer.weight, places.weight, lanes)
+    if needed.bias:
+        assert layer.bias is not None
+        bias = by_input.reshape(layer.bias.size, -1).sum(axis=1)
+    if needed.recurrent:
+        assert layer.recurrent is not None
+        assert places.recurrent is not None
+        recurrent = _unpack_weights(layer.recurrent, places.recurrent, lanes)
+    if needed.keep:
+        keep = _as_value(by_keep, layer.keep)
+    if needed.gain:
+        gain = _as_value(by_gain / layer.gain.reshape(-1), layer.gain)
+    if needed.threshold:
+        threshold = _as_value(by_threshold, layer.threshold)
+    return LayerGradients(weight, bias, recurrent, keep, gain, threshold)
+
+
+def _pack_weights(weights: Array, packing: Transposition, flat: Array) -> None:
     parts = _parts(weights)
-    task = _plain_task(packing_of(connection))
-    transpose(parts, parts, weights.reshape(-1), task, flat)
+    transpose(parts, parts, weights.reshape(-1), _plain_task(packing), flat)
 
 
-def _unpack_weights(
-    weights: Array, connection: ConnectionLayout, lanes: Array
-) -> Array:
+def _unpack_weights(weights: Array, packing: Transposition, lanes: Array) -> Array:
     parts = _parts(weights)
     out = np.empty(weights.shape, weights.dtype)
-    task = _plain_task(unpacking_of(connection, lanes))
+    task = _plain_task(unpacking_of(packing, lanes))
     transpose(parts, parts, lanes.reshape(-1), task, out.reshape(-1))
     return out
 

@@ -29,7 +29,13 @@ from spikejoule.engine.differentiable.kernels.structures import (
     Tables,
 )
 from spikejoule.engine.kernels.structures import Array
-from spikejoule.engine.layout import ConnectionLayout, Integers, ParameterLayout
+from spikejoule.engine.layout import (
+    ConnectionLayout,
+    Integers,
+    ParameterLayout,
+    ParameterPlace,
+    Plane,
+)
 from spikejoule.engine.learning.chain import transposed_weights
 from spikejoule.network.graph import Edge
 from spikejoule.network.network import Network
@@ -151,10 +157,35 @@ def packing_of(connection: ConnectionLayout) -> Transposition:
     return Transposition(groups, targets, columns, own, flat)
 
 
-def unpacking_of(connection: ConnectionLayout, lanes: Array) -> Transposition:
-    """Return how the sum of its gradients of all lanes, [K, P], gets out of there."""
-    groups, targets, columns, own, flat, *_ = packing_of(connection)
+def unpacking_of(packing: Transposition, lanes: Array) -> Transposition:
+    """Return how the sum of the gradients of all lanes, [K, P], gets out of there."""
+    groups, targets, columns, own, flat, *_ = packing
     return Transposition(groups, columns, targets, flat, own, *lanes.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class ValuePlaces:
+    """Where the kernels read the values of a layer.
+
+    Attributes:
+        weight: how the weights get there.
+        recurrent: the same for recurrent weights; None without.
+        bias: place of the biases in the flat array.
+        constants: the layer's part of an array of N_SUMS rows for each layer.
+        elements: the element of each unit.
+        dynamics: the neurons.
+    """
+
+    weight: Transposition
+    recurrent: Transposition | None
+    bias: ParameterPlace
+    constants: slice
+    elements: Integers | slice
+    dynamics: Dynamics
+
+    def rows(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return the layer's part of an array as a view [N_SUMS, elements]."""
+        return values[self.constants].reshape(N_SUMS, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,9 +245,9 @@ class Plan:
         n_potentials = n_samples * (n_steps + 1) * self.elements
         n_rows = n_samples * n_steps + lanes
         constants = np.zeros(N_SUMS * self.elements, self.dtype)
-        for number in range(len(self.chain.layers)):
+        for places in self.values:
             # Padding never fires.
-            self.rows_of(number, constants)[:] = [[0], [1], [1], [np.inf]]
+            places.rows(constants)[:] = [[0], [1], [1], [np.inf]]
         return Kept(
             constants=constants,
             potentials=aligned_zeros((n_potentials,), self.dtype),
@@ -225,28 +256,33 @@ class Plan:
         )
 
     @cached_property
-    def elements_of(self) -> tuple[Integers, ...]:
-        """The element of each unit of each layer."""
-        return tuple(layout.target.elements for layout in self.layout.forward)
+    def values(self) -> tuple[ValuePlaces, ...]:
+        """Where the values of each layer are."""
+        places = []
+        start = 0
+        own = iter(self.layout.recurrent)
+        for layer, connection in zip(
+            self.chain.layers, self.layout.forward, strict=True
+        ):
+            end = start + N_SUMS * connection.target.stride
+            places.append(
+                ValuePlaces(
+                    weight=packing_of(connection),
+                    recurrent=packing_of(next(own)) if layer.recurrent else None,
+                    bias=connection.bias_place,
+                    constants=slice(start, end),
+                    elements=_elements_of(connection.target),
+                    dynamics=layer.dynamics,
+                )
+            )
+            start = end
+        return tuple(places)
 
-    def recurrent_of(self, number: int) -> ConnectionLayout:
-        """Return the recurrent connection of a layer, from 0, that has one."""
-        before = sum(layer.recurrent for layer in self.chain.layers[:number])
-        return self.layout.recurrent[before]
 
-    def rows_of(self, number: int, rows: NDArray[Any]) -> NDArray[Any]:
-        """Return the rows of one layer in an array of N_SUMS rows for each layer.
-
-        Args:
-            number: of the layer, from 0.
-            rows: flat [N_SUMS * elements].
-
-        Returns:
-            a view [N_SUMS, elements of the layer].
-        """
-        strides = [connection.target.stride for connection in self.layout.forward]
-        start = N_SUMS * sum(strides[:number])
-        return rows[start : start + N_SUMS * strides[number]].reshape(N_SUMS, -1)
+def _elements_of(plane: Plane) -> Integers | slice:
+    """Return the element of each unit; NumPy copies a slice faster."""
+    is_ordered = plane.positions == 1 and plane.groups == 1
+    return slice(plane.channels) if is_ordered else plane.elements
 
 
 def _layer_places(

@@ -25,11 +25,16 @@ from spikejoule.engine.kernels.vector import MAX_BLOCK, integrate_and_fire
 
 
 @compiled_inline
+def equal_parts(vectors, most):
+    """Return the size of parts of at most `most` vectors that are most equal."""
+    parts = (vectors + most - 1) // most
+    return (vectors + parts - 1) // parts
+
+
+@compiled_inline
 def block_size(stride):
     """Return the vectors per block with which the blocks of a row are most equal."""
-    vectors = stride // LANES
-    blocks = (vectors + MAX_BLOCK - 1) // MAX_BLOCK
-    return (vectors + blocks - 1) // blocks
+    return equal_parts(stride // LANES, MAX_BLOCK)
 
 
 @compiled_apart

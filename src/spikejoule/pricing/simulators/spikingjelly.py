@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from spikejoule.engine.differentiable.dynamics import Dynamics, SurrogateShape
 from spikejoule.pricing.cells import Cell, fixed, refuse, surrogate_name
+from spikejoule.pricing.layers import OverTime
 from spikejoule.pricing.neurons import Factor, Population, Simulator, class_names
 
 
@@ -27,6 +28,9 @@ def describe(module: Any) -> Population | None:
             bias=module.rc.bias,
             time=time(module),
         )
+    other = _OTHERS.get(_simulator_class(module))
+    if other is not None:
+        return other(module)
     constants = _constants(module)
     if constants is None:
         return None
@@ -48,13 +52,92 @@ def _constants(module: Any) -> tuple[tuple[Factor, ...], Factor] | None:
         return (), 1.0
     if name == "CUBALIFNode":
         return (module.v_decay, module.c_decay), 1.0
-    if name in ("LIFNode", "SimpleLIFNode"):
+    if name in ("LIFNode", "SimpleLIFNode", "SLTTLIFNode", "OTTTLIFNode"):
         rate = 1 / module.tau
     elif name == "ParametricLIFNode":
         rate = module.w.detach().sigmoid()
     else:
         return None
-    return (1 - rate,), rate if module.decay_input else 1.0
+    # In training, the trace of OTTT's spikes leaks, too.
+    n_states = 2 if name == "OTTTLIFNode" and module.training else 1
+    return (1 - rate,) * n_states, rate if module.decay_input else 1.0
+
+
+def _psn(module: Any) -> Population:
+    """Describe parallel spiking neurons, which sum their input over time.
+
+    H = W X, and spikes where H + B >= 0: a weight for each pair of steps (PSN), for the
+    last k steps (MaskedPSN), or the same k weights in each step (SlidingPSN). Fang et
+    al., NeurIPS 2023, arXiv:2304.12760. One step after another, they keep their last
+    inputs in a queue; then their products are not counted.
+    """
+    name = _simulator_class(module)
+    over_time = None
+    if name == "PSN":
+        over_time = OverTime.of(module.weight)
+    elif name == "SlidingPSN":
+        over_time = OverTime.of(module.weight, module.k)
+    else:
+        is_masked = bool(module.lambda_ >= 1)
+        over_time = OverTime.of(
+            module.masked_weight().detach(), module.k if is_masked else None
+        )
+    is_whole = name == "PSN" or module.step_mode == "m"
+    return Population(
+        keeps=(),
+        resets=False,
+        time=0 if is_whole else None,
+        over_time=over_time if is_whole else None,
+        surrogate=surrogate_name(_surrogate, module),
+        uncounted=() if is_whole else ("products with its last inputs",),
+    )
+
+
+def _complementary(module: Any) -> Population:
+    """Describe CLIF: Huang et al., ICML 2024, arXiv:2402.04663.
+
+    In a step the potential leaks, H = (1 - 1 / tau) V + X, and so does the second one,
+    M = M sigmoid(H / tau) + S. A spike lowers V by the threshold and by sigmoid(M).
+    """
+    return Population(
+        keeps=(1 - 1 / module.tau,),
+        states=2,
+        multiplications=2,
+        resets=2,
+        time=time(module),
+        threshold=module.v_threshold,
+        gain=1.0,
+        surrogate=surrogate_name(_surrogate, module),
+        uncounted=("sigmoid",),
+    )
+
+
+def _gated(module: Any) -> Population:
+    """Describe GLIF: Yao et al., NeurIPS 2022, arXiv:2210.13768.
+
+    In a step the potential leaks, the input has a factor that differs between steps,
+    and a constant is subtracted. A spike lowers the potential by a fraction of itself
+    and by a constant.
+    """
+    alpha, tau = (x.detach().sigmoid() for x in (module.alpha, module.tau))
+    return Population(
+        keeps=(1 - alpha * (1 - tau),),
+        multiplications=1,
+        constants=1,
+        resets=2,
+        reset_multiplications=1,
+        time=0,
+        threshold=module.v_threshold.detach().sigmoid(),
+        surrogate=surrogate_name(_surrogate, module),
+    )
+
+
+_OTHERS: Final = {
+    **dict.fromkeys(("PSN", "MaskedPSN", "SlidingPSN"), _psn),
+    "ComplementaryLIFNode": _complementary,
+    "GatedLIFNode": _gated,
+}
+"""Neurons with equations of their own, by class."""
 
 
 def _simulator_class(module: Any) -> str:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.counts.measurement import Measurement
-from spikejoule.data.images import LabelledImages, Samples
+from spikejoule.data.dataset import Samples
+from spikejoule.data.images import LabelledImages
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.events import STEP_MS, EventList
 from spikejoule.network.readout import Readout

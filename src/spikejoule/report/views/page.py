@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from spikejoule.compare.analysis import EnergyAnalysis
 from spikejoule.energy.prices import SCOPES
+from spikejoule.report.notes import cautions, label, remarks
 from spikejoule.report.views.key_figures import KeyFigure, key_figures
 from spikejoule.report.views.operations import OperationRow, operations
 from spikejoule.report.views.shares import (
@@ -16,7 +17,6 @@ from spikejoule.report.views.shares import (
     parts,
 )
 from spikejoule.report.views.training import Cells, training_by_kind, trainings
-from spikejoule.report.words import label
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +58,9 @@ class PageView:
 
 def page_view(analysis: EnergyAnalysis, has_front: bool) -> PageView:
     """Compute the values of the page; `has_front` if it has the chart of the front."""
-    remarks = analysis.inputs.remarks
     is_imported = bool(analysis.inputs.counted_in)
     # The top of the page has the cautions of an imported network.
-    repeated = analysis.inputs.cautions if is_imported else ()
+    repeated = cautions(analysis.inputs) if is_imported else ()
     return PageView(
         headings=_headings(analysis, has_front=has_front),
         key_figures=key_figures(analysis),
@@ -76,7 +75,9 @@ def page_view(analysis: EnergyAnalysis, has_front: bool) -> PageView:
         training=training_by_kind(analysis),
         trainings=trainings(analysis),
         notes=tuple(
-            (label(note), note.words) for note in remarks if note not in repeated
+            (label(note), note.words)
+            for note in remarks(analysis.inputs)
+            if note not in repeated
         ),
     )
 

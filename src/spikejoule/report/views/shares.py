@@ -7,7 +7,7 @@ from spikejoule.compare.analysis import EnergyAnalysis
 from spikejoule.energy.estimates import Energy
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, EnergyRow, SideName
 from spikejoule.energy.terms import TERMS
-from spikejoule.report.names import terms_in_words
+from spikejoule.report.names import PARTS, terms_in_words
 from spikejoule.report.units import count_in_words, joules
 
 _MOST_LAYERS = 12
@@ -133,7 +133,7 @@ def parts(analysis: EnergyAnalysis) -> list[PartRow]:
     spiking_pj = analysis.ledger.by_part(0, analysis.chosen.id)
     conventional_pj = analysis.ledger.by_part(closest, analysis.chosen.id)
     rows = [
-        PartRow(part, energy_pj, conventional_pj[part])
+        PartRow(PARTS[part], energy_pj, conventional_pj[part])
         for part, energy_pj in spiking_pj.items()
     ]
     total = PartRow("total", sum(spiking_pj.values()), sum(conventional_pj.values()))
@@ -142,10 +142,13 @@ def parts(analysis: EnergyAnalysis) -> list[PartRow]:
 
 def by_kind(analysis: EnergyAnalysis) -> list[ShareRow]:
     """Return the energy by kind of operation, without kinds that take none."""
-    rows = _shares(
-        analysis, lambda row: TERMS[row.term].part or terms_in_words(row.term)
-    )
-    return [row for row in rows if row.energy_pj]
+    return [row for row in _shares(analysis, _kind_of) if row.energy_pj]
+
+
+def _kind_of(row: EnergyRow) -> str:
+    """Name the part of a term; a chip's own unit of work belongs to none."""
+    part = TERMS[row.term].part
+    return PARTS[part] if part else terms_in_words(row.term)
 
 
 def by_layer(analysis: EnergyAnalysis) -> list[ShareRow]:

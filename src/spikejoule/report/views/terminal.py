@@ -4,8 +4,9 @@ from spikejoule.compare.analysis import EnergyAnalysis
 from spikejoule.core.terminal import text_table
 from spikejoule.energy.estimates import Energy
 from spikejoule.report.names import layers, named
+from spikejoule.report.notes import label, remarks
 from spikejoule.report.units import joules, plain
-from spikejoule.report.words import label, updates, window, window_label
+from spikejoule.report.words import updates, window, window_label
 
 
 def measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
@@ -32,7 +33,7 @@ def measured(analysis: EnergyAnalysis) -> list[tuple[str, str]]:
         ("dense operations", f"{activity.dense_operations_per_inference:,}"),
         ("sparsity ratio", f"{activity.sparsity_ratio:.6f}"),
         ("neuron updates", updates(inputs)),
-        *((label(note), note.words) for note in inputs.remarks),
+        *((label(note), note.words) for note in remarks(inputs)),
     ]
 
 

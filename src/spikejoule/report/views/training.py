@@ -1,7 +1,7 @@
 """The energy of training: by kind of access, and of all networks that were trained."""
 
 from spikejoule.compare.analysis import EnergyAnalysis
-from spikejoule.report.kinds import pj_by_kind
+from spikejoule.report.kinds import KINDS, pj_by_kind
 from spikejoule.report.names import analysed_name
 from spikejoule.report.units import energy_words, joules, plain
 from spikejoule.report.words import accuracy, dataflow
@@ -25,7 +25,7 @@ def training_by_kind(analysis: EnergyAnalysis) -> list[Cells]:
         if sum_pj:
             cells = [joules(pj, 3) if pj else "" for pj in phases.values()]
             share = f"{plain(100 * sum_pj / total_pj)} %"
-            rows.append((kind, *cells, joules(sum_pj, 3), share))
+            rows.append((KINDS[kind], *cells, joules(sum_pj, 3), share))
     return rows
 
 

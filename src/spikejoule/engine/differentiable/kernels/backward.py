@@ -33,21 +33,25 @@ from spikejoule.engine.differentiable.kernels.structures import (
     neurons_of,
     potentials_of,
 )
+from spikejoule.engine.differentiable.kernels.synapses import (
+    PlaceProducts,
+    set_products,
+)
 from spikejoule.engine.kernels.chain import (
     ChainArrays,
     aligned_zeros_like,
     link_at,
     patches_of,
 )
-from spikejoule.engine.kernels.forward import block_size
+from spikejoule.engine.kernels.forward import block_size, equal_parts
 from spikejoule.engine.kernels.patches import Row
 from spikejoule.engine.kernels.structures import Array, Block, Rows, Spikes
-from spikejoule.engine.learning.kernels.backward import GROUP_SAMPLES, group_by_source
+from spikejoule.engine.kernels.vector import MAX_BLOCK, WIDE_BLOCK
+from spikejoule.engine.learning.kernels.backward import group_by_source
 from spikejoule.engine.learning.kernels.chain import add_place_products
 from spikejoule.engine.learning.kernels.patches import (
     PlaceTaps,
     add_patch_gradients,
-    add_products,
 )
 from spikejoule.engine.learning.kernels.structures import BySource
 from spikejoule.engine.learning.kernels.vector import (
@@ -89,6 +93,7 @@ class BackwardPass(NamedTuple):
         tables, kept, inputs, batch: those of the forward pass.
         slopes: the gradient of the loss by the output.
         gradients: receives.
+        group: G, samples of a group.
     """
 
     tables: Tables
@@ -97,6 +102,7 @@ class BackwardPass(NamedTuple):
     batch: Batch
     slopes: Records
     gradients: Gradients
+    group: int
 
 
 class Transposed(NamedTuple):
@@ -123,7 +129,7 @@ class GroupOfSamples(NamedTuple):
 @compiled_inline
 def _named_pass(arrays):
     """Return plain nested tuples, as Python passes them, as ``BackwardPass``."""
-    tables, kept, inputs, batch, slopes, gradients = arrays
+    tables, kept, inputs, batch, slopes, gradients, group = arrays
     return BackwardPass(
         named_tables(tables),
         Kept(*kept),
@@ -131,6 +137,7 @@ def _named_pass(arrays):
         Batch(*batch),
         Records(*slopes),
         Gradients(*gradients),
+        group,
     )
 
 
@@ -151,7 +158,7 @@ def _new_memory(most_events, work):
     elements = link.first_unit + link.stride
     like = tables.chain.parameters
     return BackwardMemory(
-        deltas=aligned_zeros_like(elements * GROUP_SAMPLES * n_steps, like),
+        deltas=aligned_zeros_like(elements * work.group * n_steps, like),
         slopes=aligned_zeros_like(n_steps * widest, like),
         recorded=aligned_zeros_like(n_steps * link.stride, like),
         nothing=aligned_zeros_like(widest, like),
@@ -168,7 +175,7 @@ def _new_memory(most_events, work):
 def _deltas_of(number, place, work, memory):
     """Return dL/dx of a layer and a sample of the group, ``Rows`` of T steps."""
     link = link_at(work.tables.chain.links, number)
-    start = (link.first_unit * GROUP_SAMPLES + place * link.stride) * work.batch.n_steps
+    start = (link.first_unit * work.group + place * link.stride) * work.batch.n_steps
     return Rows(memory.deltas, start, link.stride)
 
 
@@ -202,26 +209,17 @@ def _set_products(following, place, number, block, work, into):
         following: dL/dx of the link's population, ``Rows``.
         place: among those of all links.
         number: of the link.
-        block: the channels.
+        block: the channels, at most MAX_BLOCK vectors.
         work: ``BackwardPass``.
         into: receives dL/ds, ``Rows`` with all channels of the place.
     """
     chain = work.tables.chain
-    n_steps = work.batch.n_steps
     first = chain.taps_of[place]
     end = chain.taps_of[place + 1]
     reach = link_at(chain.links, number).reach
     taps = PlaceTaps(chain.taps, first, end, work.tables.transposed, reach)
-    values = into.values
-    for step in range(n_steps):
-        row = into.start + step * into.stride + block.column
-        values[row : row + block.vectors * LANES] = 0
-    size = block_size(into.stride)
-    first_vector = block.column // LANES
-    end_vector = first_vector + block.vectors
-    for vector in range(first_vector, end_vector, size):
-        part = Block(vector * LANES, min(size, end_vector - vector))
-        add_products(following, taps, part, n_steps, into)
+    products = PlaceProducts(taps, block, into.stride, work.batch.n_steps)
+    set_products(following, products, into)
 
 
 @compiled_inline
@@ -235,11 +233,9 @@ def _layer_backward(number, sample, place, lane, work, memory):
     recorded = memory.recorded if has_recorded else memory.nothing
     sums = work.gradients.neurons[lane]
     potentials = potentials_of(work.kept, tables, number, sample, n_steps)
-    of_next = potentials_of(work.kept, tables, number, sample + 1, n_steps)
     return LayerBackward(
         neurons_of(work.kept.constants, tables, link, number),
         potentials,
-        of_next.start - potentials.start,
         Slopes(
             Rows(memory.slopes, 0, link.stride if is_last else link.width),
             tables.chain.factors[number + 1],
@@ -283,7 +279,8 @@ def _whole_deltas(number, layer, work):
         for vector in range(0, vectors, size):
             column = vector * LANES
             some = min(size, vectors - vector)
-            neuron_gradients(layer, Span(column, column, some, step, at_once))
+            span = Span(column, column, some, LANES, LANES, step, at_once)
+            neuron_gradients(layer, span)
 
 
 @compiled_apart
@@ -316,8 +313,50 @@ def _deltas_by_place(number, layer, next_deltas, work):
             _set_products(next_deltas, place, number + 1, block, work, slopes)
             for member in range(members_of[place], members_of[place + 1]):
                 element = np.int64(members[member]) * width + block.column
-                span = Span(element, block.column, block.vectors, 0, n_steps)
-                neuron_gradients(layer, span)
+                neuron_gradients(layer, _row_span(element, block, n_steps))
+
+
+@compiled_inline
+def _row_span(element, block, n_steps):
+    """Return the ``Span`` of a block of neighbouring neurons, over all steps."""
+    return Span(element, block.column, block.vectors, LANES, LANES, 0, n_steps)
+
+
+@compiled_apart
+def _deltas_across_places(number, layer, next_deltas, work):
+    """Do what `_deltas_by_place` does, for several places with few channels at a time.
+
+    Each place is one position. A vector of neurons waits for its own step after, so the
+    vectors of several positions take turns.
+    """
+    tables = work.tables
+    n_steps = work.batch.n_steps
+    slopes = layer.slopes.spikes
+    following = link_at(tables.chain.links, number + 1)
+    link = link_at(tables.chain.links, number)
+    width = link.width
+    vectors = width // LANES
+    for first in range(0, link.positions, MAX_BLOCK):
+        positions = min(MAX_BLOCK, link.positions - first)
+        for k in range(positions):
+            place = following.first_place + first + k
+            of_place = Rows(slopes.values, k * n_steps * width, width)
+            block = Block(0, vectors)
+            _set_products(next_deltas, place, number + 1, block, work, of_place)
+        for vector in range(vectors):
+            column = vector * LANES
+            neuron_gradients(
+                layer,
+                Span(
+                    first * width + column,
+                    column,
+                    positions,
+                    width,
+                    n_steps * width,
+                    0,
+                    n_steps,
+                ),
+            )
 
 
 @compiled_apart
@@ -348,13 +387,22 @@ def _layer_deltas(number, sample, place, lane, work, memory):
         return
     next_deltas = _deltas_of(number + 1, place, work, memory)
     if link.recurrent == 0:
-        _deltas_by_place(number, layer, next_deltas, work)
+        # Without pooling, each position is a place; there is one more without taps.
+        following = link_at(chain.links, number + 1)
+        is_pooled = following.n_places != link.positions + 1
+        if is_pooled or link.width // LANES > NARROW:
+            _deltas_by_place(number, layer, next_deltas, work)
+        else:
+            _deltas_across_places(number, layer, next_deltas, work)
         return
     # A recurrent layer is flat, so it is one place.
     first_place = link_at(chain.links, number + 1).first_place
-    whole = Block(0, link.stride // LANES)
     slopes = layer.slopes.spikes
-    _set_products(next_deltas, first_place, number + 1, whole, work, slopes)
+    vectors = link.stride // LANES
+    size = block_size(link.stride)
+    for vector in range(0, vectors, size):
+        block = Block(vector * LANES, min(size, vectors - vector))
+        _set_products(next_deltas, first_place, number + 1, block, work, slopes)
     _whole_deltas(number, layer, work)
 
 
@@ -382,7 +430,7 @@ def _add_rows(number, group, work, memory):
     place = layer_place_at(tables.layers, number)
     gradient = work.gradients.parameters[group.lane]
     rows = Rows(gradient, place.weight_start, link.stride)
-    start = link.first_unit * GROUP_SAMPLES * work.batch.n_steps
+    start = link.first_unit * work.group * work.batch.n_steps
     deltas = memory.deltas[start:]
     spikes = _received(number, group, work)
     vectors = link.stride // LANES
@@ -392,7 +440,7 @@ def _add_rows(number, group, work, memory):
     empty = BySource(memory.active, memory.firsts, memory.steps, 0)
     n_active = group_by_source(spikes, n_rows, memory, 0, empty)
     by_source = BySource(memory.active, memory.firsts, memory.steps, n_active)
-    size = block_size(link.stride)
+    size = equal_parts(vectors, WIDE_BLOCK)
     for vector in range(0, vectors, size):
         block = Block(vector * LANES, min(size, vectors - vector))
         accumulate_rows(rows, block, by_source, deltas)
@@ -462,8 +510,8 @@ def _most_events(lane, work):
     batch = work.batch
     most = np.int64(0)
     for number in range(work.tables.layers.shape[0]):
-        for first in range(batch.bounds[lane], batch.bounds[lane + 1], GROUP_SAMPLES):
-            end = min(first + GROUP_SAMPLES, batch.bounds[lane + 1])
+        for first in range(batch.bounds[lane], batch.bounds[lane + 1], work.group):
+            end = min(first + work.group, batch.bounds[lane + 1])
             spikes = _received(number, GroupOfSamples(lane, first, end), work)
             offsets = spikes.offsets
             most = max(most, offsets[offsets.size - 1] - offsets[0])
@@ -485,10 +533,8 @@ def add_lane(lane, arrays):
     memory = _new_memory(_most_events(lane, work), work)
     work.gradients.parameters[lane] = 0
     work.gradients.neurons[lane] = 0
-    for first in range(bounds[lane], bounds[lane + 1], GROUP_SAMPLES):
-        group = GroupOfSamples(
-            lane, first, min(first + GROUP_SAMPLES, bounds[lane + 1])
-        )
+    for first in range(bounds[lane], bounds[lane + 1], work.group):
+        group = GroupOfSamples(lane, first, min(first + work.group, bounds[lane + 1]))
         for sample in range(group.first, group.end):
             for number in range(n_layers - 1, -1, -1):
                 _layer_deltas(number, sample, sample - first, lane, work, memory)

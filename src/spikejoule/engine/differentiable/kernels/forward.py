@@ -1,8 +1,7 @@
 """The forward pass: each lane runs its samples through all layers.
 
-Per layer, the synapses write the inputs of all steps where the potentials belong, and
-the neurons turn them into potentials and spikes. In a recurrent layer, both take turns
-step by step.
+Per layer, the synapses write the inputs of all steps, and the neurons turn them into
+potentials and spikes. In a recurrent layer, both take turns step by step.
 """
 
 from typing import NamedTuple
@@ -37,6 +36,7 @@ from spikejoule.engine.differentiable.kernels.structures import (
 from spikejoule.engine.differentiable.kernels.synapses import (
     add_weight_rows,
     mark_spikes,
+    repeat_row,
 )
 from spikejoule.engine.kernels.chain import (
     aligned_zeros_like,
@@ -44,25 +44,31 @@ from spikejoule.engine.kernels.chain import (
     list_spikes,
     patches_of,
 )
-from spikejoule.engine.kernels.forward import block_size
+from spikejoule.engine.kernels.forward import block_size, equal_parts
 from spikejoule.engine.kernels.patches import Row, add_patches
 from spikejoule.engine.kernels.structures import Array, Block, Rows, Spikes
+from spikejoule.engine.kernels.vector import WIDE_BLOCK
 
 
 class ForwardMemory(NamedTuple):
     """Working memory for one sample and layer at a time.
 
     Attributes:
+        inputs: what a layer receives in all steps, real [T * elements]. Memory of its
+            own, which stays in the cache; the potentials of a batch do not.
         currents: synaptic currents, real.
         fired: one bit per neuron and step, uint16.
         listed: neurons that fired in a step.
         bits: one bit per unit, uint16; zero between steps.
+        marked: one bit per value of a lane's dense input, uint16; else empty.
     """
 
+    inputs: Array
     currents: Array
     fired: Array
     listed: Array
     bits: Array
+    marked: Array
 
 
 class FiredBits(NamedTuple):
@@ -106,16 +112,29 @@ def _widest(tables):
 
 
 @compiled_inline
-def _new_memory(tables, n_steps, n_inputs):
-    """Return zeroed ``ForwardMemory``."""
+def _words_of_row(tables):
+    """Return the words that mark the spikes of one row of the input."""
+    n_inputs = layer_place_at(tables.layers, 0).units_before
+    return (n_inputs + LANES - 1) // LANES
+
+
+@compiled_inline
+def _new_memory(lane, work):
+    """Return ``ForwardMemory``."""
+    tables = work.tables
+    batch = work.batch
     widest = _widest(tables)
     elements = tables.chain.elements
-    words = max(n_steps * (widest // LANES), n_inputs // LANES + 1)
+    dense_rows = (batch.bounds[lane + 1] - batch.bounds[lane]) * batch.n_steps
+    if work.inputs.kind != DENSE:
+        dense_rows = 0
     return ForwardMemory(
+        inputs=aligned_zeros_like(batch.n_steps * widest, tables.chain.parameters),
         currents=aligned_zeros_like(widest, tables.chain.parameters),
-        fired=np.zeros(words, np.uint16),
-        listed=np.zeros(widest + LISTED_AT_ONCE, elements.dtype),
+        fired=np.empty(batch.n_steps * (widest // LANES), np.uint16),
+        listed=np.empty(widest + LISTED_AT_ONCE, elements.dtype),
         bits=np.zeros(widest // LANES + 1, np.uint16),
+        marked=np.empty(dense_rows * _words_of_row(tables), np.uint16),
     )
 
 
@@ -147,66 +166,92 @@ def _start_lane(population, lane, work):
 
 
 @compiled_apart
-def _list_dense(sample, step, work, memory, out):
-    """Append the spikes of one row of a dense input to `out`.
+def _mark_dense(lane, work, marked):
+    """Mark the spikes of a lane's dense input.
+
+    Step by step, as they are in memory: rows of one sample are far apart, and would
+    arrive half as fast.
 
     Returns:
         whether any value is neither 0 nor 1.
     """
     batch = work.batch
     values = work.inputs.values
-    marked = memory.fired
-    offsets = out.offsets
     n_inputs = layer_place_at(work.tables.layers, 0).units_before
-    first = (step * batch.n_samples + sample) * n_inputs
-    following = first + (batch.n_samples * n_inputs if step + 1 < batch.n_steps else 0)
     n_vectors = n_inputs // LANES
-    others = mark_spikes(values, first, following, n_vectors, marked)
-    word = np.uint16(0)
-    for k in range(n_inputs - n_vectors * LANES):
-        value = values[first + n_vectors * LANES + k]
-        others |= (value != 0) & (value != 1)
-        word |= np.uint16(value != 0) << np.uint16(k)
-    marked[n_vectors] = word
-    words = n_vectors + 1 if n_vectors * LANES < n_inputs else n_vectors
-    offsets[step + 1] = list_set_bits(marked, words, out.sources, offsets[step])
+    words = _words_of_row(work.tables)
+    first_sample = batch.bounds[lane]
+    others = False
+    for step in range(batch.n_steps):
+        for sample in range(first_sample, batch.bounds[lane + 1]):
+            first = (step * batch.n_samples + sample) * n_inputs
+            row = ((sample - first_sample) * batch.n_steps + step) * words
+            others |= mark_spikes(values, first, n_vectors, marked, row)
+            if n_vectors == words:
+                continue
+            word = np.uint16(0)
+            for k in range(n_inputs - n_vectors * LANES):
+                value = values[first + n_vectors * LANES + k]
+                others |= (value != 0) & (value != 1)
+                word |= np.uint16(value != 0) << np.uint16(k)
+            marked[row + n_vectors] = word
     return others
 
 
 @compiled_apart
-def _fill_currents(sample, work):
-    """Write the currents of a sample where the potentials of the first layer belong."""
+def _list_marked(first_row, work, marked, out):
+    """Write the spikes of T rows of marked input, from `first_row` on, to `out`."""
+    words = _words_of_row(work.tables)
+    sources = out.sources
+    offsets = out.offsets
+    for step in range(work.batch.n_steps):
+        of_row = marked[(first_row + step) * words :]
+        offsets[step + 1] = list_set_bits(of_row, words, sources, offsets[step])
+
+
+@compiled_apart
+def _fill_currents(sample, work, inputs):
+    """Write the currents of a sample as inputs of the first layer."""
     batch = work.batch
     units = work.tables.chain.units
     currents = work.inputs.values
-    n_steps = batch.n_steps
     link = link_at(work.tables.chain.links, 0)
-    rows = potentials_of(work.kept, work.tables, 0, sample, n_steps)
-    potentials = rows.values
-    for step in range(n_steps):
-        row = rows.start + (step + 1) * rows.stride
+    for step in range(batch.n_steps):
+        row = step * link.stride
         first = (step * batch.n_samples + sample) * link.n_units
         for element in range(link.stride):
             unit = units[link.first_unit + element]
-            potentials[row + element] = currents[first + unit] if unit >= 0 else 0
+            inputs[row + element] = currents[first + unit] if unit >= 0 else 0
 
 
 @compiled_inline
-def _add_patches(number, received, work, rows):
+def _add_patches(number, received, work, inputs):
     """Write the inputs of a layer in all steps: biases, and the patches of spikes."""
     chain = work.tables.chain
     parameters = chain.parameters
     link = link_at(chain.links, number)
     patches = patches_of(chain, link, chain.factors[number])
-    values = rows.values
+    biases = Row(parameters, link.bias_start)
+    vectors = link.width // LANES
     for step in range(work.batch.n_steps):
-        row = rows.start + (step + 1) * rows.stride
-        for position in range(link.positions):
-            first = np.uint64(row + position * link.width)
-            for column in range(np.uint64(link.width)):
-                bias = parameters[np.uint64(link.bias_start) + column]
-                values[first + column] = bias
-        add_patches(received, step, patches, parameters, Row(values, row))
+        row = Row(inputs.values, inputs.start + step * inputs.stride)
+        repeat_row(biases, vectors, row, link.positions)
+        add_patches(received, step, patches, parameters, row)
+
+
+@compiled_inline
+def _add_rows(number, received, work, inputs):
+    """Do what `_add_patches` does for a fully connected layer."""
+    parameters = work.tables.chain.parameters
+    link = link_at(work.tables.chain.links, number)
+    place = layer_place_at(work.tables.layers, number)
+    weights = Rows(parameters, place.weight_start, link.stride)
+    biases = Row(parameters, link.bias_start)
+    vectors = link.stride // LANES
+    size = equal_parts(vectors, WIDE_BLOCK)
+    for vector in range(0, vectors, size):
+        block = Block(vector * LANES, min(size, vectors - vector))
+        add_weight_rows(received, work.batch.n_steps, weights, biases, block, inputs)
 
 
 @compiled_apart
@@ -237,33 +282,30 @@ def _run_layer(number, sample, received, work, memory, out):
     for element in range(link.stride):
         potentials[rows.start + element] = 0
         currents[element] = 0
+    inputs = Rows(memory.inputs, 0, link.stride)
     place = layer_place_at(work.tables.layers, number)
     if place.synapses == PATCHES:
-        _add_patches(number, received, work, rows)
+        _add_patches(number, received, work, inputs)
+    if place.synapses == ROWS:
+        _add_rows(number, received, work, inputs)
     words = link.stride // LANES
-    # Block by block, so that the inputs of a block are in the first-level cache when
-    # its neurons run.
+    # Block by block, so that the steps of a block are in the first-level cache.
     size = block_size(link.stride)
-    weights = Rows(chain.parameters, place.weight_start, link.stride)
-    biases = Row(chain.parameters, link.bias_start)
-    inputs = Rows(potentials, rows.start + rows.stride, rows.stride)
-    for vector in range(0, words, size):
-        block = Block(vector * LANES, min(size, words - vector))
-        if place.synapses == ROWS:
-            add_weight_rows(received, n_steps, weights, biases, block, inputs)
-        if link.recurrent == 0:
-            steps = NeuronSteps(rows, n_steps, Row(currents, 0), fired)
+    if link.recurrent == 0:
+        for vector in range(0, words, size):
+            block = Block(vector * LANES, min(size, words - vector))
+            steps = NeuronSteps(inputs, rows, n_steps, Row(currents, 0), fired)
             run_neurons(neurons, block, steps)
     count = offsets[0]
     for step in range(n_steps):
         bits = fired[step * words :]
         if link.recurrent > 0:
-            start = rows.start + step * rows.stride
+            of_step = Rows(inputs.values, step * link.stride, link.stride)
             if step > 0:
-                row = Row(potentials, start + rows.stride)
+                row = Row(of_step.values, of_step.start)
                 add_patches(out, step - 1, own_patches, chain.parameters, row)
-            of_step = Rows(potentials, start, rows.stride)
-            steps = NeuronSteps(of_step, 1, Row(currents, 0), bits)
+            after = Rows(potentials, rows.start + step * rows.stride, rows.stride)
+            steps = NeuronSteps(of_step, after, 1, Row(currents, 0), bits)
             for vector in range(0, words, size):
                 block = Block(vector * LANES, min(size, words - vector))
                 run_neurons(neurons, block, steps)
@@ -332,20 +374,20 @@ def run_lane(lane, arrays, wrong):
     kept = work.kept
     n_layers = tables.layers.shape[0]
     n_steps = batch.n_steps
-    n_inputs = layer_place_at(tables.layers, 0).units_before
-    memory = _new_memory(tables, n_steps, n_inputs)
+    memory = _new_memory(lane, work)
     for population in range(n_layers + 1):
         _start_lane(population, lane, work)
-    others = False
-    for sample in range(batch.bounds[lane], batch.bounds[lane + 1]):
+    first_sample = batch.bounds[lane]
+    if inputs.kind == DENSE:
+        wrong[lane] = _mark_dense(lane, work, memory.marked)
+    for sample in range(first_sample, batch.bounds[lane + 1]):
         sources = inputs.sources
         offsets = rows_of(inputs.offsets, sample, lane, batch, inputs.lane_rows)
         if inputs.kind == DENSE:
-            into = Spikes(sources, offsets)
-            for step in range(n_steps):
-                others |= _list_dense(sample, step, work, memory, into)
+            first_row = (sample - first_sample) * n_steps
+            _list_marked(first_row, work, memory.marked, Spikes(sources, offsets))
         if inputs.kind == CURRENTS:
-            _fill_currents(sample, work)
+            _fill_currents(sample, work, memory.inputs)
         for number in range(n_layers):
             received = Spikes(sources, offsets)
             sources = kept.sources
@@ -353,4 +395,3 @@ def run_lane(lane, arrays, wrong):
             out = Spikes(sources, offsets)
             _run_layer(number, sample, received, work, memory, out)
         _record(sample, work)
-    wrong[lane] = others

@@ -161,13 +161,14 @@ class NeuronSteps(NamedTuple):
     """What :func:`run_neurons` works on.
 
     Attributes:
-        potentials: row 0 holds v of the step before; the following rows hold the inputs
-            x of the steps, and receive v.
+        inputs: x of the steps, one row each.
+        potentials: row 0 holds v of the step before; the following rows receive v.
         n_steps: number of steps.
         currents: synaptic currents after the step before; is updated.
         fired: receives one bit per neuron and step.
     """
 
+    inputs: Rows
     potentials: Rows
     n_steps: int
     currents: Row
@@ -214,12 +215,14 @@ def _emit_steps(builder, neurons, column, steps, size, code):
         builder.store(own[k].after_reset(before), cell)
     with each_below(builder, steps.n_steps) as step:
         row = potentials.start + column + potentials.stride * (step + 1)
+        input_row = steps.inputs.start + column + steps.inputs.stride * step
         for k, (neuron, cell, current) in enumerate(
             zip(own, left.cells, currents.cells, strict=True)
         ):
             place = row + LANES * k
+            received = steps.inputs.values.load_vector(input_row + LANES * k)
             remaining = builder.fmul(neuron.keep_current, builder.load(current))
-            total = builder.fadd(remaining, values.load_vector(place))
+            total = builder.fadd(remaining, received)
             builder.store(total, current)
             before = builder.load(cell)
             # Not a fused multiply-add: the simulators round the product.
@@ -273,7 +276,6 @@ class LayerBackward(NamedTuple):
     Attributes:
         neurons: all of them.
         potentials: v, ``Rows`` of T + 1 steps; row 0 is before the first.
-        to_next: distance to the potentials of the sample that comes next.
         slopes: gradients by spikes and recorded potentials.
         deltas: ``Rows`` of T steps that receive dL/dx.
         through: what is carried through time, and the sums.
@@ -281,19 +283,20 @@ class LayerBackward(NamedTuple):
 
     neurons: Neurons
     potentials: Rows
-    to_next: int
     slopes: Slopes
     deltas: Rows
     through: Through
 
 
 class Span(NamedTuple):
-    """Neighbouring neurons of a layer, and some steps.
+    """Some vectors of neurons of a layer, and some steps.
 
     Attributes:
         element: the first neuron in the layer.
         column: the first neuron in the slopes by spikes.
         vectors: number of vectors of neurons, at most MAX_BLOCK.
+        to_element: distance to the next vector in the layer.
+        to_column: the same in the slopes by spikes.
         step: the first step.
         n_steps: number of steps.
     """
@@ -301,6 +304,8 @@ class Span(NamedTuple):
     element: int
     column: int
     vectors: int
+    to_element: int
+    to_column: int
     step: int
     n_steps: int
 
@@ -360,14 +365,16 @@ def _emit_derivatives(builder, layer, span, shape):
         broadcast(builder, number)
         for number in (settings.height, settings.slope, settings.floor)
     )
+    # The loops jump through the potentials, and processors do not see where. The span
+    # that comes next is fetched now.
+    to_next = span.to_element * span.vectors
     with each_below(builder, span.vectors) as number:
-        element = span.element + number * LANES
+        element = span.element + span.to_element * number
         own = _NeuronVector(builder, layer.neurons, element, "none")
         with each_below(builder, span.n_steps) as row:
             step = span.step + row
             place = potentials.start + potentials.stride * (step + 1) + element
-            # The loops jump through the potentials, and processors do not see where.
-            prefetch(builder, values, place + layer.to_next)
+            prefetch(builder, values, place + to_next)
             distance = builder.fsub(values.load_vector(place), own.threshold)
             value = shape(lanes, builder.fmul(slope, distance), floor)
             place = deltas.start + deltas.stride * step + element
@@ -428,7 +435,7 @@ class _GradientEmitter:
         span = self._span
         if self._rule.is_general:
             with each_below(self._builder, span.vectors) as number:
-                self._emit_vectors(number * LANES, 1)
+                self._emit_vectors(number, 1)
             return
         first = Index(self._builder, constant(0))
         for_each_block_size(
@@ -439,10 +446,10 @@ class _GradientEmitter:
         )
 
     def _emit_vectors(self, first, size):
-        """Emit the steps of `size` vectors, from column `first` of the span on."""
+        """Emit the steps of `size` vectors of the span, from number `first` on."""
         builder = self._builder
         span = self._span
-        cells = [self._cells_at(first + LANES * k) for k in range(size)]
+        cells = [self._cells_at(first + k) for k in range(size)]
         with each_below(builder, span.n_steps) as number:
             step = span.step + span.n_steps - 1 - number
             for vector in cells:
@@ -451,12 +458,12 @@ class _GradientEmitter:
             for (values, place), cell in self._carried(vector):
                 values.store_vector(builder.load(cell), place)
 
-    def _cells_at(self, offset):
+    def _cells_at(self, number):
         """Return the cells of one vector, filled for the last step."""
         layer = self._layer
         span = self._span
         vector = layer.potentials.values.vector
-        element = span.element + offset
+        element = span.element + span.to_element * number
         n_sums = N_SUMS if self._rule.is_general else 1
         later, later_current, potential, *sums = (
             cgutils.alloca_once(self._builder, vector) for _ in range(3 + n_sums)
@@ -464,7 +471,7 @@ class _GradientEmitter:
         cells = _Cells(
             _NeuronVector(self._builder, layer.neurons, element, self._rule.reset),
             element,
-            span.column + offset,
+            span.column + span.to_column * number,
             potential,
             later,
             later_current,

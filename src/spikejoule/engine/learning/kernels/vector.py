@@ -13,7 +13,7 @@ from spikejoule.compiling.emit import (
     for_each_block_size,
     load_row,
 )
-from spikejoule.engine.kernels.vector import MAX_BLOCK
+from spikejoule.engine.kernels.vector import WIDE_BLOCK
 
 NARROW = 2
 """A layer of up to this many vectors is narrow: its weight gradient stays in the L1
@@ -25,8 +25,9 @@ def accumulate_rows(builder, gradient, block, by_source, deltas):
     """Add the deltas of the rows in which each source fired to its weight gradient.
 
     For each k below `n_active`: ``gradient[active[k]] += sum(deltas[steps[e]])`` over e
-    from ``firsts[k]`` to ``firsts[k + 1]``, for the columns of a block. The gradient is
-    ``Rows``; the deltas are flat, with the same stride.
+    from ``firsts[k]`` to ``firsts[k + 1]``, for the columns of a block of at most
+    WIDE_BLOCK vectors. The gradient is ``Rows``; the deltas are flat, with the same
+    stride.
 
     The sum of a source stays in registers, so each row of the gradient is loaded and
     stored once, not once per spike. A plain loop took eight times as long.
@@ -45,7 +46,7 @@ def accumulate_rows(builder, gradient, block, by_source, deltas):
                 sums.add(deltas, delta + column)
             sums.store(gradient.values, row)
 
-    for_each_block_size(builder, block.vectors, range(1, MAX_BLOCK + 1), emit)
+    for_each_block_size(builder, block.vectors, range(1, WIDE_BLOCK + 1), emit)
 
 
 @emitted
