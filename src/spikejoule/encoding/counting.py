@@ -68,9 +68,7 @@ def class_counts(output: EventList) -> NDArray[np.int64]:
     places = np.repeat(first_place, output.counts_per_sample())
     places += output.sources
     counts = np.bincount(places, minlength=output.n_samples * output.n_inputs)
-    return counts.reshape(output.n_samples, output.n_inputs).astype(
-        np.int64, copy=False
-    )
+    return counts.reshape(output.n_samples, output.n_inputs).astype(np.int64)
 
 
 def best_class(scores: NDArray[Any]) -> NDArray[np.int64]:
