@@ -144,6 +144,7 @@ bench: $(INSTALLED)-bench  ## compare the speed with the original notebook's loo
 	$(BENCHMARK) graphs $(call into_file,graphs)
 	$(BENCHMARK) pricing $(call into_file,pricing)
 	$(BENCHMARK) accelerate $(call into_file,accelerate)
+	$(BENCHMARK) track $(call into_file,track)
 
 profile: $(INSTALLED)  ## measure where the event engine spends its training time (OUTPUT=...)
 	$(BENCHMARK) profile $(call into_file,profile)

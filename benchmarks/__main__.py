@@ -7,6 +7,7 @@
     pricing  `spikejoule.price`, compared with a model's own forward pass
     accelerate  a training loop with `spikejoule.accelerate`, and without
     accuracy    what that loop learns, with and without
+    track    a training loop inside `spikejoule.track`, and outside
 
 `python -m benchmarks CASE --help` lists the options of a case; its module says what is
 measured and how.
@@ -18,7 +19,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import accelerate, accuracy, graphs, growth, pricing, profile, speed
+from benchmarks import (
+    accelerate,
+    accuracy,
+    graphs,
+    growth,
+    pricing,
+    profile,
+    speed,
+    track,
+)
 from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.store import write_json
 
@@ -32,6 +42,7 @@ CASES = {
     "pricing": pricing,
     "accelerate": accelerate,
     "accuracy": accuracy,
+    "track": track,
 }
 
 

@@ -1,9 +1,10 @@
 """Accuracy of a user's training loop with `spikejoule.accelerate`, and without.
 
 The loop of the case `accelerate` (784-400-10, 50 steps, batches of 128, dense spikes)
-trains snnTorch's model on all of MNIST, as it is and accelerated: from the same first
-weights, on the same spikes in the same order. Rounding differs in the last bits, so
-that the weights drift apart; the accuracy on the test images must not.
+trains the models of snnTorch and SpikingJelly on all of MNIST, as they are and
+accelerated: from the same first weights, on the same spikes in the same order. Rounding
+differs in the last bits, so that the weights drift apart; the accuracy on the test
+images must not.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import spikejoule
-from benchmarks.accelerate import BATCH, JOBS, snntorch_forward, snntorch_model
+from benchmarks.accelerate import BATCH, FAST, FORWARD, JOBS, MODELS, SIMULATED
 from benchmarks.images import load_benchmark_images
 from benchmarks.machine import cores, describe, positive
 from spikejoule.core.terminal import text_table
@@ -25,7 +26,6 @@ from spikejoule.core.terminal import text_table
 logger = logging.getLogger(__name__)
 
 JOB: Final = JOBS["dense"]
-ROWS: Final = ("snntorch", "accelerated snntorch")
 
 
 def spikes_of(images: np.ndarray, seed: int) -> torch.Tensor:
@@ -35,11 +35,11 @@ def spikes_of(images: np.ndarray, seed: int) -> torch.Tensor:
     return torch.from_numpy(events.to_dense())
 
 
-def first_model(seed: int) -> nn.Module:
-    """Return snnTorch's model with first weights drawn from the seed."""
-    model = snntorch_model(JOB)
+def first_model(simulator: str, seed: int) -> nn.Module:
+    """Return a simulator's model with first weights drawn from the seed."""
+    model = MODELS[simulator](JOB)
     torch.manual_seed(seed)
-    for module in model:
+    for module in model.modules():
         if isinstance(module, nn.Linear):
             module.reset_parameters()
     return model
@@ -48,10 +48,11 @@ def first_model(seed: int) -> nn.Module:
 def test_accuracy_percent(
     row: str, seed: int, epochs: int, data: dict[str, np.ndarray]
 ) -> float:
-    """Train a model; return its accuracy on the test images, by snnTorch itself."""
-    model = first_model(seed)
-    own = snntorch_forward(model)
-    forward = own if row == "snntorch" else spikejoule.accelerate(model)
+    """Train a model; return its accuracy on test images, by the simulator itself."""
+    simulator = row.removeprefix(FAST)
+    model = first_model(simulator, seed)
+    own = FORWARD[simulator](model)
+    forward = spikejoule.accelerate(model) if row.startswith(FAST) else own
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     images = data["train_images"]
     labels = torch.from_numpy(data["train_labels"].astype(np.int64))
@@ -79,6 +80,7 @@ def test_accuracy_percent(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this case."""
+    parser.add_argument("--rows", nargs="+", choices=SIMULATED, default=SIMULATED)
     parser.add_argument("--epochs", type=positive, default=3)
     parser.add_argument("--seeds", nargs="+", type=int, default=[42, 43, 44])
     parser.add_argument(
@@ -100,7 +102,7 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
             test_accuracy_percent(row, seed, arguments.epochs, data)
             for seed in arguments.seeds
         ]
-        for row in ROWS
+        for row in arguments.rows
     }
     content = {
         "machine": facts,
@@ -115,7 +117,7 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def accuracy_table(found: dict[str, Any]) -> str:
-    """The accuracy with each seed, and the mean, of both rows."""
+    """The accuracy with each seed, and the mean, of all rows."""
     names = (*(f"seed {seed}" for seed in found["seeds"]), "mean")
     rows = [
         [row, *(f"{value:.2f} %" for value in (*values, statistics.mean(values)))]

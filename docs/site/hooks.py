@@ -62,6 +62,7 @@ def _generated(what: str) -> str:
         "packages": lambda: commands.packages(ROOT / "dvc.yaml"),
         "graphs": lambda: speed.graphs(ROOT / "metrics" / "graphs.json"),
         "accelerate": lambda: speed.accelerate(ROOT / "metrics" / "accelerate.json"),
+        "track": lambda: speed.track(ROOT / "metrics" / "track.json"),
         "pricing": lambda: speed.pricing(ROOT / "metrics" / "pricing.json"),
         "growth": lambda: speed.growth(ROOT / "metrics" / "growth.json"),
         "sampling": lambda: speed.sampling(ROOT / "metrics" / "sampling.csv"),

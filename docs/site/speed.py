@@ -1,6 +1,4 @@
-"""The tables of measured speed, from metrics/graphs.json, pricing.json, growth.json and
-sampling.csv.
-"""
+"""The tables of measured speed, from the files of metrics/."""
 
 import csv
 import json
@@ -150,6 +148,32 @@ def accelerate_rows(found: Mapping[str, Any]) -> Rows:
                 )
             )
     return rows
+
+
+def track(file: Path) -> str:
+    """The table of a file that `python -m benchmarks track` has written."""
+    return track_table(json.loads(file.read_text(encoding="utf-8")))
+
+
+def track_table(found: Mapping[str, Any]) -> str:
+    """Milliseconds of a training step with and without a tracker, and their ratio."""
+    header = ("network", "loop with", "ms per batch", "tracked", "times")
+    header += ("in processor time",)
+    rows: list[tuple[str, ...]] = [header, ("---", "---", *["---:"] * 4)]
+    for loop in found["loops"]:
+        seconds = loop["seconds_per_batch"]
+        steps = f", {loop['steps']} steps" if loop["steps"] > 1 else ", ReLU"
+        rows.append(
+            (
+                loop["network"] + steps,
+                loop["loop"],
+                f"{1000 * seconds['untracked']:.1f}",
+                f"{1000 * seconds['tracked']:.1f}",
+                f"{loop['ratio']:.2f}",
+                f"{loop['processor_ratio']:.2f}",
+            )
+        )
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def growth(file: Path) -> str:

@@ -337,3 +337,9 @@ def test_the_recorded_price_costs_little_more_than_the_models_own_run():
     for model in recorded["models"]:
         assert model["time_ratio"] <= 1.2, model["network"]
         assert model["memory_ratio"] < 1.5, model["network"]
+
+
+def test_a_recorded_tracker_makes_steps_little_longer():
+    recorded = json.loads((ROOT / "metrics" / "track.json").read_text())
+    for loop in recorded["loops"]:
+        assert loop["ratio"] <= 1.2, (loop["network"], loop["loop"])

@@ -1,5 +1,6 @@
-"""The scripts and the notebook of examples/."""
+"""The scripts and the notebooks of examples/."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -40,15 +41,54 @@ def test_each_script_prints_its_result(repository: Path, tmp_path: Path) -> None
     assert all(words in said for words in SAYS.values())
 
 
+def run_notebook(repository: Path, folder: Path, name: str) -> list[notebook.Cell]:
+    """Run a copy of a notebook; return its cells."""
+    copy = Path(shutil.copy(repository / "examples" / name, folder))
+    python(repository, folder, "-m", "docs.site.notebook", copy.name)
+    cells: list[notebook.Cell] = notebook.read(copy)["cells"]
+    return cells
+
+
+def figures_in(cells: list[notebook.Cell]) -> int:
+    outputs = [output for cell in cells for output in cell.get("outputs", ())]
+    return sum("data" in output for output in outputs)
+
+
 def test_the_notebook_prints_what_it_shows(repository: Path, tmp_path: Path) -> None:
     """And draws its figure, and saves its report."""
     kept = repository / "examples" / "first-hour.ipynb"
-    copy = Path(shutil.copy(kept, tmp_path))
-    python(repository, tmp_path, "-m", "docs.site.notebook", copy.name)
-    cells = notebook.read(copy)["cells"]
+    cells = run_notebook(repository, tmp_path, kept.name)
     remedy = "run: python -m docs.site.notebook examples/first-hour.ipynb"
     shown = notebook.printed(notebook.read(kept)["cells"])
     assert notebook.printed(cells) == shown, remedy
-    outputs = [output for cell in cells for output in cell.get("outputs", ())]
-    assert sum("data" in output for output in outputs) == 1
+    assert figures_in(cells) == 1
     assert "<svg" in (tmp_path / "own-network.html").read_text(encoding="utf-8")
+
+
+def test_the_tutorials_network_trains_alike_by_events(
+    repository: Path, tmp_path: Path
+) -> None:
+    """As it is and accelerated: the same lines, accuracy and joules, in less time."""
+    pytest.importorskip("snntorch", reason="needs the extra interop")
+    kept = repository / "examples" / "tutorial-by-events.ipynb"
+    cells = run_notebook(repository, tmp_path, kept.name)
+    shown = notebook.printed(notebook.read(kept)["cells"])
+    # Times, and digits that rounding may move, differ between machines.
+    assert [without_numbers(text) for text in notebook.printed(cells)] == [
+        without_numbers(text) for text in shown
+    ], "run: python -m docs.site.notebook examples/tutorial-by-events.ipynb"
+    compared = "".join(notebook.printed(cells))
+    (seconds, percent), (fast_seconds, fast_percent) = (
+        map(float, found)
+        for found in re.findall(r"([\d.]+) s +([\d.]+) % correct", compared)
+    )
+    assert fast_seconds < seconds
+    assert abs(fast_percent - percent) <= 1.5
+    assert percent > 85
+    assert figures_in(cells) == 1
+    assert "<svg" in (tmp_path / "tutorial-training.html").read_text(encoding="utf-8")
+
+
+def without_numbers(text: str) -> str:
+    """The words of printed lines, without numbers, units of energy and spaces."""
+    return re.sub(r"\s+|[\d.,]+|[mµn]?J\b", "", text)

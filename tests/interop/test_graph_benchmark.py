@@ -44,6 +44,26 @@ def test_the_benchmark_compares_what_is_equal(tmp_path: Path) -> None:
     assert f"300 samples of 10 steps in `{many['graph']}`" in speed.graphs(out)
 
 
+def test_loops_are_timed_with_and_without_a_tracker(tmp_path: Path) -> None:
+    pytest.importorskip("snntorch", reason="needs the extra interop")
+    pytest.importorskip("spikingjelly", reason="needs the extra interop")
+    from benchmarks.__main__ import main
+
+    out = tmp_path / "track.json"
+    few = ["--rounds", "2", "--steps", "1", "--warmup", "1", "--first", "1"]
+    small = ["--allow-load", "--allow-small"]
+    assert main(["track", *small, *few, "--output", str(out)]) == 0
+    loops = json.loads(out.read_text(encoding="utf-8"))["loops"]
+    table = speed.track(out)
+    for loop in loops:
+        # Loose bounds: other processes disturb both.
+        assert 0.3 < loop["ratio"] < 4
+        assert (
+            f"| {loop['loop']} | {1000 * loop['seconds_per_batch']['untracked']:.1f}"
+            in table
+        )
+
+
 def test_pricing_is_compared_with_the_forward_pass(tmp_path: Path) -> None:
     pytest.importorskip("snntorch", reason="needs the extra interop")
     from benchmarks.__main__ import main

@@ -12,6 +12,7 @@ from spikejoule.pricing.torch_private import (
     TorchDispatchMode,
     buffers_of,
     is_innermost,
+    parameters_of,
     version_of,
     without_function_modes,
 )
@@ -68,6 +69,12 @@ def test_a_buffer_that_is_none_is_in_the_dictionary() -> None:
     assert buffers_of(module) == {"state": None}
     module.state = torch.ones(2)
     assert buffers_of(module)["state"] is module.state
+
+
+def test_a_module_keeps_its_parameters_in_a_dictionary() -> None:
+    layer = nn.Linear(2, 1, bias=False)
+    assert parameters_of(layer)["weight"] is layer.weight
+    assert parameters_of(layer)["bias"] is None
 
 
 def test_a_change_in_place_is_a_new_version() -> None:

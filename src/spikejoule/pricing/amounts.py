@@ -38,8 +38,11 @@ class SampleSums:
     def merge(self) -> None:
         """Add the counts of this batch to the row before it, which stands for many."""
         running = len(self._sizes) - 1
-        self._by_batch[running - 1] += int(self.of_batch(running).sum())
-        self.forget()
+        counts = self._by_batch.pop(running, 0)
+        if isinstance(counts, np.ndarray):
+            self._by_batch[running - 1] += int(counts.sum())
+        else:  # the same for each sample
+            self._by_batch[running - 1] += counts * self._sizes[running]
 
     def forget(self) -> None:
         """Forget the counts of this batch."""

@@ -14,7 +14,13 @@ from spikejoule.network.nodes import Shape
 from spikejoule.pricing.amounts import Counts
 from spikejoule.pricing.axes import BatchLayout
 from spikejoule.pricing.contents import TensorContents, contents_of, reading_of
-from spikejoule.pricing.layers import MAKE_VALUES, NORMS, WEIGHTED, OverTime
+from spikejoule.pricing.layers import (
+    MAKE_VALUES,
+    NORMS,
+    POOLING,
+    WEIGHTED,
+    OverTime,
+)
 from spikejoule.pricing.parts import INPUT, Part
 from spikejoule.pricing.places import ModulePlace, Places
 from spikejoule.pricing.traces import Trace, Traces
@@ -192,9 +198,13 @@ class ModuleCounter:
         """Add what enters a place: a tensor [T, B, units...], or its steps."""
         contents = sent.contents
         if place.fan_out is not None:
-            place.count_reached(contents, by_step)
-            if self.places.notes_fired:
-                place.note_fired(by_step, contents.is_binary)
+            marks = place.count_reached(contents, by_step)
+            if self.places.notes_fired and not isinstance(place.module, POOLING):
+                if marks is None:
+                    place.note_fired(by_step, contents.is_binary)
+                else:
+                    is_one_step = len(marks) == 1
+                    place.note_marks(marks[0] if is_one_step else marks.amax(dim=0))
         sent.add_to(place)
 
     def add_events(self, place: ModulePlace, source: str, by_unit: Counts) -> None:
@@ -203,7 +213,7 @@ class ModuleCounter:
         had_values = self.has_sent_values(place, source)
         contents = TensorContents(by_sample, by_sample, is_whole=not had_values)
         if place.fan_out is not None:
-            place.count_events(by_unit)
+            place.count_events(by_unit, by_sample)
         Sent(source, contents).add_to(place)
 
     def has_sent_values(

@@ -17,6 +17,7 @@ from spikejoule.pricing.function_kinds import CONSTANT, FOREIGN
 from spikejoule.pricing.parts import KNOWN, package_of
 from spikejoule.pricing.states import attributes_of
 from spikejoule.pricing.tensors import has_memory, tensors_in
+from spikejoule.pricing.torch_private import buffers_of, parameters_of
 
 
 class Origins:
@@ -48,13 +49,12 @@ class Origins:
     def begin(self, model: nn.Module) -> None:
         """Note that a model holds only weights and zeros before a batch."""
         for module in model.modules():
-            own = (*module.parameters(recurse=False), *module.buffers(recurse=False))
-            held = (own, attributes_of(module))
-            self.note_if_new(tensors_in(held), depends=False)
+            own = (parameters_of(module), buffers_of(module), attributes_of(module))
+            self.note_if_new(tensors_in(own), depends=False)
 
     def end_neurons(self, module: nn.Module) -> None:
         """Note that the states of neurons depend on the samples."""
-        self.note_if_new(tensors_in([*module.buffers(recurse=False)]), depends=True)
+        self.note_if_new(tensors_in(buffers_of(module)), depends=True)
         for x in tensors_in(attributes_of(module)):
             self.mark_dependent(x)
 

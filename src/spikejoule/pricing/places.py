@@ -54,8 +54,8 @@ class ModulePlace:
             last batch.
         sides: of a product without weights, by ``left`` and ``right``: the same place
             where only this side sends.
-        fired: in which samples of this batch each unit has sent something, as numbers
-            other than zero, [B, n_in]; None before it has.
+        fired: 1 where a unit has sent something in a sample of this batch, else 0,
+            [B, n_in]; None before any has.
         nonzero_products: of two sides, those whose factors are both not zero; None for
             weights.
         touched: synapses that a unit reached at least once in a sample.
@@ -151,11 +151,16 @@ class ModulePlace:
         """
         for step in by_step:
             flat = step.flatten(1)
-            marks = flat if are_spikes else flat.abs()
-            if self.fired is None:
-                self.fired = marks.clone()
-            else:
-                torch.maximum(self.fired, marks, out=self.fired)
+            # The first marks are kept, and the model may change its own tensor.
+            needs_marks = self.fired is None or not are_spikes
+            self.note_marks(nonzero_marks(flat) if needs_marks else flat)
+
+    def note_marks(self, marks: Tensor) -> None:
+        """Note marks of units that send, [B, n_in]; the first ones are kept."""
+        if self.fired is None:
+            self.fired = marks
+        else:
+            torch.maximum(self.fired, marks, out=self.fired)
 
     def count_touched(self) -> NDArray[np.bool_] | None:
         """Count the synapses that have been reached, at the end of a batch.
@@ -165,10 +170,10 @@ class ModulePlace:
         """
         if self.fired is None:
             return None
-        marks = nonzero_marks(self.fired)
-        self.touched.add(self._times_fan_out(marks[None], 1))
+        self.touched.add(self._times_fan_out(self.fired[None], 1))
+        # A sum takes PyTorch half as long as `any`.
+        has_sent: NDArray[np.bool_] = self.fired.sum(dim=0).cpu().numpy() > 0
         self.fired = None
-        has_sent: NDArray[np.bool_] = marks.any(dim=0).cpu().numpy()
         return has_sent
 
     def source(self, name: str) -> Amounts:
@@ -194,14 +199,18 @@ class ModulePlace:
 
     def count_reached(
         self, contents: TensorContents, by_step: Tensor | Sequence[Tensor]
-    ) -> None:
-        """Count the synapses or windows that an input [T, B, units...] reaches."""
+    ) -> Tensor | None:
+        """Count the synapses or windows that an input [T, B, units...] reaches.
+
+        Returns:
+            1 for each number that is not zero, [T, B, n_in], if that was needed.
+        """
         if self._common_fan_out:
             self.reached.add(
                 self._common_fan_out * contents.spikes,
                 self._common_fan_out * contents.nonzero,
             )
-            return
+            return None
         whole = by_step if isinstance(by_step, Tensor) else torch.stack([*by_step])
         flat = whole.flatten(2)
         marks = flat if contents.is_binary else nonzero_marks(flat)
@@ -210,13 +219,24 @@ class ModulePlace:
         if contents.is_whole and not contents.is_binary:
             spikes = self._times_fan_out(flat.abs(), contents.peak)
         self.reached.add(spikes, nonzero)
+        return None if contents.is_binary else marks
 
-    def count_events(self, by_unit: Counts) -> None:
-        """Count the synapses that spikes reach, given those of each unit, [B, n_in]."""
+    def count_events(self, by_unit: Counts, by_sample: Counts) -> None:
+        """Count the synapses that spikes reach.
+
+        Args:
+            by_unit: the spikes of each unit in each sample, [B, n_in].
+            by_sample: their sums, [B].
+        """
         assert self.fan_out is not None
-        reached = by_unit @ self.fan_out
+        if self._common_fan_out:
+            reached = self._common_fan_out * by_sample
+        else:
+            # NumPy's product is fast for floats only; these are whole and exact.
+            reached = (by_unit.astype(np.float64) @ self.fan_out).astype(np.int64)
         self.reached.add(reached, reached)
-        self.note_fired(torch.from_numpy(by_unit)[None].float(), are_spikes=True)
+        marks = np.not_equal(by_unit, 0, out=np.empty(by_unit.shape, np.float32))
+        self.note_marks(torch.from_numpy(marks))
 
     def _times_fan_out(self, flat: Tensor, peak: float) -> Counts:
         """Sum units [T, B, n_in] times their fan-outs, exactly: int64 [B]."""

@@ -1,12 +1,12 @@
 """Find the tensors among the arguments and results of modules and functions."""
 
-from typing import Any, Final
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 from torch import Tensor
 
 from spikejoule.core.errors import DataError
-
-_PLAIN: Final = frozenset([int, float, bool, str, type(None)])
 
 
 def first_tensor(values: Any) -> Tensor:
@@ -24,10 +24,17 @@ def first_tensor(values: Any) -> Tensor:
 
 
 def find_tensor(values: Any) -> Tensor | None:
-    """Return the first tensor among arguments or in an output; None without one."""
-    if isinstance(values, Tensor) and has_memory(values):
-        return values
-    return next(iter(tensors_in(values)), None)
+    """Return the first tensor that has memory among arguments or in an output."""
+    kind = _kind_of(type(values))
+    if kind is Tensor:
+        return values if has_memory(values) else None
+    if kind is None:
+        return None
+    for value in values.values() if kind is dict else values:
+        found = find_tensor(value)
+        if found is not None:
+            return found
+    return None
 
 
 def tensors_in(values: Any) -> list[Tensor]:
@@ -53,17 +60,29 @@ def all_tensors(values: Any) -> list[Tensor]:
 
 def _collect(values: Any, found: list[Tensor]) -> None:
     # This runs for every function: a recursive generator takes three times as long, and
-    # to find out that a number is no `Tensor` takes longer than to look up its type.
-    if type(values) in _PLAIN:
-        return
-    if isinstance(values, Tensor):
+    # `isinstance` longer than to look up what was found out about the type.
+    kind = _kind_of(type(values))
+    if kind is Tensor:
         found.append(values)
-    elif isinstance(values, list | tuple):
+    elif kind is list:
         for value in values:
             _collect(value, found)
-    elif isinstance(values, dict):
+    elif kind is dict:
         for value in values.values():
             _collect(value, found)
+
+
+def _find_kind(kind: type) -> type | None:
+    """Return what values of a type are here: a `Tensor`, list, dict, or nothing."""
+    if issubclass(kind, Tensor):
+        return Tensor
+    if issubclass(kind, list | tuple):
+        return list
+    return dict if issubclass(kind, dict) else None
+
+
+# Called for every argument of every function.
+_kind_of: Callable[[type], type | None] = lru_cache(maxsize=1000)(_find_kind)
 
 
 def memory_of(x: Tensor) -> int:

@@ -3,6 +3,7 @@
 `tests/pricing/test_torch_private.py` fails if a newer one has changed it.
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -21,6 +22,11 @@ _OVERRIDES: Final[Any] = torch.overrides
 def buffers_of(module: nn.Module) -> dict[str, Tensor | None]:
     """Return the dictionary of a module's buffers: `named_buffers` leaves out None."""
     return module._buffers
+
+
+def parameters_of(module: nn.Module) -> Mapping[str, Tensor | None]:
+    """Return the dictionary of a module's parameters, without a generator."""
+    return module._parameters
 
 
 def version_of(x: Tensor) -> int:

@@ -197,6 +197,7 @@ class Watch:
     ) -> Iterator[None]:
         """Count what runs inside; arguments as for `begin`."""
         self.begin(n_samples, n_steps, time_axis)
+        self.note_weights()
         with self._hooked():
             yield
 
@@ -214,12 +215,15 @@ class Watch:
         for place in self.places.values():
             place.whole_inputs = 0
 
+    def note_weights(self) -> None:
+        """Note that the model holds only weights and zeros, before a batch."""
+        self._origins.begin(self._model.root)
+
     @contextmanager
     def _hooked(self) -> Iterator[None]:
         """Follow the model's modules."""
         with ExitStack() as stack:
             stack.enter_context(_uncompiled())
-            self._origins.begin(self._model.root)
             parts = self._model.parts.values()
             followed = [part for part in parts if part.functions is not None]
             for handle in self._functions.follow(followed):
@@ -272,10 +276,11 @@ class Watch:
             # No function and no module has made it.
             name = f"what enters {part.name}"
             self.unknown.setdefault(name, Omission(name, reason=UNSEEN))
-        self._origins.note_if_new(tensors_in(out), depends=True)
+        returned = tensors_in(out)
+        self._origins.note_if_new(returned, depends=True)
         if part.population is not None:
             self._origins.end_neurons(part.module)
-        out = first_tensor(out)
+        out = returned[0] if returned else first_tensor(out)
         if self.repeated.takes(part, x, out):
             return
         emitted = self.layout.by_step(out, part.layout)

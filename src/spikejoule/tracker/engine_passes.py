@@ -72,11 +72,12 @@ class EventCounter:
         self._watch = watch
         self._calls: ModuleCounter = watch.calls
         self._passed = passed
+        self._shapes = passed.shapes
 
     def count(self) -> None:
         """Count all stages of the model."""
         passed = self._passed
-        sent = Signal(INPUT, passed.shapes[0], passed.outputs.events(0), passed.values)
+        sent = Signal(INPUT, self._shapes[0], passed.outputs.events(0), passed.values)
         if self._calls.input_shape is None:
             self._calls.input_shape = sent.shape
         for number, stage in enumerate(passed.plan.stages, start=1):
@@ -84,7 +85,7 @@ class EventCounter:
                 sent = self._pool(self._watch.part(stage.pooling.module), sent)
             if stage.connection is not None:
                 part = self._watch.part(stage.connection.module)
-                place = self._enter(part, part.layer, sent.shape, passed.shapes[number])
+                place = self._enter(part, part.layer, sent.shape, self._shapes[number])
                 self._receive(place, sent)
                 sent = Signal(place.name, place.out_shape)
             if stage.neurons is not None:
@@ -135,7 +136,7 @@ class EventCounter:
         part = self._watch.part(stage.neurons.module)
         population = self._population(part, stage)
         inner = self._inner(part) if population.is_wiring else part
-        shape = self._passed.shapes[number]
+        shape = self._shapes[number]
         units = self._enter(inner, inner.layer, shape, shape)
         if population.input is None and inner is part:
             units.source(sent.source)

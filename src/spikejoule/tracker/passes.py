@@ -133,6 +133,7 @@ class CalledPasses(Passes):
         if self._calls == 0:
             axis = self._steps.axis if self._steps.calls == 1 else None
             self.begin(n_samples, self._steps.in_call(x), axis)
+            self.watch.note_weights()
         elif n_samples != self.in_batch:
             raise DataError(
                 f"call {self._calls + 1} of {self._steps.calls} for a batch has "

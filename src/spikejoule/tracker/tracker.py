@@ -206,7 +206,9 @@ class Tracker:
         ]
         rows += [(phase, self._both_ways(phase)) for phase in COUNTED]
         drawn = [f"{name} {j:,.4g} J" for name, j in self._drawn_joules.items()]
-        network = f"{architecture(record.network)}, {activity.time_window} steps"
+        network = architecture(record.network)
+        if activity.time_window > 1:
+            network += f", {activity.time_window} steps"
         rows += [
             ("drawn by the host", ", ".join(drawn) or "not measured"),
             ("network", network),
