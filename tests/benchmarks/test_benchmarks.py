@@ -341,5 +341,10 @@ def test_the_recorded_price_costs_little_more_than_the_models_own_run():
 
 def test_a_recorded_tracker_makes_steps_little_longer():
     recorded = json.loads((ROOT / "metrics" / "track.json").read_text())
+    assert recorded["machine"]["load_before"] <= 0.5
     for loop in recorded["loops"]:
-        assert loop["ratio"] <= 1.2, (loop["network"], loop["loop"])
+        # Watching takes a fixed time per module call: more of a shorter step.
+        is_long = loop["seconds_per_batch"]["untracked"] > 0.06
+        is_called_once = "step by step" not in loop["loop"]
+        limit = 1.2 if is_long and is_called_once else 1.8
+        assert loop["ratio"] <= limit, (loop["network"], loop["loop"])

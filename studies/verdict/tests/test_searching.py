@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from spikejoule.data.images import DataDescription, Dataset
+from spikejoule.data.dataset import DataDescription, Dataset
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy.ledger import SideName
 from spikejoule.evaluation.inference import measure_network
