@@ -15,6 +15,7 @@ MAX_EXACT_FLOAT32: Final = 2**24
 """Sums of whole numbers below this are exact in float32."""
 NEARLY_WHOLE: Final = 1e-3
 """Numbers this close to whole ones may be spikes that were rounded."""
+_NUMBERS_IN_CACHE: Final = 2**17
 
 Reading = tuple[Any, ...]
 """Which memory, in which version, was read as which steps and samples."""
@@ -63,14 +64,16 @@ def contents_of(by_step: Tensor, are_values: bool = False) -> TensorContents:
     flat = by_step.flatten(2)
     if flat.dtype not in (torch.float32, torch.float64):
         flat = flat.float()
-    # Step by step: a temporary tensor of all steps is new memory, which takes longer to
-    # get than to fill.
-    is_binary = not are_values and all(map(_is_binary, flat))
+    is_binary = not are_values and all(
+        _is_binary(rows) for step in flat for rows in _in_cache(step)
+    )
     is_small = flat.shape[0] * flat.shape[2] < MAX_EXACT_FLOAT32
     dtype = torch.float32 if is_small else torch.float64
     if is_binary:
         nonzero = counts_of(flat.sum(dim=(0, 2), dtype=dtype))
     else:
+        # Step by step: a temporary tensor of all steps is new memory, and getting it
+        # takes longer than filling it.
         marks = [nonzero_marks(step).sum(dim=1, dtype=dtype) for step in flat]
         nonzero = counts_of(torch.stack(marks).sum(dim=0))
     if is_binary or are_values:
@@ -123,12 +126,17 @@ def is_binary(x: Tensor) -> bool:
     return _is_binary(x if x.is_floating_point() else x.float())
 
 
-def _is_binary(step: Tensor) -> bool:
+def _in_cache(step: Tensor) -> tuple[Tensor, ...]:
+    """Split a step [B, units] into rows that stay in the cache between readings."""
+    n_rows = max(_NUMBERS_IN_CACHE // max(step.shape[1], 1), 1)
+    return torch.split(step, n_rows)
+
+
+def _is_binary(rows: Tensor) -> bool:
     """Whether all numbers are 0 or 1: x - x * x is 0 only for them, also rounded."""
-    return _is_zero(torch.addcmul(step, step, step, value=-1))
+    return _is_zero(torch.addcmul(rows, rows, rows, value=-1))
 
 
 def _is_zero(flat: Tensor) -> bool:
-    """Whether all numbers are zero; `any` takes much longer than `aminmax`."""
-    low, high = torch.aminmax(flat)
-    return low.item() == 0 and high.item() == 0
+    """Whether all numbers are zero; `any` and `aminmax` take longer."""
+    return flat.amax().item() == 0 and flat.amin().item() == 0

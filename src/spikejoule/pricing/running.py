@@ -10,6 +10,7 @@ Any exception in the model becomes one sentence.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -119,16 +120,13 @@ class Run:
             parts = x.tensor_split(2, dim=self.axes.sample)
         what = f"{self.called}, given a batch of shape {tuple(x.shape)},"
         with in_one_sentence(what), torch.no_grad():
-            try:
-                for part in parts:
-                    inputs = self._input.of(part)
-                    scores = self._run(inputs)
-                    self._check_possible(n_steps)
-                    self.scores.add(scores, self.axes.n_samples(part))
-                    self._check_split(inputs)
-                    self._count_as_others(inputs)
-            finally:
-                self.state.restore()
+            for part in parts:
+                inputs = self._input.of(part)
+                scores = self._run(inputs)
+                self._check_possible(n_steps)
+                self.scores.add(scores, self.axes.n_samples(part))
+                self._check_split(inputs)
+                self._count_as_others(inputs)
 
     def _check_possible(self, n_steps: int) -> None:
         """Refuse counts beyond what samples of some steps can cause.
@@ -169,10 +167,14 @@ class Run:
                 self.is_split_known &= watch.agrees_with(self.watch, number)
         self.watch = watch
 
-    def _reset(self) -> None:
-        """Bring the model into the state in which a batch starts."""
-        self.state.restore()
-        self.known.reset(self.model)
+    @contextmanager
+    def _one_run(self) -> Iterator[None]:
+        """Start a run with neurons at rest, and leave the model as it was given."""
+        try:
+            self.known.reset(self.model)
+            yield
+        finally:
+            self.state.restore()
 
     def _run(self, x: Tensor) -> Tensor:
         """Run the model and return its output, summed over time."""
@@ -213,8 +215,7 @@ class Run:
     def _count_as_others(self, x: Tensor) -> None:
         """Run the model once more for each of the other tools."""
         for tool, totals in self.other_counts.items():
-            self._reset()
-            with count_as(tool, self.model) as counts:
+            with self._one_run(), count_as(tool, self.model) as counts:
                 if self.loop == "model":
                     self.model(x)
                 else:
@@ -225,9 +226,14 @@ class Run:
     def _all_steps(self, x: Tensor) -> Tensor:
         """Let the model take all steps at once."""
         n_samples = self.axes.n_samples(x)
-        self._reset()
-        with self.watch.batch(n_samples, self.axes.n_steps(x), self.axes.time):
+        n_steps = self.axes.n_steps(x)
+        with self._one_run(), self.watch.batch(n_samples, n_steps, self.axes.time):
             output = self.watch.run(x)
+            # Copied: it may be a state of the model, which is restored now.
+            return self._answer_of(output, n_samples).clone()
+
+    def _answer_of(self, output: Any, n_samples: int) -> Tensor:
+        """Return what a model that took all steps answers, summed over time."""
         if self._answer is not None:
             return self._answer(output)
         scores = first_tensor(output)
@@ -243,10 +249,10 @@ class Run:
 
     def _step_by_step(self, x: Tensor) -> Tensor:
         """Let the model take one step after another."""
-        self._reset()
         answer = self._answer or first_tensor
         total = torch.zeros(())
-        with self.watch.batch(self.axes.n_samples(x), 1, None):
+        n_samples = self.axes.n_samples(x)
+        with self._one_run(), self.watch.batch(n_samples, 1, None):
             for output in self._outputs_by_step(x, self.watch.run):
                 total = total + answer(output).float()
         self.scores.summed_steps = self.axes.n_steps(x)
