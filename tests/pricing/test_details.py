@@ -123,6 +123,19 @@ def test_a_norm_is_folded_only_where_it_alone_reads_a_sum(
     assert multiplied == (0 if is_folded else N * T * H)
 
 
+@pytest.mark.parametrize("n_samples", [H, H + 1])
+def test_a_norm_of_as_many_channels_as_samples(n_samples: int) -> None:
+    def forward(m: Any, x: Tensor) -> Tensor:
+        current = m.norm(m.conv(x.flatten(0, 1))).unflatten(0, (T, -1))
+        return m.steps(current)  # type: ignore[no-any-return]
+
+    layers = {"conv": nn.Conv1d(2, H, 3), "norm": nn.BatchNorm1d(H)}
+    model = Model(forward, steps=Steps(), **layers).eval()
+    report = price(model, spikes(T, n_samples, 2, F), neurons=STEPS)
+    assert "norm" not in report.activity.counts
+    assert not any("intervals" in note for note in report.notes)
+
+
 def dropped(m: Any, x: Tensor) -> Tensor:
     return m.from_hidden(functional.dropout(m.to_hidden(x), 0.5))  # type: ignore[no-any-return]
 
