@@ -351,6 +351,19 @@ class TestAgainst:
         assert counts.synapses == (F * H, 4 * H)
         assert counts.network.stored_biases == (H, 4)
 
+    def test_that_observe_quantised_activations(self, model: nn.Module) -> None:
+        quantization: Any = torch.ao.quantization
+        stubs = quantization.QuantStub(), quantization.DeQuantStub()
+        layers = nn.Linear(F, H), nn.ReLU(), nn.Linear(H, 4)
+        network: Any = nn.Sequential(stubs[0], *layers, stubs[1]).train()
+        network.qconfig = quantization.default_qat_qconfig_v2
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            prepared = quantization.prepare_qat(network)
+            prepared(torch.rand(N, F))
+        counts = self.baseline(model, Baseline(prepared.eval(), weight_bits=8))
+        assert counts.synapses == (F * H, 4 * H)
+
 
 def test_widths_and_pruning_of_the_spiking_network() -> None:
     model: Any = Model(lambda m, x: m.from_hidden(m.to_hidden(x))).eval()
