@@ -13,6 +13,7 @@ from tests.tools.pipeline_tools import clean_environment
 PAGES = {
     "README.md": "snntorch",
     "docs/how-to/price-a-transformer.md": "spikingjelly",
+    "docs/how-to/price-quantised-layers.md": "spikingjelly",
 }
 
 

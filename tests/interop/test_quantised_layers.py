@@ -1,5 +1,6 @@
 """Layers of Brevitas: `spikejoule.price` counts them with their quantised weights."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 import spikejoule
+from spikejoule.core.errors import LimitError
 from tests.pricing.lif import LIF, price_model
 from tests.tools.counted import by_kind
+from tests.tools.pages import names_in
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -51,6 +54,31 @@ def test_events_of_quantised_weights(brevitas: Any, pruned: bool) -> None:
     assert events[1].sum() > 0
     ours = by_kind(report.activity)["events"].values()
     assert [counts.tolist() for counts in ours] == [one.tolist() for one in events]
+
+
+def test_the_model_of_the_page(brevitas: Any, repository: Path) -> None:
+    pytest.importorskip("spikingjelly", reason="needs the extra interop")
+    page = repository / "docs" / "how-to" / "price-quantised-layers.md"
+    model = names_in(page, "with_brevitas.py")["model"]
+    x = (torch.rand(T, N, 784) < 0.2).float()
+    report = spikejoule.price(model, x, time_axis=0, weight_bits=4, progress=False)
+    assert report.not_counted == ()
+    assert [*by_kind(report.activity)["macs"]] == []
+
+
+def test_quantised_currents_are_named_and_accepted(brevitas: Any) -> None:
+    currents = brevitas.QuantIdentity(bit_width=8)
+    for _ in range(301):  # its scale is learned from then on
+        currents(torch.randn(N, 4))
+    fc = brevitas.QuantLinear(12, 4, bias=True, weight_bit_width=4)
+    model = nn.Sequential(fc, currents, LIF()).eval()
+    x = (torch.rand(T, N, 12) < 0.4).float()
+    report = price_model(model, x, loop="price", weight_bits=4)
+    (events,) = by_kind(report.activity)["events"].values()
+    assert events.tolist() == (4 * x.sum(dim=(0, 2))).tolist()
+    with pytest.raises(LimitError, match="round"):
+        report.check(budget_nj=1e6)
+    report.check(budget_nj=1e6, accept_uncounted=("RoundSte", "TensorClamp"))
 
 
 @pytest.mark.parametrize("returns_class", [False, True])
