@@ -117,7 +117,7 @@ test-rest: $(INSTALLED)-dev $(INSTALLED)-search  ## run the slow tests: servers,
 OTHERS_PAGES := hand-a-network-to-another-simulator price-any-nir-graph price-a-snntorch-model train-your-model-by-events
 
 test-interop: $(INSTALLED)-dev $(INSTALLED)-interop  ## compare spikes and counts with other simulators and estimators
-	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS) tests/interop tests/encoding/test_encoders.py \
+	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS) tests/interop tests/encoding/test_encoders.py tests/docs/test_printed.py \
 	    $(foreach page,$(OTHERS_PAGES),'tests/docs/test_pages.py::test_page[$(page)]')
 
 test-all: $(INSTALLED)-dev $(INSTALLED)-interop $(INSTALLED)-search  ## run all tests

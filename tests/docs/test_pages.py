@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.docs.test_one_file_each import PAGES as FOLLOWED_TOGETHER
+from tests.docs.test_printed import PAGES as RUN_BY_THEMSELVES
 from tests.tools.pages import Reader, blocks_of
 from tests.tools.pipeline_tools import run
 from tests.tools.services import SHARED
@@ -40,6 +41,7 @@ WITH_PACKAGES = {
     "price-any-nir-graph": ("snntorch",),
     "train-your-model-by-events": ("snntorch",),
 }
+ELSEWHERE = {*FOLLOWED_TOGETHER, *(Path(page).stem for page in RUN_BY_THEMSELVES)}
 # Consecutive Python blocks share a process, since imports take longest, but no names.
 EACH = "import sys\nfor text in sys.argv[1:]: exec(text, {'__name__': '__main__'})"
 PYTHON = (sys.executable, "-W", "ignore", "-c", EACH)
@@ -78,7 +80,7 @@ def test_every_block_can_be_run(page: Path, tmp_path: Path, committed: Path) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page", [marked(page) for page in PAGES if page.stem not in FOLLOWED_TOGETHER]
+    "page", [marked(page) for page in PAGES if page.stem not in ELSEWHERE]
 )
 def test_page(page: Path, reader: Reader, request: pytest.FixtureRequest) -> None:
     if page.stem in WITH_SERVICES:

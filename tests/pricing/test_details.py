@@ -123,6 +123,19 @@ def test_a_norm_is_folded_only_where_it_alone_reads_a_sum(
     assert multiplied == (0 if is_folded else N * T * H)
 
 
+@pytest.mark.parametrize("n_samples", [H, H + 1])
+def test_a_norm_of_as_many_channels_as_samples(n_samples: int) -> None:
+    def forward(m: Any, x: Tensor) -> Tensor:
+        current = m.norm(m.conv(x.flatten(0, 1))).unflatten(0, (T, -1))
+        return m.steps(current)  # type: ignore[no-any-return]
+
+    layers = {"conv": nn.Conv1d(2, H, 3), "norm": nn.BatchNorm1d(H)}
+    model = Model(forward, steps=Steps(), **layers).eval()
+    report = price(model, spikes(T, n_samples, 2, F), neurons=STEPS)
+    assert "norm" not in report.activity.counts
+    assert not any("intervals" in note for note in report.notes)
+
+
 def dropped(m: Any, x: Tensor) -> Tensor:
     return m.from_hidden(functional.dropout(m.to_hidden(x), 0.5))  # type: ignore[no-any-return]
 
@@ -337,6 +350,19 @@ class TestAgainst:
         counts = self.baseline(model, Baseline(quantised, weight_bits=8))
         assert counts.synapses == (F * H, 4 * H)
         assert counts.network.stored_biases == (H, 4)
+
+    def test_that_observe_quantised_activations(self, model: nn.Module) -> None:
+        quantization: Any = torch.ao.quantization
+        stubs = quantization.QuantStub(), quantization.DeQuantStub()
+        layers = nn.Linear(F, H), nn.ReLU(), nn.Linear(H, 4)
+        network: Any = nn.Sequential(stubs[0], *layers, stubs[1]).train()
+        network.qconfig = quantization.default_qat_qconfig_v2
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            prepared = quantization.prepare_qat(network)
+            prepared(torch.rand(N, F))
+        counts = self.baseline(model, Baseline(prepared.eval(), weight_bits=8))
+        assert counts.synapses == (F * H, 4 * H)
 
 
 def test_widths_and_pruning_of_the_spiking_network() -> None:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -46,6 +46,23 @@ class Around(nn.Module):
         return self.lif(self.function(self, x))  # type: ignore[no-any-return]
 
 
+class Quantised(NamedTuple):
+    """A tensor and its scale, which PyTorch's functions take like a tensor.
+
+    Brevitas' QuantTensor is such a class.
+    """
+
+    value: Tensor
+    scale: float = 1.0
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        values = [x.value if isinstance(x, cls) else x for x in args]
+        return function(*values, **(kwargs or {}))
+
+
 WITH_WEIGHTS: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "linear": lambda m, x: functional.linear(x, m.w.t(), m.bias),
     "linear by keywords": lambda m, x: functional.linear(input=x, weight=m.w.t()),
@@ -68,6 +85,13 @@ WITH_WEIGHTS: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "masked weights": lambda m, x: x @ (m.w * m.mask),
     "weights in no buffer": lambda m, x: x @ m.plain + m.bias,
     "spikes in a buffer": lambda m, x: torch.add(x, 0, out=m.room[: len(x)]) @ m.w,
+    "weights in a class of their own": lambda m, x: functional.linear(
+        x, Quantised(m.w.t()), m.bias
+    ),
+    "both in a class of their own": lambda m, x: torch.matmul(
+        Quantised(x), Quantised(m.w)
+    ),
+    "weights in the type of the spikes": lambda m, x: x @ m.w.double().type_as(x),
     "integers": lambda m, x: (x.long() @ (8 * m.w).long()).float(),
 }
 

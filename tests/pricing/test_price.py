@@ -555,6 +555,15 @@ def rescaled(x: Tensor) -> Tensor:
     return (x * 0.1).round().clamp(0, 255)
 
 
+def clamped(x: Tensor) -> Tensor:
+    highest = torch.tensor(0.5).type_as(x)
+    return torch.where(x > highest, highest, x)
+
+
+def chosen(x: Tensor) -> Tensor:
+    return torch.where(x > x.flip(0), x, x.flip(0))
+
+
 def masked(x: Tensor) -> Tensor:
     x[:, 0] = 0.5
     return x
@@ -649,7 +658,7 @@ class TestBaseline:
 
     @pytest.mark.parametrize(
         ("function", "is_named"),
-        [(rescaled, False), (masked, True)],
+        [(rescaled, False), (clamped, False), (masked, True), (chosen, True)],
     )
     def test_in_integers_only_rescaling_needs_no_name(
         self, function: Callable[[Tensor], Tensor], is_named: bool, images: Tensor

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from spikejoule.pricing.function_kinds import SHARING
+from spikejoule.pricing.function_kinds import CASTING, SHARING
 from spikejoule.pricing.parts import Part
 from spikejoule.pricing.tensors import all_tensors, find_tensor, has_memory, tensors_in
 
@@ -47,8 +47,9 @@ class FunctionCall:
 
     @cached_property
     def tensors(self) -> list[Tensor]:
-        """All tensors that it was given."""
-        return all_tensors((self.args, self.keywords))
+        """All tensors that it reads."""
+        read = self.args[:1] if self.name in CASTING else (self.args, self.keywords)
+        return all_tensors(read)
 
     @cached_property
     def inputs(self) -> list[Tensor]:

@@ -24,7 +24,8 @@ _INDEXING: Final = """
 """
 _COPYING: Final = """
     clone detach contiguous to float half bfloat16 double cpu cuda copy fill zero
-    requires_grad to_dense to_sparse to_sparse_csr type bool long int short char byte
+    requires_grad to_dense to_sparse to_sparse_csr type type_as bool long int short char
+    byte
 """
 _LOOKING: Final = "eq ne any all isnan isfinite argmax argmin argsort nonzero"
 _CREATING: Final = """
@@ -47,7 +48,8 @@ _RESCALING: Final = """
     mul rmul imul div rdiv truediv itruediv true_divide floordiv ifloordiv floor_divide
     lshift ilshift bitwise_left_shift rshift irshift bitwise_right_shift
     round floor ceil trunc clamp clip clamp_min clamp_max minimum maximum
-    relu relu6 hardtanh fake_quantize_per_tensor_affine
+    gt ge lt le where relu relu6 hardtanh fake_quantize_per_tensor_affine
+    fused_moving_avg_obs_fake_quant
 """
 RESCALING: Final = frozenset(_RESCALING.split())
 """Functions that rescale, round and clip by one number: in an integer network they are
@@ -56,10 +58,12 @@ counted with the units."""
 VIEWING: Final = frozenset(f"{_RESHAPING} get getitem select detach contiguous".split())
 """Functions that may return a view, and change no number."""
 MOVING: Final = VIEWING | frozenset(
-    f"{_ADDING} {_INDEXING} {RESIZING} to float half bfloat16 double cpu cuda clone"
-    " copy".split()
+    f"{_ADDING} {_INDEXING} {RESIZING} to type_as float half bfloat16 double cpu cuda"
+    " clone copy".split()
 )
 """Functions that move or add numbers: what they make of values are values."""
+CASTING: Final = frozenset(["to", "type_as"])
+"""Functions that read only their first tensor: the type is that of a second."""
 MERGING: Final = frozenset(["flatten", "reshape", "view"])
 """Functions that may merge samples and steps."""
 _JOINING: Final = """

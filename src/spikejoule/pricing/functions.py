@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from torch import nn, no_grad
+import torch
+from torch import Tensor, nn, no_grad
 from torch.nn.modules.module import register_module_forward_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
@@ -102,6 +103,12 @@ class FunctionWatch(TorchFunctionMode):
     ) -> Any:
         """Run a function; follow its tensors, then count or report it."""
         keywords = kwargs or {}
+        wrapper = next((kind for kind in types if not issubclass(kind, Tensor)), None)
+        if wrapper is not None:
+            # A class around tensors, such as Brevitas' QuantTensor, runs functions on
+            # the tensors in it: those are watched.
+            with self:
+                return wrapper.__torch_function__(function, types, args, keywords)
         name = getattr(function, "__name__", "")
         if _may_write(name, keywords):
             with without_function_modes(), no_grad():
@@ -163,7 +170,9 @@ class FunctionWatch(TorchFunctionMode):
         if name in CHOOSING and inputs and self.origins.is_weight(inputs[0]):
             return not any(self.origins.depends(x) for x in inputs)
         if self.requantises and name in RESCALING:
-            return sum(x.numel() > 1 for x in inputs) <= 1
+            # A mask only chooses.
+            numbers = [x for x in inputs if x.dtype != torch.bool]
+            return sum(x.numel() > 1 for x in numbers) <= 1
         return name in FREE and call.keywords.get(SCALED_ADDING, 1) == 1
 
     @contextmanager

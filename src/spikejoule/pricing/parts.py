@@ -12,6 +12,7 @@ from torch import nn
 from spikejoule.pricing.axes import ANY_LAYOUT, ModuleLayout
 from spikejoule.pricing.layers import (
     COUNTED,
+    NORMS,
     PASSING,
     POOLING,
     WEIGHTED,
@@ -19,7 +20,7 @@ from spikejoule.pricing.layers import (
     float_layer,
     unit_dimensions,
 )
-from spikejoule.pricing.neurons import PACKAGES, Known, Population
+from spikejoule.pricing.neurons import FLAT, PACKAGES, Known, Population
 from spikejoule.pricing.tensors import has_memory
 from spikejoule.pricing.torch_private import COMPUTING_METHODS
 
@@ -243,6 +244,9 @@ def layout_of(layer: nn.Module, time: int | None = None) -> ModuleLayout:
         layer: a PyTorch module.
         time: the time axis of its input; None if it takes one step.
     """
+    if isinstance(layer, NORMS):
+        # The channels come second: they are not the samples, even if there are as many.
+        return ModuleLayout(time=FLAT if time is None else time)
     if isinstance(layer, Mean) or not isinstance(layer, (*WEIGHTED, *POOLING)):
         return ANY_LAYOUT
     return ModuleLayout(unit_dimensions(layer), time)

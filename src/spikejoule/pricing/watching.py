@@ -320,9 +320,7 @@ class Watch:
         name, inputs, out = call.name, call.inputs, call.out
         if out is None:
             return
-        # The second tensor of `x.to(y)` is not read.
-        read = inputs[:1] if name == "to" else inputs
-        traces = [self._traces.of(x) for x in read]
+        traces = [self._traces.of(x) for x in inputs]
         memory = memory_of(out)
         is_new = all(memory_of(x) != memory for x in inputs)
         if name in EXPOSING and not is_new:
@@ -332,7 +330,7 @@ class Watch:
         if name in JOINING and is_new:
             self.layout.note_join(out)
         if name not in LIKE_MODULES and (is_new or name not in VIEWING):
-            self._note_read(read)
+            self._note_read(inputs)
         makes_values = name in MOVING and any(trace.are_values for trace in traces)
         if call.written:
             # A tensor that held values before keeps its trace.
