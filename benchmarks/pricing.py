@@ -66,15 +66,13 @@ def spikingjelly_cnn() -> nn.Module:
     return model
 
 
-def spikingjelly_resnet18() -> nn.Module:
-    """Spiking ResNet-18, as SpikingJelly publishes it; it takes all steps."""
+def sew_resnet18() -> nn.Module:
+    """SEW-ResNet-18 for ImageNet, as SpikingJelly publishes it; it takes all steps."""
     from spikingjelly.activation_based import functional
-    from spikingjelly.activation_based.model.spiking_resnet import spiking_resnet18
+    from spikingjelly.activation_based.model.sew_resnet import sew_resnet18
     from spikingjelly.activation_based.neuron import IFNode
 
-    model: nn.Module = spiking_resnet18(
-        pretrained=False, spiking_neuron=IFNode, num_classes=10
-    )
+    model: nn.Module = sew_resnet18(pretrained=False, cnf="ADD", spiking_neuron=IFNode)
     functional.set_step_mode(model, "m")
     return model
 
@@ -111,9 +109,7 @@ CASES = (
     Case(
         "spikingjelly", "32C3-P2-64C3-P2-256-10", spikingjelly_cnn, (16, 32, 2, 32, 32)
     ),
-    Case(
-        "spikingjelly", "spiking ResNet-18", spikingjelly_resnet18, (4, 16, 3, 64, 64)
-    ),
+    Case("spikingjelly", "SEW-ResNet-18", sew_resnet18, (4, 2, 3, 224, 224)),
     Case("spikingjelly", "Spikformer block", spikformer_block, (4, 16, 256, 196)),
 )
 
