@@ -241,11 +241,27 @@ class ModulePlace:
     def _times_fan_out(self, flat: Tensor, peak: float) -> Counts:
         """Sum units [T, B, n_in] times their fan-outs, exactly: int64 [B]."""
         assert self.fan_out is not None
+        most = len(flat) * peak
+        # The steps first: what remains is smaller by their number.
+        by_unit = _summed_over_steps(flat, most)
         # float32 is exact up to 2**24, and faster than float64.
-        is_small = self._total_fan_out * peak < MAX_EXACT_FLOAT32
+        is_small = self._total_fan_out * most < MAX_EXACT_FLOAT32
         dtype = torch.float32 if is_small else torch.float64
         fan_out = torch.from_numpy(self.fan_out).to(flat.device, dtype)
-        return counts_of((flat.to(dtype) @ fan_out).double().sum(dim=0))
+        return counts_of(by_unit.to(dtype) @ fan_out)
+
+
+def _summed_over_steps(flat: Tensor, most: float) -> Tensor:
+    """Sum whole numbers [T, B, n_in] over time, exactly: [B, n_in].
+
+    Args:
+        flat: the numbers.
+        most: what no sum exceeds.
+    """
+    if len(flat) == 1:
+        return flat[0]
+    dtype = torch.float32 if most < MAX_EXACT_FLOAT32 else torch.float64
+    return flat.sum(dim=0, dtype=dtype)
 
 
 class Places:
