@@ -32,8 +32,8 @@ import spikejoule
 from benchmarks.machine import describe, own_peak_mib, positive
 from docs.site.speed import plain, pricing_rows
 from spikejoule.core.errors import SpikejouleError
-from spikejoule.pricing.layers import WEIGHTED
-from spikejoule.pricing.neurons import Known
+from spikejoule.pricing.modules.layers import WEIGHTED
+from spikejoule.pricing.modules.neurons import Known
 
 Side = Literal["forward", "price"]
 N_BATCHES = 8

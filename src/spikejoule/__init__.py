@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from spikejoule.encoding.encode_images import EncodedImages, encode
     from spikejoule.engine.differentiable.dynamics import Dynamics, SurrogateShape
     from spikejoule.nir.verification import Verification
-    from spikejoule.pricing.cells import Cell
     from spikejoule.pricing.conventional import Baseline
-    from spikejoule.pricing.neurons import Population
-    from spikejoule.pricing.other_counters import count_as
+    from spikejoule.pricing.modules.cells import Cell
+    from spikejoule.pricing.modules.neurons import Population
     from spikejoule.pricing.price_model import price
     from spikejoule.pricing.report import Report
+    from spikejoule.pricing.running.other_counters import count_as
     from spikejoule.pricing.verify_graph import verify
     from spikejoule.tracker.track import track
     from spikejoule.tracker.tracker import Tracker
@@ -55,17 +55,17 @@ __all__ = [
 _MODULE_OF = {
     "Accelerated": "accelerating.accelerated",
     "Baseline": "pricing.conventional",
-    "Cell": "pricing.cells",
+    "Cell": "pricing.modules.cells",
     "Dynamics": "engine.differentiable.dynamics",
     "EncodedImages": "encoding.encode_images",
-    "Population": "pricing.neurons",
+    "Population": "pricing.modules.neurons",
     "Report": "pricing.report",
     "SpikingClassifier": "classifier.estimator",
     "SurrogateShape": "engine.differentiable.dynamics",
     "Tracker": "tracker.tracker",
     "Verification": "nir.verification",
     "accelerate": "accelerating.accelerate_model",
-    "count_as": "pricing.other_counters",
+    "count_as": "pricing.running.other_counters",
     "encode": "encoding.encode_images",
     "price": "pricing.price_model",
     "track": "tracker.track",

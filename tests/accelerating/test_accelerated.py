@@ -13,7 +13,7 @@ import spikejoule
 from spikejoule.accelerating.outputs import Output
 from spikejoule.core.errors import DataError, ParameterError
 from spikejoule.engine.differentiable.dynamics import Dynamics, SurrogateShape
-from spikejoule.pricing.cells import Cell
+from spikejoule.pricing.modules.cells import Cell
 
 T = 9
 B = 6

@@ -18,7 +18,7 @@ from torch.nn import Conv2d, Linear, functional
 from torch.nn.utils import parametrizations, prune
 
 import spikejoule
-from spikejoule.pricing.neurons import Known
+from spikejoule.pricing.modules.neurons import Known
 from tests.interop.networks import PLANE, C, F, H, jelly, leaky, louder, sinabs
 from tests.interop.recorded_loop import N, T
 from tests.interop.recorded_products import ProductRecord

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from spikejoule import Population, count_as, price
 from spikejoule.core.errors import ParameterError
-from spikejoule.pricing.neurons import Known
+from spikejoule.pricing.modules.neurons import Known
 from tests.interop.networks import Case, made
 from tests.interop.recorded_loop import N, T
 from tests.interop.test_campaign import MODELS

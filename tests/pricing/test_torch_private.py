@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from spikejoule.pricing.tensors import has_memory
+from spikejoule.pricing.tensors.nested import has_memory
 from spikejoule.pricing.torch_private import (
     COMPUTING_METHODS,
     TorchDispatchMode,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import spikejoule
 from spikejoule.core.errors import ParameterError
-from spikejoule.pricing.neurons import Known
+from spikejoule.pricing.modules.neurons import Known
 from tests.tools.counted import by_kind
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -7,8 +7,8 @@ from typing import Self
 from torch import nn
 
 from spikejoule.core.errors import in_one_sentence
-from spikejoule.pricing.cells import Cell, ReadCell, refuse
-from spikejoule.pricing.neurons import Known, Population
+from spikejoule.pricing.modules.cells import Cell, ReadCell, refuse
+from spikejoule.pricing.modules.neurons import Known, Population
 
 Own = Mapping[type, Cell | ReadCell]
 """The user's own classes of neurons, which take one step at a time."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from spikejoule.accelerating.known_cells import KnownCells
 from spikejoule.accelerating.parts import Part
 from spikejoule.core.errors import ParameterError
-from spikejoule.pricing.neurons import FLAT
+from spikejoule.pricing.modules.neurons import FLAT
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from torch import nn
 
 from spikejoule.accelerating.known_cells import KnownCells
-from spikejoule.pricing.neurons import PACKAGES
+from spikejoule.pricing.modules.neurons import PACKAGES
 
 CONTAINERS: Final = (
     "torch.nn.modules.container.Sequential",

@@ -20,7 +20,7 @@ from spikejoule.engine.differentiable.function import (
     EventFunction,
     LayerValues,
 )
-from spikejoule.pricing.cells import Cell
+from spikejoule.pricing.modules.cells import Cell
 
 MOST_FUNCTIONS: Final = 4
 """Functions that are kept, for samples of different shapes."""

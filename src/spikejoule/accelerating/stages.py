@@ -24,9 +24,9 @@ from spikejoule.engine.differentiable.chain import (
 )
 from spikejoule.engine.differentiable.dynamics import Dynamics
 from spikejoule.engine.differentiable.function import LayerValues
-from spikejoule.pricing.cells import Cell, Constant, refuse
-from spikejoule.pricing.layers import AVERAGES, DROPOUT, SUMS
-from spikejoule.pricing.neurons import class_names
+from spikejoule.pricing.modules.cells import Cell, Constant, refuse
+from spikejoule.pricing.modules.layers import AVERAGES, DROPOUT, SUMS
+from spikejoule.pricing.modules.neurons import class_names
 
 ALLOWED: Final = (
     "Linear, Conv2d, AvgPool2d, Flatten, and neurons of snnTorch, SpikingJelly, Norse "

@@ -18,8 +18,8 @@ from spikejoule.accelerating.layout import Layout, layout_of
 from spikejoule.accelerating.outputs import stacked
 from spikejoule.accelerating.parts import Part, leaves
 from spikejoule.core.errors import ParameterError, in_brief
-from spikejoule.pricing.states import ModelState
-from spikejoule.pricing.tensors import first_tensor
+from spikejoule.pricing.tensors.nested import first_tensor
+from spikejoule.pricing.tensors.states import ModelState
 
 
 @dataclass(frozen=True)

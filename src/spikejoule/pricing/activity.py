@@ -27,13 +27,13 @@ from spikejoule.counts.records import Activity, NodeCounts
 from spikejoule.network.imported import ImportedGraph
 from spikejoule.network.nodes import Input, Neurons, Node, Output, Pooling, Threshold
 from spikejoule.network.readout import Readout
-from spikejoule.pricing.layers import MAXIMA, NORMS, SUMS, WEIGHTED, Scale
-from spikejoule.pricing.neurons import Population
-from spikejoule.pricing.nodes import comparing_units, node_of
-from spikejoule.pricing.parts import INPUT, OUTPUT
-from spikejoule.pricing.places import ModulePlace
-from spikejoule.pricing.scores import Scores
-from spikejoule.pricing.watching import Watch
+from spikejoule.pricing.counting.nodes import comparing_units, node_of
+from spikejoule.pricing.counting.places import ModulePlace
+from spikejoule.pricing.modules.layers import MAXIMA, NORMS, SUMS, WEIGHTED, Scale
+from spikejoule.pricing.modules.neurons import Population
+from spikejoule.pricing.modules.parts import INPUT, OUTPUT
+from spikejoule.pricing.running.scores import Scores
+from spikejoule.pricing.watching.watch import Watch
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from spikejoule.compare.notes import Note, warning
-from spikejoule.pricing.parts import INPUT
-from spikejoule.pricing.running import Run
+from spikejoule.pricing.modules.parts import INPUT
+from spikejoule.pricing.running.run import Run
 
 
 def cautions_of(run: Run) -> list[Note]:

@@ -23,14 +23,14 @@ from spikejoule.network.conventional import RELU, ConventionalNetwork
 from spikejoule.network.nodes import Connection, Input, Neurons, Node, Threshold
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.pricing.cautions import cautions_of
-from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, Scale
-from spikejoule.pricing.neurons import Known
-from spikejoule.pricing.nodes import comparing_units, node_of, pooling_of
-from spikejoule.pricing.parts import INPUT
-from spikejoule.pricing.places import ModulePlace
-from spikejoule.pricing.running import Answer, Run, Stepping
-from spikejoule.pricing.samples import BatchAxes, batches_of
-from spikejoule.pricing.watching import Watch
+from spikejoule.pricing.counting.nodes import comparing_units, node_of, pooling_of
+from spikejoule.pricing.counting.places import ModulePlace
+from spikejoule.pricing.modules.layers import NORMS, POOLING, WEIGHTED, Scale
+from spikejoule.pricing.modules.neurons import Known
+from spikejoule.pricing.modules.parts import INPUT
+from spikejoule.pricing.running.run import Answer, Run, Stepping
+from spikejoule.pricing.running.samples import BatchAxes, batches_of
+from spikejoule.pricing.watching.watch import Watch
 from spikejoule.report.names import architecture
 
 CALL: Final = ", call "

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spikejoule.network.nodes import Connection, Neurons, Node
 from spikejoule.nir.conventions import Conventions, dynamics_of
-from spikejoule.pricing.places import ModulePlace
+from spikejoule.pricing.counting.places import ModulePlace
 
 Numbers = NDArray[Any]
 _RELATIVE_TOLERANCE: Final = 1e-5

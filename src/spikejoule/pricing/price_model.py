@@ -35,12 +35,17 @@ from spikejoule.pricing.activity import activity_of
 from spikejoule.pricing.arguments import checked
 from spikejoule.pricing.cautions import cautions_of
 from spikejoule.pricing.conventional import Baseline, BaselineRun
-from spikejoule.pricing.neurons import Describe, Known, Population
-from spikejoule.pricing.omissions import Accepted, accepted
-from spikejoule.pricing.other_counters import Tool, beside_ours
+from spikejoule.pricing.modules.neurons import Describe, Known, Population
 from spikejoule.pricing.report import Report
-from spikejoule.pricing.running import Answer, Loop, Run, Stepping
-from spikejoule.pricing.samples import SampleBatch, TimeAxis, batches_of, n_batches
+from spikejoule.pricing.running.other_counters import Tool, beside_ours
+from spikejoule.pricing.running.run import Answer, Loop, Run, Stepping
+from spikejoule.pricing.running.samples import (
+    SampleBatch,
+    TimeAxis,
+    batches_of,
+    n_batches,
+)
+from spikejoule.pricing.watching.omissions import Accepted, accepted
 
 Conventional = nn.Module | InstanceOf[Baseline]
 Bits = Annotated[int, Field(ge=1, le=FLOAT_BITS)]

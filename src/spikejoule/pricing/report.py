@@ -13,9 +13,9 @@ from spikejoule.compare.analysis import EnergyAnalysis
 from spikejoule.core.errors import LimitError, ParameterError
 from spikejoule.core.store import json_text, write_text
 from spikejoule.counts.records import Activity
-from spikejoule.pricing.omissions import Accepted, accepted
-from spikejoule.pricing.parts import Omission
+from spikejoule.pricing.modules.parts import Omission
 from spikejoule.pricing.printed import html_table, in_lines
+from spikejoule.pricing.watching.omissions import Accepted, accepted
 from spikejoule.report.names import architecture, terms_in_words
 from spikejoule.report.notes import NOT_COUNTED, cautions, sentence
 from spikejoule.report.page import PageContent, energy_page

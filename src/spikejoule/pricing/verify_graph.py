@@ -26,22 +26,22 @@ from spikejoule.nir.reading import network_of, read_nir
 from spikejoule.nir.running import run_graph
 from spikejoule.nir.verification import LayerComparison, Verification
 from spikejoule.pricing.arguments import checked
-from spikejoule.pricing.layers import NORMS, WEIGHTED
-from spikejoule.pricing.neurons import Describe, Known, Population
+from spikejoule.pricing.counting.places import ModulePlace
+from spikejoule.pricing.modules.layers import NORMS, WEIGHTED
+from spikejoule.pricing.modules.neurons import Describe, Known, Population
 from spikejoule.pricing.parameters import (
     differing_constants,
     differing_weights,
     is_named_after,
     paired_layers,
 )
-from spikejoule.pricing.places import ModulePlace
-from spikejoule.pricing.running import (
+from spikejoule.pricing.running.run import (
     Loop,
     Run,
     Stepping,
 )
-from spikejoule.pricing.samples import TimeAxis, batches_of
-from spikejoule.pricing.watching import Watch
+from spikejoule.pricing.running.samples import TimeAxis, batches_of
+from spikejoule.pricing.watching.watch import Watch
 
 _BATCH_SIZE: Final = 64
 

@@ -17,14 +17,14 @@ from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.counting import class_counts
 from spikejoule.encoding.events import EventList
 from spikejoule.network.nodes import Shape
-from spikejoule.pricing.amounts import Counts
-from spikejoule.pricing.contents import TensorContents, contents_of
-from spikejoule.pricing.count_modules import ModuleCounter, Sent
-from spikejoule.pricing.neurons import Known, Population
-from spikejoule.pricing.parts import INPUT, Part
-from spikejoule.pricing.places import ModulePlace
-from spikejoule.pricing.samples import TimeAxis
-from spikejoule.pricing.watching import Watch
+from spikejoule.pricing.counting.modules import ModuleCounter, Sent
+from spikejoule.pricing.counting.places import ModulePlace
+from spikejoule.pricing.modules.neurons import Known, Population
+from spikejoule.pricing.modules.parts import INPUT, Part
+from spikejoule.pricing.running.samples import TimeAxis
+from spikejoule.pricing.tensors.amounts import Counts
+from spikejoule.pricing.tensors.contents import TensorContents, contents_of
+from spikejoule.pricing.watching.watch import Watch
 from spikejoule.tracker.passes import Passes, check_precision
 
 

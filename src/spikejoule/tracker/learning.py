@@ -15,10 +15,10 @@ from spikejoule.counts.training import Learned, Updates
 from spikejoule.network.graph import Graph
 from spikejoule.network.neurons.lif import DECAY_LOGIT, LOG_THRESHOLD
 from spikejoule.pricing.conventional import CALL
-from spikejoule.pricing.layers import DROPOUT, NORMS, WEIGHTED
-from spikejoule.pricing.places import ModulePlace
-from spikejoule.pricing.products import Operand
-from spikejoule.pricing.tensors import memory_of
+from spikejoule.pricing.counting.places import ModulePlace
+from spikejoule.pricing.functions.product_forms import Operand
+from spikejoule.pricing.modules.layers import DROPOUT, NORMS, WEIGHTED
+from spikejoule.pricing.tensors.nested import memory_of
 from spikejoule.tracker.steps import OptimizerSteps, rule_of
 
 _DECAYS: Final = frozenset(

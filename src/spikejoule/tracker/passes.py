@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spikejoule.core.errors import DataError, ParameterError
-from spikejoule.pricing.neurons import Known
-from spikejoule.pricing.samples import TimeAxis
-from spikejoule.pricing.tensors import first_tensor
+from spikejoule.pricing.modules.neurons import Known
+from spikejoule.pricing.running.samples import TimeAxis
+from spikejoule.pricing.tensors.nested import first_tensor
 from spikejoule.pricing.torch_private import without_function_modes
-from spikejoule.pricing.watching import Watch
+from spikejoule.pricing.watching.watch import Watch
 
 
 @dataclass(frozen=True)

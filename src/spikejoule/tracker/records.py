@@ -18,8 +18,8 @@ from spikejoule.network.nodes import Dense
 from spikejoule.network.quantisation import FLOAT_BITS
 from spikejoule.pricing.activity import activity_of
 from spikejoule.pricing.conventional import CALL, network_of
-from spikejoule.pricing.layers import WEIGHTED
-from spikejoule.pricing.places import ModulePlace
+from spikejoule.pricing.counting.places import ModulePlace
+from spikejoule.pricing.modules.layers import WEIGHTED
 from spikejoule.tracker.learning import learned_parts
 from spikejoule.tracker.passes import Passes
 from spikejoule.tracker.steps import StepCounter

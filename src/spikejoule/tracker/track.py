@@ -20,8 +20,8 @@ from spikejoule.accelerating.accelerated import Accelerated
 from spikejoule.core.errors import ParameterError
 from spikejoule.energy.prices import headline_profile, load_profiles
 from spikejoule.pricing.arguments import checked
-from spikejoule.pricing.neurons import Describe, Known, Population
-from spikejoule.pricing.samples import TimeAxis
+from spikejoule.pricing.modules.neurons import Describe, Known, Population
+from spikejoule.pricing.running.samples import TimeAxis
 from spikejoule.tracker.engine_passes import EnginePassCounter
 from spikejoule.tracker.passes import PassCounter, Steps
 from spikejoule.tracker.tracker import Tracker

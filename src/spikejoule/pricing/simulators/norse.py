@@ -13,8 +13,8 @@ from typing import Any, Final
 import torch
 
 from spikejoule.engine.differentiable.dynamics import Dynamics, Reset, SurrogateShape
-from spikejoule.pricing.cells import Cell, fixed, refuse, surrogate_name
-from spikejoule.pricing.neurons import Population, Simulator, class_names
+from spikejoule.pricing.modules.cells import Cell, fixed, refuse, surrogate_name
+from spikejoule.pricing.modules.neurons import Population, Simulator, class_names
 
 _FIRING: Final = ("LIF", "LIFBox", "LIFRefrac", "LSNN", "IAF")
 _READOUTS: Final = ("LI", "LIBox", "LILinear")

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from spikejoule.engine.differentiable.dynamics import Dynamics, SurrogateShape
-from spikejoule.pricing.cells import Cell, fixed, refuse, surrogate_name
-from spikejoule.pricing.neurons import FLAT, Population, Simulator, class_names
+from spikejoule.pricing.modules.cells import Cell, fixed, refuse, surrogate_name
+from spikejoule.pricing.modules.neurons import FLAT, Population, Simulator, class_names
 
 _KNOWN: Final = {"LIF", "ALIF"}
 _FACTORS: Final = (

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from spikejoule.engine.differentiable.dynamics import Dynamics, Reset, SurrogateShape
-from spikejoule.pricing.cells import Cell, refuse, surrogate_name
-from spikejoule.pricing.layers import OverTime
-from spikejoule.pricing.neurons import Population, Simulator, class_names
+from spikejoule.pricing.modules.cells import Cell, refuse, surrogate_name
+from spikejoule.pricing.modules.layers import OverTime
+from spikejoule.pricing.modules.neurons import Population, Simulator, class_names
 
 _STATES: Final = {
     "Leaky": 1,

@@ -10,9 +10,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from spikejoule.engine.differentiable.dynamics import Dynamics, SurrogateShape
-from spikejoule.pricing.cells import Cell, fixed, refuse, surrogate_name
-from spikejoule.pricing.layers import OverTime
-from spikejoule.pricing.neurons import Factor, Population, Simulator, class_names
+from spikejoule.pricing.modules.cells import Cell, fixed, refuse, surrogate_name
+from spikejoule.pricing.modules.layers import OverTime
+from spikejoule.pricing.modules.neurons import (
+    Factor,
+    Population,
+    Simulator,
+    class_names,
+)
 
 
 def describe(module: Any) -> Population | None:

@@ -8,22 +8,27 @@ from torch import Tensor
 
 from spikejoule.core.errors import DataError
 from spikejoule.network.nodes import Shape
-from spikejoule.pricing.amounts import Counts, SampleSums
-from spikejoule.pricing.axes import ANY_LAYOUT, ModuleLayout
-from spikejoule.pricing.contents import (
+from spikejoule.pricing.counting.modules import ModuleCounter, Sent
+from spikejoule.pricing.counting.places import ModulePlace
+from spikejoule.pricing.functions.calls import FunctionCall, PlaceNames
+from spikejoule.pricing.functions.origins import Origins
+from spikejoule.pricing.functions.product_forms import (
+    ATTENTION,
+    PRODUCTS,
+    Operand,
+    Product,
+)
+from spikejoule.pricing.modules.axes import ANY_LAYOUT, ModuleLayout
+from spikejoule.pricing.modules.layers import unit_dimensions
+from spikejoule.pricing.modules.parts import Part
+from spikejoule.pricing.tensors.amounts import Counts, SampleSums
+from spikejoule.pricing.tensors.contents import (
     MAX_EXACT_FLOAT32,
     TensorContents,
     counts_of,
     nonzero_marks,
 )
-from spikejoule.pricing.count_modules import ModuleCounter, Sent
-from spikejoule.pricing.function_calls import FunctionCall, PlaceNames
-from spikejoule.pricing.layers import unit_dimensions
-from spikejoule.pricing.origins import Origins
-from spikejoule.pricing.parts import Part
-from spikejoule.pricing.places import ModulePlace
-from spikejoule.pricing.products import ATTENTION, PRODUCTS, Operand, Product
-from spikejoule.pricing.tensors import has_memory, memory_of
+from spikejoule.pricing.tensors.nested import has_memory, memory_of
 
 
 class ProductCounter:

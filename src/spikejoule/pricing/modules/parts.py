@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-from spikejoule.pricing.axes import ANY_LAYOUT, ModuleLayout
-from spikejoule.pricing.layers import (
+from spikejoule.pricing.modules.axes import ANY_LAYOUT, ModuleLayout
+from spikejoule.pricing.modules.layers import (
     COUNTED,
     NORMS,
     PASSING,
@@ -20,8 +20,8 @@ from spikejoule.pricing.layers import (
     float_layer,
     unit_dimensions,
 )
-from spikejoule.pricing.neurons import FLAT, PACKAGES, Known, Population
-from spikejoule.pricing.tensors import has_memory
+from spikejoule.pricing.modules.neurons import FLAT, PACKAGES, Known, Population
+from spikejoule.pricing.tensors.nested import has_memory
 from spikejoule.pricing.torch_private import COMPUTING_METHODS
 
 INPUT: Final = "input"

@@ -8,9 +8,14 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from spikejoule.pricing.function_kinds import CASTING, SHARING
-from spikejoule.pricing.parts import Part
-from spikejoule.pricing.tensors import all_tensors, find_tensor, has_memory, tensors_in
+from spikejoule.pricing.functions.kinds import CASTING, SHARING
+from spikejoule.pricing.modules.parts import Part
+from spikejoule.pricing.tensors.nested import (
+    all_tensors,
+    find_tensor,
+    has_memory,
+    tensors_in,
+)
 
 
 @dataclass(frozen=True, eq=False)

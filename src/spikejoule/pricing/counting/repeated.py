@@ -13,13 +13,13 @@ import numpy as np
 from torch import Tensor, nn
 
 from spikejoule.core.errors import DataError
-from spikejoule.pricing.contents import TensorContents, contents_of_steps
-from spikejoule.pricing.count_modules import Call, ModuleCounter, Sent
-from spikejoule.pricing.layers import WEIGHTED
-from spikejoule.pricing.parts import INPUT, Part
-from spikejoule.pricing.places import ModulePlace
+from spikejoule.pricing.counting.modules import Call, ModuleCounter, Sent
+from spikejoule.pricing.counting.places import ModulePlace
+from spikejoule.pricing.modules.layers import WEIGHTED
+from spikejoule.pricing.modules.parts import INPUT, Part
+from spikejoule.pricing.tensors.contents import TensorContents, contents_of_steps
+from spikejoule.pricing.tensors.traces import Trace
 from spikejoule.pricing.torch_private import version_of
-from spikejoule.pricing.traces import Trace
 
 
 @dataclass(eq=False)

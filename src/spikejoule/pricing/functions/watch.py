@@ -23,8 +23,8 @@ from torch.nn.modules.module import register_module_forward_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
-from spikejoule.pricing.function_calls import FunctionCall, caller, package_of_frame
-from spikejoule.pricing.function_kinds import (
+from spikejoule.pricing.functions.calls import FunctionCall, caller, package_of_frame
+from spikejoule.pricing.functions.kinds import (
     CHOOSING,
     DROPPING,
     FREE,
@@ -33,11 +33,11 @@ from spikejoule.pricing.function_kinds import (
     SCALED_ADDING,
     WRITING,
 )
-from spikejoule.pricing.neurons import PACKAGES
-from spikejoule.pricing.origins import Origins
-from spikejoule.pricing.parts import Functions, Part, Role
-from spikejoule.pricing.products import ATTENTION
-from spikejoule.pricing.tensors import all_tensors, memory_of, tensors_in
+from spikejoule.pricing.functions.origins import Origins
+from spikejoule.pricing.functions.product_forms import ATTENTION
+from spikejoule.pricing.modules.neurons import PACKAGES
+from spikejoule.pricing.modules.parts import Functions, Part, Role
+from spikejoule.pricing.tensors.nested import all_tensors, memory_of, tensors_in
 from spikejoule.pricing.torch_private import is_innermost, without_function_modes
 
 UNSEEN: Final = "which no function of the model has made"

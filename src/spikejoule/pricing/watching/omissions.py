@@ -5,11 +5,11 @@ from typing import Any
 
 from torch import nn
 
-from spikejoule.pricing.functions import FunctionWatch
-from spikejoule.pricing.layers import WEIGHTED
-from spikejoule.pricing.parts import Functions, Omission, Part
-from spikejoule.pricing.tensors import memory_of
-from spikejoule.pricing.unknown_neurons import UnknownNeurons
+from spikejoule.pricing.functions.watch import FunctionWatch
+from spikejoule.pricing.modules.layers import WEIGHTED
+from spikejoule.pricing.modules.parts import Functions, Omission, Part
+from spikejoule.pricing.tensors.nested import memory_of
+from spikejoule.pricing.watching.unknown_neurons import UnknownNeurons
 
 Accepted = bool | str | Sequence[str]
 """Which omissions a user accepts: all, none, or those of some names."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from spikejoule.core.errors import DataError, ParameterError, in_one_sentence
 from spikejoule.encoding.encode_images import EncodedImages
 from spikejoule.encoding.events import array_of
-from spikejoule.pricing.layers import WEIGHTED
+from spikejoule.pricing.modules.layers import WEIGHTED
 
 TimeAxis = Literal[0, 1, "none"]
 LABELS: Final = ("label", "labels", "target", "targets", "y")

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from torch import Tensor, nn
 
-from spikejoule.pricing.function_calls import FunctionCall, PlaceNames
-from spikejoule.pricing.layers import Mean, Scale
-from spikejoule.pricing.parts import Functions, Part, Role, layout_of
+from spikejoule.pricing.functions.calls import FunctionCall, PlaceNames
+from spikejoule.pricing.modules.layers import Mean, Scale
+from spikejoule.pricing.modules.parts import Functions, Part, Role, layout_of
 
 MakeModule = Callable[..., "nn.Module | None"]
 """Makes the module of a function's arguments; None if no module does the same."""

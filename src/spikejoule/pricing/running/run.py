@@ -24,15 +24,15 @@ from spikejoule.core.errors import (
     in_brief,
     in_one_sentence,
 )
-from spikejoule.pricing.axes import unclear
-from spikejoule.pricing.neurons import Known
-from spikejoule.pricing.other_counters import Counts, Tool, count_as
-from spikejoule.pricing.parts import Omission
-from spikejoule.pricing.samples import BatchAxes, ModelInput, TimeAxis
-from spikejoule.pricing.scores import Scores
-from spikejoule.pricing.states import ModelState
-from spikejoule.pricing.tensors import first_tensor
-from spikejoule.pricing.watching import Watch
+from spikejoule.pricing.modules.axes import unclear
+from spikejoule.pricing.modules.neurons import Known
+from spikejoule.pricing.modules.parts import Omission
+from spikejoule.pricing.running.other_counters import Counts, Tool, count_as
+from spikejoule.pricing.running.samples import BatchAxes, ModelInput, TimeAxis
+from spikejoule.pricing.running.scores import Scores
+from spikejoule.pricing.tensors.nested import first_tensor
+from spikejoule.pricing.tensors.states import ModelState
+from spikejoule.pricing.watching.watch import Watch
 
 Loop = Literal["auto", "model", "price"]
 Answer = Callable[[Any], Tensor]

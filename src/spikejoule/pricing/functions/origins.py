@@ -12,11 +12,11 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from torch import Tensor, nn
 
-from spikejoule.pricing.function_calls import FunctionCall
-from spikejoule.pricing.function_kinds import CONSTANT, FOREIGN
-from spikejoule.pricing.parts import KNOWN, package_of
-from spikejoule.pricing.states import attributes_of
-from spikejoule.pricing.tensors import has_memory, tensors_in
+from spikejoule.pricing.functions.calls import FunctionCall
+from spikejoule.pricing.functions.kinds import CONSTANT, FOREIGN
+from spikejoule.pricing.modules.parts import KNOWN, package_of
+from spikejoule.pricing.tensors.nested import has_memory, tensors_in
+from spikejoule.pricing.tensors.states import attributes_of
 from spikejoule.pricing.torch_private import buffers_of, parameters_of
 
 

@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spikejoule.network.nodes import Shape
-from spikejoule.pricing.amounts import Amounts, Counts, SampleSums
-from spikejoule.pricing.contents import (
+from spikejoule.pricing.functions.product_forms import Operand
+from spikejoule.pricing.modules.layers import NORMS, POOLING, WEIGHTED, Scale, fan_out
+from spikejoule.pricing.modules.neurons import Population
+from spikejoule.pricing.modules.parts import Omission
+from spikejoule.pricing.tensors.amounts import Amounts, Counts, SampleSums
+from spikejoule.pricing.tensors.contents import (
     MAX_EXACT_FLOAT32,
     TensorContents,
     counts_of,
     nonzero_marks,
 )
-from spikejoule.pricing.layers import NORMS, POOLING, WEIGHTED, Scale, fan_out
-from spikejoule.pricing.neurons import Population
-from spikejoule.pricing.parts import Omission
-from spikejoule.pricing.products import Operand
 
 
 @dataclass(eq=False)

@@ -4,10 +4,10 @@ from typing import Any
 
 from torch import Tensor
 
-from spikejoule.pricing.contents import is_binary
-from spikejoule.pricing.parts import Part
-from spikejoule.pricing.tensors import find_tensor
-from spikejoule.pricing.traces import Traces
+from spikejoule.pricing.modules.parts import Part
+from spikejoule.pricing.tensors.contents import is_binary
+from spikejoule.pricing.tensors.nested import find_tensor
+from spikejoule.pricing.tensors.traces import Traces
 
 
 class UnknownNeurons:

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn, no_grad
 
 from spikejoule.core.errors import DataError, ParameterError
-from spikejoule.pricing.axes import BatchLayout
-from spikejoule.pricing.count_modules import Call, ModuleCounter
-from spikejoule.pricing.count_products import ProductCounter
-from spikejoule.pricing.function_calls import FunctionCall
-from spikejoule.pricing.function_kinds import (
+from spikejoule.pricing.counting.modules import Call, ModuleCounter
+from spikejoule.pricing.counting.places import ModulePlace, Places
+from spikejoule.pricing.counting.products import ProductCounter
+from spikejoule.pricing.counting.repeated import RepeatedCalls
+from spikejoule.pricing.functions.calls import FunctionCall
+from spikejoule.pricing.functions.kinds import (
     DROPPING,
     EXPOSING,
     JOINING,
@@ -26,18 +27,22 @@ from spikejoule.pricing.function_kinds import (
     MOVING,
     VIEWING,
 )
-from spikejoule.pricing.functions import UNSEEN, FunctionWatch
-from spikejoule.pricing.layers import DROPOUT, POOLING, WEIGHTED
-from spikejoule.pricing.like_modules import LIKE_MODULES, FunctionParts
-from spikejoule.pricing.neurons import Known
-from spikejoule.pricing.omissions import omissions
-from spikejoule.pricing.origins import Origins
-from spikejoule.pricing.parts import Functions, ModelParts, Omission, Part, Role
-from spikejoule.pricing.places import ModulePlace, Places
-from spikejoule.pricing.repeated import RepeatedCalls
-from spikejoule.pricing.tensors import find_tensor, first_tensor, memory_of, tensors_in
-from spikejoule.pricing.traces import UNKNOWN
-from spikejoule.pricing.unknown_neurons import UnknownNeurons
+from spikejoule.pricing.functions.like_modules import LIKE_MODULES, FunctionParts
+from spikejoule.pricing.functions.origins import Origins
+from spikejoule.pricing.functions.watch import UNSEEN, FunctionWatch
+from spikejoule.pricing.modules.axes import BatchLayout
+from spikejoule.pricing.modules.layers import DROPOUT, POOLING, WEIGHTED
+from spikejoule.pricing.modules.neurons import Known
+from spikejoule.pricing.modules.parts import Functions, ModelParts, Omission, Part, Role
+from spikejoule.pricing.tensors.nested import (
+    find_tensor,
+    first_tensor,
+    memory_of,
+    tensors_in,
+)
+from spikejoule.pricing.tensors.traces import UNKNOWN
+from spikejoule.pricing.watching.omissions import omissions
+from spikejoule.pricing.watching.unknown_neurons import UnknownNeurons
 
 MOVED_FRACTION: Final = 0.005
 """Of a sample's spikes at a place, the part that rounding may move."""

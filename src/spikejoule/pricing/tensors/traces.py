@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
-from spikejoule.pricing.contents import Reading, TensorContents
+from spikejoule.pricing.tensors.contents import Reading, TensorContents
 
 
 class Trace(NamedTuple):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spikejoule.pricing.layers import matrix_layer, with_weights
+from spikejoule.pricing.modules.layers import matrix_layer, with_weights
 
 Make = Callable[..., "list[Product]"]
 

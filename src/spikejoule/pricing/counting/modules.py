@@ -11,19 +11,19 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from spikejoule.network.nodes import Shape
-from spikejoule.pricing.amounts import Counts
-from spikejoule.pricing.axes import BatchLayout
-from spikejoule.pricing.contents import TensorContents, contents_of, reading_of
-from spikejoule.pricing.layers import (
+from spikejoule.pricing.counting.places import ModulePlace, Places
+from spikejoule.pricing.modules.axes import BatchLayout
+from spikejoule.pricing.modules.layers import (
     MAKE_VALUES,
     NORMS,
     POOLING,
     WEIGHTED,
     OverTime,
 )
-from spikejoule.pricing.parts import INPUT, Part
-from spikejoule.pricing.places import ModulePlace, Places
-from spikejoule.pricing.traces import Trace, Traces
+from spikejoule.pricing.modules.parts import INPUT, Part
+from spikejoule.pricing.tensors.amounts import Counts
+from spikejoule.pricing.tensors.contents import TensorContents, contents_of, reading_of
+from spikejoule.pricing.tensors.traces import Trace, Traces
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,15 +17,15 @@ from torch import Tensor, nn
 
 from spikejoule.core.errors import ParameterError, in_one_sentence
 from spikejoule.network.surrogates import SURROGATES
-from spikejoule.pricing.cells import Cell
-from spikejoule.pricing.layers import OverTime, matrix_layer
+from spikejoule.pricing.modules.cells import Cell
+from spikejoule.pricing.modules.layers import OverTime, matrix_layer
 
 Factor = Tensor | float
 
 FLAT: Final = "flat"
 """The time axis of modules that take steps and samples merged into one axis."""
 PACKAGES: Final = sorted(
-    file.name for file in iter_modules([str(Path(__file__).with_name("simulators"))])
+    file.name for file in iter_modules([str(Path(__file__).parents[1] / "simulators")])
 )
 """The packages of the simulators, by the names they are imported with."""
 

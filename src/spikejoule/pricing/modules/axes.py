@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spikejoule.core.errors import DataError
-from spikejoule.pricing.neurons import FLAT
+from spikejoule.pricing.modules.neurons import FLAT
 
 ANY: Final = "any"
 """The time axis of modules that take any number of axes."""

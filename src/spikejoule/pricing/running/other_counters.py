@@ -29,7 +29,7 @@ from torch.utils.flop_counter import flop_registry
 
 from spikejoule.compare.inputs import AnalysisInputs, OtherCount
 from spikejoule.core.errors import ParameterError
-from spikejoule.pricing.layers import WEIGHTED, plain, unit_dimensions
+from spikejoule.pricing.modules.layers import WEIGHTED, plain, unit_dimensions
 from spikejoule.pricing.torch_private import TorchDispatchMode
 
 Counts = Counter[str]

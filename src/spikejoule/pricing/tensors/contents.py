@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikejoule.pricing.amounts import Counts
+from spikejoule.pricing.tensors.amounts import Counts
 from spikejoule.pricing.torch_private import version_of
 
 MAX_EXACT_FLOAT32: Final = 2**24

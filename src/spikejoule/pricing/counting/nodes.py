@@ -21,10 +21,10 @@ from spikejoule.network.nodes import (
     Threshold,
     Windows,
 )
-from spikejoule.pricing.amounts import Counts
-from spikejoule.pricing.layers import MAXIMA, NORMS, WEIGHTED, Scale
-from spikejoule.pricing.neurons import Population
-from spikejoule.pricing.places import ModulePlace
+from spikejoule.pricing.counting.places import ModulePlace
+from spikejoule.pricing.modules.layers import MAXIMA, NORMS, WEIGHTED, Scale
+from spikejoule.pricing.modules.neurons import Population
+from spikejoule.pricing.tensors.amounts import Counts
 
 UNREAD: Final = np.empty(0)
 """In place of values that no analysis reads."""

@@ -1,0 +1,1 @@
+"""Counts: what enters layers, what products compute, what units emit."""

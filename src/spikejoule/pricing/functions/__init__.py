@@ -1,0 +1,1 @@
+"""PyTorch functions that run outside counted modules."""

@@ -1,0 +1,1 @@
+"""Modules of a model: what each is, and how it is counted."""
