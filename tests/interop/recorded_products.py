@@ -53,6 +53,8 @@ class ProductRecord(TorchDispatchMode):
             if x.layout != torch.strided:
                 continue  # a sparse tensor has no memory of its own
             self._weights.add(x.untyped_storage())
+        # This path runs an attention module as one operation, which hides its products.
+        torch.backends.mha.set_fastpath_enabled(False)
 
     def __torch_dispatch__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -76,11 +78,24 @@ class ProductRecord(TorchDispatchMode):
                 return torch.convolution(x, weight, None, *settings)
 
             self._count(convolved, x, weight)
+        elif name.startswith("_scaled_dot_product"):
+            makes_values = True
+            self._count_attention(*args[:3])
         for x in made:
             self._weights.discard(x.untyped_storage())
             if makes_values and x.is_floating_point():
                 self._values.add(x.untyped_storage())
         return result
+
+    def _count_attention(self, queries: Tensor, keys: Tensor, values: Tensor) -> None:
+        """Count both products of an operation that does both at once.
+
+        A softmax makes no score zero, unless it is masked, which is not recorded.
+        """
+        self._count(torch.matmul, queries, keys.mT)
+        scores = torch.ones(*queries.shape[:-1], keys.shape[-2])
+        self._values.add(scores.untyped_storage())
+        self._count(torch.matmul, scores, values)
 
     def _kind(self, x: Tensor) -> str:
         if x.untyped_storage() in self._weights:

@@ -16,8 +16,8 @@ from spikejoule import Population, count_as, price
 from spikejoule.core.errors import ParameterError
 from spikejoule.pricing.modules.neurons import Known
 from tests.interop.networks import Case, made
+from tests.interop.packaged_models import MODELS
 from tests.interop.recorded_loop import N, T
-from tests.interop.test_campaign import MODELS
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -101,19 +101,19 @@ def test_spikingjelly(name: str) -> None:
     assert found == {"synaptic operations": expected}
 
 
-@pytest.mark.parametrize("name", ["spiking ResNet-18", "Spikformer"])
+@pytest.mark.parametrize("name", ["spiking_resnet18", "Spikformer"])
 def test_a_report_shows_the_same_count_for_a_published_model(
     name: str, tmp_path: Path
 ) -> None:
     """Attention is counted, too."""
     pytest.importorskip("spikingjelly", reason="needs the extra interop")
     torch.manual_seed(3)
-    shape, make = MODELS[name]
-    model = make().eval()
+    case = MODELS[name]
+    model = case.make().eval()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d):  # so that attention multiplies spikes
             nn.init.constant_(module.bias, 1.5)
-    samples = (torch.rand(2, 3, *shape) < 0.5).float()
+    samples = (torch.rand(2, 3, *case.shape) < 0.5).float()
     report = price(
         model, samples, time_axis=0, progress=False, count_as=["spikingjelly"]
     )
