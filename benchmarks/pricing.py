@@ -5,7 +5,9 @@ thread, in a process of their own for each model. `price` reads the samples, cou
 prices; it writes no page.
 
 Time
-    The least processor seconds of several rounds, in which the sides alternate.
+    The median of the processor seconds of several rounds, in which the sides alternate.
+    By chance, PyTorch gives the memory of a freed tensor back to the system or keeps
+    it; getting it again takes up to a tenth of a round, on either side.
 Memory
     The peak of the resident memory, less what the process had before it made the model
     and the samples. Each side has a process of its own, because memory that was freed
@@ -23,6 +25,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal
 
 import torch
@@ -150,7 +153,7 @@ class Sides:
 
 
 def seconds_of(case: Case, rounds: int) -> dict[Side, float]:
-    """Return the least processor seconds of each side."""
+    """Return the median of the processor seconds of each side."""
     warnings.simplefilter("ignore")
     sides = Sides(case)
     calls: dict[Side, Callable[[], None]] = {
@@ -165,7 +168,7 @@ def seconds_of(case: Case, rounds: int) -> dict[Side, float]:
             # The first round is a warm-up.
             if number:
                 seconds[side].append(time.process_time() - before)
-    return {side: min(values) for side, values in seconds.items()}
+    return {side: median(values) for side, values in seconds.items()}
 
 
 def peak_mib_of(case: Case, side: Side) -> float:

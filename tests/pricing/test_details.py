@@ -123,6 +123,24 @@ def test_a_norm_is_folded_only_where_it_alone_reads_a_sum(
     assert multiplied == (0 if is_folded else N * T * H)
 
 
+def read_by_weights(m: Any, x: Tensor) -> Tensor:
+    current = m.first(x)
+    return m.last(m.second(m.norm(current)) + m.second(m.other(current)))  # type: ignore[no-any-return]
+
+
+def test_what_a_norm_passes_on_is_what_weights_read() -> None:
+    norm = nn.BatchNorm1d(H)
+    norm.weight.data[:3] = 0
+    model = Model(read_by_weights, norm=norm, other=LIF()).eval()
+    report = price(model, spikes(T, N, F), loop="price")
+    normed = torch.stack(model.entered()[::2])
+    assert not normed[..., :3].any()
+    counts = report.activity.counts["norm"]
+    nonzero = int((normed != 0).sum())
+    assert nonzero > 0
+    assert (counts.values.sum(), counts.reads.sum()) == (nonzero, nonzero)
+
+
 @pytest.mark.parametrize("n_samples", [H, H + 1])
 def test_a_norm_of_as_many_channels_as_samples(n_samples: int) -> None:
     def forward(m: Any, x: Tensor) -> Tensor:

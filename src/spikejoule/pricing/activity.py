@@ -81,7 +81,9 @@ def activity_of(
     output = _readout_of(watch, scores) or last
     nodes[OUTPUT] = Output(OUTPUT, output.out_shape, output.out_shape)
     edges.append((output.name, OUTPUT))
-    answers_with_values = output.emits_values or isinstance(output.module, WEIGHTED)
+    answers_with_values = output.emits_values or isinstance(
+        output.module, (*WEIGHTED, *NORMS)
+    )
     if answers_with_values and scores is not None and scores.summed_steps:
         sums = np.full(watch.calls.n_samples, scores.summed_steps * output.n_out)
         counts[OUTPUT] = NodeCounts(additions=sums)
@@ -176,7 +178,8 @@ def _counts_at(place: ModulePlace) -> NodeCounts:
         # Its readers know whether it gives spikes or values.
         return NodeCounts(multiplications=values)
     if isinstance(module, NORMS):
-        return NodeCounts(values=values, multiplications=units, additions=units)
+        passed_on = None if place.rescales_sums else values
+        return NodeCounts(values=passed_on, multiplications=units, additions=units)
     if isinstance(module, nn.ReLU):
         return NodeCounts(values=values, comparisons=units)
     return _counts_of_pooling(place)

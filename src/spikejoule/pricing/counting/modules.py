@@ -119,7 +119,7 @@ class ModuleCounter:
                 place.whole_inputs += 1
         else:
             self._note_source(place, call)
-        if isinstance(part.layer, WEIGHTED):
+        if isinstance(part.layer, WEIGHTED) or place.rescales_sums:
             # Sums are no output of their own: the neurons after them count theirs.
             self.traces.set(call.out, place.name, are_values=True)
         else:
@@ -135,7 +135,10 @@ class ModuleCounter:
         )
         if not source or has_weights:
             return
+        is_first = not place.sources
         place.source(source)
+        if is_first and isinstance(place.module, NORMS):
+            place.rescales_sums = self.places.layer_before(place) is not None
         if source == INPUT:
             by_step = self.layout.by_step(call.x, call.part.layout)
             self.receive(place, call.x, by_step)
@@ -198,13 +201,9 @@ class ModuleCounter:
         """Add what enters a place: a tensor [T, B, units...], or its steps."""
         contents = sent.contents
         if place.fan_out is not None:
-            marks = place.count_reached(contents, by_step)
+            place.count_reached(contents, by_step)
             if self.places.notes_fired and not isinstance(place.module, POOLING):
-                if marks is None:
-                    place.note_fired(by_step, contents.is_binary)
-                else:
-                    is_one_step = len(marks) == 1
-                    place.note_marks(marks[0] if is_one_step else marks.amax(dim=0))
+                place.note_fired(by_step, contents.is_binary)
         sent.add_to(place)
 
     def add_events(self, place: ModulePlace, source: str, by_unit: Counts) -> None:

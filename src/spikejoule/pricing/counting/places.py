@@ -5,7 +5,7 @@ place that ever receives any other number, or is fed by neurons with graded spik
 receives values: each product there is a multiply-accumulate.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -49,6 +49,8 @@ class ModulePlace:
         receives_values: whether it ever received a number that is no spike.
         emits_values: whether it ever emitted one.
         emits_nearly_whole: whether its neurons emit almost whole numbers.
+        rescales_sums: whether it is a norm that may become a part of the layer before:
+            like the layer's sums, its output is only counted where weights read it.
         peak: the largest number that a unit sent here.
         whole_inputs: how often it took all steps of the samples from the input, in the
             last batch.
@@ -72,6 +74,7 @@ class ModulePlace:
     receives_values: bool = False
     emits_values: bool = False
     emits_nearly_whole: bool = False
+    rescales_sums: bool = False
     peak: float = 0.0
     whole_inputs: int = 0
     sides: dict[str, "ModulePlace"] = field(default_factory=dict)
@@ -90,9 +93,12 @@ class ModulePlace:
         # the total is enough, and no vector is needed. 0 where fan-outs differ.
         self._common_fan_out = 0
         if self.fan_out is not None:
-            self._total_fan_out = int(self.fan_out.sum())
             if np.ptp(self.fan_out) == 0:
                 self._common_fan_out = int(self.fan_out[0])
+            # In a convolution, the channels: what is left are positions of its kernel.
+            self._fan_out_unit = max(int(np.gcd.reduce(self.fan_out)), 1)
+            self._most_units = int(self.fan_out.max()) // self._fan_out_unit
+        self._fan_out_units: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     @property
     def n_out(self) -> int:
@@ -170,7 +176,8 @@ class ModulePlace:
         """
         if self.fired is None:
             return None
-        self.touched.add(self._times_fan_out(self.fired[None], 1))
+        n_units = counts_of(self.fired.sum(dim=1))
+        self.touched.add(self._times_fan_out([self.fired], n_units))
         # A sum takes PyTorch half as long as `any`.
         has_sent: NDArray[np.bool_] = self.fired.sum(dim=0).cpu().numpy() > 0
         self.fired = None
@@ -199,27 +206,26 @@ class ModulePlace:
 
     def count_reached(
         self, contents: TensorContents, by_step: Tensor | Sequence[Tensor]
-    ) -> Tensor | None:
-        """Count the synapses or windows that an input [T, B, units...] reaches.
+    ) -> None:
+        """Count the synapses or windows that an input reaches.
 
-        Returns:
-            1 for each number that is not zero, [T, B, n_in], if that was needed.
+        Args:
+            contents: of the input.
+            by_step: the input, [T, B, units...], or its steps.
         """
         if self._common_fan_out:
             self.reached.add(
                 self._common_fan_out * contents.spikes,
                 self._common_fan_out * contents.nonzero,
             )
-            return None
-        whole = by_step if isinstance(by_step, Tensor) else torch.stack([*by_step])
-        flat = whole.flatten(2)
-        marks = flat if contents.is_binary else nonzero_marks(flat)
-        nonzero = self._times_fan_out(marks, 1)
+            return
+        steps = [step.flatten(1) for step in by_step]
+        marks = steps if contents.is_binary else map(nonzero_marks, steps)
+        nonzero = self._times_fan_out(marks, contents.nonzero)
         spikes = nonzero
         if contents.is_whole and not contents.is_binary:
-            spikes = self._times_fan_out(flat.abs(), contents.peak)
+            spikes = self._times_fan_out(map(torch.abs, steps), contents.spikes)
         self.reached.add(spikes, nonzero)
-        return None if contents.is_binary else marks
 
     def count_events(self, by_unit: Counts, by_sample: Counts) -> None:
         """Count the synapses that spikes reach.
@@ -238,30 +244,26 @@ class ModulePlace:
         marks = np.not_equal(by_unit, 0, out=np.empty(by_unit.shape, np.float32))
         self.note_marks(torch.from_numpy(marks))
 
-    def _times_fan_out(self, flat: Tensor, peak: float) -> Counts:
-        """Sum units [T, B, n_in] times their fan-outs, exactly: int64 [B]."""
-        assert self.fan_out is not None
-        most = len(flat) * peak
-        # The steps first: what remains is smaller by their number.
-        by_unit = _summed_over_steps(flat, most)
+    def _times_fan_out(self, steps: Iterable[Tensor], by_sample: Counts) -> Counts:
+        """Sum whole numbers [B, n_in] times their fan-outs, exactly: int64 [B].
+
+        Args:
+            steps: the numbers of each step.
+            by_sample: their sums, [B].
+        """
         # float32 is exact up to 2**24, and faster than float64.
-        is_small = self._total_fan_out * most < MAX_EXACT_FLOAT32
+        is_small = self._most_units * by_sample.max() < MAX_EXACT_FLOAT32
         dtype = torch.float32 if is_small else torch.float64
-        fan_out = torch.from_numpy(self.fan_out).to(flat.device, dtype)
-        return counts_of(by_unit.to(dtype) @ fan_out)
+        sums = [step.to(dtype) @ self._units_on(step.device, dtype) for step in steps]
+        return self._fan_out_unit * counts_of(torch.stack(sums).sum(dim=0))
 
-
-def _summed_over_steps(flat: Tensor, most: float) -> Tensor:
-    """Sum whole numbers [T, B, n_in] over time, exactly: [B, n_in].
-
-    Args:
-        flat: the numbers.
-        most: what no sum exceeds.
-    """
-    if len(flat) == 1:
-        return flat[0]
-    dtype = torch.float32 if most < MAX_EXACT_FLOAT32 else torch.float64
-    return flat.sum(dim=0, dtype=dtype)
+    def _units_on(self, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """Return the fan-outs in units of their greatest common divisor, [n_in]."""
+        key = (device, dtype)
+        if key not in self._fan_out_units:
+            units = torch.from_numpy(self.fan_out) // self._fan_out_unit
+            self._fan_out_units[key] = units.to(device, dtype)
+        return self._fan_out_units[key]
 
 
 class Places:
@@ -360,7 +362,7 @@ class Places:
             read_by_functions: places whose sums functions have read or changed.
         """
         for norm in [*self.by_name.values()]:
-            layer = self._layer_before(norm)
+            layer = self.layer_before(norm)
             if layer is None or layer.name in read_by_functions:
                 continue
             readers = [
@@ -377,7 +379,7 @@ class Places:
                     for source, amounts in place.sources.items()
                 }
 
-    def _layer_before(self, norm: ModulePlace) -> ModulePlace | None:
+    def layer_before(self, norm: ModulePlace) -> ModulePlace | None:
         """Return the layer before a scale or a norm with fixed statistics, if any."""
         module: Any = norm.module
         is_fixed = isinstance(module, Scale)

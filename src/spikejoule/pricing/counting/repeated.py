@@ -17,7 +17,7 @@ from spikejoule.pricing.counting.modules import Call, ModuleCounter, Sent
 from spikejoule.pricing.counting.places import ModulePlace
 from spikejoule.pricing.modules.layers import WEIGHTED
 from spikejoule.pricing.modules.parts import INPUT, Part
-from spikejoule.pricing.tensors.contents import TensorContents, contents_of_steps
+from spikejoule.pricing.tensors.contents import TensorContents, contents_of
 from spikejoule.pricing.tensors.traces import Trace
 from spikejoule.pricing.torch_private import version_of
 
@@ -130,7 +130,7 @@ class RepeatedCalls:
         identities = tuple(map(id, tensors))
         if place.population is not None:
             are_values = self._calls.emits_values(place, alike.received)
-            contents = contents_of_steps(tensors, are_values)
+            contents = contents_of(tensors, are_values)
             known[identities] = contents
             self._calls.add_emitted(place, contents)
             return
@@ -147,6 +147,6 @@ class RepeatedCalls:
         source, are_values = alike.received[:2]
         had_values = self._calls.has_sent_values(place, source)
         if contents is None or (had_values and contents.is_whole):
-            contents = contents_of_steps(tensors, are_values or had_values)
+            contents = contents_of(tensors, are_values or had_values)
         self._calls.note_values(place, source, contents)
         self._calls.add_received(place, Sent(source, contents), tensors)

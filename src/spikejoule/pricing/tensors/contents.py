@@ -1,6 +1,7 @@
 """The contents of tensors, summed up per sample: spikes, or values."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ MAX_EXACT_FLOAT32: Final = 2**24
 """Sums of whole numbers below this are exact in float32."""
 NEARLY_WHOLE: Final = 1e-3
 """Numbers this close to whole ones may be spikes that were rounded."""
-_NUMBERS_IN_CACHE: Final = 2**17
+_NUMBERS_IN_CACHE: Final = 2**18
 
 Reading = tuple[Any, ...]
 """Which memory, in which version, was read as which steps and samples."""
@@ -59,51 +60,119 @@ class TensorContents:
         return self.is_whole and self.spikes is self.nonzero
 
 
-def contents_of(by_step: Tensor, are_values: bool = False) -> TensorContents:
-    """Sum up a tensor [T, B, units...]; of values, only how many are not zero."""
-    flat = by_step.flatten(2)
-    if flat.dtype not in (torch.float32, torch.float64):
-        flat = flat.float()
-    is_binary = not are_values and all(
-        _is_binary(rows) for step in flat for rows in _in_cache(step)
-    )
-    is_small = flat.shape[0] * flat.shape[2] < MAX_EXACT_FLOAT32
-    dtype = torch.float32 if is_small else torch.float64
-    if is_binary:
-        nonzero = counts_of(flat.sum(dim=(0, 2), dtype=dtype))
-    else:
-        # Step by step: a temporary tensor of all steps is new memory, and getting it
-        # takes longer than filling it.
-        marks = [nonzero_marks(step).sum(dim=1, dtype=dtype) for step in flat]
-        nonzero = counts_of(torch.stack(marks).sum(dim=0))
-    if is_binary or are_values:
-        return TensorContents(nonzero, nonzero, is_whole=is_binary)
-    sizes = flat.abs()
-    peak = float(sizes.max())
-    if _is_zero(torch.frac(flat)):
-        spikes = counts_of(sizes.sum(dim=(0, 2), dtype=torch.float64))
-        return TensorContents(spikes, nonzero, peak)
-    distance = (flat - flat.round()).abs().max()
+def contents_of(
+    by_step: Tensor | Sequence[Tensor], are_values: bool = False
+) -> TensorContents:
+    """Sum up a tensor [T, B, units...], or its steps.
+
+    Args:
+        by_step: the numbers.
+        are_values: whether they are values, even if they happen to be whole: then it is
+            only counted how many are not zero.
+    """
+    if isinstance(by_step, Tensor) and not by_step.numel():
+        none = np.zeros(by_step.shape[1], np.int64)
+        return TensorContents(none, none, is_whole=not are_values)
+    steps = [_floats(step) for step in by_step]
+    if are_values:
+        nonzero = _count_nonzero(steps)
+        return TensorContents(nonzero, nonzero, is_whole=False)
+    return _binary_contents(steps) or _whole_contents(steps) or _value_contents(steps)
+
+
+def _floats(step: Tensor) -> Tensor:
+    """Return a step [B, units...] as floating point numbers [B, n]."""
+    flat = step.detach().flatten(1)
+    return flat if flat.dtype in (torch.float32, torch.float64) else flat.float()
+
+
+def _binary_contents(steps: list[Tensor]) -> TensorContents | None:
+    """Sum up numbers that are 0 or 1; None if there are others."""
+    sums = _no_sums(steps, peak=1)
+    for rows, sums_of_rows, buffer in _parts_of(steps, sums):
+        if not _is_binary(rows, buffer):
+            return None
+        sums_of_rows += rows.sum(dim=1, dtype=sums.dtype)
+    spikes = counts_of(sums)
+    return TensorContents(spikes, spikes)
+
+
+def _whole_contents(steps: list[Tensor]) -> TensorContents | None:
+    """Sum up whole numbers; None if there are others."""
+    sums = _no_sums(steps, peak=math.inf)
+    peak = 0.0
+    for rows, sums_of_rows, buffer in _parts_of(steps, sums):
+        if not _is_zero(torch.frac(rows, out=buffer)):
+            return None
+        sizes = torch.abs(rows, out=buffer)
+        peak_of_rows = sizes.amax().item()
+        dtype = _exact_dtype(rows.shape[1] * peak_of_rows)
+        sums_of_rows += sizes.sum(dim=1, dtype=dtype)
+        peak = max(peak, peak_of_rows)
+    return TensorContents(counts_of(sums), _count_nonzero(steps), peak)
+
+
+def _value_contents(steps: list[Tensor]) -> TensorContents:
+    """Sum up numbers that are not whole."""
+    nonzero = _count_nonzero(steps)
+    distances = [float((step - step.round()).abs().max()) for step in steps]
     return TensorContents(
         nonzero,
         nonzero,
-        peak,
+        peak=max(float(step.abs().max()) for step in steps),
         is_whole=False,
-        is_nearly_whole=bool(distance < NEARLY_WHOLE),
+        is_nearly_whole=max(distances) < NEARLY_WHOLE,
     )
 
 
-def contents_of_steps(
-    steps: Sequence[Tensor], are_values: bool = False
-) -> TensorContents:
-    """Sum up steps [B, units...] as `contents_of` does, and join only values."""
-    flat = [step.flatten(1) for step in steps]
-    is_small = len(flat) * flat[0].shape[1] < MAX_EXACT_FLOAT32
-    is_float = flat[0].dtype in (torch.float32, torch.float64)
-    if are_values or not (is_small and is_float and all(map(_is_binary, flat))):
-        return contents_of(torch.stack([*steps]), are_values)
-    nonzero = counts_of(torch.stack([step.sum(dim=1) for step in flat]).sum(dim=0))
-    return TensorContents(nonzero, nonzero)
+def _count_nonzero(steps: list[Tensor]) -> Counts:
+    """Count the numbers of each sample that are not zero: [B]."""
+    sums = _no_sums(steps, peak=1)
+    for rows, sums_of_rows, buffer in _parts_of(steps, sums):
+        marks = torch.ne(rows, 0, out=buffer)
+        sums_of_rows += marks.sum(dim=1, dtype=sums.dtype)
+    return counts_of(sums)
+
+
+def _no_sums(steps: list[Tensor], peak: float) -> Tensor:
+    """Return zeros [B], to which whole numbers up to a peak can be added exactly."""
+    n_samples, n_units = steps[0].shape
+    dtype = _exact_dtype(len(steps) * n_units * peak)
+    return steps[0].new_zeros(n_samples, dtype=dtype)
+
+
+def _parts_of(
+    steps: list[Tensor], sums: Tensor
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Split steps [B, n] into parts that stay in the cache between readings.
+
+    A temporary tensor of all numbers would be new memory as well, and getting it takes
+    longer than filling it.
+
+    Args:
+        steps: the steps.
+        sums: of the samples, [B].
+
+    Yields:
+        some rows of a step, their sums, and a buffer of their shape.
+    """
+    n_samples, n_units = steps[0].shape
+    n_rows = min(max(_NUMBERS_IN_CACHE // max(n_units, 1), 1), n_samples)
+    buffer = steps[0].new_empty(n_rows, n_units)
+    parts = [slice(start, start + n_rows) for start in range(0, n_samples, n_rows)]
+    sums_of_parts = [sums[part] for part in parts]
+    buffers = [buffer[: len(sums_of_part)] for sums_of_part in sums_of_parts]
+    for step in steps:
+        rows = [step[part] for part in parts]
+        yield from zip(rows, sums_of_parts, buffers, strict=True)
+
+
+def _exact_dtype(most: float) -> torch.dtype:
+    """Return a type in which whole numbers add up to `most` exactly.
+
+    float32 is faster than float64.
+    """
+    return torch.float32 if most < MAX_EXACT_FLOAT32 else torch.float64
 
 
 def counts_of(sums: Tensor) -> Counts:
@@ -123,18 +192,13 @@ def is_binary(x: Tensor) -> bool:
     """Whether all numbers of a tensor of the model, of any type, are 0 or 1."""
     if not x.numel() or x.is_complex():
         return False
-    return _is_binary(x if x.is_floating_point() else x.float())
+    numbers = x.detach() if x.is_floating_point() else x.float()
+    return _is_binary(numbers, torch.empty_like(numbers))
 
 
-def _in_cache(step: Tensor) -> tuple[Tensor, ...]:
-    """Split a step [B, units] into rows that stay in the cache between readings."""
-    n_rows = max(_NUMBERS_IN_CACHE // max(step.shape[1], 1), 1)
-    return torch.split(step, n_rows)
-
-
-def _is_binary(rows: Tensor) -> bool:
+def _is_binary(x: Tensor, buffer: Tensor) -> bool:
     """Whether all numbers are 0 or 1: x - x * x is 0 only for them, also rounded."""
-    return _is_zero(torch.addcmul(rows, rows, rows, value=-1))
+    return _is_zero(torch.addcmul(x, x, x, value=-1, out=buffer))
 
 
 def _is_zero(flat: Tensor) -> bool:
